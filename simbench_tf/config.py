@@ -1,0 +1,434 @@
+"""The configuration of a run: one YAML file or a built-in preset, checked whole before anything is computed.
+
+Unknown keys are errors that name the nearest known one; paths are relative to the configuration file; everything
+but ``simulation.kind`` (and, for peaks, `genome` and `peaks`) has a default.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from simbench_tf.errors import InputError
+from simbench_tf.files import whole_file
+from simbench_tf.tables import SEQUENCE_COLUMNS
+
+#: Packages whose versions can change a result; written into RUN/config.yaml.
+RECORDED_PACKAGES = (
+    "simbench_tf", "tensorflow", "keras", "numpy", "pandas", "pyarrow", "numba", "scipy", "scikit-learn",
+    "pyfaidx", "bioframe", "lightmotif", "biopython", "shap", "tf-keras-vis", "kipoi",
+)  # fmt: skip
+
+HUMAN_BACKGROUND = (
+    (0.3057, 0.1898, 0.2614, 0.2431),
+    (0.3434, 0.2737, 0.0619, 0.3210),
+    (0.2723, 0.2209, 0.2737, 0.2331),
+    (0.1929, 0.2218, 0.2796, 0.3057),
+)
+"""First-order background of human DNA: P(column base | row base), A C G T (hg38 chr2 + hg19 chr20, both strands)."""
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(ge=0)]
+
+
+def _safe(name: str) -> bool:
+    return bool(name) and not name.startswith((".", "-")) and all(c.isalnum() or c in "._-" for c in name)
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    known = [str(key) for key in known]
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Splits(_Strict):
+    """Fractions of the data held out for validation and test, or lists of chromosomes."""
+
+    valid: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    chromosomes: dict[Literal["valid", "test"], list[str]] | None = None
+
+    @model_validator(mode="after")
+    def _leave_something_to_train_on(self) -> Splits:
+        if self.valid + self.test >= 1:
+            raise ValueError("valid and test together leave nothing to train on")
+        return self
+
+
+class Position(_Strict):
+    """Where along the sequence an element starts: a Gaussian around `centre` over a `floor`; no sd means anywhere."""
+
+    centre: float | None = None
+    sd: Annotated[float, Field(gt=0)] | None = None
+    floor: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+def _gap(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) else value
+
+
+class Element(_Strict):
+    """A motif, or a spaced pair of motifs, and how often the generator starts one.
+
+    `rate` is the expected number of starts in a sequence without any label, `enriched` how many more there are with
+    a task's label. `gap` counts the background bases between a pair's motifs, drawn uniformly in the closed range.
+    """
+
+    motif: str | None = None
+    pair: tuple[str, str] | None = None
+    rate: Rate = 0.08
+    enriched: dict[str, Rate] = {}
+    position: Position = Position()
+    strand: Literal["both", "+", "-"] = "both"
+    gap: Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(_gap)] = (0, 0)
+    orientation: Literal["same", "opposite", "any"] = "same"
+
+    @model_validator(mode="after")
+    def _motif_or_pair(self) -> Element:
+        if (self.motif is None) == (self.pair is None):
+            raise ValueError("an element needs either `motif` or `pair`")
+        if self.gap[0] > self.gap[1]:
+            raise ValueError(f"gap {list(self.gap)} ends below its start")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The element's name in the sites table: the motif, or both motifs of a pair joined by +."""
+        return self.motif if self.motif is not None else "+".join(self.pair or ())
+
+
+class Task(_Strict):
+    """A label: the fraction of sequences that carry it."""
+
+    fraction: Fraction = 0.35
+
+
+_DEFAULT_POSITION = Position(centre=200, sd=80, floor=0.15)
+
+
+class GrammarSimulation(_Strict):
+    """Sequences drawn from a generative model of motifs in a background, no genome needed."""
+
+    kind: Literal["grammar"]
+    seq_length: Annotated[int, Field(ge=20)] = 400
+    n_sequences: Annotated[int, Field(ge=1)] = 20_000
+    background: Literal["human"] | Path | tuple[tuple[float, ...], ...] = "human"
+    motifs: str = "default"
+    tasks: Annotated[dict[str, Task], Field(min_length=1)] = {"HepG2": Task(), "K562": Task()}
+    label_correlation: Annotated[float, Field(gt=-1, lt=1)] = 0.0
+    elements: Annotated[list[Element], Field(min_length=1)] = [
+        Element(motif="HNF4A", enriched={"HepG2": 0.9}, position=_DEFAULT_POSITION),
+        Element(motif="GATA1", enriched={"K562": 0.9}, position=_DEFAULT_POSITION),
+    ]
+    splits: Splits = Splits()
+
+    @model_validator(mode="after")
+    def _tasks_are_known(self) -> GrammarSimulation:
+        for number, element in enumerate(self.elements):
+            for task in element.enriched:
+                if task not in self.tasks:
+                    raise ValueError(
+                        f"elements.{number}.enriched names {task!r}, which is no task{_nearest(task, self.tasks)}"
+                    )
+        names = [element.name for element in self.elements]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"elements names {name!r} twice; put its rates into one element")
+        if self.splits.chromosomes is not None:
+            raise ValueError("splits.chromosomes: a grammar has no chromosomes, give fractions")
+        return self
+
+
+class PeaksSimulation(_Strict):
+    """Real peaks, dinucleotide-shuffled, with their real motif hits put back."""
+
+    kind: Literal["peaks"]
+    genome: Path
+    peaks: Annotated[dict[str, Path], Field(min_length=1)]
+    background: Path | None = None
+    region_size: Annotated[int, Field(ge=20)] = 400
+    motifs: str = "default"
+    scan_pvalue: Annotated[float, Field(gt=0, lt=1)] = 1e-4
+    min_pos_hits: Annotated[int, Field(ge=0)] = 100
+    min_enrichment: Annotated[float, Field(ge=0)] = 1.2
+    negative_implants: bool = True
+    splits: Splits = Splits()
+
+
+class Model(_Strict):
+    """A network to train: one of ours by `architecture`, or any Keras model with input (N, L, 4) by `keras`."""
+
+    name: str = "basset"
+    architecture: Literal["basset", "beluga"] | None = None
+    keras: Path | None = None
+    width: Annotated[float, Field(gt=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _architecture_or_keras(self) -> Model:
+        if (self.architecture is None) == (self.keras is None):
+            raise ValueError("a model needs either `architecture` (basset or beluga) or `keras` (a .keras file)")
+        if not _safe(self.name):
+            raise ValueError(f"model name {self.name!r} cannot be a folder's name; use letters, digits, . _ -")
+        return self
+
+
+class Training(_Strict):
+    """The talk's recipe: Adam, binary cross-entropy, at most `max_batches` batches, early stopping."""
+
+    batch_size: Annotated[int, Field(ge=1)] = 300
+    learning_rate: Annotated[float, Field(gt=0)] = 0.001
+    max_batches: Annotated[int, Field(ge=1)] = 30_000
+    patience: Annotated[int, Field(ge=0)] = 3
+
+
+class Method(_Strict):
+    """An attribution method by name, its references, and its settings (checked by the method itself)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    method: str
+    references: str | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The method's own settings, such as n_steps."""
+        return dict(self.model_extra or {})
+
+
+class Attribution(_Strict):
+    """Which sequences (positives of each task, drawn from `split`) are explained, and by which methods."""
+
+    n_sequences: Annotated[int, Field(ge=1)] = 100
+    split: Literal["train", "valid", "test"] = "test"
+    tasks: list[str] | None = None
+    output: Literal["logit", "probability"] = "logit"
+    methods: Annotated[list[Method], Field(min_length=1)] = [
+        Method(method="grad_x_input"),
+        Method(method="saliency"),
+        Method.model_validate({"method": "integrated_gradients", "references": "zeros", "n_steps": 20}),
+    ]
+
+
+class Scoring(_Strict):
+    """Against which truth attributions are scored."""
+
+    truth: Literal["embedded", "rescanned"] = "embedded"
+    motifs: Literal["task", "all"] = "task"
+
+
+class Config(_Strict):
+    """A whole run."""
+
+    name: str = "run"
+    seed: Annotated[int, Field(ge=0)] = 1234
+    simulation: Annotated[PeaksSimulation | GrammarSimulation, Field(discriminator="kind")]
+    models: Annotated[list[Model], Field(min_length=1)] = [Model(architecture="basset")]
+    training: Training = Training()
+    attribution: Attribution = Attribution()
+    scoring: Scoring = Scoring()
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the label columns, in order."""
+        simulation = self.simulation
+        return list(simulation.peaks if isinstance(simulation, PeaksSimulation) else simulation.tasks)
+
+    @model_validator(mode="after")
+    def _names_fit(self) -> Config:
+        for task in self.tasks:
+            if task in SEQUENCE_COLUMNS or not _safe(task):
+                raise ValueError(
+                    f"task name {task!r} cannot be used; use letters, digits, . _ - "
+                    f"and none of {list(SEQUENCE_COLUMNS)}"
+                )
+        for task in self.attribution.tasks or []:
+            if task not in self.tasks:
+                raise ValueError(f"attribution.tasks names {task!r}, which is no task{_nearest(task, self.tasks)}")
+        names = [model.name for model in self.models]
+        if len(set(names)) < len(names):
+            raise ValueError(f"models share a name: {names}")
+        return self
+
+
+def presets() -> dict[str, Path]:
+    """Built-in configurations: name -> file."""
+    folder = resources.files("simbench_tf") / "presets"
+    return {
+        Path(str(file)).stem: Path(str(file))
+        for file in sorted(folder.iterdir(), key=str)
+        if str(file).endswith(".yaml")
+    }
+
+
+def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a preset or a YAML file, apply ``key=value`` overrides, and check the whole.
+
+    Parameters
+    ----------
+    source : str or path
+        Name of a preset, or path of a YAML file.
+    overrides : iterable of str
+        Dotted key and YAML value, as ``training.max_batches=100`` or ``models.0.width=.5``.
+
+    Raises
+    ------
+    InputError
+        Naming the file and the key.
+
+    Examples
+    --------
+    >>> load_config("demo", ["seed=7"]).seed
+    7
+    """
+    known = presets()
+    path = known.get(str(source), Path(source))
+    if not path.is_file():
+        raise InputError(
+            source, f"is neither a file nor a preset{_nearest(str(source), known)}", "`simbench presets` lists them"
+        )
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f"{path}:{mark.line + 1}" if mark else str(path)
+        raise InputError(
+            where, f"is not YAML: {getattr(error, 'problem', None) or error}", "mend the syntax"
+        ) from error
+    if not isinstance(raw, dict):
+        raise InputError(path, "holds no configuration", "start from `simulation: {kind: grammar}`")
+    raw.pop("versions", None)  # RUN/config.yaml carries them; they are a record, not a setting
+    for override in overrides:
+        _override(raw, override)
+    raw.setdefault("name", path.stem)
+    return check_config(raw, path)
+
+
+def check_config(raw: Mapping[str, Any], path: Path) -> Config:
+    """Check a configuration read from `path`; relative paths in it are taken from that file's folder.
+
+    Raises
+    ------
+    InputError
+        Naming the file and the first key at fault.
+    """
+    try:
+        return _resolve_paths(Config.model_validate(raw), path.parent)
+    except ValidationError as error:
+        raise InputError(path, _first_problem(error)) from error
+
+
+def _override(raw: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set {override}", "is not key=value", "write e.g. --set training.max_batches=100")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}", "the value is not YAML", "quote it") from error
+    *parents, last = key.split(".")
+    node: Any = raw
+    for part in parents:
+        if isinstance(node, list):
+            node = _list_item(node, part, override)
+        else:
+            node = node.setdefault(part, {})
+        if not isinstance(node, dict | list):
+            raise InputError(f"--set {override}", f"{part!r} holds a value, not keys", "name the key itself")
+    if isinstance(node, list):
+        _list_item(node, last, override)
+        node[int(last)] = value
+    else:
+        node[last] = value
+
+
+def _list_item(items: list[Any], index: str, override: str) -> Any:
+    if not index.isdecimal() or int(index) >= len(items):
+        raise InputError(f"--set {override}", f"{index!r} is no item of a list of {len(items)}", "count from 0")
+    return items[int(index)]
+
+
+def _first_problem(error: ValidationError) -> str:
+    # a mistyped key also leaves its right name missing: name the typing error first
+    problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    location = [str(part) for part in problem["loc"]]
+    if location[0:1] == ["simulation"]:
+        del location[1:2]  # pydantic puts the kind there, which is no key of the file
+    key = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{_nearest(location[-1], _known_keys(problem['loc']))}"
+    if problem["type"] == "missing":
+        return f"{key}: is missing; give it"
+    if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        return "simulation.kind: must be peaks or grammar"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message
+
+
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    schema = Config.model_json_schema()
+    node: dict[str, Any] = schema
+
+    def deref(item: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in item or "allOf" in item:
+            item = schema["$defs"][item["$ref"].rpartition("/")[2]] if "$ref" in item else item["allOf"][0]
+        return item
+
+    for part in location[:-1]:
+        node = deref(node)
+        if "discriminator" in node:
+            node = {"$ref": node["discriminator"]["mapping"][part]}
+        elif "anyOf" in node:
+            node = next((item for item in node["anyOf"] if "$ref" in item or "items" in item), {})
+        elif isinstance(part, int):
+            node = node.get("items", {})
+        else:
+            more = node.get("additionalProperties")
+            node = node.get("properties", {}).get(part) or (more if isinstance(more, dict) else {})
+    return list(deref(node).get("properties", {}))
+
+
+def _resolve_paths(config: Config, folder: Path) -> Config:
+    """Absolute paths for every path and for `motifs` where it names a file."""
+
+    def absolute(value: Any) -> Any:
+        return (folder / value.expanduser()).resolve() if isinstance(value, Path) else value
+
+    simulation = config.simulation
+    update: dict[str, Any] = {"background": absolute(simulation.background)}
+    if simulation.motifs != "default" and not simulation.motifs.startswith("jaspar:"):
+        update["motifs"] = str(absolute(Path(simulation.motifs)))
+    if isinstance(simulation, PeaksSimulation):
+        update["genome"] = absolute(simulation.genome)
+        update["peaks"] = {task: absolute(file) for task, file in simulation.peaks.items()}
+    models = [model.model_copy(update={"keras": absolute(model.keras)}) for model in config.models]
+    return config.model_copy(update={"simulation": simulation.model_copy(update=update), "models": models})
+
+
+def config_dict(config: Config) -> dict[str, Any]:
+    """The resolved configuration as plain YAML values, defaults written out."""
+    return config.model_dump(mode="json", exclude_none=True)
+
+
+def versions() -> dict[str, str]:
+    """Installed versions of the packages that can change a result."""
+    return {package: metadata.version(package) for package in RECORDED_PACKAGES}
+
+
+def write_config(config: Config, path: Path) -> None:
+    """Write RUN/config.yaml: every setting with its default written out, the seed, and the package versions.
+
+    The file can be run again as it is: `load_config` passes over the versions.
+    """
+    with whole_file(path) as partial:
+        partial.write_text(
+            yaml.safe_dump({**config_dict(config), "versions": versions()}, sort_keys=False), encoding="utf-8"
+        )

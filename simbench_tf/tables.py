@@ -1,0 +1,150 @@
+"""Every table that crosses a stage boundary: its columns, their types, and the checks a reader may rely on.
+
+Coordinates are 0-based and half-open. In `sites`, start and end are offsets within the sequence, and
+``matched == sequence[start:end]`` on the forward strand, whatever `strand` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+SPLITS = ("train", "valid", "test")
+
+_SEQUENCE_FIELDS = [
+    pa.field("seq_id", pa.string(), nullable=False),
+    pa.field("chrom", pa.string()),
+    pa.field("start", pa.int64()),
+    pa.field("end", pa.int64()),
+    pa.field("split", pa.string(), nullable=False),
+    pa.field("sequence", pa.string(), nullable=False),
+]
+SEQUENCE_COLUMNS = tuple(field.name for field in _SEQUENCE_FIELDS)
+
+SITES_SCHEMA = pa.schema(
+    [
+        pa.field("seq_id", pa.string(), nullable=False),
+        pa.field("motif", pa.string(), nullable=False),
+        pa.field("tf", pa.string(), nullable=False),
+        pa.field("start", pa.int32(), nullable=False),
+        pa.field("end", pa.int32(), nullable=False),
+        pa.field("strand", pa.string(), nullable=False),
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("pvalue", pa.float64(), nullable=False),
+        pa.field("matched", pa.string(), nullable=False),
+        # what of the generator put the site there: an element of the grammar, or the motif itself for peaks
+        pa.field("element", pa.string(), nullable=False),
+    ]
+)
+SITE_COLUMNS = tuple(SITES_SCHEMA.names)
+
+#: One row a model x task x key x sequence (RUN/scores/per_sequence.parquet); the metrics follow these.
+PER_SEQUENCE_KEYS = ("model", "task", "key", "method", "references", "settings", "seq_id")
+
+SUMMARY_COLUMNS = (
+    "model", "task", "key", "method", "references", "settings", "truth", "n_sequences",
+    "auroc", "auroc_se", "auprc", "auprc_se", "pooled_auroc", "pooled_auprc",
+    "mass_fraction", "mass_fraction_se", "chance_auprc", "oracle_auprc", "seconds_per_sequence",
+)  # fmt: skip
+
+_LETTERS = np.frombuffer(b"ACGTN", np.uint8)
+_CODES = np.full(256, 4, np.uint8)
+for _code, _letter in enumerate(b"ACGT"):
+    _CODES[_letter] = _CODES[_letter + 32] = _code
+
+
+def sequence_schema(tasks: Sequence[str]) -> pa.Schema:
+    """The schema of RUN/dataset/sequences/part-*.parquet: the fixed columns, then one uint8 label column a task."""
+    return pa.schema(_SEQUENCE_FIELDS + [pa.field(task, pa.uint8(), nullable=False) for task in tasks])
+
+
+def text_column(bases: npt.NDArray[np.uint8]) -> pa.StringArray:
+    """Bases, uint8 (N, L) with 0-3 and 4 for N, as an Arrow column of N strings (one look-up, no Python strings).
+
+    Examples
+    --------
+    >>> text_column(np.array([[0, 1, 2, 3, 4]], np.uint8)).to_pylist()
+    ['ACGTN']
+    """
+    n, length = bases.shape
+    if n * length > np.iinfo(np.int32).max:
+        raise ValueError(f"{n} x {length} bases do not fit one Arrow string column; write them in smaller parts")
+    offsets = np.arange(n + 1, dtype=np.int32) * np.int32(length)
+    letters = np.ascontiguousarray(_LETTERS[bases])
+    return pa.StringArray.from_buffers(n, pa.py_buffer(offsets), pa.py_buffer(letters))
+
+
+def bases_of(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+    """An Arrow column of N strings of one length L as bases, uint8 (N, L); anything but ACGT (either case) is 4.
+
+    Raises
+    ------
+    ValueError
+        The strings differ in length.
+    """
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    arrays = [_bases_of_chunk(chunk) for chunk in chunks if len(chunk)]
+    if not arrays:
+        return np.empty((0, 0), np.uint8)
+    if len({array.shape[1] for array in arrays}) > 1:
+        raise ValueError("sequences differ in length")
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
+
+
+def _bases_of_chunk(chunk: pa.Array) -> npt.NDArray[np.uint8]:
+    chunk = chunk.cast(pa.large_string())
+    offsets = np.frombuffer(chunk.buffers()[1], np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
+    length = int(offsets[1] - offsets[0])
+    if (np.diff(offsets) != length).any():
+        raise ValueError("sequences differ in length")
+    letters = np.frombuffer(chunk.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
+    return _CODES[letters].reshape(len(chunk), length)
+
+
+def check_sequences(table: pa.Table, tasks: Sequence[str]) -> None:
+    """Hold a sequence table to its schema: columns, no nulls, known splits, 0/1 labels, unique ids.
+
+    Raises
+    ------
+    ValueError
+        Naming the first column that breaks the rule.
+    """
+    schema = sequence_schema(tasks)
+    if table.schema.names != schema.names:
+        raise ValueError(f"sequence columns are {table.schema.names}, should be {schema.names}")
+    for field in schema:
+        if table.schema.field(field.name).type != field.type:
+            raise ValueError(f"column {field.name} is {table.schema.field(field.name).type}, should be {field.type}")
+        if not field.nullable and table[field.name].null_count:
+            raise ValueError(f"column {field.name} has missing values")
+    unknown = set(pc.unique(table["split"]).to_pylist()) - set(SPLITS)
+    if unknown:
+        raise ValueError(f"column split holds {sorted(unknown)}, should be among {list(SPLITS)}")
+    for task in tasks:
+        if table.num_rows and pc.max(table[task]).as_py() > 1:
+            raise ValueError(f"column {task} holds labels other than 0 and 1")
+    if pc.count_distinct(table["seq_id"]).as_py() != table.num_rows:
+        raise ValueError("column seq_id holds an id twice")
+
+
+def check_sites(sites: pd.DataFrame, sequences: pd.Series) -> None:
+    """Hold a sites table to its promise ``matched == sequence[start:end]``; `sequences` is indexed by seq_id.
+
+    Raises
+    ------
+    ValueError
+        Naming the first site that breaks it.
+    """
+    missing = [column for column in SITE_COLUMNS if column not in sites]
+    if missing:
+        raise ValueError(f"sites lack the columns {missing}")
+    for row in sites.itertuples(index=False):
+        if sequences[row.seq_id][row.start : row.end] != row.matched:
+            raise ValueError(f"site of {row.motif} at {row.seq_id}:{row.start}-{row.end} does not read {row.matched}")
+    if not sites["strand"].isin(["+", "-"]).all():
+        raise ValueError("strand must be + or -")
