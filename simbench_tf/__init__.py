@@ -1,1 +1,41 @@
-"""Which attribution method can I trust on my regulatory-genomics model? Ask simulated DNA, whose motifs are known."""
+"""Which attribution method can I trust on my regulatory-genomics model? Ask simulated DNA, whose motifs are known.
+
+The public names below are loaded at first use, so importing the package loads neither TensorFlow nor Keras.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_PUBLIC = {
+    "Attribution": "attribution",
+    "InputError": "errors",
+    "attribute": "attribution",
+    "basset": "models",
+    "beluga": "models",
+    "dinucleotide_shuffle": "dna",
+    "load_config": "config",
+    "load_motifs": "motifs",
+    "one_hot": "dna",
+    "open_dataset": "dataset",
+    "register_method": "attribution",
+    "reverse_complement": "dna",
+    "scan": "motifs",
+    "score_attributions": "score",
+    "train": "train",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_PUBLIC])

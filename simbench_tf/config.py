@@ -6,7 +6,6 @@ but ``simulation.kind`` (and, for peaks, `genome` and `peaks`) has a default.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from simbench_tf.config_messages import apply_override, first_problem, nearest
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.tables import SEQUENCE_COLUMNS
@@ -39,12 +39,6 @@ Rate = Annotated[float, Field(ge=0)]
 
 def _safe(name: str) -> bool:
     return bool(name) and not name.startswith((".", "-")) and all(c.isalnum() or c in "._-" for c in name)
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    known = [str(key) for key in known]
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
 
 
 class _Strict(BaseModel):
@@ -138,7 +132,7 @@ class GrammarSimulation(_Strict):
             for task in element.enriched:
                 if task not in self.tasks:
                     raise ValueError(
-                        f"elements.{number}.enriched names {task!r}, which is no task{_nearest(task, self.tasks)}"
+                        f"elements.{number}.enriched names {task!r}, which is no task{nearest(task, self.tasks)}"
                     )
         names = [element.name for element in self.elements]
         for name in names:
@@ -205,12 +199,16 @@ class Method(_Strict):
 
 
 class Attribution(_Strict):
-    """Which sequences (positives of each task, drawn from `split`) are explained, and by which methods."""
+    """Which sequences (positives of each task, drawn from `split`) are explained, and by which methods.
+
+    `arrays` names what is kept on disk beside the scores, (N, L, 4) each.
+    """
 
     n_sequences: Annotated[int, Field(ge=1)] = 100
     split: Literal["train", "valid", "test"] = "test"
     tasks: list[str] | None = None
     output: Literal["logit", "probability"] = "logit"
+    arrays: list[Literal["contributions", "hypothetical"]] = []
     methods: Annotated[list[Method], Field(min_length=1)] = [
         Method(method="grad_x_input"),
         Method(method="saliency"),
@@ -252,7 +250,7 @@ class Config(_Strict):
                 )
         for task in self.attribution.tasks or []:
             if task not in self.tasks:
-                raise ValueError(f"attribution.tasks names {task!r}, which is no task{_nearest(task, self.tasks)}")
+                raise ValueError(f"attribution.tasks names {task!r}, which is no task{nearest(task, self.tasks)}")
         names = [model.name for model in self.models]
         if len(set(names)) < len(names):
             raise ValueError(f"models share a name: {names}")
@@ -293,7 +291,7 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     path = known.get(str(source), Path(source))
     if not path.is_file():
         raise InputError(
-            source, f"is neither a file nor a preset{_nearest(str(source), known)}", "`simbench presets` lists them"
+            source, f"is neither a file nor a preset{nearest(str(source), known)}", "`simbench presets` lists them"
         )
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -307,7 +305,7 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
         raise InputError(path, "holds no configuration", "start from `simulation: {kind: grammar}`")
     raw.pop("versions", None)  # RUN/config.yaml carries them; they are a record, not a setting
     for override in overrides:
-        _override(raw, override)
+        apply_override(raw, override)
     raw.setdefault("name", path.stem)
     return check_config(raw, path)
 
@@ -323,77 +321,7 @@ def check_config(raw: Mapping[str, Any], path: Path) -> Config:
     try:
         return _resolve_paths(Config.model_validate(raw), path.parent)
     except ValidationError as error:
-        raise InputError(path, _first_problem(error)) from error
-
-
-def _override(raw: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals or not key:
-        raise InputError(f"--set {override}", "is not key=value", "write e.g. --set training.max_batches=100")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {override}", "the value is not YAML", "quote it") from error
-    *parents, last = key.split(".")
-    node: Any = raw
-    for part in parents:
-        if isinstance(node, list):
-            node = _list_item(node, part, override)
-        else:
-            node = node.setdefault(part, {})
-        if not isinstance(node, dict | list):
-            raise InputError(f"--set {override}", f"{part!r} holds a value, not keys", "name the key itself")
-    if isinstance(node, list):
-        _list_item(node, last, override)
-        node[int(last)] = value
-    else:
-        node[last] = value
-
-
-def _list_item(items: list[Any], index: str, override: str) -> Any:
-    if not index.isdecimal() or int(index) >= len(items):
-        raise InputError(f"--set {override}", f"{index!r} is no item of a list of {len(items)}", "count from 0")
-    return items[int(index)]
-
-
-def _first_problem(error: ValidationError) -> str:
-    # a mistyped key also leaves its right name missing: name the typing error first
-    problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    location = [str(part) for part in problem["loc"]]
-    if location[0:1] == ["simulation"]:
-        del location[1:2]  # pydantic puts the kind there, which is no key of the file
-    key = ".".join(location)
-    if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{_nearest(location[-1], _known_keys(problem['loc']))}"
-    if problem["type"] == "missing":
-        return f"{key}: is missing; give it"
-    if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        return "simulation.kind: must be peaks or grammar"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{key}: {message}" if key else message
-
-
-def _known_keys(location: tuple[int | str, ...]) -> list[str]:
-    schema = Config.model_json_schema()
-    node: dict[str, Any] = schema
-
-    def deref(item: dict[str, Any]) -> dict[str, Any]:
-        while "$ref" in item or "allOf" in item:
-            item = schema["$defs"][item["$ref"].rpartition("/")[2]] if "$ref" in item else item["allOf"][0]
-        return item
-
-    for part in location[:-1]:
-        node = deref(node)
-        if "discriminator" in node:
-            node = {"$ref": node["discriminator"]["mapping"][part]}
-        elif "anyOf" in node:
-            node = next((item for item in node["anyOf"] if "$ref" in item or "items" in item), {})
-        elif isinstance(part, int):
-            node = node.get("items", {})
-        else:
-            more = node.get("additionalProperties")
-            node = node.get("properties", {}).get(part) or (more if isinstance(more, dict) else {})
-    return list(deref(node).get("properties", {}))
+        raise InputError(path, first_problem(error, Config)) from error
 
 
 def _resolve_paths(config: Config, folder: Path) -> Config:

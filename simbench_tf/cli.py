@@ -1,0 +1,207 @@
+"""The command line: one thin command a stage, errors in one line, progress bars on a terminal only."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from simbench_tf.config import load_config, presets
+from simbench_tf.errors import InputError
+
+app = typer.Typer(
+    name="simbench",
+    help="Which attribution method finds the motifs? Simulate DNA whose motifs are known, train, attribute, score.",
+    epilog="Add --debug to any command to see where an error comes from.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+_console = Console()
+_errors = Console(stderr=True)
+
+Source = Annotated[str, typer.Argument(metavar="PRESET|CONFIG.yaml", help="A built-in preset or a configuration file.")]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that `simbench simulate` began.")]
+Out = Annotated[Path, typer.Option("--out", metavar="RUN", help="The folder of the run; made where it is missing.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. [bold]--set training.max_batches=100[/]."),
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes on this machine.")]
+Dask = Annotated[str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port.")]
+
+
+@app.command()
+def run(
+    source: Source,
+    out: Out,
+    set_: Set = None,
+    n_workers: Workers = None,
+    dask: Dask = None,
+) -> None:
+    """From a preset or a configuration to a scored report.
+
+    Example: [bold]simbench run demo --out runs/demo[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.workers import workers
+
+    config = load_config(source, set_ or ())
+    with workers(n_workers, dask) as map_in_order, _bars() as track:
+        report = pipeline.run(config, out, map_in_order=map_in_order, track=track)
+    _console.print(f"report: {report}", soft_wrap=True)
+
+
+@app.command()
+def simulate(
+    source: Source,
+    out: Out,
+    set_: Set = None,
+    n_workers: Workers = None,
+    dask: Dask = None,
+) -> None:
+    """Simulate the data set alone.
+
+    Example: [bold]simbench simulate demo --out runs/demo --set simulation.n_sequences=1000[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.workers import workers
+
+    config = load_config(source, set_ or ())
+    with workers(n_workers, dask) as map_in_order, _bars() as track:
+        pipeline.begin(config, out)
+        pipeline.simulate(config, out, map_in_order=map_in_order, track=track)
+    _console.print(f"dataset: {out / 'dataset'}", soft_wrap=True)
+
+
+@app.command()
+def train(run: Run) -> None:
+    """Train the models of a run on its data set.
+
+    Example: [bold]simbench train runs/demo[/]
+    """
+    from simbench_tf import pipeline
+
+    with _bars() as track:
+        pipeline.train(pipeline.config_of(run), run, track=track)
+    _console.print(f"models: {run / 'models'}", soft_wrap=True)
+
+
+@app.command()
+def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
+    """Explain the trained models' predictions with each method of the run.
+
+    Example: [bold]simbench attribute runs/demo[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.workers import workers
+
+    with workers(n_workers, dask) as map_in_order, _bars() as track:
+        pipeline.attribute(pipeline.config_of(run), run, map_in_order=map_in_order, track=track)
+    _console.print(f"attributions: {run / 'attributions'}", soft_wrap=True)
+
+
+@app.command()
+def score(run: Run) -> None:
+    """Score the attributions against the true sites.
+
+    Example: [bold]simbench score runs/demo[/]
+    """
+    from simbench_tf import pipeline
+
+    with _bars() as track:
+        summary = pipeline.score(pipeline.config_of(run), run, track=track)
+    _console.print(f"scores: {summary}", soft_wrap=True)
+
+
+@app.command()
+def report(run: Run) -> None:
+    """Write the report of a scored run.
+
+    Example: [bold]simbench report runs/demo[/]
+    """
+    from simbench_tf import pipeline
+
+    _console.print(f"report: {pipeline.report(pipeline.config_of(run), run)}", soft_wrap=True)
+
+
+@app.command(name="presets")
+def list_presets() -> None:
+    """List the built-in configurations, a line each."""
+    for name, path in presets().items():
+        first_line = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        _console.print(f"[bold]{name}[/]  {escape(first_line)}", soft_wrap=True)
+
+
+@app.command()
+def methods() -> None:
+    """List attribution methods with their settings and references."""
+    from simbench_tf.attribution import methods as registered
+
+    table = Table("method", "settings (default)", "references", "what it does", box=None)
+    for method in registered().values():
+        settings = ", ".join(f"{name}={value}" for name, value in method.settings.items()) or "-"
+        table.add_row(method.name, escape(settings), escape(method.references or "-"), escape(method.description))
+    _console.print(table)
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, devices, and which optional parts work here."""
+    from simbench_tf.doctor import examine
+
+    table = Table("part", "state", box=None)
+    findings = examine()
+    for finding in findings:
+        table.add_row(finding.part, ("" if finding.works else "[red]missing[/] ") + escape(finding.state))
+    _console.print(table)
+    if any(finding.needed and not finding.works for finding in findings):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Entry point: bad input ends with exit code 2 and one line, a fault with 1; --debug shows the traceback."""
+    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+    debug = len(arguments) < len(sys.argv) - 1
+    try:
+        app(args=arguments)
+    except InputError as error:
+        _fail(f"error: {error}", 2, debug)
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on where it stopped", 130, debug)
+    except Exception as error:
+        _fail(f"fault: {type(error).__name__}: {' '.join(str(error).split())}; --debug shows where", 1, debug)
+
+
+def _fail(message: str, code: int, debug: bool) -> None:
+    if debug:
+        _errors.print_exception()
+    _errors.print(message, markup=False, highlight=False, soft_wrap=True)
+    sys.exit(code)
+
+
+@contextmanager
+def _bars() -> Iterator[Callable]:
+    """Progress bars on a terminal; elsewhere one line a finished step."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=_errors, disable=not _errors.is_terminal) as progress:
+
+        @contextmanager
+        def track(description: str, total: int) -> Iterator[Callable[[int], None]]:
+            task = progress.add_task(escape(description), total=total)
+            yield lambda n: progress.advance(task, n)
+            progress.update(task, completed=total)
+
+        yield track
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What is wrong with a configuration, in words: the key at fault, and the nearest one that is known."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from simbench_tf.errors import InputError
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the nearest known one, or all of them."""
+    known = [str(key) for key in known]
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else f"; known: {', '.join(known)}"
+
+
+def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first problem pydantic found in a configuration, naming the key as the file spells it."""
+    # a mistyped key also leaves its right name missing: name the typing error first
+    problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
+    location = [str(part) for part in problem["loc"]]
+    if location[0:1] == ["simulation"]:
+        del location[1:2]  # pydantic puts the kind there, which is no key of the file
+    key = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}{nearest(location[-1], _known_keys(problem['loc'], model))}"
+    if problem["type"] == "missing":
+        return f"{key}: is missing; give it"
+    if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
+        return "simulation.kind: must be peaks or grammar"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message}" if key else message
+
+
+def _known_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
+    schema = model.model_json_schema()
+    node: dict[str, Any] = schema
+
+    def deref(item: dict[str, Any]) -> dict[str, Any]:
+        while "$ref" in item or "allOf" in item:
+            item = schema["$defs"][item["$ref"].rpartition("/")[2]] if "$ref" in item else item["allOf"][0]
+        return item
+
+    for part in location[:-1]:
+        node = deref(node)
+        if "discriminator" in node:
+            node = {"$ref": node["discriminator"]["mapping"][part]}
+        elif "anyOf" in node:
+            node = next((item for item in node["anyOf"] if "$ref" in item or "items" in item), {})
+        elif isinstance(part, int):
+            node = node.get("items", {})
+        else:
+            more = node.get("additionalProperties")
+            node = node.get("properties", {}).get(part) or (more if isinstance(more, dict) else {})
+    return list(deref(node).get("properties", {}))
+
+
+def apply_override(raw: dict[str, Any], override: str) -> None:
+    """Set one dotted key of a raw configuration to a YAML value, in place.
+
+    Raises
+    ------
+    InputError
+        `override` is not ``key=value``, or its key leads through a value.
+    """
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set {override}", "is not key=value", "write e.g. --set training.max_batches=100")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise InputError(f"--set {override}", "the value is not YAML", "quote it") from error
+    *parents, last = key.split(".")
+    node: Any = raw
+    for part in parents:
+        if isinstance(node, list):
+            node = _list_item(node, part, override)
+        else:
+            node = node.setdefault(part, {})
+        if not isinstance(node, dict | list):
+            raise InputError(f"--set {override}", f"{part!r} holds a value, not keys", "name the key itself")
+    if isinstance(node, list):
+        _list_item(node, last, override)
+        node[int(last)] = value
+    else:
+        node[last] = value
+
+
+def _list_item(items: list[Any], index: str, override: str) -> Any:
+    if not index.isdecimal() or int(index) >= len(items):
+        raise InputError(f"--set {override}", f"{index!r} is no item of a list of {len(items)}", "count from 0")
+    return items[int(index)]

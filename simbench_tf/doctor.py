@@ -1,0 +1,64 @@
+"""What works on this machine: versions, devices, optional parts."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from importlib import metadata
+from typing import NamedTuple
+
+from simbench_tf.config import RECORDED_PACKAGES
+
+
+class Finding(NamedTuple):
+    """One part looked at: its state in words, whether it works, and whether the main path needs it."""
+
+    part: str
+    state: str
+    works: bool
+    needed: bool
+
+
+def examine() -> list[Finding]:
+    """Look at Python, packages, devices and the optional parts.
+
+    Returns
+    -------
+    list of Finding
+    """
+    version = sys.version_info
+    python = Finding("python", ".".join(map(str, version[:3])), (3, 11) <= version[:2] <= (3, 13), needed=True)
+    return [python, *map(_package, RECORDED_PACKAGES), _cores(), _gpus(), *_optional()]
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(name, metadata.version(name), True, needed=True)
+    except metadata.PackageNotFoundError:
+        return Finding(name, f"not installed; pip install {name}", False, needed=True)
+
+
+def _cores() -> Finding:
+    return Finding("cpu cores", str(len(os.sched_getaffinity(0))), True, needed=True)
+
+
+def _gpus() -> Finding:
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    import tensorflow as tf
+
+    names = [
+        tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name)
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    return Finding("gpu", ", ".join(names) or "none; training and attribution run on the CPU", True, needed=False)
+
+
+def _optional() -> list[Finding]:
+    extras = {"pyjaspar": ("jaspar", "motifs: jaspar:2022"), "torch": ("parity", "parity tests and benchmarks")}
+    findings = []
+    for module, (extra, use) in extras.items():
+        works = importlib.util.find_spec(module) is not None
+        state = f"{metadata.version(module)} ({use})" if works else f"for {use}: pip install 'simbench_tf[{extra}]'"
+        findings.append(Finding(module, state, works, needed=False))
+    return findings

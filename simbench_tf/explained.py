@@ -1,0 +1,135 @@
+"""RUN/attributions: which sequences are explained, by which methods, in which file, and how such a file is read."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from simbench_tf.config import Config, Method
+from simbench_tf.dataset import Dataset
+from simbench_tf.errors import InputError
+from simbench_tf.files import checksum, whole_file
+from simbench_tf.random_streams import uniforms
+from simbench_tf.workers import MapInOrder
+
+#: Sequences in one piece of work; a constant, so no result depends on the workers.
+EXPLAINED_TOGETHER = 32
+
+
+class Explained(NamedTuple):
+    """One file of attributions: of a model's output for a task, by a method."""
+
+    model: str
+    task: str
+    target: int
+    method: Method
+    key: str
+    path: Path
+    model_file: Path
+
+
+def explained(config: Config, folder: Path) -> list[Explained]:
+    """List the attribution files that a configuration asks for, in order: model, task, method.
+
+    Raises
+    ------
+    InputError
+        A method or one of its settings is unknown.
+    """
+    from simbench_tf.attribution import method_key
+
+    files = []
+    for model in config.models:
+        for task in config.attribution.tasks or config.tasks:
+            for method in config.attribution.methods:
+                key = method_key(method.method, method.references, method.settings)
+                path = folder / "attributions" / model.name / task / f"{key}.h5"
+                model_file = folder / "models" / model.name / "model.keras"
+                files.append(Explained(model.name, task, config.tasks.index(task), method, key, path, model_file))
+    return files
+
+
+def explained_rows(dataset: Dataset, config: Config, task: str) -> npt.NDArray[np.int64]:
+    """Rows of the split that are explained for a task: at most n_sequences of its positives, drawn by the seed.
+
+    Raises
+    ------
+    InputError
+        The split holds no positive of the task.
+    """
+    split = config.attribution.split
+    positives = np.flatnonzero(dataset.labels(split)[:, dataset.tasks.index(task)])
+    if not positives.size:
+        raise InputError("attribution.split", f"{split} holds no positive of {task}", "choose another split or task")
+    draws = uniforms(config.seed, f"explained {task}", positives)[:, 0]
+    return np.sort(positives[np.argsort(draws, kind="stable")[: config.attribution.n_sequences]])
+
+
+def write_explained(
+    file: Explained, config: Config, dataset: Dataset, map_in_order: MapInOrder, advance: Callable[[int], None]
+) -> None:
+    """Attribute the chosen sequences, chunk by chunk, and write `file.path`: scores (N, L), seq_id, arrays asked for.
+
+    Raises
+    ------
+    InputError
+        The method does not give an array that the configuration asks to keep.
+    """
+    rows = explained_rows(dataset, config, file.task)
+    split, output = config.attribution.split, config.attribution.output
+    bases = dataset.bases(split)[rows]
+    chunks = [bases[first : first + EXPLAINED_TOGETHER] for first in range(0, len(bases), EXPLAINED_TOGETHER)]
+    version = checksum(file.model_file)
+    explain = functools.partial(_explain, str(file.model_file), version, file.target, file.method, output, config.seed)
+    arrays: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in ("scores", *config.attribution.arrays)}
+    for chunk, result in zip(chunks, map_in_order(explain, chunks), strict=True):
+        for name, parts in arrays.items():
+            part = result[name]
+            if part is None:
+                raise InputError("attribution.arrays", f"{file.method.method} gives no {name}", "leave it out")
+            parts.append(part)
+        advance(len(chunk))
+    with whole_file(file.path) as partial, h5py.File(partial, "w") as h5:
+        for name, parts in arrays.items():
+            h5.create_dataset(name, data=np.concatenate(parts), compression="gzip")
+        h5.create_dataset("seq_id", data=np.asarray(dataset.seq_ids(split))[rows].astype("S"))
+        h5.attrs.update(model=file.model, task=file.task, key=file.key, method=file.method.method)
+
+
+def read_explained(path: Path) -> tuple[npt.NDArray[np.float32], list[str]]:
+    """Read scores, float32 (N, L), and the N seq_id of an attribution file."""
+    with h5py.File(path) as h5:
+        return h5["scores"][:], list(h5["seq_id"].asstr()[:])
+
+
+def _explain(
+    model_file: str, version: str, target: int, method: Method, output: str, seed: int, bases: npt.NDArray[np.uint8]
+) -> dict[str, npt.NDArray[np.float32] | None]:
+    """Attributions of a chunk of sequences; runs in a worker, which keeps the model it loaded."""
+    from simbench_tf.attribution import attribute
+    from simbench_tf.dna import one_hot
+
+    result = attribute(
+        _loaded(model_file, version),
+        one_hot(bases),
+        method=method.method,
+        target=target,
+        references=method.references,
+        random_state=seed,
+        output=output,
+        **method.settings,
+    )
+    return result._asdict()
+
+
+@functools.lru_cache(maxsize=4)
+def _loaded(model_file: str, version: str) -> Any:  # noqa: ARG001 - a file trained anew is another model
+    import keras
+
+    return keras.saving.load_model(model_file, compile=False)

@@ -1,0 +1,99 @@
+"""RUN/manifest.json: which file was made by which stage from what, so finished work is neither repeated nor mistaken.
+
+Each record holds the file's checksum, its stage, the seconds and the device it took (what is not deterministic lives
+here and nowhere else), and the *fingerprint* of everything it was made from. A step is fresh when files with its
+fingerprint are recorded and all still have their recorded checksums.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from simbench_tf.errors import InputError
+from simbench_tf.files import checksum, whole_file
+
+Record = dict[str, Any]
+
+
+def fingerprint(stage: str, made_from: Mapping[str, Any]) -> str:
+    """Hash of a stage's name and everything its result depends on (plain JSON values).
+
+    Examples
+    --------
+    >>> fingerprint("train", {"seed": 1}) == fingerprint("train", {"seed": 2})
+    False
+    """
+    text = json.dumps([stage, made_from], sort_keys=True, default=str)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def read_manifest(run: Path) -> dict[str, Record]:
+    """Records of a run by path relative to its folder; empty for a run not begun.
+
+    Raises
+    ------
+    InputError
+        The file is not what `write_records` writes.
+    """
+    path = run / "manifest.json"
+    if not path.exists():
+        return {}
+    try:
+        records = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(path, "is not JSON", "delete it to make the run anew") from error
+    if not isinstance(records, dict):
+        raise InputError(path, "holds no records", "delete it to make the run anew")
+    return records
+
+
+def write_records(run: Path, files: Iterable[Path], stage: str, key: str, seconds: float, device: str) -> None:
+    """Add or replace the records of `files` (paths below `run`) in one step."""
+    records = read_manifest(run)
+    # intermediate files that the step used up leave no record behind
+    records = {path: record for path, record in records.items() if (run / path).is_file()}
+    for file in files:
+        records[file.relative_to(run).as_posix()] = {
+            "checksum": checksum(file),
+            "stage": stage,
+            "seconds": round(seconds, 3),
+            "device": device,
+            "fingerprint": key,
+        }
+    _write(run, records)
+
+
+def fresh_files(run: Path, key: str) -> list[Path]:
+    """Files recorded under a fingerprint, or none if any of them is missing or was changed since."""
+    files = []
+    for path, record in read_manifest(run).items():
+        if record.get("fingerprint") == key:
+            file = run / path
+            if not file.is_file() or checksum(file) != record["checksum"]:
+                return []
+            files.append(file)
+    return files
+
+
+def stage_checksums(run: Path, stage: str) -> dict[str, str]:
+    """Path -> checksum of all that a stage made, for the fingerprint of the stages that read it."""
+    return {path: record["checksum"] for path, record in read_manifest(run).items() if record["stage"] == stage}
+
+
+def discard_stale(run: Path, stage: str, key: str) -> None:
+    """Delete what `stage` made from anything else than `key`: other settings would find and mix it."""
+    records = read_manifest(run)
+    stale = {p for p, r in records.items() if r["stage"] == stage and not r["fingerprint"].startswith(key)}
+    if stale:
+        for path in stale:
+            (run / path).unlink(missing_ok=True)
+        _write(run, {path: record for path, record in records.items() if path not in stale})
+
+
+def _write(run: Path, records: Mapping[str, Record]) -> None:
+    with whole_file(run / "manifest.json") as partial:
+        partial.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8")

@@ -1,0 +1,84 @@
+"""An ordered map over this process, over worker processes on this machine, or over a Dask cluster.
+
+Results come in the order of the items, whoever computed them, so what is written does not depend on the workers; and
+only a few results are held at a time, so memory is bounded by the chunk.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+from simbench_tf.errors import InputError
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+#: How long a scheduler may take to answer.
+ANSWER_WITHIN = "10s"
+
+
+class MapInOrder(Protocol):
+    """Like the built-in `map` over one iterable, which is itself one of these."""
+
+    def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
+        """Yield function(item) for every item, in order."""
+        ...
+
+
+@contextmanager
+def workers(n_workers: int | None = None, address: str | None = None) -> Iterator[MapInOrder]:
+    """Yield an ordered map: the built-in one, over `n_workers` local processes, or over the scheduler at `address`.
+
+    Parameters
+    ----------
+    n_workers : int, optional
+        Local worker processes; None or 1 computes in this process.
+    address : str, optional
+        Address of a Dask scheduler, ``tcp://host:port``. Its workers must see the run folder under the same path.
+
+    Raises
+    ------
+    InputError
+        No scheduler answers at `address`.
+
+    Examples
+    --------
+    >>> with workers() as map_in_order:
+    ...     list(map_in_order(abs, [-1, 2, -3]))
+    [1, 2, 3]
+    """
+    if address is None and (n_workers or 1) == 1:
+        yield map
+        return
+    from distributed import Client, LocalCluster
+
+    if address is not None:
+        try:
+            with Client(address, timeout=ANSWER_WITHIN) as client:
+                yield _map_of(client)
+        except OSError as error:
+            raise InputError(
+                f"--dask {address}", "no scheduler answers there", "start `dask scheduler` first"
+            ) from error
+        return
+    cluster = LocalCluster(n_workers=n_workers, threads_per_worker=1, dashboard_address=None)
+    with cluster, Client(cluster) as client:
+        yield _map_of(client)
+
+
+def _map_of(client: Any) -> MapInOrder:
+    def map_in_order(function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
+        ahead = 2 * max(1, len(client.scheduler_info()["workers"]))
+        pending: deque[Any] = deque()
+        for item in items:
+            pending.append(client.submit(function, item, pure=False))
+            if len(pending) >= ahead:
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+    return map_in_order

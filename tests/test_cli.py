@@ -1,0 +1,97 @@
+"""The command line: what each command prints, and that errors are one line with the right exit code."""
+
+import shutil
+import sys
+
+import pytest
+
+from simbench_tf import cli
+
+
+def simbench(monkeypatch, capsys, *arguments):
+    monkeypatch.setattr(sys, "argv", ["simbench", *map(str, arguments)])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out, err = capsys.readouterr()
+    return stop.value.code, out, err
+
+
+def test_presets_are_listed_a_line_each(monkeypatch, capsys):
+    code, out, _ = simbench(monkeypatch, capsys, "presets")
+    assert code == 0
+    assert any(line.startswith("demo  Two tasks") for line in out.splitlines())
+
+
+def test_methods_are_listed_with_settings_and_references(monkeypatch, capsys):
+    code, out, _ = simbench(monkeypatch, capsys, "methods")
+    assert code == 0
+    for name in ("ism", "saliency", "grad_x_input", "integrated_gradients"):
+        assert name in out
+    assert "n_steps" in out
+
+
+def test_doctor_names_versions_and_devices(monkeypatch, capsys):
+    code, out, _ = simbench(monkeypatch, capsys, "doctor")
+    assert code == 0
+    assert "tensorflow" in out
+    assert "gpu" in out
+
+
+@pytest.mark.parametrize(
+    "command", ["run", "simulate", "train", "attribute", "score", "report", "presets", "methods", "doctor"]
+)
+def test_every_command_has_help(monkeypatch, capsys, command):
+    code, out, _ = simbench(monkeypatch, capsys, command, "--help")
+    assert code == 0
+    assert "Usage" in out
+
+
+def test_the_single_stages_rebuild_what_is_missing(monkeypatch, capsys, tiny_config, tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    shutil.rmtree(run / "scores")
+    (run / "report.html").unlink()
+    for stage in ("train", "attribute", "score", "report"):
+        code, _, err = simbench(monkeypatch, capsys, stage, run)
+        assert (code, err) == (0, "")
+    assert (run / "report.html").read_bytes() == (tiny_run / "report.html").read_bytes()
+    code, out, _ = simbench(monkeypatch, capsys, "simulate", tiny_config, "--out", run)
+    assert code == 0
+    assert "dataset" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "dmo", "--out", "x"], "dmo: is neither a file nor a preset; did you mean 'demo'"),
+        (["run", "demo", "--out", "x", "--set", "sed=1"], "unknown key 'sed'; did you mean 'seed'"),
+        (["run", "demo", "--out", "x", "--set", "attribution.methods.0.method=izm"], "ism"),
+        (["train", "nowhere"], "nowhere: is not a run"),
+        (["simulate", "demo", "--out", "x", "--dask", "tcp://127.0.0.1:9"], "no scheduler answers"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    if "--dask" in arguments:
+        monkeypatch.setattr("simbench_tf.workers.ANSWER_WITHIN", "1s")
+    code, out, err = simbench(monkeypatch, capsys, *arguments)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert len(err.splitlines()) == 1
+    assert not list(tmp_path.iterdir()), "nothing half-written stays"
+
+
+def test_usage_errors_end_with_2(monkeypatch, capsys):
+    assert simbench(monkeypatch, capsys, "run", "demo")[0] == 2
+
+
+def test_a_fault_is_one_line_and_exit_code_1_and_debug_shows_where(monkeypatch, capsys):
+    def fault():
+        raise RuntimeError("of its own\nmaking")
+
+    monkeypatch.setattr(cli, "presets", fault)
+    code, _, err = simbench(monkeypatch, capsys, "presets")
+    assert code == 1
+    assert err == "fault: RuntimeError: of its own making; --debug shows where\n"
+    code, _, err = simbench(monkeypatch, capsys, "presets", "--debug")
+    assert code == 1
+    assert "Traceback" in err

@@ -1,0 +1,127 @@
+"""The configuration: defaults, paths, overrides, and one line for whatever is wrong."""
+
+import re
+
+import pytest
+import yaml
+
+from simbench_tf.config import config_dict, load_config, presets, write_config
+from simbench_tf.errors import InputError
+
+
+def load(tmp_path, text, overrides=()):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    return load_config(path, overrides)
+
+
+@pytest.mark.parametrize("name", presets())
+def test_presets_load_and_say_what_they_are(name):
+    assert load_config(name).name == name
+    assert presets()[name].read_text().startswith("# ")
+
+
+def test_only_kind_genome_and_peaks_have_no_default(tmp_path):
+    grammar = load(tmp_path, "simulation: {kind: grammar}")
+    assert grammar.simulation.n_sequences == 20_000
+    assert grammar.tasks == ["HepG2", "K562"]
+    peaks = load(tmp_path, "simulation: {kind: peaks, genome: g.fa, peaks: {H1: h1.bed}}")
+    assert (peaks.simulation.region_size, peaks.simulation.min_pos_hits, peaks.simulation.min_enrichment) == (
+        400,
+        100,
+        1.2,
+    )
+    assert peaks.simulation.genome == tmp_path / "g.fa"
+    assert peaks.simulation.peaks == {"H1": tmp_path / "h1.bed"}
+    assert peaks.training.max_batches == 30_000
+    assert peaks.attribution.n_sequences == 100
+    assert peaks.name == "c"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("simulaton: {kind: grammar}", "unknown key 'simulaton'; did you mean 'simulation'?"),
+        (
+            "simulation: {kind: grammar, seq_lenght: 300}",
+            "unknown key 'simulation.seq_lenght'; did you mean 'seq_length'?",
+        ),
+        (
+            "simulation: {kind: peaks, genome: a, peaks: {H1: b}, regoin_size: 300}",
+            "unknown key 'simulation.regoin_size'; did you mean 'region_size'?",
+        ),
+        (
+            "simulation: {kind: grammar, elements: [{motif: CTCF, position: {center: 3}}]}",
+            "unknown key 'simulation.elements.0.position.center'; did you mean 'centre'?",
+        ),
+        (
+            "simulation: {kind: grammar}\nmodels: [{name: a, architecure: basset}]",
+            "unknown key 'models.0.architecure'; did you mean 'architecture'?",
+        ),
+        ("simulation: {kind: peaks, peaks: {H1: a.bed}}", "simulation.genome: is missing"),
+        ("simulation: {kind: peaks, genome: a.fa}", "simulation.peaks: is missing"),
+        (
+            "simulation: {kind: peaks, genome: a.fa, peaks: {}}",
+            "simulation.peaks: Dictionary should have at least 1 item",
+        ),
+        ("simulation: {kind: pekas}", "simulation.kind: must be peaks or grammar"),
+        ("name: a", "simulation: is missing"),
+        ("simulation: {kind: grammar, tasks: {H1: {fraction: 2}}}", "simulation.tasks.H1.fraction"),
+        (
+            "simulation: {kind: grammar, elements: [{motif: CTCF, enriched: {hepg2: .3}}]}",
+            "elements.0.enriched names 'hepg2', which is no task; did you mean 'HepG2'?",
+        ),
+        ("simulation: {kind: grammar, elements: [{rate: .1}]}", "an element needs either `motif` or `pair`"),
+        ("simulation: {kind: grammar, elements: [{motif: A}, {motif: A}]}", "elements names 'A' twice"),
+        ("simulation: {kind: grammar, splits: {valid: .5, test: .5}}", "leave nothing to train on"),
+        (
+            "simulation: {kind: grammar}\nmodels: [{architecture: basset}, {architecture: beluga}]",
+            "models share a name",
+        ),
+        ("simulation: {kind: peaks, genome: a, peaks: {start: b}}", "task name 'start' cannot be used"),
+        ("simulation: {kind: peaks, genome: a, peaks: {../x: b}}", "task name '../x' cannot be used"),
+        ("simulation: {kind: grammar}\nattribution: {tasks: [H1]}", "attribution.tasks names 'H1'"),
+        ("- a\n- b", "holds no configuration"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_line_naming_file_and_key(tmp_path, text, message):
+    with pytest.raises(InputError) as error:
+        load(tmp_path, text)
+    line = str(error.value)
+    assert line.startswith(str(tmp_path / "c.yaml"))
+    assert message in line
+    assert "\n" not in line
+
+
+def test_broken_yaml_names_the_line(tmp_path):
+    with pytest.raises(InputError, match=re.escape(f"{tmp_path / 'c.yaml'}:2")):
+        load(tmp_path, "name: a\nmodels: [}\n")
+
+
+def test_an_unknown_preset_names_the_nearest():
+    with pytest.raises(InputError, match="dmo: is neither a file nor a preset; did you mean 'demo'"):
+        load_config("dmo")
+
+
+def test_overrides_reach_into_lists_and_make_missing_keys(tmp_path):
+    config = load(
+        tmp_path,
+        "simulation: {kind: grammar}\nmodels: [{architecture: basset}]",
+        ["models.0.width=.5", "training.patience=0"],
+    )
+    assert config.models[0].width == 0.5
+    assert config.training.patience == 0
+
+
+@pytest.mark.parametrize("override", ["training.patience", "models.4.width=1", "seed.deep=1", "a=[", "=3"])
+def test_a_bad_override_names_itself(tmp_path, override):
+    with pytest.raises(InputError, match=re.escape(f"--set {override}")):
+        load(tmp_path, "simulation: {kind: grammar}\nseed: 3\nmodels: [{architecture: basset}]", [override])
+
+
+@pytest.mark.parametrize("name", presets())
+def test_the_resolved_configuration_is_a_configuration(tmp_path, name):
+    config = load_config(name)
+    write_config(config, tmp_path / "config.yaml")
+    assert config_dict(load_config(tmp_path / "config.yaml")) == config_dict(config)
+    assert yaml.safe_load((tmp_path / "config.yaml").read_text())["versions"]["numpy"]

@@ -1,0 +1,86 @@
+"""Files appear whole or not at all, whatever happens while they are written."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from simbench_tf.errors import InputError
+from simbench_tf.files import checksum, whole_file
+
+
+def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(UnicodeEncodeError), whole_file(path) as partial, partial.open("w", encoding="ascii") as handle:
+        handle.writelines(["half", "é"])
+    assert path.read_text() == "old"
+    assert [file.name for file in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    with pytest.raises(InputError, match="written: No space left on device") as error, whole_file(tmp_path / "a.txt"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert str(error.value).startswith(str(tmp_path / "a.txt"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_write_that_really_fails_midway_leaves_nothing(tmp_path):
+    """A file-size limit stops the write at 4 kB, as a full disk would."""
+    code = f"""
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+from simbench_tf.files import whole_file
+from simbench_tf.errors import InputError
+try:
+    with whole_file({str(tmp_path / "a.txt")!r}) as partial:
+        partial.write_bytes(bytes(100_000))
+except InputError as error:
+    assert "File too large" in str(error), error
+else:
+    raise SystemExit("written?")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"), whole_file(tmp_path / "file" / "a.txt"):
+        pass
+
+
+def test_errors_of_other_files_are_not_blamed_on_this_one(tmp_path):
+    with pytest.raises(FileNotFoundError), whole_file(tmp_path / "a.txt"):
+        (tmp_path / "elsewhere" / "b.txt").read_text()
+
+
+def test_a_killed_write_leaves_the_old_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    code = f"""
+import os, signal
+from simbench_tf.files import whole_file
+with whole_file({str(path)!r}) as partial:
+    partial.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    assert path.read_text() == "old"
+
+
+def test_a_file_gets_the_modes_the_umask_grants(tmp_path):
+    with whole_file(tmp_path / "a.txt") as partial:
+        partial.write_text("x")
+    (tmp_path / "b.txt").write_text("x")
+    assert (tmp_path / "a.txt").stat().st_mode == (tmp_path / "b.txt").stat().st_mode
+
+
+def test_checksum_tells_contents_apart(tmp_path):
+    for name, text in (("a", "1"), ("b", "1"), ("c", "2")):
+        (tmp_path / name).write_text(text)
+    assert checksum(tmp_path / "a") == checksum(tmp_path / "b") != checksum(tmp_path / "c")

@@ -1,0 +1,229 @@
+"""A run, end to end: its files, that finished work is kept, and that a killed run ends like an unbroken one."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import average_precision_score
+
+from simbench_tf import pipeline, tables
+from simbench_tf.config import load_config
+from simbench_tf.dataset import open_dataset
+from simbench_tf.errors import InputError
+from simbench_tf.files import TEMPORARY_PREFIX, checksum
+from simbench_tf.manifest import read_manifest
+from simbench_tf.workers import workers
+
+
+def files_below(folder):
+    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+
+
+def bytes_below(folder):
+    return {name: checksum(path) for name, path in files_below(folder).items()}
+
+
+@pytest.fixture
+def copied_run(tiny_run, tmp_path):
+    return shutil.copytree(tiny_run, tmp_path / "run")
+
+
+def test_a_run_leaves_the_files_of_the_design(tiny_run):
+    keys = ("grad_x_input@none", "integrated_gradients@shuffle2+n_steps=3")
+    expected = {
+        "config.yaml",
+        "manifest.json",
+        "report.html",
+        "dataset/dataset.json",
+        "dataset/motifs.meme",
+        "dataset/sites.parquet",
+        "dataset/sequences/part-00000.parquet",
+        *(f"models/basset/{name}" for name in ("model.keras", "history.csv", "metrics.json")),
+        *(f"attributions/basset/{task}/{key}.h5" for task in ("HepG2", "K562") for key in keys),
+        "scores/per_sequence.parquet",
+        "scores/summary.csv",
+    }
+    assert set(files_below(tiny_run)) == expected
+    recorded = read_manifest(tiny_run)
+    assert set(recorded) == expected - {"config.yaml", "manifest.json"}
+    assert {record["stage"] for record in recorded.values()} == {"simulate", "train", "attribute", "score", "report"}
+    for path, record in recorded.items():
+        assert record["checksum"] == checksum(tiny_run / path)
+        assert record["seconds"] >= 0
+        assert record["device"]
+
+
+def test_the_scores_are_those_of_the_attributions(tiny_run):
+    dataset = open_dataset(tiny_run / "dataset")
+    summary = pd.read_csv(tiny_run / "scores" / "summary.csv", keep_default_na=False, na_values=[""])
+    assert list(summary.columns) == list(tables.SUMMARY_COLUMNS)
+    assert len(summary) == 4
+    per_sequence = pd.read_parquet(tiny_run / "scores" / "per_sequence.parquet")
+    assert tuple(per_sequence.columns[: len(tables.PER_SEQUENCE_KEYS)]) == tables.PER_SEQUENCE_KEYS
+    for line in summary.itertuples():
+        with h5py.File(tiny_run / "attributions" / line.model / line.task / f"{line.key}.h5") as file:
+            scores, ids = file["scores"][:], list(file["seq_id"].asstr()[:])
+        rows = [dataset.seq_ids("test").tolist().index(seq_id) for seq_id in ids]
+        labels = dataset.labels("test")[rows, dataset.tasks.index(line.task)]
+        assert labels.all(), "only positives are explained"
+        mask = dataset.mask("test", task=line.task)[rows]
+        expected = [
+            average_precision_score(m, np.abs(s)) if m.any() else np.nan for m, s in zip(mask, scores, strict=True)
+        ]
+        table = per_sequence[(per_sequence.task == line.task) & (per_sequence.key == line.key)]
+        np.testing.assert_allclose(table.auprc, expected, rtol=1e-9)
+        assert line.auprc == pytest.approx(np.nanmean(expected))
+        assert line.pooled_auprc == pytest.approx(average_precision_score(mask.ravel(), np.abs(scores).ravel()))
+        assert line.truth == "embedded:task"
+        assert json.loads(line.settings) == ({"n_steps": 3} if "integrated" in line.key else {})
+        assert line.seconds_per_sequence > 0
+
+
+def test_a_finished_run_is_not_run_again(tiny_config, copied_run):
+    before = {name: path.stat().st_mtime_ns for name, path in files_below(copied_run).items()}
+    pipeline.run(load_config(tiny_config), copied_run)
+    after = {name: path.stat().st_mtime_ns for name, path in files_below(copied_run).items()}
+    assert {name for name in after if after[name] != before.get(name)} <= {"config.yaml"}
+
+
+def test_a_changed_setting_repeats_only_what_depends_on_it(tiny_config, copied_run):
+    before = bytes_below(copied_run)
+    stamps = {name: path.stat().st_mtime_ns for name, path in files_below(copied_run).items()}
+    pipeline.run(load_config(tiny_config, ["attribution.methods.1.n_steps=4"]), copied_run)
+    after = {name: path.stat().st_mtime_ns for name, path in files_below(copied_run).items()}
+    remade = {name for name in after if after[name] != stamps.get(name)}
+    new = {f"attributions/basset/{task}/integrated_gradients@shuffle2+n_steps=4.h5" for task in ("HepG2", "K562")}
+    always = {"config.yaml", "manifest.json", "report.html", "scores/per_sequence.parquet", "scores/summary.csv"}
+    assert remade == new | always
+    assert before["dataset/sites.parquet"] == checksum(copied_run / "dataset" / "sites.parquet")
+
+
+@pytest.mark.parametrize("damage", ["delete", "change"])
+def test_a_damaged_file_is_made_again(tiny_config, copied_run, damage):
+    path = copied_run / "attributions" / "basset" / "K562" / "grad_x_input@none.h5"
+    before = checksum(path)
+    if damage == "delete":
+        path.unlink()
+    else:
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    pipeline.run(load_config(tiny_config), copied_run)
+    assert checksum(path) == before
+
+
+def test_a_new_seed_makes_another_data_set_and_leaves_nothing_of_the_old(tiny_config, copied_run):
+    before = bytes_below(copied_run / "dataset")
+    config = load_config(tiny_config, ["seed=8", "simulation.n_sequences=300"])
+    pipeline.simulate(config, copied_run)
+    after = bytes_below(copied_run / "dataset")
+    assert set(before) == set(after)
+    assert before["sequences/part-00000.parquet"] != after["sequences/part-00000.parquet"]
+    assert len(open_dataset(copied_run / "dataset").sequences) == 300
+
+
+@pytest.mark.slow
+def test_the_same_bytes_on_one_and_two_workers(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "PART_SEQUENCES", 100)
+    config = load_config(tiny_config)
+    pipeline.simulate(config, tmp_path / "one")
+    with workers(2) as map_in_order:
+        pipeline.simulate(config, tmp_path / "two", map_in_order=map_in_order)
+    one = bytes_below(tmp_path / "one" / "dataset")
+    assert one == bytes_below(tmp_path / "two" / "dataset")
+    assert len(open_dataset(tmp_path / "one" / "dataset").sequences) == 900
+
+
+def test_a_simulation_killed_between_parts_ends_with_the_same_bytes(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "PART_SEQUENCES", 100)
+    config = load_config(tiny_config)
+    pipeline.simulate(config, tmp_path / "whole")
+    drawn = []
+    write_part = pipeline.write_part
+
+    def fails_at_the_fifth(folder, number, *tables):
+        if number == 4 and len(drawn) == 4:
+            raise KeyboardInterrupt
+        drawn.append(number)
+        return write_part(folder, number, *tables)
+
+    monkeypatch.setattr(pipeline, "write_part", fails_at_the_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.simulate(config, tmp_path / "broken")
+    with pytest.raises(InputError):
+        open_dataset(tmp_path / "broken" / "dataset")
+    monkeypatch.setattr(pipeline, "write_part", lambda *a: (drawn.append(a[1]), write_part(*a))[1])
+    pipeline.simulate(config, tmp_path / "broken")
+    assert drawn == list(range(9)), "finished parts are not drawn again"
+    assert bytes_below(tmp_path / "broken" / "dataset") == bytes_below(tmp_path / "whole" / "dataset")
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_instant_goes_on_to_the_same_results(tiny_config, tiny_run, tmp_path):
+    command = [sys.executable, "-m", "simbench_tf.cli", "run", str(tiny_config), "--out", str(tmp_path / "run")]
+    chance = random.Random(5)
+    for _ in range(3):
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(1, 15))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    assert bytes_below(tmp_path / "run" / "dataset") == bytes_below(tiny_run / "dataset")
+    columns = ["key", "auroc", "auprc", "pooled_auroc", "pooled_auprc", "mass_fraction"]
+    summaries = [pd.read_csv(folder / "scores" / "summary.csv")[columns] for folder in (tmp_path / "run", tiny_run)]
+    pd.testing.assert_frame_equal(*summaries, rtol=1e-4)
+    leftovers = [name for name in files_below(tmp_path / "run") if TEMPORARY_PREFIX in name]
+    assert not leftovers, "what a killed process left half-written is swept away by the next"
+
+
+def test_a_foreign_configuration_is_not_overwritten(tiny_config, tmp_path):
+    foreign = tmp_path / "config.yaml"
+    foreign.write_text("mine: 1\n")
+    with pytest.raises(InputError, match="no run wrote"):
+        pipeline.begin(load_config(tiny_config), tmp_path)
+    assert foreign.read_text() == "mine: 1\n"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_output_folder_that_cannot_be_written_is_named(tiny_config, tmp_path):
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(InputError, match="cannot be written"):
+        pipeline.begin(load_config(tiny_config), tmp_path / "locked" / "run")
+
+
+def test_an_output_folder_that_is_a_file_is_named(tiny_config, tmp_path):
+    (tmp_path / "run").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        pipeline.begin(load_config(tiny_config), tmp_path / "run")
+
+
+def test_an_unknown_method_stops_before_anything_is_made(tiny_config, tmp_path):
+    config = load_config(tiny_config, ["attribution.methods.0.method=grad_x_imput"])
+    with pytest.raises(InputError, match="grad_x_input"):
+        pipeline.begin(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_stages_out_of_order_say_what_to_run_first(tiny_config, tmp_path, copied_run):
+    config = load_config(tiny_config)
+    with pytest.raises(InputError, match="simbench simulate"):
+        pipeline.config_of(tmp_path / "nothing")
+    pipeline.begin(config, tmp_path / "begun")
+    with pytest.raises(InputError, match="simbench simulate"):
+        pipeline.train(config, tmp_path / "begun")
+    (copied_run / "models" / "basset" / "model.keras").unlink()
+    with pytest.raises(InputError, match="simbench train"):
+        pipeline.attribute(config, copied_run)
+    shutil.rmtree(copied_run / "attributions")
+    with pytest.raises(InputError, match="simbench attribute"):
+        pipeline.score(config, copied_run)
+    shutil.rmtree(copied_run / "scores")
+    with pytest.raises(InputError, match="simbench score"):
+        pipeline.report(config, copied_run)
