@@ -1,0 +1,186 @@
+"""Where the regions of a peaks data set lie, which tasks label them, and which split they fall into."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from simbench_tf import genome as gn
+from simbench_tf.config import PeaksSimulation, Splits
+from simbench_tf.errors import InputError
+from simbench_tf.random_streams import uniforms
+
+
+class Lost(NamedTuple):
+    """How many positives and background regions one step took away; the first record says how many there were."""
+
+    step: str
+    positives: int
+    background: int
+
+
+def lost_table(records: Sequence[Lost]) -> pd.DataFrame:
+    """One row a step: step, positives and background lost there, positives_left and background_left.
+
+    Examples
+    --------
+    >>> table = lost_table([Lost("read", 9, 5), Lost("merged", 2, 1), Lost("off the contig", 1, 0)])
+    >>> table["positives"].tolist(), table["positives_left"].tolist()
+    ([0, 2, 1], [9, 7, 6])
+    """
+    table = pd.DataFrame(records)
+    for kind in ("positives", "background"):
+        read = table.loc[0, kind]
+        table.loc[0, kind] = 0
+        table[f"{kind}_left"] = read - table[kind].cumsum()
+    return table
+
+
+def place_regions(simulation: PeaksSimulation, genome: gn.Genome) -> tuple[pd.DataFrame, list[Lost]]:
+    """Read every peak file, merge, label and place the regions.
+
+    Summits of all tasks are pooled, and those closer than half a `region_size` merged into one region centred on their
+    mean. A region has a task's label when one of that task's summit windows overlaps at least half of it. Background
+    regions that overlap a peak of any task, or the window around its summit, are left out, and so are second copies.
+
+    Returns
+    -------
+    regions : DataFrame
+        chrom, start, end and one uint8 label column a task, sorted by chrom and start; all on their contig.
+    lost : list of Lost
+        First the number of summits read, then what each step took away.
+
+    Raises
+    ------
+    InputError
+        A file is at fault, nothing can be negative, or no region fits its contig.
+    """
+    if len(simulation.peaks) == 1 and simulation.background is None:
+        raise InputError(
+            "simulation.background", "one task without a background has no negatives", "give it, or more tasks' peaks"
+        )
+    size = simulation.region_size
+    peaks = pd.concat(
+        [_summits(path, genome).assign(task=task) for task, path in simulation.peaks.items()], ignore_index=True
+    )
+    background = peaks[:0] if simulation.background is None else _summits(simulation.background, genome)
+    merged = gn.merge_summits(peaks["chrom"], peaks["summit"], size / 2)
+    away = background[~_over_a_peak(background, peaks, size)]
+    distinct = away.drop_duplicates(["chrom", "summit"])
+    regions = pd.concat([_labelled(merged, peaks, simulation), _labelled(distinct, peaks, simulation)])
+    regions = regions.sort_values(["chrom", "start"], ignore_index=True)
+    lost = [
+        Lost("summits read", len(peaks), len(background)),
+        Lost("merged with a summit closer than half a region", len(peaks) - len(merged), 0),
+        Lost("background over a peak", 0, len(background) - len(away)),
+        Lost("background given twice", 0, len(away) - len(distinct)),
+    ]
+    regions, off = drop(regions, ~gn.inside(genome, regions), "over an end of its contig", list(simulation.peaks))
+    if regions.empty:
+        raise InputError(
+            "simulation.region_size",
+            f"no region of {simulation.region_size} bases fits its contig",
+            "give smaller regions or the right genome",
+        )
+    return regions, [*lost, off]
+
+
+def _summits(path: Path, genome: gn.Genome) -> pd.DataFrame:
+    peaks = gn.read_peaks(path)
+    gn.check_chromosomes(peaks, genome, path)
+    return peaks
+
+
+def drop(regions: pd.DataFrame, which: npt.NDArray[np.bool_], step: str, tasks: list[str]) -> tuple[pd.DataFrame, Lost]:
+    """The regions without those that `which` marks, and the record of what went."""
+    positive = regions[tasks].to_numpy().any(axis=1)
+    lost = Lost(step, int((which & positive).sum()), int((which & ~positive).sum()))
+    return regions[~which].reset_index(drop=True), lost
+
+
+def _over_a_peak(background: pd.DataFrame, peaks: pd.DataFrame, region_size: int) -> npt.NDArray[np.bool_]:
+    """Which background regions overlap a peak, whether its own extent or the window around its summit."""
+    taken = gn.regions_at(peaks["chrom"], peaks["summit"], region_size)
+    taken["start"] = np.minimum(taken["start"], peaks["start"].to_numpy())
+    taken["end"] = np.maximum(taken["end"], peaks["end"].to_numpy())
+    return gn.overlaps_any(gn.regions_at(background["chrom"], background["summit"], region_size), taken)
+
+
+def _labelled(centres: pd.DataFrame, peaks: pd.DataFrame, simulation: PeaksSimulation) -> pd.DataFrame:
+    regions = gn.regions_at(centres["chrom"], centres["summit"], simulation.region_size)
+    for task in simulation.peaks:
+        own = peaks[peaks["task"] == task]
+        distance = gn.nearest_distance(centres["chrom"], centres["summit"], own["chrom"], own["summit"])
+        # two windows of one size overlap by that size less the distance of their centres
+        regions[task] = (2 * distance <= simulation.region_size).astype(np.uint8)
+    return regions
+
+
+def assign_splits(regions: pd.DataFrame, splits: Splits, seed: int, contigs: Sequence[str]) -> npt.NDArray[np.object_]:
+    """The split of each region, "train", "valid" or "test"; regions that overlap share theirs.
+
+    By fractions, whole groups of overlapping regions are put in a random order and cut where the fractions of regions
+    are reached. By chromosomes, what no list names is for training.
+
+    Raises
+    ------
+    InputError
+        A chromosome that `contigs` lacks, or that two splits name.
+    """
+    if splits.chromosomes is not None:
+        return _by_chromosome(regions["chrom"], splits.chromosomes, contigs)
+    groups = gn.overlap_groups(regions)
+    sizes = np.bincount(groups)
+    order = np.argsort(uniforms(seed, "peaks: splits", np.arange(sizes.size))[:, 0], kind="stable")
+    middles = np.empty(sizes.size)
+    middles[order] = (np.cumsum(sizes[order]) - sizes[order] / 2) / len(regions)
+    return np.select([middles < splits.test, middles < splits.test + splits.valid], ["test", "valid"], "train").astype(
+        object
+    )[groups]
+
+
+def _by_chromosome(
+    chrom: pd.Series, chromosomes: Mapping[Literal["valid", "test"], list[str]], contigs: Sequence[str]
+) -> npt.NDArray[np.object_]:
+    split_of: dict[str, str] = {}
+    for split, names in chromosomes.items():
+        for name in names:
+            where = f"simulation.splits.chromosomes.{split}"
+            if name not in contigs:
+                close = difflib.get_close_matches(name, contigs, n=1)
+                raise InputError(
+                    where, f"{name!r} is no contig of the genome", f"did you mean {close[0]}?" if close else ""
+                )
+            if split_of.setdefault(name, split) != split:
+                raise InputError(where, f"{name!r} is also in {split_of[name]}", "name it once")
+    return chrom.map(lambda name: split_of.get(name, "train")).to_numpy(object)
+
+
+def check_splits(regions: pd.DataFrame, tasks: Sequence[str], splits: Splits) -> None:
+    """Hold every split that was asked for to positives and negatives of every task.
+
+    Raises
+    ------
+    InputError
+        Naming the first split and task without.
+    """
+    asked = ["train", "test"]
+    if splits.chromosomes is None:
+        asked += ["valid"] * (splits.valid > 0)
+    else:
+        asked = ["train", *splits.chromosomes]
+    mend = "give more regions, or hold out other fractions or chromosomes"
+    for split in asked:
+        labels = regions.loc[regions["split"] == split, list(tasks)]
+        if labels.empty:
+            raise InputError("simulation.splits", f"{split} names no region", mend)
+        for task in tasks:
+            for label, kind in ((1, "positive"), (0, "negative")):
+                if not (labels[task] == label).any():
+                    raise InputError("simulation.splits", f"{split} holds no {kind} region of {task}", mend)

@@ -1,0 +1,374 @@
+"""Real peaks made into sequences whose motifs are known: shuffled regions with their real motif hits put back.
+
+The pipeline of Prakash, Shrikumar and Kundaje, "Towards More Realistic Simulated Datasets for Benchmarking Deep
+Learning Models in Regulatory Genomics" (MLCB 2021, PMLR 165:58-77), for one task against a background or for several
+tasks. `plan_peaks` decides everything that concerns all regions - where they lie, their labels and splits, which
+motifs are kept; `implant` then makes any stretch of the data set, the same bytes whatever the stretches.
+
+Hits are scanned for against the composition of the regions themselves, both strands together: a uniform background
+would call GC-rich motifs in GC-rich regions that hold them by chance.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from simbench_tf import genome as gn
+from simbench_tf.config import PeaksSimulation
+from simbench_tf.dna import dinucleotide_shuffle
+from simbench_tf.motifs import Motif, load_motifs, scan
+from simbench_tf.random_streams import stream_key, uniforms
+from simbench_tf.simulate._enrichment import check_any_passes, motif_log
+from simbench_tf.simulate._regions import assign_splits, check_splits, drop, lost_table, place_regions
+from simbench_tf.tables import SITES_SCHEMA, sequence_schema, text_column
+
+Bases = npt.NDArray[np.uint8]
+MapChunks = Callable[..., Iterable[Any]]
+
+_LETTERS = np.frombuffer(b"ACGT", np.uint8)
+_CHUNK = 4096
+
+
+@dataclass(frozen=True, eq=False)
+class PeaksPlan:
+    """All that `implant` needs, and what the data set's description tells of it.
+
+    Attributes
+    ----------
+    tasks : tuple of str
+    regions : DataFrame
+        chrom, start, end, split and one uint8 label column a task; row i is sequence i of the data set.
+    bases : uint8, shape (N, L)
+        What stands there in the genome; one byte a base is the plan's main memory.
+    sources : int64, shape (N,)
+        The region whose shuffle carries sequence i: itself for a positive, else a positive of the same split.
+    hits : DataFrame
+        The sites to put back, sorted by row: row, motif (index into `motifs`), start, end, minus (bool), score, pvalue.
+    motifs : list of Motif
+        The motifs kept.
+    motif_log : DataFrame
+        Each motif's counts, densities and ratio for each task, and why it was kept or dropped.
+    lost : DataFrame
+        How many positives and background regions each step took away.
+    background : float64, shape (4,)
+        Base frequencies the scan's p-values refer to.
+    scan_pvalue : float
+    seed : int
+    """
+
+    tasks: tuple[str, ...]
+    regions: pd.DataFrame
+    bases: Bases
+    sources: npt.NDArray[np.int64]
+    hits: pd.DataFrame
+    motifs: list[Motif]
+    motif_log: pd.DataFrame
+    lost: pd.DataFrame
+    background: npt.NDArray[np.float64]
+    scan_pvalue: float
+    seed: int
+
+    @property
+    def n_regions(self) -> int:
+        """Regions, and so sequences, in the data set."""
+        return len(self.regions)
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What dataset.json tells beside the counts, in JSON's own types: the scan's settings and the regions lost."""
+        return {
+            "background": self.background.tolist(),
+            "scan_pvalue": self.scan_pvalue,
+            "lost": self.lost.to_dict("records"),
+        }
+
+    def counts(self) -> pd.DataFrame:
+        """Regions of each split (index), in all (column n) and positive for each task (a column each)."""
+        labels = self.regions.assign(n=1).groupby("split")[["n", *self.tasks]]
+        return (
+            labels.sum()
+            .astype(np.int64)
+            .reindex([s for s in ("train", "valid", "test") if s in set(self.regions["split"])])
+        )
+
+
+class Drawn(NamedTuple):
+    """Finished sequences (tables.sequence_schema) and the sites in them (tables.SITES_SCHEMA)."""
+
+    sequences: pa.Table
+    sites: pa.Table
+
+
+class PeaksPart(NamedTuple):
+    """What a worker needs to make some consecutive sequences of a plan."""
+
+    numbers: npt.NDArray[np.int64]
+    tasks: tuple[str, ...]
+    regions: pd.DataFrame
+    own: Bases
+    to_shuffle: Bases
+    hits: pd.DataFrame
+    motifs: list[Motif]
+    seed: int
+
+
+def plan_peaks(
+    simulation: PeaksSimulation,
+    seed: int,
+    index_dir: str | os.PathLike[str] | None = None,
+    map_chunks: MapChunks = map,
+) -> PeaksPlan:
+    r"""Place and label the regions, split them, scan them, and decide which motifs are kept.
+
+    Parameters
+    ----------
+    simulation : PeaksSimulation
+        The `simulation` block of a configuration.
+    seed : int
+        Chooses the splits, the shuffles, and whose shuffle stands behind each background region.
+    index_dir : str or path, optional
+        Where the genome's index goes when the genome's folder is read-only.
+    map_chunks : callable, default the built-in map
+        ``map_chunks(function, items)`` gives results in order; scans run through it.
+
+    Returns
+    -------
+    PeaksPlan
+
+    Raises
+    ------
+    InputError
+        A file or setting is at fault; no motif passes; a split lacks positives or negatives of a task.
+
+    Examples
+    --------
+    Twenty peaks with an AP-1 site each, and as much background, in a genome of 12 kb:
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from simbench_tf.motifs import write_meme
+    >>> folder, letters = Path(tempfile.mkdtemp()), np.random.default_rng(0).choice(list("ACGT"), 12_000)
+    >>> for start in range(150, 12_000, 600):
+    ...     letters[start : start + 10] = list("TGACTCATGC")
+    >>> _ = (folder / "genome.fa").write_text(f">chr1\n{''.join(letters)}\n")
+    >>> for name, first in (("peaks.bed", 100), ("background.bed", 400)):
+    ...     lines = [f"chr1\t{start}\t{start + 100}\n" for start in range(first, 12_000, 600)]
+    ...     _ = (folder / name).write_text("".join(lines))
+    >>> ppm = np.full((10, 4), 0.01)
+    >>> ppm[np.arange(10), [3, 2, 0, 1, 3, 1, 0, 3, 2, 1]] = 0.97
+    >>> write_meme([Motif("M1", "AP-1", ppm, 100.0)], folder / "motifs.meme")
+    >>> files = {"peaks": {"A": folder / "peaks.bed"}, "background": folder / "background.bed"}
+    >>> settings = {"region_size": 100, "scan_pvalue": 1e-5, "min_pos_hits": 10, "splits": {"valid": 0, "test": 0.3}}
+    >>> simulation = PeaksSimulation(
+    ...     kind="peaks", genome=folder / "genome.fa", motifs=str(folder / "motifs.meme"), **files, **settings
+    ... )
+    >>> plan = plan_peaks(simulation, seed=1)
+    >>> plan.n_regions, [motif.tf for motif in plan.motifs]
+    (40, ['AP-1'])
+    >>> implant(plan, 0, 2).sites.to_pandas()[["seq_id", "start", "end", "strand", "matched"]].to_numpy().tolist()
+    [['chr1:100-200', 50, 60, '+', 'TGACTCATGC']]
+    """
+    tasks = list(simulation.peaks)
+    motifs = load_motifs(simulation.motifs)
+    genome = gn.open_genome(simulation.genome, index_dir)
+    regions, lost = place_regions(simulation, genome)
+    bases = gn.fetch(genome, regions)
+    unknown = gn.has_n(bases)
+    bases = bases[~unknown]
+    regions, with_n = drop(regions, unknown, "holds a base other than ACGT", tasks)
+    regions["split"] = assign_splits(regions, simulation.splits, seed, list(genome.lengths))
+    check_splits(regions, tasks, simulation.splits)
+
+    background = _composition(bases)
+    hits = _all_hits(bases, motifs, simulation.scan_pvalue, background, map_chunks)
+    thresholds = (simulation.min_pos_hits, simulation.min_enrichment)
+    log = motif_log(hits, regions[tasks].to_numpy(), motifs, tasks, simulation.region_size, *thresholds)
+    check_any_passes(log, *thresholds)
+    motif_kept = log.drop_duplicates("motif")["kept"].to_numpy()
+    hits = hits[motif_kept[hits["motif"].to_numpy()]]
+
+    positive = regions[tasks].to_numpy().any(axis=1)
+    hitless = positive & (np.bincount(hits["row"], minlength=len(regions)) == 0)
+    if not simulation.negative_implants:
+        hits = hits[positive[hits["row"].to_numpy()]]
+    regions, without_hit = drop(regions, hitless, "positive without a kept hit", tasks)
+    check_splits(regions, tasks, simulation.splits)
+    return PeaksPlan(
+        tasks=tuple(tasks),
+        regions=regions,
+        bases=bases[~hitless],
+        sources=_sources(regions["split"].to_numpy(), positive[~hitless], seed),
+        hits=_renumbered(hits, ~hitless, motif_kept),
+        motifs=[motif for motif, kept in zip(motifs, motif_kept, strict=True) if kept],
+        motif_log=log,
+        lost=lost_table([*lost, with_n, without_hit]),
+        background=background,
+        scan_pvalue=simulation.scan_pvalue,
+        seed=seed,
+    )
+
+
+def _composition(bases: Bases) -> npt.NDArray[np.float64]:
+    """Base frequencies of both strands together, one of each base added so that none is impossible."""
+    counts = np.array([np.count_nonzero(bases == base) for base in range(4)]) + 1.0
+    counts += counts[::-1]
+    return counts / counts.sum()
+
+
+def _all_hits(
+    bases: Bases, motifs: list[Motif], pvalue: float, background: npt.NDArray[np.float64], map_chunks: MapChunks
+) -> pd.DataFrame:
+    scan_chunk = partial(_scan_chunk, motifs=motifs, pvalue=pvalue, background=background)
+    chunks = ((first, bases[first : first + _CHUNK]) for first in range(0, len(bases), _CHUNK))
+    return pd.concat(list(map_chunks(scan_chunk, chunks)), ignore_index=True)
+
+
+def _scan_chunk(
+    chunk: tuple[int, Bases], motifs: list[Motif], pvalue: float, background: npt.NDArray[np.float64]
+) -> pd.DataFrame:
+    """Hits of some rows in numbers only: there are many before the filter."""
+    first, bases = chunk
+    hits = scan(bases, motifs, pvalue, background)
+    index = {motif.motif_id: number for number, motif in enumerate(motifs)}
+    return pd.DataFrame(
+        {
+            "row": hits["row"].to_numpy(np.int64) + first,
+            "motif": hits["motif"].map(index).to_numpy(np.int32),
+            "start": hits["start"].to_numpy(np.int32),
+            "end": hits["end"].to_numpy(np.int32),
+            "minus": (hits["strand"] == "-").to_numpy(np.bool_),
+            "score": hits["score"].to_numpy(np.float32),
+            "pvalue": hits["pvalue"].to_numpy(np.float64),
+        }
+    )
+
+
+def _renumbered(
+    hits: pd.DataFrame, region_kept: npt.NDArray[np.bool_], motif_kept: npt.NDArray[np.bool_]
+) -> pd.DataFrame:
+    """Hits of kept regions and motifs, numbered as those are once the others are gone."""
+    row, motif = np.cumsum(region_kept) - 1, np.cumsum(motif_kept) - 1
+    return hits.assign(row=row[hits["row"].to_numpy()], motif=motif[hits["motif"].to_numpy()]).reset_index(drop=True)
+
+
+def _sources(split: npt.NDArray[np.object_], positive: npt.NDArray[np.bool_], seed: int) -> npt.NDArray[np.int64]:
+    """Whose shuffle carries each region: its own for positives, a random positive's of the same split for others."""
+    sources = np.arange(split.size)
+    for name in np.unique(split.astype(str)):
+        candidates = np.flatnonzero(positive & (split == name))
+        others = np.flatnonzero(~positive & (split == name))
+        draws = uniforms(seed, "peaks: whose shuffle", others)[:, 0]
+        sources[others] = candidates[(draws * candidates.size).astype(np.int64)]
+    return sources
+
+
+def parts(plan: PeaksPlan, size: int = _CHUNK) -> Iterator[PeaksPart]:
+    """The whole plan cut into parts of `size` sequences, for `implant_part` to make in any process."""
+    for start in range(0, plan.n_regions, size):
+        yield take_part(plan, start, start + size)
+
+
+def take_part(plan: PeaksPlan, start: int, stop: int) -> PeaksPart:
+    """Sequences start..stop of a plan, as a part that can travel to a worker."""
+    rows = slice(start, min(stop, plan.n_regions))
+    first, last = np.searchsorted(plan.hits["row"].to_numpy(), [rows.start, rows.stop])
+    hits = plan.hits.iloc[first:last]
+    return PeaksPart(
+        numbers=np.arange(rows.start, rows.stop),
+        tasks=plan.tasks,
+        regions=plan.regions.iloc[rows],
+        own=plan.bases[rows],
+        to_shuffle=plan.bases[plan.sources[rows]],
+        hits=hits.assign(row=hits["row"] - start),
+        motifs=plan.motifs,
+        seed=plan.seed,
+    )
+
+
+def implant(plan: PeaksPlan, start: int, stop: int) -> Drawn:
+    """Make sequences start..stop of a plan: shuffle, and put every kept hit back, base for base, where it stood.
+
+    Returns
+    -------
+    Drawn
+        The same rows whatever the stretch they are made in.
+    """
+    return implant_part(take_part(plan, start, stop))
+
+
+def implant_part(part: PeaksPart) -> Drawn:
+    """Make the sequences of one part; see `implant`."""
+    sequences = shuffles(part)
+    hits = part.hits
+    width = sequences.shape[1]
+    # +1 where a site starts and -1 where it ends: the running sum is positive within sites
+    edges = np.zeros((len(sequences), width + 1), np.int32)
+    np.add.at(edges, (hits["row"], hits["start"]), 1)
+    np.add.at(edges, (hits["row"], hits["end"]), -1)
+    covered = np.cumsum(edges[:, :width], axis=1) > 0
+    sequences[covered] = part.own[covered]
+    return Drawn(_sequence_table(part, sequences), _sites_table(part, sequences))
+
+
+def shuffles(part: PeaksPart) -> Bases:
+    """The background of each sequence of a part before sites are put back, uint8 (n, L).
+
+    The stream of each is numbered by its place in the data set; its key is not the one that shuffled references of
+    the same seed use.
+    """
+    state = int(stream_key(part.seed, "peaks: shuffles"))
+    return dinucleotide_shuffle(part.to_shuffle, n_shuffles=1, random_state=state, indices=part.numbers)[:, 0]
+
+
+def _seq_ids(regions: pd.DataFrame) -> npt.NDArray[np.object_]:
+    # regions are distinct, so their places name them
+    return np.array(
+        [f"{region.chrom}:{region.start}-{region.end}" for region in regions.itertuples(index=False)], object
+    )
+
+
+def _sequence_table(part: PeaksPart, sequences: Bases) -> pa.Table:
+    regions = part.regions
+    columns = {"seq_id": pa.array(_seq_ids(regions), pa.string()), "sequence": text_column(sequences)}
+    columns |= {name: pa.array(regions[name]) for name in ("chrom", "start", "end", "split", *part.tasks)}
+    schema = sequence_schema(part.tasks)
+    return pa.table([columns[name].cast(schema.field(name).type) for name in schema.names], schema=schema)
+
+
+def _sites_table(part: PeaksPart, sequences: Bases) -> pa.Table:
+    hits = part.hits
+    motif = hits["motif"].to_numpy()
+    row, start, end = (hits[name].to_numpy(np.int64) for name in ("row", "start", "end"))
+    ids = np.array([motif.motif_id for motif in part.motifs], object)
+    columns = {
+        "seq_id": _seq_ids(part.regions)[row],
+        "motif": ids[motif],
+        "tf": np.array([motif.tf for motif in part.motifs], object)[motif],
+        "start": start,
+        "end": end,
+        "strand": np.where(hits["minus"], "-", "+"),
+        "score": hits["score"].to_numpy(),
+        "pvalue": hits["pvalue"].to_numpy(),
+        "matched": _texts(sequences, row, start, end),
+        "element": ids[motif],
+    }
+    return pa.table([pa.array(columns[field.name]).cast(field.type) for field in SITES_SCHEMA], schema=SITES_SCHEMA)
+
+
+def _texts(
+    sequences: Bases, row: npt.NDArray[np.int64], start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]
+) -> pa.StringArray:
+    """The text of stretches of unequal length, sequence[start:end] of each row, without a Python string each."""
+    offsets = np.concatenate([[0], np.cumsum(end - start)])
+    within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], end - start)
+    letters = _LETTERS[sequences[np.repeat(row, end - start), np.repeat(start, end - start) + within]]
+    return pa.StringArray.from_buffers(row.size, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(letters))

@@ -1,0 +1,362 @@
+"""Peaks and FASTA files: what is read, what is refused and in which words."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import pickle
+import re
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from Bio import bgzf
+
+from simbench_tf import genome as gn
+from simbench_tf.errors import InputError
+
+DATA = Path(__file__).parents[2] / "shared" / "data"
+CODE = {letter: code for code, letter in enumerate("ACGT")}
+
+
+def write(path: Path, text: str) -> Path:
+    path.write_bytes(text.encode())
+    return path
+
+
+def draw(rng: np.random.Generator, n: int, letters: str = "ACGTacgtNnR") -> str:
+    return "".join(rng.choice(list(letters), n))
+
+
+def plain_codes(text: str) -> list[int]:
+    return [CODE.get(letter.upper(), 4) for letter in text]
+
+
+CONTIGS = {"chr1": 12_345, "chr2": 700, "chrM": 50}
+
+
+@pytest.fixture
+def contigs() -> dict[str, str]:
+    rng = np.random.default_rng(0)
+    return {name: draw(rng, length) for name, length in CONTIGS.items()}
+
+
+def fasta_text(contigs: dict[str, str], width: int = 60, end: str = "\n") -> str:
+    lines = []
+    for name, text in contigs.items():
+        lines.append(f">{name} some words")
+        lines += [text[i : i + width] for i in range(0, len(text), width)]
+    return end.join(lines) + end
+
+
+def write_fasta(folder: Path, contigs: dict[str, str], packing: str) -> Path:
+    text = fasta_text(contigs, end="\r\n" if packing == "crlf" else "\n")
+    if packing == "gzip":
+        path = folder / "g.fa.gz"
+        path.write_bytes(gzip.compress(text.encode()))
+    elif packing == "bgzip":
+        path = folder / "g.fa.gz"
+        with bgzf.BgzfWriter(path) as handle:
+            handle.write(text.encode())
+    else:
+        path = write(folder / "g.fa", text)
+    return path
+
+
+# peaks ----------------------------------------------------------------------------------------------------------------
+
+
+def test_narrowpeak_and_bed_read_as_written(tmp_path: Path) -> None:
+    text = (
+        "# a comment\ntrack name=x\nbrowser position chr1\n\n"
+        "chr1\t100\t200\tp\t0\t.\t1\t-1\t-1\t7\nchr2\t100\t201\tp\t0\t.\t1\t-1\t-1\t-1\n"
+    )
+    peaks = gn.read_peaks(write(tmp_path / "a.narrowPeak", text))
+    assert peaks.values.tolist() == [["chr1", 100, 200, 107, 5], ["chr2", 100, 201, 150, 6]]
+    # twelve columns are BED12, whose tenth is the number of blocks: not a summit
+    bed12 = "chr1\t0\t100\tp\t0\t+\t0\t100\t0\t1\t100\t0\n"
+    assert gn.read_peaks(write(tmp_path / "a.bed", bed12))["summit"].tolist() == [50]
+    assert gn.read_peaks(write(tmp_path / "b.bed", "chr1 3 6\n"))["summit"].tolist() == [4]
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_crlf_and_gzip_change_nothing(tmp_path: Path, packed: bool) -> None:
+    text = "#c\r\nchr1\t100\t200\tp\t0\t.\t1\t-1\t-1\t7\r\nchr2\t5\t9\tp\t0\t.\t1\t-1\t-1\t-1\r\n"
+    plain = gn.read_peaks(write(tmp_path / "plain", text.replace("\r", "")))
+    path = tmp_path / "other"  # no suffix: gzip is told by content
+    path.write_bytes(gzip.compress(text.encode()) if packed else text.encode())
+    pd.testing.assert_frame_equal(gn.read_peaks(path), plain)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("chr1\t100", "has 2 columns, needs 3"),
+        ("chr1\t200\t200", "start 200 is not below end 200"),
+        ("chr1\t300\t200", "start 300 is not below end 200"),
+        ("chr1\t-1\t200", "start -1 is negative"),
+        ("chr1\tten\t200", "column 2 is 'ten', not a whole number"),
+        ("chr1\t10\t1_000", "column 3 is '1_000', not a whole number"),
+        ("chr1\t10\t2.5e3", "column 3 is '2.5e3', not a whole number"),
+        ("chr1\t10\t99999999999999999999", "column 3 is 99999999999999999999, beyond any genome"),
+        ("chr1\t10\t20\tp\t0\t.\t1\t-1\t-1\t10", "summit 10 (column 10) lies outside the peak of 10 bases"),
+        ("chr1\t10\t20\tp\t0\t.\t1\t-1\t-1\t-2", "summit -2 (column 10) lies outside the peak of 10 bases"),
+        ("chr1\t10\t20\tp\t0\t.\t1\t-1\t-1\tx", "column 10 is 'x', not a whole number"),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str, said: str) -> None:
+    path = write(tmp_path / "a.bed", f"# head\nchr1\t1\t9\n{line}\n")
+    with pytest.raises(InputError) as caught:
+        gn.read_peaks(path)
+    assert str(caught.value).startswith(f"{path}:3: {said}; ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_line_with_fewer_columns_than_the_first_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "a", "chr1\t1\t9\tp\t0\t.\t1\t-1\t-1\t3\nchr1\t10\t20\tp\n")
+    with pytest.raises(InputError, match=rf"^{path}:2: has 4 columns, needs 10; "):
+        gn.read_peaks(path)
+
+
+@pytest.mark.parametrize("text", ["", "# only\ntrack x\n"])
+def test_a_file_without_peaks_is_refused(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path / "a.bed", text)
+    with pytest.raises(InputError, match=rf"^{path}: holds no peaks; "):
+        gn.read_peaks(path)
+
+
+def test_missing_folder_binary_and_cut_short_peak_files(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.bed: cannot be read: No such file"):
+        gn.read_peaks(tmp_path / "none.bed")
+    with pytest.raises(InputError, match="cannot be read: Is a directory"):
+        gn.read_peaks(tmp_path)
+    binary = tmp_path / "a.bb"
+    binary.write_bytes(b"\xeb\xf2\x89\x87")
+    with pytest.raises(InputError, match=r"a\.bb:1: is not text"):
+        gn.read_peaks(binary)
+    whole = gzip.compress("".join(f"chr1\t{i}\t{i + 9}\n" for i in range(5_000)).encode())
+    for n in (len(whole) // 2, len(whole) - 4):
+        cut = tmp_path / "cut.bed.gz"
+        cut.write_bytes(whole[:n])
+        with pytest.raises(InputError, match=r"cut\.bed\.gz:\d+: the gzip file is cut short or damaged; "):
+            gn.read_peaks(cut)
+
+
+# FASTA ----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("packing", ["plain", "crlf", "gzip", "bgzip"])
+def test_fetch_equals_slices_of_the_text(
+    tmp_path: Path, contigs: dict[str, str], packing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gn, "_PIECE", 997)  # so that regions lie across pieces
+    genome = gn.open_genome(write_fasta(tmp_path, contigs, packing))
+    assert genome.lengths == CONTIGS
+    rng = np.random.default_rng(1)
+    chroms = rng.choice(list(CONTIGS), 300)
+    starts = [int(rng.integers(0, CONTIGS[chrom] - 50 + 1)) for chrom in chroms]
+    regions = pd.DataFrame({"chrom": chroms, "start": starts, "end": [start + 50 for start in starts]})
+    expected = [plain_codes(contigs[chrom][start : start + 50]) for chrom, start in zip(chroms, starts, strict=True)]
+    assert gn.fetch(genome, regions).tolist() == expected
+    assert gn.fetch(pickle.loads(pickle.dumps(genome)), regions[:7]).tolist() == expected[:7]
+    # opened a second time, the index is there and is used
+    before = genome.index.stat().st_mtime_ns
+    assert gn.open_genome(genome.source) == genome
+    assert genome.index.stat().st_mtime_ns == before
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_a_region_that_fills_its_contig_is_inside(tmp_path: Path, contigs: dict[str, str]) -> None:
+    genome = gn.open_genome(write_fasta(tmp_path, contigs, "bgzip"))
+    regions = pd.DataFrame({"chrom": ["chrM", "chrM", "chr2"], "start": [0, 1, -1], "end": [50, 51, 49]})
+    assert gn.inside(genome, regions).tolist() == [True, False, False]
+    assert gn.fetch(genome, regions[:1]).tolist() == [plain_codes(contigs["chrM"])]
+    with pytest.raises(ValueError, match="lie on their contig"):
+        gn.fetch(genome, regions)
+    with pytest.raises(ValueError, match="one size"):
+        gn.fetch(genome, pd.DataFrame({"chrom": ["chrM", "chrM"], "start": [0, 1], "end": [50, 9]}))
+
+
+@pytest.mark.parametrize("packing", ["plain", "gzip", "bgzip"])
+def test_read_only_folder_puts_the_index_elsewhere(tmp_path: Path, contigs: dict[str, str], packing: str) -> None:
+    folder = tmp_path / "kept"
+    folder.mkdir()
+    path = write_fasta(folder, contigs, packing)
+    folder.chmod(0o555)
+    try:
+        with pytest.raises(InputError, match=r"its folder is read-only and holds no index; name a folder"):
+            gn.open_genome(path)
+        genome = gn.open_genome(path, index_dir=tmp_path / "run" / "genome")
+        assert genome.index.parent == tmp_path / "run" / "genome"
+        assert list(folder.iterdir()) == [path]
+        region = pd.DataFrame({"chrom": ["chr1"], "start": [100], "end": [130]})
+        assert gn.fetch(genome, region).tolist() == [plain_codes(contigs["chr1"][100:130])]
+    finally:
+        folder.chmod(0o755)
+
+
+def test_a_stale_index_is_made_anew(tmp_path: Path, contigs: dict[str, str]) -> None:
+    path = write_fasta(tmp_path, contigs, "plain")
+    index = gn.open_genome(path).index
+    write(path, ">other\nACGTACGTAC\n")
+    os.utime(index, (1, 1))
+    genome = gn.open_genome(path)
+    assert genome.lengths == {"other": 10}
+    region = pd.DataFrame({"chrom": ["other"], "start": [2], "end": [6]})
+    assert gn.fetch(genome, region).tolist() == [[2, 3, 0, 1]]
+
+
+def test_a_file_changed_after_indexing_is_told(tmp_path: Path, contigs: dict[str, str]) -> None:
+    path = write_fasta(tmp_path, contigs, "plain")
+    genome = gn.open_genome(path)
+    path.write_bytes(path.read_bytes()[:5_000])
+    os.utime(path, (1, 1))
+    region = pd.DataFrame({"chrom": ["chr2"], "start": [100], "end": [130]})
+    with pytest.raises(InputError, match=r"g\.fa: gives 0 bases at chr2:0-700; .* delete that index"):
+        gn.fetch(genome, region)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is empty"),
+        ("chr1\t5\t9\n", "is no FASTA file that can be indexed: Unexpected text before the first sequence"),
+        (">a\nACGT\nACGTACGT\nACGT\n", "is no FASTA file that can be indexed: Line length of fasta"),
+        (">a\nACGT\n>a\nACGT\n", "is no FASTA file that can be indexed: Duplicate key"),
+    ],
+)
+@pytest.mark.parametrize("packing", ["plain", "gzip"])
+def test_not_a_fasta_file(tmp_path: Path, text: str, said: str, packing: str) -> None:
+    path = tmp_path / ("g.fa.gz" if packing == "gzip" else "g.fa")
+    path.write_bytes(gzip.compress(text.encode()) if packing == "gzip" else text.encode())
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: {re.escape(said)}") as caught:
+        gn.open_genome(path)
+    assert "\n" not in str(caught.value)
+    assert not list(tmp_path.glob("*.fai"))
+
+
+def test_missing_and_cut_short_fasta(tmp_path: Path, contigs: dict[str, str]) -> None:
+    with pytest.raises(InputError, match=r"none\.fa: no such FASTA file; check the path"):
+        gn.open_genome(tmp_path / "none.fa")
+    for packing in ("gzip", "bgzip"):
+        path = write_fasta(tmp_path, contigs, packing)
+        whole = path.read_bytes()
+        # halfway, within the trailer, and for bgzip exactly before the end mark
+        for n in (len(whole) // 2, len(whole) - 4, len(whole) - 28):
+            path.write_bytes(whole[:n])
+            with pytest.raises(InputError, match=r"g\.fa\.gz: the gzip file is cut short or damaged"):
+                gn.open_genome(path)
+        assert [file.name for file in tmp_path.iterdir()] == ["g.fa.gz"]
+
+
+def test_unknown_chromosome_names_line_and_the_nearest(tmp_path: Path, contigs: dict[str, str]) -> None:
+    genome = gn.open_genome(write_fasta(tmp_path, contigs, "plain"))
+    path = write(tmp_path / "a.bed", "chr1\t1\t9\n2\t1\t9\nchr_2\t1\t9\n")
+    with pytest.raises(InputError) as caught:
+        gn.check_chromosomes(gn.read_peaks(path), genome, path)
+    assert str(caught.value) == (
+        f"{path}:2: chromosome '2' is not in {genome.source} (2 such lines); "
+        "drop these lines or give their genome; it has chr2"
+    )
+    gn.check_chromosomes(gn.read_peaks(path)[:1], genome, path)
+
+
+# regions --------------------------------------------------------------------------------------------------------------
+
+
+def test_merge_summits_joins_only_what_is_closer() -> None:
+    chrom = ["chr2", "chr1", "chr1", "chr1", "chr1", "chr1", "chr1"]
+    summits = [150, 100, 299, 499, 1_000, 1_000, 699]
+    # 100-299 are 199 apart (one), 299-499 and 499-699 exactly 200 (apart), and 1,000 stands twice
+    assert gn.merge_summits(chrom, summits, 200).values.tolist() == [
+        ["chr1", 199, 2],
+        ["chr1", 499, 1],
+        ["chr1", 699, 1],
+        ["chr1", 1_000, 2],
+        ["chr2", 150, 1],
+    ]
+
+
+def test_merge_summits_equals_a_plain_loop() -> None:
+    rng = np.random.default_rng(2)
+    for distance in (1, 2, 10.5, 37):
+        summits = np.sort(rng.integers(0, 4_000, 200))
+        groups = [[int(summits[0])]]
+        for summit in summits[1:]:
+            if summit - groups[-1][-1] < distance:
+                groups[-1].append(int(summit))
+            else:
+                groups.append([int(summit)])
+        expected = [["chr1", sum(group) // len(group), len(group)] for group in groups]
+        shuffled = rng.permutation(summits)
+        merged = gn.merge_summits(["chr1"] * 200, shuffled, distance)
+        if distance == 1:  # only equal summits are closer than 1
+            assert merged["summit"].tolist() == sorted(set(summits.tolist()))
+        assert merged.values.tolist() == expected
+
+
+def test_overlaps_equal_a_plain_loop() -> None:
+    rng = np.random.default_rng(3)
+
+    def some(n: int) -> pd.DataFrame:
+        starts = rng.integers(0, 5_000, n)
+        return pd.DataFrame(
+            {"chrom": rng.choice(["chr1", "chr2"], n), "start": starts, "end": starts + rng.integers(1, 60, n)}
+        )
+
+    regions, others = some(150), some(40)
+    # one that touches and one that shares a base
+    others = pd.concat([others, pd.DataFrame({"chrom": "chr3", "start": [0], "end": [10]})], ignore_index=True)
+    regions = pd.concat([regions, pd.DataFrame({"chrom": "chr3", "start": [10, 9], "end": [20, 19]})])
+    expected = [
+        any(r.chrom == o.chrom and r.start < o.end and o.start < r.end for o in others.itertuples())
+        for r in regions.itertuples()
+    ]
+    assert expected[-2:] == [False, True]
+    assert gn.overlaps_any(regions, others).tolist() == expected
+    assert gn.overlaps_any(regions, others[:0]).tolist() == [False] * len(regions)
+
+
+def test_overlap_groups_are_the_connected_components() -> None:
+    rng = np.random.default_rng(4)
+    starts = rng.integers(0, 3_000, 80)
+    regions = pd.DataFrame({"chrom": rng.choice(["chr1", "chr2"], 80), "start": starts, "end": starts + 20})
+    groups = gn.overlap_groups(regions)
+    order = regions.sort_values(["chrom", "start"]).index
+    number, last, expected = -1, ("", 0), {}
+    for row in order:
+        chrom, start, end = regions.loc[row]
+        if chrom != last[0] or start >= last[1]:
+            number += 1
+        last = (chrom, end)
+        expected[row] = number
+    assert groups.tolist() == [expected[row] for row in range(80)]
+    assert number > 20
+    touching = pd.DataFrame({"chrom": "chr1", "start": [0, 10, 19], "end": [10, 20, 29]})
+    assert gn.overlap_groups(touching).tolist() == [0, 1, 1]
+
+
+def test_has_n_and_gc_content_of_soft_masked_text() -> None:
+    from simbench_tf.dna import encode
+
+    bases = encode(["acgtacgtgg", "ACGTRCGTGG", "ATATATATAT", "NNNNNNNNNN"])
+    assert gn.has_n(bases).tolist() == [False, True, False, True]
+    np.testing.assert_allclose(gn.gc_content(bases), [0.6, 6 / 9, 0.0, np.nan])
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason="needs the stretch of chr2 in shared/data beside the repository")
+def test_the_chr2_stretch_reads_as_gunzip_does(tmp_path: Path) -> None:
+    genome = gn.open_genome(DATA / "hg38_chr2_2.3Mb.fa.gz", index_dir=tmp_path)
+    assert genome.lengths == {"chr2": 2_333_275}
+    peaks = gn.read_peaks(DATA / "ensembl_regulatory_chr2.narrowPeak")
+    assert len(peaks) == 260
+    # column 10 of this file is the middle of the region
+    assert (peaks["summit"] - (peaks["start"] + peaks["end"]) // 2).abs().max() <= 1
+    gn.check_chromosomes(peaks, genome, "peaks")
+    text = gzip.decompress((DATA / "hg38_chr2_2.3Mb.fa.gz").read_bytes()).decode()
+    sequence = "".join(text.splitlines()[1:])
+    regions = gn.regions_at(peaks["chrom"], peaks["summit"], 400)
+    bases = gn.fetch(genome, regions)
+    assert bases.tolist() == [plain_codes(sequence[start : start + 400]) for start in regions["start"]]
+    assert not gn.has_n(bases).any()
