@@ -225,15 +225,18 @@ def _draw_range(grammar: Any, seed: int, bounds: tuple[int, int]) -> tuple[Any, 
 
 
 def _prepare_peaks(settings: PeaksSimulation, seed: int, folder: Path, map_in_order: MapInOrder) -> _Simulation:
-    from simbench_tf.simulate.peaks import implant, plan_peaks
+    from simbench_tf.simulate.peaks import implant_part, plan_peaks, take_part
 
     plan = plan_peaks(settings, seed, index_dir=folder / "genome", map_chunks=map_in_order)
     return _Simulation(
-        n_sequences=plan.n_regions,
-        # shuffling takes seconds where scanning takes minutes: not worth sending the regions to the workers
-        parts=lambda ranges: (implant(plan, *bounds) for bounds in ranges),
+        n_sequences=plan.n_sequences,
+        parts=lambda ranges: map_in_order(implant_part, (take_part(plan, *bounds) for bounds in ranges)),
         motifs=plan.motifs,
-        notes=plan.notes,
+        notes={
+            "lost": plan.lost.to_dict("records"),
+            "background": plan.background.tolist(),
+            "scan_pvalue": plan.scan_pvalue,
+        },
         motif_log=plan.motif_log,
     )
 
@@ -351,6 +354,8 @@ def _score_all(config: Config, folder: Path, files: list[Explained], track: Trac
 
 
 def _score_one(config: Config, dataset: Dataset, file: Explained) -> tuple[pd.DataFrame, dict[str, Any]]:
+    from simbench_tf.attribution import methods
+
     scores, seq_ids = read_explained(file.path)
     split = config.attribution.split
     rows = pd.Index(dataset.seq_ids(split)).get_indexer(pd.Index(seq_ids))
@@ -363,7 +368,7 @@ def _score_one(config: Config, dataset: Dataset, file: Explained) -> tuple[pd.Da
         "task": file.task,
         "key": file.key,
         "method": file.method.method,
-        "references": file.method.references or "none",
+        "references": file.method.references or methods()[file.method.method].references or "none",
         "settings": json.dumps(file.method.settings, sort_keys=True),
     }
     line = {

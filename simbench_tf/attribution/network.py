@@ -1,0 +1,298 @@
+"""Any Keras model over one-hot DNA as a function to explain: logit or probability, some targets, batches of one shape.
+
+The model is never edited. Where its last layer is a sigmoid, a second model over the same layers and weights ends at
+that sigmoid's input. Compiled functions are kept as long as the model lives, and batches are padded to a few sizes,
+so that TensorFlow traces a function once and not at each call.
+"""
+
+from __future__ import annotations
+
+import operator
+import weakref
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from simbench_tf.errors import InputError
+
+# TensorFlow is imported where it is used, so that listing and checking methods does not wait for it.
+
+Array = npt.NDArray[np.float32]
+Output = Literal["logit", "probability"]
+Forward = Callable[[Any], Any]
+
+# names in a Keras model must differ
+_NEW_NAME = "simbench_tf_logits_of_"
+_AS_IT_IS = 'explain what the model returns, as it is, with output="probability"'
+
+
+@dataclass(frozen=True)
+class _Explained:
+    """One output of one model: a function from one-hot (N, L, 4) to float32 (N, n_outputs), and what is compiled."""
+
+    forward: Forward
+    graph: Any | None
+    n_outputs: int
+    seq_length: int | None
+    functions: dict[Hashable, Callable[..., Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a method sees of a model.
+
+    Attributes
+    ----------
+    targets : tuple of int
+        Indices of the outputs to explain; T of them.
+    batch_size : int
+        How many sequences go through the model together.
+    """
+
+    _explained: _Explained
+    targets: tuple[int, ...]
+    batch_size: int
+
+    @property
+    def graph(self) -> Any:
+        """The functional Keras model that ends at the explained output, for methods that look at layers.
+
+        Raises
+        ------
+        InputError
+            The model is a subclassed one, whose layers are not connected in a graph.
+        """
+        if self._explained.graph is None:
+            raise InputError("model", "is not a functional or Sequential model", "choose a method that reads no layers")
+        return self._explained.graph
+
+    def compiled(self, make: Callable[..., Callable[..., Any]], *options: Hashable) -> Callable[..., Any]:
+        """Return ``make(forward, *options)``, made once for the model; `make` returns a `tf.function`.
+
+        `forward` maps a float32 tensor (n, L, 4) to the explained outputs, float32 (n, n_outputs).
+        """
+        functions = self._explained.functions
+        if (make, *options) not in functions:
+            functions[(make, *options)] = make(self._explained.forward, *options)
+        return functions[(make, *options)]
+
+    def in_batches(self, function: Callable[..., Any], *arrays: npt.NDArray[Any]) -> Array:
+        """Call ``function(*batches)`` on batches of the rows of `arrays` and join what comes out along the first axis.
+
+        The last batch is filled up with zeros, and what comes out for these is dropped.
+        """
+        n = len(arrays[0])
+        results = []
+        for start in range(0, max(n, 1), self.batch_size):
+            batches = [array[start : start + self.batch_size] for array in arrays]
+            rows = len(batches[0])
+            size = padded_size(rows, self.batch_size)
+            results.append(function(*(_padded(batch, size) for batch in batches)).numpy()[:rows])
+        return np.concatenate(results) if len(results) > 1 else results[0]
+
+    def outputs(self, one_hot: Array) -> Array:
+        """Explained outputs of each sequence, (n, L, 4) -> float32 (T, n)."""
+        import tensorflow as tf
+
+        values, targets = self.compiled(_values), tf.constant(self.targets)
+        return np.ascontiguousarray(self.in_batches(lambda batch: values(batch, targets), one_hot).T)
+
+    def gradients(self, one_hot: Array) -> Array:
+        """Gradients of each target with regard to the input, (n, L, 4) -> float32 (T, n, L, 4)."""
+        return self.each_target(self.compiled(_gradients), one_hot)
+
+    def each_target(self, function: Callable[..., Any], *arrays: npt.NDArray[Any]) -> Array:
+        """Run `in_batches` for each target, which is given to `function` as its last argument: (T, n, ...)."""
+        import tensorflow as tf
+
+        def one(target: int) -> Array:
+            index = tf.constant(target)
+            return self.in_batches(lambda *batches: function(*batches, index), *arrays)
+
+        return np.stack([one(target) for target in self.targets])
+
+
+def input_gradient(forward: Forward, x: Any, target: Any) -> Any:
+    """Gradient of output `target` with regard to each input of its own sequence; tensors (n, L, 4) -> (n, L, 4)."""
+    import tensorflow as tf
+
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        # sequences do not act on each other, so the gradient of the sum holds that of each
+        total = tf.reduce_sum(tf.gather(forward(x), target, axis=1))
+    return tape.gradient(total, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+
+
+def _values(forward: Forward) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    return tf.function(lambda x, targets: tf.gather(forward(x), targets, axis=1))
+
+
+def _gradients(forward: Forward) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    return tf.function(lambda x, target: input_gradient(forward, x, target))
+
+
+def padded_size(n: int, batch_size: int) -> int:
+    """Rows of the batch that n rows are filled up to: one of a dozen sizes, little above n, up to `batch_size`."""
+    eighth = max(batch_size // 8, 1)
+    if n > eighth:
+        return min(batch_size, -(-n // eighth) * eighth)
+    return min(batch_size, 1 << max(n - 1, 0).bit_length())
+
+
+def _padded(array: npt.NDArray[Any], size: int) -> Any:
+    import tensorflow as tf
+
+    if len(array) < size:
+        array = np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), array.dtype)])
+    return tf.convert_to_tensor(array)
+
+
+# what is explained of a model
+
+_CACHE: weakref.WeakKeyDictionary[Any, dict[Output, _Explained]] = weakref.WeakKeyDictionary()
+
+
+def open_network(
+    model: Any, seq_length: int, target: int | Sequence[int] = 0, output: Output = "logit", batch_size: int = 256
+) -> Network:
+    """Open a Keras model to attribution methods.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Input (N, L, 4), output (N, n_outputs). Functional and Sequential models of any origin; subclassed ones with
+        ``output="probability"`` only, since their last layer can't be seen.
+    seq_length : int
+        L of the sequences to be explained.
+    target : int or sequence of int, default 0
+        Which outputs.
+    output : {"logit", "probability"}, default "logit"
+        The input of the final sigmoid, or what the model returns. A model that ends in a linear layer returns its
+        logit.
+    batch_size : int, default 256
+
+    Returns
+    -------
+    network : Network
+
+    Raises
+    ------
+    InputError
+        The model has another form, no logit can be told, or a target is not among its outputs.
+
+    Examples
+    --------
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((5, 4)), keras.layers.Flatten(), keras.layers.Dense(2, "sigmoid")])
+    >>> network = open_network(model, 5, target=[0, 1])
+    >>> network.outputs(np.zeros((3, 5, 4), np.float32)).tolist()
+    [[0.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+    """
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise InputError("model", f"is a {type(model).__name__}, not a Keras model", "give a keras.Model")
+    if output not in ("logit", "probability"):
+        raise InputError("output", f"{output!r} is not known", 'write "logit" or "probability"')
+    if operator.index(batch_size) < 1:
+        raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
+    outputs = _CACHE.setdefault(model, {})
+    if output not in outputs:
+        outputs[output] = _explain(model, output, seq_length)
+    explained = outputs[output]
+    if explained.seq_length not in (None, seq_length):
+        raise InputError("model", f"takes {explained.seq_length} bases, the sequences have {seq_length}", "match them")
+    return Network(explained, _checked_targets(target, explained.n_outputs), batch_size)
+
+
+def _checked_targets(target: int | Sequence[int], n_outputs: int) -> tuple[int, ...]:
+    targets = tuple(operator.index(index) for index in ([target] if np.ndim(target) == 0 else target))  # type: ignore[union-attr,arg-type]
+    for index in targets:
+        if not 0 <= index < n_outputs:
+            raise InputError("target", f"{index} is no output of the model", f"choose among 0 to {n_outputs - 1}")
+    if not targets:
+        raise ValueError("target is an empty list")
+    return targets
+
+
+def _explain(model: Any, output: Output, seq_length: int) -> _Explained:
+    import keras
+    import tensorflow as tf
+
+    if not getattr(model, "outputs", None):
+        return _explain_subclassed(model, output, seq_length)
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
+        raise InputError("model", f"has {counts}", "wrap it in one with a single input and a single output")
+    shape, result = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
+    if len(shape) != 3 or shape[2] != 4:
+        raise InputError("model", f"takes input of shape {shape}", "it must be (N, L, 4), channels A, C, G, T")
+    _check_output_shape(result)
+    end = _logit(model) if output == "logit" else model.outputs[0]
+    # a model of our own over the same layers: holding the user's one here would keep it alive for ever
+    graph = keras.Model(model.inputs[0], end)
+    return _Explained(lambda x: tf.cast(graph(x, training=False), tf.float32), graph, result[1], shape[1])
+
+
+def _explain_subclassed(model: Any, output: Output, seq_length: int) -> _Explained:
+    import tensorflow as tf
+
+    if output == "logit":
+        raise InputError("model", "shows no layers (subclassed, or not built yet), so no logit can be told", _AS_IT_IS)
+    living: Callable[[], Any] = weakref.ref(model)  # which lives: only a call upon it leads here
+
+    def forward(x: Any) -> Any:
+        return tf.cast(living()(x, training=False), tf.float32)
+
+    result = tuple(forward(tf.zeros((1, seq_length, 4))).shape)
+    _check_output_shape(result)
+    return _Explained(forward, None, result[1], None)
+
+
+def _check_output_shape(shape: tuple[int | None, ...]) -> None:
+    if len(shape) != 2 or shape[1] is None:
+        raise InputError("model", f"has output of shape {shape}", "reduce it to (N, number of outputs) in a wrapper")
+
+
+def _logit(model: Any) -> Any:
+    """The tensor that goes into the final sigmoid of a functional model; the output where the last layer is linear."""
+    import keras
+
+    history = model.outputs[0]._keras_history
+    last = history.operation
+    node = last._inbound_nodes[history.node_index]
+    activation = getattr(last, "activation", None)
+    if isinstance(last, keras.Model) and len(node.input_tensors) == 1 and len(last.outputs) == 1:
+        inner = keras.Model(last.inputs[0], _logit(last), name=_NEW_NAME + last.name)
+        return inner(node.input_tensors[0])
+    if type(last).__name__ == "Sigmoid" or (
+        isinstance(last, keras.layers.Activation) and activation is keras.activations.sigmoid
+    ):
+        return node.input_tensors[0]
+    if activation is keras.activations.linear:
+        return model.outputs[0]
+    if isinstance(last, keras.layers.Dense) and activation is keras.activations.sigmoid:
+        return _without_activation(last)(node.input_tensors[0])
+    ending = f"{type(last).__name__} {last.name!r}"
+    if activation is not None:
+        ending += f" with activation {getattr(activation, '__name__', activation)}"
+    raise InputError("model", f"ends in {ending}, neither a sigmoid nor a linear layer", _AS_IT_IS)
+
+
+def _without_activation(dense: Any) -> Any:
+    """A layer that does what `dense` does before its activation, with the very same weights."""
+    import keras
+
+    class Linear(keras.layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            product = keras.ops.matmul(inputs, dense.kernel)
+            return product if dense.bias is None else keras.ops.add(product, dense.bias)
+
+    return Linear(dtype=dense.dtype_policy, name=_NEW_NAME + dense.name)

@@ -1,0 +1,311 @@
+"""The one list of attribution methods: how a method joins it, and how a request for one is checked and named.
+
+A method is a function ``(network, one_hot, references, *, setting=default, ...) -> Parts``, or without `references`
+where it compares with nothing. Its keyword-only parameters are its settings, and their annotations say what is
+allowed, so that a mistyped setting is found before anything is computed. Packages add methods through the entry-point
+group `simbench_tf.attribution_methods`.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import math
+import warnings
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from typing import Any, NamedTuple
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import TypeAdapter, ValidationError
+
+from simbench_tf.attribution.references import References, ReferencesLike, parse_references
+from simbench_tf.config_messages import nearest
+from simbench_tf.errors import InputError
+
+#: The entry-point group through which other packages add methods.
+ENTRY_POINTS = "simbench_tf.attribution_methods"
+
+# a keyword-only parameter of this name is no setting: it is given the seed of the whole call
+_SEED = "random_state"
+_RESERVED = {"true", "false", "none"}
+_LONGEST_KEY = 200
+
+Array = npt.NDArray[np.float32]
+
+
+class Parts(NamedTuple):
+    """What a method gives for n sequences and T targets.
+
+    Attributes
+    ----------
+    contributions : float32 array, shape (T, n, L, 4)
+    hypothetical : float32 array, shape (T, n, L, 4), or None
+    positive, negative : float32 array, shape (T, n, L), or None
+    convergence_delta : float32 array, shape (T, n), or None
+    """
+
+    contributions: Array
+    hypothetical: Array | None = None
+    positive: Array | None = None
+    negative: Array | None = None
+    convergence_delta: Array | None = None
+
+
+class Method(NamedTuple):
+    """A registered method.
+
+    Attributes
+    ----------
+    name : str
+    function : callable
+    description : str
+        The first line of the function's docstring.
+    source : str
+        The paper it comes from.
+    references : str or None
+        The references it uses when none are asked for; None when it takes none at all.
+    settings : dict
+        Settings and their defaults.
+    takes_seed : bool
+        Whether it has a keyword-only `random_state`, which is given the seed of the call.
+    chunk : int or None
+        How many sequences it is given at a time; None for as many as fill a few batches.
+    check : callable or None
+        ``check(references, settings)`` raises InputError for combinations that make no sense.
+    """
+
+    name: str
+    function: Callable[..., Parts]
+    description: str
+    source: str
+    references: str | None
+    settings: dict[str, Any]
+    takes_seed: bool
+    chunk: int | None
+    check: Callable[[References, Mapping[str, Any]], None] | None
+
+
+class Request(NamedTuple):
+    """A method with its references and all its settings, checked."""
+
+    method: Method
+    references: References | None
+    settings: dict[str, Any]
+
+
+_METHODS: dict[str, Method] = {}
+
+
+def register_method(
+    name: str,
+    *,
+    source: str,
+    references: str | None = None,
+    chunk: int | None = None,
+    check: Callable[[References, Mapping[str, Any]], None] | None = None,
+) -> Callable[[Callable[..., Parts]], Callable[..., Parts]]:
+    """Make a function an attribution method, known to `attribute`, to configurations and to the command line.
+
+    Parameters
+    ----------
+    name : str
+        What it is called; lower-case letters, digits and ``_``.
+    source : str
+        The paper it comes from.
+    references : str, optional
+        The default references; leave it out for a method that takes none.
+    chunk : int, optional
+        Sequences it is given at a time; by default as many as fill a few batches.
+    check : callable, optional
+        ``check(references, settings)`` raises InputError where they do not fit together.
+
+    Returns
+    -------
+    decorator : callable
+        For a function ``(network, one_hot, references, *, setting=default, ...) -> Parts`` with `network` a
+        `Network`, `one_hot` float32 (n, L, 4) and `references` float32 (n, R, L, 4); a method that takes none has
+        the first two only. Every setting needs an annotation that pydantic can check and a default. A keyword-only
+        `random_state` is given the seed.
+
+    Raises
+    ------
+    ValueError
+        The name is taken or unsafe, or the function has another form.
+
+    Examples
+    --------
+    >>> @register_method("observed", source="this example")
+    ... def observed(network, one_hot, *, scale: float = 1.0):
+    ...     "The sequence itself."
+    ...     return Parts(np.stack([scale * one_hot for _ in network.targets]))
+    >>> methods()["observed"].settings
+    {'scale': 1.0}
+    >>> method_key("observed", None, {"scale": 2})
+    'observed@none+scale=2'
+    >>> _ = _METHODS.pop("observed")
+    """
+    if not name.isascii() or not name.isidentifier() or name != name.lower():
+        raise ValueError(f"method name {name!r} must be lower-case letters, digits and _")
+
+    def register(function: Callable[..., Parts]) -> Callable[..., Parts]:
+        if name in _METHODS:
+            raise ValueError(f"there is already an attribution method {name!r}")
+        n_positional = 2 if references is None else 3
+        settings = {key: p.default for key, p in _settings_of(name, function, n_positional).items()}
+        lines = (inspect.getdoc(function) or "").splitlines()
+        if not lines:
+            raise ValueError(f"method {name!r} needs a docstring: its first line is shown to users")
+        takes_seed = settings.pop(_SEED, None) is not None
+        description = lines[0].rstrip(".")
+        _METHODS[name] = Method(name, function, description, source, references, settings, takes_seed, chunk, check)
+        return function
+
+    return register
+
+
+def _settings_of(name: str, function: Callable[..., Parts], n_positional: int) -> dict[str, inspect.Parameter]:
+    parameters = inspect.signature(function).parameters
+    keyword_only = {key: p for key, p in parameters.items() if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    if len(parameters) - len(keyword_only) != n_positional:
+        taken = ", ".join(("network", "one_hot", "references")[:n_positional])
+        raise ValueError(f"method {name!r} must take ({taken}, *, settings)")
+    for key, parameter in keyword_only.items():
+        if key != _SEED and inspect.Parameter.empty in (parameter.default, parameter.annotation):
+            raise ValueError(f"setting {key!r} of method {name!r} needs a default and an annotation")
+    return keyword_only
+
+
+def methods() -> dict[str, Method]:
+    """All attribution methods by name, those of other packages (entry points) among them.
+
+    Examples
+    --------
+    >>> import simbench_tf.attribution
+    >>> methods()["integrated_gradients"].references
+    'zeros'
+    """
+    _load_entry_points()
+    return dict(_METHODS)
+
+
+@functools.cache
+def _load_entry_points() -> None:
+    for entry in metadata.entry_points(group=ENTRY_POINTS):
+        try:
+            entry.load()  # whose import runs @register_method
+        except Exception as error:
+            # a broken plug-in must not take the other methods with it
+            warnings.warn(f"attribution methods of {entry.value!r} are left out: {error}", UserWarning, stacklevel=3)
+
+
+def check_request(method: str, references: ReferencesLike | None, settings: Mapping[str, Any]) -> Request:
+    """Hold a request to what the method takes; fill in its defaults.
+
+    Raises
+    ------
+    InputError
+        The method or a setting is unknown, a setting has a wrong type or value, or the references do not fit.
+    """
+    known = methods()
+    if method not in known:
+        raise InputError("method", f"unknown attribution method {method!r}{nearest(method, known)}")
+    entry = known[method]
+    parsed: References | None = None
+    if entry.references is not None:
+        parsed = parse_references(entry.references if references is None else references)
+    elif references is not None and not (isinstance(references, str) and references == "none"):
+        raise InputError(f"{method}.references", f"{method} takes no references", "leave them out")
+    checked = {**entry.settings, **{name: _check_setting(entry, name, value) for name, value in settings.items()}}
+    if entry.check is not None and parsed is not None:
+        entry.check(parsed, checked)
+    return Request(entry, parsed, checked)
+
+
+def _check_setting(method: Method, name: str, value: Any) -> Any:
+    where = f"{method.name}.{name}"
+    if name not in method.settings:
+        known = nearest(name, method.settings) if method.settings else "; it has none"
+        raise InputError(method.name, f"unknown setting {name!r}{known}")
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(where, f"{value!r} is not a finite number")
+    adapter = _adapter(method.function, name)
+    try:
+        return adapter.validate_python(value, strict=True)
+    except ValidationError as error:
+        # 20.0, as other programs write it, is the integer 20
+        if isinstance(value, float) and value.is_integer():
+            return _check_setting(method, name, int(value))
+        message = error.errors()[0]["msg"]
+        raise InputError(where, f"cannot be {value!r}: {message[0].lower()}{message[1:]}") from error
+
+
+@functools.cache
+def _adapter(function: Callable[..., Parts], name: str) -> TypeAdapter[Any]:
+    return TypeAdapter(inspect.signature(function, eval_str=True).parameters[name].annotation)
+
+
+def method_key(method: str, references: ReferencesLike | None, settings: Mapping[str, Any]) -> str:
+    """Name a request in a readable way that is safe as a file name, and never the same for two requests.
+
+    Parameters
+    ----------
+    method : str
+    references : str, array or None
+        As `attribute` takes them; None stands for the method's default.
+    settings : mapping
+        The method's settings; those at their default are not written.
+
+    Returns
+    -------
+    key : str
+        ``METHOD@REFERENCES+setting=value...``, settings in alphabetical order. An array is named by a hash of its
+        values; a key too long for a file name ends in a hash of the rest.
+
+    Raises
+    ------
+    InputError
+        The method does not take what is asked; so this also checks a request before anything is computed.
+
+    Examples
+    --------
+    >>> method_key("integrated_gradients", "zeros", {"n_steps": 50})
+    'integrated_gradients@zeros+n_steps=50'
+    >>> method_key("ism", None, {})
+    'ism@none'
+    """
+    request = check_request(method, references, settings)
+    named = "none" if request.references is None else request.references.key
+    default = request.method.settings
+    chosen = [
+        f"+{name}={_as_text(value)}"
+        for name, value in sorted(request.settings.items())
+        if _as_text(value) != _as_text(default[name])
+    ]
+    key = f"{method}@{named}{''.join(chosen)}"
+    if len(key) <= _LONGEST_KEY:
+        return key
+    return f"{key[: _LONGEST_KEY - 40]}+hash={hashlib.blake2b(key.encode(), digest_size=16).hexdigest()}"
+
+
+def _as_text(value: Any) -> str:
+    """Write a setting's value; unlike values never look alike, equal numbers always do."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        # repr is the shortest text that reads back as the same number; + is kept for what joins settings
+        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value).replace("e+", "e")
+    if isinstance(value, str):
+        text = quote(value, safe="", errors="surrogatepass")
+        if text[:1].isalpha() and value not in _RESERVED:
+            return text
+        # what could be read as a number, a truth value or nothing has its first letter escaped
+        return text if text.startswith("%") else f"%{ord(text[0]):02X}{text[1:]}" if text else "%"
+    raise TypeError(f"settings must be numbers, truth values, strings or None, not {type(value).__name__}")
