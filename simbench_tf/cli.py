@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -171,6 +172,8 @@ def main() -> None:
     """Entry point: bad input ends with exit code 2 and one line, a fault with 1; --debug shows the traceback."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    if not debug:
+        _hush_native_notes()
     try:
         app(args=arguments)
     except InputError as error:
@@ -179,6 +182,18 @@ def main() -> None:
         _fail("interrupted; the same command goes on where it stopped", 130, debug)
     except Exception as error:
         _fail(f"fault: {type(error).__name__}: {' '.join(str(error).split())}; --debug shows where", 1, debug)
+
+
+def _hush_native_notes() -> None:
+    """Keep what native libraries write at start-up off the terminal; Python's own messages still get there."""
+    try:
+        if sys.stderr.fileno() != 2:
+            return
+    except (AttributeError, OSError):  # stderr was replaced by something that is no file
+        return
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
 
 
 def _fail(message: str, code: int, debug: bool) -> None:

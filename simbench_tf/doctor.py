@@ -44,7 +44,6 @@ def _cores() -> Finding:
 
 
 def _gpus() -> Finding:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
 
     names = [

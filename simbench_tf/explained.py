@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import h5py
 import numpy as np
@@ -19,7 +20,7 @@ from simbench_tf.random_streams import uniforms
 from simbench_tf.workers import MapInOrder
 
 #: Sequences in one piece of work; a constant, so no result depends on the workers.
-EXPLAINED_TOGETHER = 32
+EXPLAINED_TOGETHER = 16
 
 
 class Explained(NamedTuple):
@@ -73,8 +74,13 @@ def explained_rows(dataset: Dataset, config: Config, task: str) -> npt.NDArray[n
 
 def write_explained(
     file: Explained, config: Config, dataset: Dataset, map_in_order: MapInOrder, advance: Callable[[int], None]
-) -> None:
+) -> float:
     """Attribute the chosen sequences, chunk by chunk, and write `file.path`: scores (N, L), seq_id, arrays asked for.
+
+    Returns
+    -------
+    float
+        Seconds a sequence: the median over chunks, so that what is compiled at the first one does not count.
 
     Raises
     ------
@@ -88,7 +94,9 @@ def write_explained(
     version = checksum(file.model_file)
     explain = functools.partial(_explain, str(file.model_file), version, file.target, file.method, output, config.seed)
     arrays: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in ("scores", *config.attribution.arrays)}
-    for chunk, result in zip(chunks, map_in_order(explain, chunks), strict=True):
+    seconds = []
+    for chunk, (result, took) in zip(chunks, map_in_order(explain, chunks), strict=True):
+        seconds.append(took / len(chunk))
         for name, parts in arrays.items():
             part = result[name]
             if part is None:
@@ -100,6 +108,7 @@ def write_explained(
             h5.create_dataset(name, data=np.concatenate(parts), compression="gzip")
         h5.create_dataset("seq_id", data=np.asarray(dataset.seq_ids(split))[rows].astype("S"))
         h5.attrs.update(model=file.model, task=file.task, key=file.key, method=file.method.method)
+    return float(np.median(seconds))
 
 
 def read_explained(path: Path) -> tuple[npt.NDArray[np.float32], list[str]]:
@@ -109,14 +118,22 @@ def read_explained(path: Path) -> tuple[npt.NDArray[np.float32], list[str]]:
 
 
 def _explain(
-    model_file: str, version: str, target: int, method: Method, output: str, seed: int, bases: npt.NDArray[np.uint8]
-) -> dict[str, npt.NDArray[np.float32] | None]:
-    """Attributions of a chunk of sequences; runs in a worker, which keeps the model it loaded."""
+    model_file: str,
+    version: str,
+    target: int,
+    method: Method,
+    output: Literal["logit", "probability"],
+    seed: int,
+    bases: npt.NDArray[np.uint8],
+) -> tuple[dict[str, npt.NDArray[np.float32] | None], float]:
+    """Attributions of a chunk of sequences, and the seconds it took; a worker keeps the model it loaded."""
     from simbench_tf.attribution import attribute
     from simbench_tf.dna import one_hot
 
+    model = _loaded(model_file, version)
+    start = time.perf_counter()
     result = attribute(
-        _loaded(model_file, version),
+        model,
         one_hot(bases),
         method=method.method,
         target=target,
@@ -125,7 +142,7 @@ def _explain(
         output=output,
         **method.settings,
     )
-    return result._asdict()
+    return result._asdict(), time.perf_counter() - start
 
 
 @functools.lru_cache(maxsize=4)

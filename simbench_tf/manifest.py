@@ -51,8 +51,10 @@ def read_manifest(run: Path) -> dict[str, Record]:
     return records
 
 
-def write_records(run: Path, files: Iterable[Path], stage: str, key: str, seconds: float, device: str) -> None:
-    """Add or replace the records of `files` (paths below `run`) in one step."""
+def write_records(
+    run: Path, files: Iterable[Path], stage: str, key: str, seconds: float, device: str, **more: float
+) -> None:
+    """Add or replace the records of `files` (paths below `run`) in one step; `more` are further timings."""
     records = read_manifest(run)
     # intermediate files that the step used up leave no record behind
     records = {path: record for path, record in records.items() if (run / path).is_file()}
@@ -63,6 +65,7 @@ def write_records(run: Path, files: Iterable[Path], stage: str, key: str, second
             "seconds": round(seconds, 3),
             "device": device,
             "fingerprint": key,
+            **more,
         }
     _write(run, records)
 

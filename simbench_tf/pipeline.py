@@ -12,17 +12,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf import tables
 from simbench_tf.config import (
     Config,
-    GrammarSimulation,
     Model,
-    PeaksSimulation,
+    config_dict,
     load_config,
+    versions,
     write_config,
 )
 from simbench_tf.dataset import Dataset, finish_dataset, open_dataset, write_part
@@ -30,12 +32,17 @@ from simbench_tf.errors import InputError
 from simbench_tf.explained import Explained, explained, explained_rows, read_explained, write_explained
 from simbench_tf.files import TEMPORARY_PREFIX, checksum, whole_file
 from simbench_tf.manifest import discard_stale, fingerprint, fresh_files, read_manifest, stage_checksums, write_records
-from simbench_tf.motifs import Motif, load_motifs
 from simbench_tf.score import pooled_scores, score_attributions, summarise
+from simbench_tf.simulated import by_content, checksum_named, prepare
 from simbench_tf.workers import MapInOrder
 
 #: Sequences in a part file of the data set and in one file of work; constants, so no result depends on the workers.
 PART_SEQUENCES = 50_000
+#: Sequences drawn as logos in the report.
+EXAMPLES = 6
+
+if TYPE_CHECKING:
+    from simbench_tf.report import Example
 
 Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -115,35 +122,23 @@ def _step(
     folder: Path,
     stage: str,
     made_from: dict[str, Any],
-    make: Callable[[], list[Path]],
+    make: Callable[[], tuple[list[Path], dict[str, float]]],
     device: Callable[[], str] = lambda: "cpu",
-) -> list[Path]:
-    """Files of a step: those on disk when they are fresh, else made and recorded."""
+) -> None:
+    """Make the files of a step, and record them with the timings `make` gives, unless those on disk are fresh."""
     key = fingerprint(stage, made_from)
-    files = fresh_files(folder, key)
-    if not files:
+    if not fresh_files(folder, key):
         start = time.perf_counter()
-        files = make()
-        write_records(folder, files, stage, key, time.perf_counter() - start, device())
-    return files
+        files, timings = make()
+        write_records(folder, files, stage, key, time.perf_counter() - start, device(), **timings)
 
 
 # simulate
 
 
-class _Simulation(NamedTuple):
-    """A simulation ready to be drawn: `parts` gives (sequences, sites) of the ranges asked for, in order."""
-
-    n_sequences: int
-    parts: Callable[[list[tuple[int, int]]], Iterator[tuple[Any, Any]]]
-    motifs: list[Motif]
-    notes: dict[str, Any]
-    motif_log: pd.DataFrame | None
-
-
 def simulate(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> None:
     """Write RUN/dataset; parts that an earlier, interrupted call finished are kept."""
-    key = fingerprint("simulate", {"simulation": _by_content(config), "seed": config.seed, "name": config.name})
+    key = fingerprint("simulate", {"simulation": by_content(config), "seed": config.seed, "name": config.name})
     discard_stale(folder, "simulate", key)
     if fresh_files(folder, key):
         return
@@ -152,10 +147,7 @@ def simulate(config: Config, folder: Path, map_in_order: MapInOrder = map, track
     def record(files: list[Path], part: str = "") -> None:
         write_records(folder, files, "simulate", key + part, time.perf_counter() - start, "cpu")
 
-    if isinstance(config.simulation, PeaksSimulation):
-        simulation = _prepare_peaks(config.simulation, config.seed, folder, map_in_order)
-    else:
-        simulation = _prepare_grammar(config.simulation, config.seed, map_in_order)
+    simulation = prepare(config, folder, map_in_order)
     n = simulation.n_sequences
     ranges = [(first, min(first + PART_SEQUENCES, n)) for first in range(0, n, PART_SEQUENCES)]
     wanted = [number for number in range(len(ranges)) if not fresh_files(folder, f"{key}:{number}")]
@@ -169,75 +161,13 @@ def simulate(config: Config, folder: Path, map_in_order: MapInOrder = map, track
         finish_dataset(
             folder / "dataset",
             name=config.name,
+            n_parts=len(ranges),
             kind=config.simulation.kind,
             tasks=config.tasks,
             motifs=simulation.motifs,
             notes=simulation.notes,
             motif_log=simulation.motif_log,
         )
-    )
-
-
-def _by_content(config: Config) -> dict[str, Any]:
-    """The simulation's settings with every file's checksum in place of its path: moving a file changes nothing."""
-    simulation = config.simulation
-    settings = simulation.model_dump(mode="json")
-    if simulation.motifs != "default" and not simulation.motifs.startswith("jaspar:"):
-        settings["motifs"] = _file_checksum(Path(simulation.motifs), "simulation.motifs")
-    if isinstance(simulation.background, Path):
-        settings["background"] = _file_checksum(simulation.background, "simulation.background")
-    if isinstance(simulation, PeaksSimulation):
-        settings["genome"] = _file_checksum(simulation.genome, "simulation.genome")
-        files = simulation.peaks.items()
-        settings["peaks"] = {task: _file_checksum(file, f"simulation.peaks.{task}") for task, file in files}
-    return settings
-
-
-def _file_checksum(path: Path, key: str) -> str:
-    if not path.is_file():
-        raise InputError(
-            path, f"is no file, but {key} names it", "mend the path; it is taken from the configuration's folder"
-        )
-    return checksum(path)
-
-
-def _prepare_grammar(settings: GrammarSimulation, seed: int, map_in_order: MapInOrder) -> _Simulation:
-    from simbench_tf.simulate import grammar as simulator
-
-    grammar = simulator.build_grammar(settings, load_motifs(settings.motifs))
-    draw = functools.partial(_draw_range, grammar, seed)
-    return _Simulation(
-        n_sequences=settings.n_sequences,
-        parts=lambda ranges: map_in_order(draw, ranges),
-        motifs=simulator.used_motifs(grammar),
-        notes={
-            "elements": simulator.element_tasks(grammar),
-            "background": list(simulator.zero_order_background(grammar)),
-        },
-        motif_log=None,
-    )
-
-
-def _draw_range(grammar: Any, seed: int, bounds: tuple[int, int]) -> tuple[Any, Any]:
-    from simbench_tf.simulate.grammar import draw
-
-    return draw(grammar, seed, *bounds)
-
-
-def _prepare_peaks(settings: PeaksSimulation, seed: int, folder: Path, map_in_order: MapInOrder) -> _Simulation:
-    from simbench_tf.simulate.peaks import implant_part, plan_peaks, take_part
-
-    plan = plan_peaks(settings, seed, index_dir=folder / "genome", map_chunks=map_in_order)
-    return _Simulation(
-        n_sequences=plan.n_sequences,
-        parts=lambda ranges: map_in_order(implant_part, (take_part(plan, *bounds) for bounds in ranges)),
-        motifs=plan.motifs,
-        notes={
-            "lost": plan.lost.to_dict("records"),
-            "background": plan.background.tolist(),
-            "scan_pvalue": plan.scan_pvalue,
-        },
-        motif_log=plan.motif_log,
     )
 
 
@@ -250,7 +180,7 @@ def train(config: Config, folder: Path, track: Track = silent) -> None:
     for model in config.models:
         settings = model.model_dump(mode="json")
         if model.keras is not None:
-            settings["keras"] = _file_checksum(model.keras, f"models.{model.name}.keras")
+            settings["keras"] = checksum_named(model.keras, f"models.{model.name}.keras")
         _step(
             folder,
             "train",
@@ -260,7 +190,7 @@ def train(config: Config, folder: Path, track: Track = silent) -> None:
         )
 
 
-def _train_one(config: Config, folder: Path, model: Model, track: Track) -> list[Path]:
+def _train_one(config: Config, folder: Path, model: Model, track: Track) -> tuple[list[Path], dict[str, float]]:
     from simbench_tf.train import build_model
     from simbench_tf.train import train as fit
 
@@ -269,7 +199,7 @@ def _train_one(config: Config, folder: Path, model: Model, track: Track) -> list
     target = folder / "models" / model.name
     with track(f"train {model.name}", config.training.max_batches) as advance:
         fit(network, dataset, config.training, seed=config.seed, folder=target, progress=advance)
-    return [target / name for name in ("model.keras", "history.csv", "metrics.json")]
+    return [target / name for name in ("model.keras", "history.csv", "metrics.json")], {}
 
 
 def _device() -> str:
@@ -297,11 +227,11 @@ def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, trac
     }
     dataset = open_dataset(folder / "dataset")
 
-    def make(file: Explained) -> list[Path]:
+    def make(file: Explained) -> tuple[list[Path], dict[str, float]]:
         n_sequences = len(explained_rows(dataset, config, file.task))
         with track(f"{file.model} {file.task} {file.key}", n_sequences) as advance:
-            write_explained(file, config, dataset, map_in_order, advance)
-        return [file.path]
+            seconds = write_explained(file, config, dataset, map_in_order, advance)
+        return [file.path], {"seconds_per_sequence": seconds}
 
     for file in explained(config, folder):
         if not file.model_file.is_file():
@@ -334,14 +264,17 @@ def score(config: Config, folder: Path, track: Track = silent) -> Path:
     return folder / "scores" / "summary.csv"
 
 
-def _score_all(config: Config, folder: Path, files: list[Explained], track: Track) -> list[Path]:
+def _score_all(
+    config: Config, folder: Path, files: list[Explained], track: Track
+) -> tuple[list[Path], dict[str, float]]:
     dataset = open_dataset(folder / "dataset")
-    seconds = {path: record["seconds"] for path, record in read_manifest(folder).items()}
+    records = read_manifest(folder)
     per_sequence, summary = [], []
     with track("score", len(files)) as advance:
         for file in files:
             rows, line = _score_one(config, dataset, file)
-            line["seconds_per_sequence"] = seconds[file.path.relative_to(folder).as_posix()] / len(rows)
+            record = records[file.path.relative_to(folder).as_posix()]
+            line["seconds_per_sequence"] = record["seconds_per_sequence"]
             per_sequence.append(rows)
             summary.append(line)
             advance(1)
@@ -350,7 +283,7 @@ def _score_all(config: Config, folder: Path, files: list[Explained], track: Trac
         pd.concat(per_sequence, ignore_index=True).to_parquet(partial, index=False)
     with whole_file(target / "summary.csv") as partial:
         pd.DataFrame(summary).reindex(columns=list(tables.SUMMARY_COLUMNS)).to_csv(partial, index=False)
-    return [target / "per_sequence.parquet", target / "summary.csv"]
+    return [target / "per_sequence.parquet", target / "summary.csv"], {}
 
 
 def _score_one(config: Config, dataset: Dataset, file: Explained) -> tuple[pd.DataFrame, dict[str, Any]]:
@@ -380,3 +313,74 @@ def _score_one(config: Config, dataset: Dataset, file: Explained) -> tuple[pd.Da
     }
     table = table.assign(**keys, seq_id=seq_ids)
     return table[[*tables.PER_SEQUENCE_KEYS, *(c for c in table if c not in tables.PER_SEQUENCE_KEYS)]], line
+
+
+# report
+
+
+def report(config: Config, folder: Path) -> Path:
+    """Write RUN/report.html and return its path.
+
+    Raises
+    ------
+    InputError
+        The run was not scored.
+    """
+    target = folder / "report.html"
+    if not (folder / "scores" / "summary.csv").is_file():
+        raise InputError(folder, "has no scores", "make them with `simbench score`")
+    stages = ("simulate", "train", "attribute", "score")
+    made_from = {stage: stage_checksums(folder, stage) for stage in stages}
+    _step(
+        folder,
+        "report",
+        {**made_from, "config": config.model_dump(mode="json")},
+        functools.partial(_report, config, folder, target),
+    )
+    return target
+
+
+def _report(config: Config, folder: Path, target: Path) -> tuple[list[Path], dict[str, float]]:
+    from simbench_tf.attribution import methods
+    from simbench_tf.report import write_report
+
+    models = {model.name: folder / "models" / model.name for model in config.models}
+    motif_log = folder / "dataset" / "motif_log.csv"
+    write_report(
+        target,
+        config=config_dict(config),
+        versions=versions(),
+        dataset_info=json.loads((folder / "dataset" / "dataset.json").read_text(encoding="utf-8")),
+        summary=pd.read_csv(folder / "scores" / "summary.csv", keep_default_na=False, na_values=[""]),
+        per_sequence=pd.read_parquet(folder / "scores" / "per_sequence.parquet"),
+        metrics={name: json.loads((path / "metrics.json").read_text("utf-8")) for name, path in models.items()},
+        histories={name: pd.read_csv(path / "history.csv") for name, path in models.items()},
+        examples=_examples(config, folder),
+        motif_log=pd.read_csv(motif_log) if motif_log.exists() else None,
+        method_descriptions={name: method.description for name, method in methods().items()},
+    )
+    return [target], {}
+
+
+def _examples(config: Config, folder: Path) -> list[Example]:
+    """Six explained sequences with every method's attributions, the models and tasks taking turns."""
+    from simbench_tf.dna import one_hot
+    from simbench_tf.report import Example
+
+    dataset = open_dataset(folder / "dataset")
+    split = config.attribution.split
+    rows = pd.Index(dataset.seq_ids(split))
+    groups: dict[tuple[str, str], dict[str, npt.NDArray[np.float32]]] = {}
+    ids: dict[tuple[str, str], list[str]] = {}
+    for file in explained(config, folder):
+        scores, ids[file.model, file.task] = read_explained(file.path)
+        groups.setdefault((file.model, file.task), {})[file.key] = scores
+    turns = [(group, number) for number in range(EXAMPLES) for group in groups if number < len(ids[group])]
+    examples = []
+    for (model, task), number in turns[:EXAMPLES]:
+        seq_id = ids[model, task][number]
+        bases = dataset.bases(split)[[rows.get_loc(seq_id)]]
+        sites = dataset.sites[dataset.sites["seq_id"] == seq_id]
+        attributions = {key: scores[number] for key, scores in groups[model, task].items()}
+        examples.append(Example(model, task, seq_id, one_hot(bases)[0], sites, attributions))
+    return examples

@@ -15,7 +15,7 @@ PACKAGE = Path(simbench_tf.__file__).parent
 LAYERS = [
     ["cli"],
     ["pipeline"],
-    ["explained", "doctor", "manifest"],
+    ["simulated", "explained", "doctor", "manifest"],
     ["workers"],
     ["report", "export"],
     ["plot"],

@@ -129,13 +129,14 @@ def input_gradient(forward: Forward, x: Any, target: Any) -> Any:
 def _values(forward: Forward) -> Callable[..., Any]:
     import tensorflow as tf
 
-    return tf.function(lambda x, targets: tf.gather(forward(x), targets, axis=1))
+    # batches come in a few sizes: one graph serves them all
+    return tf.function(lambda x, targets: tf.gather(forward(x), targets, axis=1), reduce_retracing=True)
 
 
 def _gradients(forward: Forward) -> Callable[..., Any]:
     import tensorflow as tf
 
-    return tf.function(lambda x, target: input_gradient(forward, x, target))
+    return tf.function(lambda x, target: input_gradient(forward, x, target), reduce_retracing=True)
 
 
 def padded_size(n: int, batch_size: int) -> int:

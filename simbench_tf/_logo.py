@@ -1,0 +1,362 @@
+"""Attributions drawn along a sequence: letters and bars, with the true sites marked. Public through `plot`."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path as Outline
+from matplotlib.textpath import TextPath
+
+from simbench_tf._figure import (
+    ACCENT,
+    BASE_COLOURS,
+    FAINT,
+    INK,
+    QUIET,
+    SITE,
+    SMALL,
+    new_axes,
+    points_across,
+    readable,
+    style_axes,
+)
+
+Floats = npt.NDArray[np.floating]
+
+#: Points between lines of site names.
+_NAME_LINE = 11
+
+
+def logo(
+    contributions: Floats,
+    sites: pd.DataFrame | None = None,
+    start: int | None = None,
+    end: int | None = None,
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the contributions of a sequence's bases as letters, the true sites marked.
+
+    Letters of one position are stacked outwards from zero, the larger ones further out; negative ones hang upside down
+    below it. (Own letters, because drawing 400 of them takes logomaker over a second and fivefold the file.)
+
+    Parameters
+    ----------
+    contributions : float array, shape (L, 4)
+        Heights of A, C, G, T at each position; ``attribute(...).contributions[i]``, or a PWM.
+    sites : DataFrame, optional
+        Sites of this sequence, as `mark_sites` takes them.
+    start, end : int, optional
+        The window drawn, [start, end); default the whole sequence.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        With one patch a base that occurs, its gid "letters-A" and so on.
+
+    Raises
+    ------
+    ValueError
+        `contributions` is not (L, 4) or not finite, or the window is empty or leaves the sequence.
+
+    Examples
+    --------
+    >>> contributions = np.eye(4)[[0, 1, 2, 3]] * [[.5], [1], [-.2], [.1]]
+    >>> sites = pd.DataFrame({"start": [0], "end": [2], "tf": ["GATA1"], "strand": ["+"]})
+    >>> ax = logo(contributions, sites)
+    >>> [float(limit) for limit in ax.get_xlim()]
+    [0.0, 4.0]
+    """
+    values = np.asarray(contributions, np.float64)
+    if values.ndim != 2 or values.shape[1] != 4:
+        raise ValueError(f"contributions have shape {values.shape}, should be (L, 4)")
+    start, end = _window(values, start, end)
+    heights = values[start:end]
+    ax = new_axes(ax, 1.0 + 0.11 * (end - start), 1.5)
+    feet = _feet(heights)
+    for channel, base in enumerate("ACGT"):
+        where = np.flatnonzero(heights[:, channel])
+        if where.size:
+            lower_left = np.column_stack([start + where, feet[where, channel]])
+            _add_letters(ax, base, lower_left, heights[where, channel])
+    _finish_positions(ax, heights, start, end)
+    if sites is not None:
+        mark_sites(sites, ax)
+    return ax
+
+
+def bars(scores: Floats, sites: pd.DataFrame | None = None, ax: Axes | None = None) -> Axes:
+    """Draw the scores of a whole sequence as thin bars, those on true bases in colour.
+
+    Parameters
+    ----------
+    scores : float array, shape (L,)
+        ``attribute(...).scores[i]``.
+    sites : DataFrame, optional
+        Sites of this sequence, as `mark_sites` takes them; here they are shaded without names.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        With the patches of gid "bars-true" and "bars-other", two vertices a bar: its foot and its top.
+
+    Raises
+    ------
+    ValueError
+        `scores` is not (L,) or not finite.
+
+    Examples
+    --------
+    >>> ax = bars(np.array([.1, .9, -.2]), pd.DataFrame({"start": [1], "end": [2], "tf": ["SP1"], "strand": ["-"]}))
+    >>> ax.patches[1].get_gid(), ax.patches[1].get_path().vertices.tolist()
+    ('bars-true', [[1.5, 0.0], [1.5, 0.9]])
+    """
+    values = np.asarray(scores, np.float64)
+    if values.ndim != 1:
+        raise ValueError(f"scores have shape {values.shape}, should be (L,)")
+    start, end = _window(values, None, None)
+    ax = new_axes(ax, 5.0, 1.2)
+    true = _true_bases(sites, len(values))
+    # a bar's width in points; never hairlines that vanish in print
+    width = max(0.6, 0.8 * points_across(ax) / len(values))
+    for gid, mask, colour in (("bars-other", ~true, QUIET), ("bars-true", true, ACCENT)):
+        where = np.flatnonzero(mask & (values != 0))
+        if where.size:
+            ends = np.zeros((where.size, 2, 2))
+            ends[:, :, 0] = where[:, None] + 0.5
+            ends[:, 1, 1] = values[where]
+            codes = np.tile(np.array([Outline.MOVETO, Outline.LINETO], np.uint8), where.size)
+            outline = Outline(ends.reshape(-1, 2), codes)
+            outline.should_simplify = False  # it would merge neighbouring bars
+            ax.add_patch(PathPatch(outline, facecolor="none", edgecolor=colour, linewidth=width, gid=gid))
+    _finish_positions(ax, values, start, end)
+    if sites is not None:
+        mark_sites(sites, ax, names=False)
+    return ax
+
+
+def mark_sites(sites: pd.DataFrame, ax: Axes, names: bool = True) -> int:
+    """Shade the sites that lie in the axes' x range, and write their factor and strand above.
+
+    Parameters
+    ----------
+    sites : DataFrame
+        Columns start, end, tf, strand, one row a site of the sequence drawn. Where a bool column `counted` is False
+        the site is outlined only: it stands there but is no truth for the task.
+    ax : Axes
+        Its x axis counts bases.
+    names : bool, default True
+        Whether to write the names.
+
+    Returns
+    -------
+    int
+        How many lines of names stand above the axes; names that would overlap are written on separate ones.
+
+    Examples
+    --------
+    >>> ax = Figure().add_subplot(xlim=(0, 50))
+    >>> n_lines = mark_sites(pd.DataFrame({"start": [5, 90], "end": [12, 99], "tf": "CTCF", "strand": "+"}), ax)
+    >>> [(patch.get_x(), patch.get_width()) for patch in ax.patches], [text.get_text() for text in ax.texts]
+    ([(5, 7)], ['CTCF →'])
+    """
+    left, right = ax.get_xlim()
+    inside = sites[(sites["end"] > left) & (sites["start"] < right)].sort_values(["start", "end"], kind="stable")
+    bases_a_point = (right - left) / points_across(ax)
+    lanes: list[float] = []
+    for site in inside.itertuples():
+        counted = bool(getattr(site, "counted", True))
+        style: dict[str, Any] = {"facecolor": SITE, "alpha": 0.25, "linewidth": 0}
+        if not counted:
+            style = {"facecolor": "none", "edgecolor": FAINT, "linestyle": ":", "linewidth": 0.8}
+        ax.axvspan(site.start, site.end, zorder=0, gid="site" if counted else "site-not-counted", **style)
+        if not names:
+            continue
+        name = readable(f"{site.tf} {'→' if site.strand == '+' else '←'}", 28)
+        middle = (max(site.start, left) + min(site.end, right)) / 2
+        half = 0.34 * SMALL * len(name) * bases_a_point
+        middle = min(max(middle, left + half), right - half) if 2 * half < right - left else (left + right) / 2
+        lane = next((lane for lane, taken in enumerate(lanes) if taken <= middle - half), len(lanes))
+        lanes[lane : lane + 1] = [middle + half]
+        ax.annotate(
+            name,
+            (middle, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 3 + _NAME_LINE * lane),
+            textcoords="offset points",
+            ha="center",
+            fontsize=SMALL,
+            color=INK if counted else QUIET,
+            annotation_clip=False,
+            parse_math=False,
+        )
+    return len(lanes)
+
+
+def attribution_panels(
+    one_hot: Floats,
+    attributions: Mapping[str, Floats],
+    sites: pd.DataFrame,
+    width: int = 80,
+    labels: Mapping[str, str] | None = None,
+    notes: Mapping[str, str] | None = None,
+) -> Figure:
+    """Draw one sequence under several methods: a row each, the whole sequence as bars, beside it a logo of the sites.
+
+    The logo shows the `width` bases that hold the most true ones.
+
+    Parameters
+    ----------
+    one_hot : float array, shape (L, 4)
+    attributions : dict of str to float array
+        For each key, contributions (L, 4) or scores (L,); scores are drawn on the observed base.
+    sites : DataFrame
+        As `mark_sites` takes them.
+    width : int, default 80
+        Bases of the logo.
+    labels, notes : dict, optional
+        What to write above each key's row, left (default the key) and right.
+
+    Returns
+    -------
+    Figure
+        ``figure.axes`` holds bars and logo of each key in turn.
+
+    Raises
+    ------
+    ValueError
+        There are no attributions, or an array's shape does not fit the sequence.
+
+    Examples
+    --------
+    >>> sites = pd.DataFrame({"start": [90], "end": [99], "tf": ["CTCF"], "strand": ["+"]})
+    >>> one_hot = np.eye(4)[np.arange(120) % 4]
+    >>> figure = attribution_panels(one_hot, {"ism@none": np.linspace(-1, 1, 120)}, sites, width=20)
+    >>> [float(limit) for limit in figure.axes[1].get_xlim()]
+    [85.0, 105.0]
+    """
+    if not attributions:
+        raise ValueError("no attributions to draw")
+    one_hot = np.asarray(one_hot, np.float64)
+    start, end = _richest_window(_true_bases(sites, len(one_hot)), width)
+    figure = Figure(figsize=(10.2, 1))
+    grid = figure.add_gridspec(len(attributions), 2, width_ratios=(2, 3), hspace=0.6, wspace=0.04)
+    n_lines = 1
+    for number, (key, attribution) in enumerate(attributions.items()):
+        contributions = np.asarray(attribution, np.float64)
+        if contributions.ndim == 1:
+            contributions = contributions[:, None] * one_hot
+        if contributions.shape != one_hot.shape:
+            raise ValueError(f"{key}: shape {np.shape(attribution)} does not fit a sequence of {len(one_hot)} bases")
+        whole = bars(contributions.sum(axis=1), sites, figure.add_subplot(grid[number, 0]))
+        zoom = logo(contributions, None, start, end, figure.add_subplot(grid[number, 1]))
+        n_lines = max(n_lines, mark_sites(sites, zoom, names=number == 0))
+        _heading(whole, (labels or {}).get(key, key), (notes or {}).get(key, ""))
+        if number < len(attributions) - 1:
+            whole.tick_params(labelbottom=False)
+            zoom.tick_params(labelbottom=False)
+    top, bottom = 0.1 + n_lines * _NAME_LINE / 72, 0.26
+    height = top + 0.82 * len(attributions) + bottom
+    figure.set_figheight(height)
+    figure.subplots_adjust(left=0.004, right=0.996, top=1 - top / height, bottom=bottom / height)
+    return figure
+
+
+def _window(values: Floats, start: int | None, end: int | None) -> tuple[int, int]:
+    start, end = 0 if start is None else start, len(values) if end is None else end
+    if not 0 <= start < end <= len(values):
+        raise ValueError(f"window [{start}, {end}) is empty or leaves the {len(values)} bases")
+    if not np.isfinite(values).all():
+        raise ValueError("attributions must be finite")
+    return start, end
+
+
+def _feet(heights: Floats) -> Floats:
+    """Where each letter stands, (L, 4): on the smaller ones of its sign."""
+    order = np.argsort(np.abs(heights), axis=1, kind="stable")
+    ordered = np.take_along_axis(heights, order, axis=1)
+    up, down = np.maximum(ordered, 0), np.minimum(ordered, 0)
+    below = np.where(ordered > 0, np.cumsum(up, axis=1) - up, np.cumsum(down, axis=1) - down)
+    feet = np.empty_like(heights)
+    np.put_along_axis(feet, order, below, axis=1)
+    return feet
+
+
+@functools.cache
+def _letter(base: str) -> Outline:
+    """The outline of a base's letter, scaled to the unit square."""
+    outline = TextPath((0, 0), base, size=10, prop=FontProperties(family="DejaVu Sans", weight="bold"))
+    vertices, codes = np.array(outline.vertices), np.array(outline.codes)
+    box = outline.get_extents()
+    vertices = (vertices - box.p0) / box.size
+    # the point of a closing mark is not drawn; keep it on the outline so that extents are the letter's
+    opened = np.maximum.accumulate(np.where(codes == Outline.MOVETO, np.arange(len(codes)), 0))
+    closing = codes == Outline.CLOSEPOLY
+    vertices[closing] = vertices[opened[closing]]
+    return Outline(vertices, codes)
+
+
+def _add_letters(ax: Axes, base: str, lower_left: Floats, heights: Floats) -> None:
+    """All letters of one base as one patch: a few of those are quick to draw and small to store."""
+    letter = _letter(base)
+    margin = 0.04
+    sizes = np.column_stack([np.full(len(heights), 1 - 2 * margin), heights])
+    corners = lower_left + np.array([margin, 0])
+    vertices = corners[:, None, :] + np.asarray(letter.vertices) * sizes[:, None, :]
+    outline = Outline(vertices.reshape(-1, 2), np.tile(np.asarray(letter.codes), len(heights)))
+    ax.add_patch(PathPatch(outline, facecolor=BASE_COLOURS[base], linewidth=0, gid=f"letters-{base}"))
+
+
+def _finish_positions(ax: Axes, heights: Floats, start: int, end: int) -> None:
+    columns = heights.reshape(len(heights), -1)
+    low = np.minimum(columns, 0).sum(axis=1).min()
+    high = np.maximum(columns, 0).sum(axis=1).max()
+    room = 0.04 * (high - low) or 1.0
+    ax.set(xlim=(start, end), ylim=(low - room, high + room), yticks=[])
+    ax.axhline(0, color=FAINT, linewidth=0.6, zorder=0.5)
+    style_axes(ax)
+    ax.spines["left"].set_visible(False)
+
+
+def _true_bases(sites: pd.DataFrame | None, length: int) -> npt.NDArray[np.bool_]:
+    true = np.zeros(length, np.bool_)
+    if sites is not None:
+        counted = sites["counted"].to_numpy(np.bool_) if "counted" in sites else np.ones(len(sites), np.bool_)
+        for start, end in zip(sites["start"][counted], sites["end"][counted], strict=True):
+            true[start:end] = True
+    return true
+
+
+def _richest_window(true: npt.NDArray[np.bool_], width: int) -> tuple[int, int]:
+    """The window with the most true bases; among equals the one in the middle of them."""
+    width = min(width, len(true))
+    inside = np.convolve(true, np.ones(width, np.int64), mode="valid")
+    best = np.flatnonzero(inside == inside.max())
+    run = best[: np.flatnonzero(np.diff(best, append=best[-1] + 2) > 1)[0] + 1]
+    start = int(run[len(run) // 2])
+    return start, start + width
+
+
+def _heading(ax: Axes, left: str, right: str) -> None:
+    for text, x, align, colour in ((left, 0, "left", INK), (right, 1, "right", QUIET)):
+        ax.annotate(
+            readable(text, 60),
+            (x, 1),
+            xycoords="axes fraction",
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha=align,
+            fontsize=SMALL,
+            color=colour,
+            parse_math=False,
+        )

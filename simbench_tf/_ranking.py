@@ -1,0 +1,79 @@
+"""Which method ranks true bases best, and whether its lead could be luck: means over sequences, compared in pairs."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pandas as pd
+
+#: Methods less than so many standard errors of the paired difference behind the best count as level with it.
+LEVEL = 2.0
+
+
+def standings(per_sequence: pd.DataFrame, metric: str = "auprc") -> pd.DataFrame:
+    """Rank keys by the mean of a metric, every model x task counting the same, and say how far each is behind.
+
+    All methods explain the same sequences, so differences are taken sequence by sequence. A sequence that occurs under
+    several models or tasks is one observation, not several: errors are of the clustered kind, and for one model and
+    task the usual standard error of the mean.
+
+    Parameters
+    ----------
+    per_sequence : DataFrame
+        RUN/scores/per_sequence.parquet, or rows of it: model, task, key, seq_id, `metric` and chance_auprc.
+        Sequences without a value are passed over.
+    metric : str, default "auprc"
+
+    Returns
+    -------
+    DataFrame
+        From the best down, one row a key: key, n (values), `metric`, ``{metric}_se``, chance_auprc, behind and
+        behind_se (mean difference to the best on the sequences both have), level (whether `behind` is within `LEVEL`
+        errors).
+
+    Examples
+    --------
+    >>> rows = [("m", "t", key, f"s{i}", value, .1) for key, values in {"a": [.4, .6], "b": [.5, .9]}.items()
+    ...         for i, value in enumerate(values)]
+    >>> names = ["model", "task", "key", "seq_id", "auprc", "chance_auprc"]
+    >>> standings(pd.DataFrame(rows, columns=names)).round(2)[["key", "auprc", "auprc_se", "behind", "behind_se"]]
+      key  auprc  auprc_se  behind  behind_se
+    0   b    0.7       0.2     0.0        0.0
+    1   a    0.5       0.1     0.2        0.1
+    """
+    tables = {key: rows.set_index(["model", "task", "seq_id"]) for key, rows in per_sequence.groupby("key", sort=False)}
+    values = {key: table[metric] for key, table in tables.items()}
+    means = {key: _mean_and_error(column) for key, column in values.items()}
+    keys = sorted(means, key=lambda key: -means[key][0] if np.isfinite(means[key][0]) else math.inf)
+    rows = []
+    for key in keys:
+        behind, behind_se = _mean_and_error(values[keys[0]] - values[key])
+        rows.append(
+            {
+                "key": key,
+                "n": int(values[key].count()),
+                metric: means[key][0],
+                f"{metric}_se": means[key][1],
+                "chance_auprc": _mean_and_error(tables[key]["chance_auprc"].where(values[key].notna()))[0],
+                "behind": behind,
+                "behind_se": behind_se,
+                "level": bool(behind <= LEVEL * behind_se),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _mean_and_error(values: pd.Series) -> tuple[float, float]:
+    """Mean of the means of each (model, task), and its standard error with seq_id as the unit observed."""
+    values = values.dropna()
+    if values.empty:
+        return math.nan, math.nan
+    groups = values.groupby(level=["model", "task"])
+    mean = float(groups.mean().mean())
+    sizes = groups.transform("size")
+    if (sizes < 2).any():
+        return mean, math.nan
+    # each value's pull on the mean; within a group the squares then sum to var(ddof=1) / n
+    pulls = (values - groups.transform("mean")) * np.sqrt(sizes / (sizes - 1)) / (sizes * groups.ngroups)
+    return mean, float(np.sqrt((pulls.groupby(level="seq_id").sum() ** 2).sum()))

@@ -1,0 +1,277 @@
+"""What the report says in words and tables, made from the run's own numbers. Plain values only: no markup."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from simbench_tf._ranking import LEVEL, standings
+
+METHOD_TITLES = {
+    "ism": "in-silico mutagenesis",
+    "saliency": "saliency",
+    "grad_x_input": "gradient × input",
+    "integrated_gradients": "integrated gradients",
+    "expected_gradients": "expected gradients",
+    "gradcam": "Grad-CAM",
+    "gradcam_channel": "Grad-CAM over channels",
+    "grad_x_activation": "gradient × activation",
+    "deeplift_rescale": "DeepLIFT Rescale",
+    "deeplift_revealcancel": "DeepLIFT RevealCancel",
+    "deeplift_genomics": "DeepLIFT (genomics)",
+    "deepshap": "SHAP DeepExplainer",
+    "gradcam_tf_keras_vis": "Grad-CAM (tf-keras-vis)",
+}
+
+
+class Answer(NamedTuple):
+    """The answer for one place: a sentence, what backs it, and the standings behind both."""
+
+    place: str
+    sentence: str
+    remark: str
+    standings: pd.DataFrame
+
+
+class Table(NamedTuple):
+    """Heads and rows of text; the columns from `numbers` start to stop are numbers."""
+
+    heads: list[str]
+    rows: list[list[str]]
+    numbers: tuple[int, int] = (1, 99)
+
+
+def fixed(value: Any, digits: int = 3) -> str:
+    """Format a number with so many decimals; what is missing or not finite is a dash.
+
+    Examples
+    --------
+    >>> fixed(.12345), fixed(None), fixed(float("nan")), fixed(2, 0)
+    ('0.123', '–', '–', '2')
+    """
+    number = np.nan if value is None else float(value)
+    return f"{number:,.{digits}f}" if np.isfinite(number) else "–"
+
+
+def with_error(value: Any, error: Any, digits: int = 3) -> str:
+    """Format a mean and its standard error.
+
+    Examples
+    --------
+    >>> with_error(.61, .02, 2), with_error(.61, float("nan"), 2)
+    ('0.61 ± 0.02', '0.61')
+    """
+    return fixed(value, digits) + (f" ± {fixed(error, digits)}" if fixed(error) != "–" else "")
+
+
+def method_labels(summary: pd.DataFrame) -> dict[str, str]:
+    """Plain names of the keys, with the references and settings given; a name that two would share stays the key.
+
+    Examples
+    --------
+    >>> row = {"key": "integrated_gradients@zeros+n_steps=20", "method": "integrated_gradients", "references": "zeros",
+    ...        "settings": '{"n_steps": 20}'}
+    >>> method_labels(pd.DataFrame([row]))
+    {'integrated_gradients@zeros+n_steps=20': 'integrated gradients (zeros, n_steps 20)'}
+    """
+    labels: dict[str, str] = {}
+    for row in summary.drop_duplicates("key").itertuples():
+        given = [] if pd.isna(row.references) or row.references == "none" else [str(row.references)]
+        settings = json.loads(row.settings) if isinstance(row.settings, str) and row.settings else {}
+        given += [f"{name} {value}" for name, value in settings.items()]
+        title = METHOD_TITLES.get(row.method, str(row.method))
+        labels[row.key] = title + (f" ({', '.join(given)})" if given else "")
+    names = list(labels.values())
+    return {key: name if names.count(name) == 1 else str(key) for key, name in labels.items()}
+
+
+def answers(per_sequence: pd.DataFrame, labels: Mapping[str, str]) -> list[Answer]:
+    """Say which method is best: over all models and tasks where there are several, then on each."""
+    places = list(dict.fromkeys(zip(per_sequence["model"], per_sequence["task"], strict=True)))
+    models = {model for model, _ in places}
+    found = []
+    if len(places) > 1:
+        counts = [(len(models), "model"), (len({task for _, task in places}), "task")]
+        over = " and ".join(f"{count} {noun}s" for count, noun in counts if count > 1)
+        found.append(_answer(f"Over {over}", per_sequence, labels))
+    for model, task in places:
+        rows = per_sequence[(per_sequence["model"] == model) & (per_sequence["task"] == task)]
+        found.append(_answer(f"On {task}" + (f" with {model}" if len(models) > 1 else ""), rows, labels))
+    return found
+
+
+def _answer(place: str, per_sequence: pd.DataFrame, labels: Mapping[str, str]) -> Answer:
+    table = standings(per_sequence)
+    best, others = table.iloc[0], table.iloc[1:]
+    name = labels[best["key"]]
+    if not np.isfinite(best["auprc"]):
+        return Answer(place, f"{place}, no sequence holds a true base, so no method can be ranked.", "", table)
+    figures = f"auPRC {with_error(best['auprc'], best['auprc_se'], 2)} (chance {fixed(best['chance_auprc'], 2)})"
+    if best["auprc"] - best["chance_auprc"] <= LEVEL * np.nan_to_num(best["auprc_se"]):
+        return Answer(place, f"{place}, no method finds true motif bases: the best, {name}, has {figures}.", "", table)
+    if others.empty:
+        return Answer(place, f"{place}, {name}, the only method run, reaches {figures}.", "", table)
+    sentence = f"{place}, {name} ranks true motif bases best: {figures}."
+    level = [labels[key] for key in others.loc[others["level"], "key"]]
+    rival = others.iloc[0]
+    lead = with_error(rival["behind"], rival["behind_se"], 2)
+    if level:
+        doing = "does" if len(level) == 1 else "do"
+        remark = f"{_listed(level)} {doing} about as well: the difference is less than {LEVEL:g} standard errors."
+    elif not np.isfinite(rival["behind"]):
+        remark = ""
+    else:
+        remark = f"Its lead over the next, {labels[rival['key']]}, is {lead} on the same sequences."
+    return Answer(place, sentence, remark[:1].upper() + remark[1:], table)
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def score_table(summary: pd.DataFrame, labels: Mapping[str, str], standing: pd.DataFrame) -> Table:
+    """All numbers of the summary rows of one model and task, best first."""
+    level = dict(zip(standing["key"], standing["level"], strict=True))
+    heads = ["rank", "method", "auPRC", "auROC", "mass on true bases", "pooled auPRC", "pooled auROC"]
+    heads.append("seconds a sequence")
+    rows = []
+    ranked = summary.sort_values("auprc", ascending=False, kind="stable", na_position="last")
+    for place, row in enumerate(ranked.to_dict("records"), 1):
+        mark = "=" if place > 1 and level.get(row["key"], False) else ""
+        cells = [f"{place}{mark}", labels[row["key"]]]
+        cells += [with_error(row[name], row[f"{name}_se"]) for name in ("auprc", "auroc", "mass_fraction")]
+        cells += [fixed(row["pooled_auprc"]), fixed(row["pooled_auroc"]), seconds(row["seconds_per_sequence"])]
+        rows.append(cells)
+    return Table(heads, rows, (2, 99))
+
+
+def score_caption(place: str, summary: pd.DataFrame) -> str:
+    """What holds for all methods on one model and task: sequences, chance level, and ceiling where there is one."""
+    first = summary.iloc[0]
+    caption = f"{place}: {fixed(first['n_sequences'], 0)} sequences, chance auPRC {fixed(first['chance_auprc'])}"
+    oracle = fixed(first["oracle_auprc"])
+    return caption + (f", oracle auPRC {oracle}" if oracle != "–" else "")
+
+
+def seconds(value: Any) -> str:
+    """Format a duration to two significant digits.
+
+    Examples
+    --------
+    >>> seconds(.012345), seconds(123.4), seconds(None)
+    ('0.012', '123', '–')
+    """
+    if fixed(value) == "–":
+        return "–"
+    return f"{value:.0f}" if value >= 10 else f"{value:#.2g}"
+
+
+def quality_table(metrics: Mapping[str, Mapping[str, float | None]]) -> Table:
+    """The test metrics of one model; columns of the oracle only where it was asked."""
+    with_oracle = any(fixed(values.get("oracle_auroc")) != "–" for values in metrics.values())
+    heads = ["task", "auROC", *(["oracle auROC"] if with_oracle else []), "auPRC"]
+    heads += [*(["oracle auPRC"] if with_oracle else []), "positives (chance auPRC)"]
+    names = ["auroc", "oracle_auroc", "auprc", "oracle_auprc", "positive_fraction"]
+    chosen = [name for name in names if with_oracle or not name.startswith("oracle")]
+    return Table(heads, [[task, *(fixed(values.get(name)) for name in chosen)] for task, values in metrics.items()])
+
+
+def data_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> str:
+    """What the sequences are, in a few sentences."""
+    source = motif_source(str(simulation.get("motifs", "default")))
+    number = f"{sum(info['counts'].values()):,}"
+    length = f"{info['seq_length']} bases"
+    if info["kind"] == "grammar":
+        return (
+            f"{number} artificial sequences of {length}, drawn from a generative model: a random background in which "
+            f"each base depends on the one before, and motifs drawn from their matrices ({source}). A label changes "
+            "how often some of the motifs occur, and nothing else, so those motifs are the only truth to find."
+        )
+    negatives = "the hits of a background region" if simulation.get("negative_implants", True) else "no hits"
+    return (
+        f"{number} regions of {length} from {PurePath(str(simulation['genome'])).name}. Each positive is a peak's "
+        "region, shuffled so that its dinucleotides stay and all else is lost; then its hits of the motifs kept "
+        f"({source}) are put back, base for base, where they stood. Negatives are shuffles of positives too, so that "
+        f"composition cannot give the label away, with {negatives} put in. So the motifs are the only truth to find."
+    )
+
+
+def motif_source(motifs: str) -> str:
+    """Where motifs come from, in words.
+
+    Examples
+    --------
+    >>> motif_source("jaspar:2022"), motif_source("/data/homer.motifs")
+    ('JASPAR 2022', 'from homer.motifs')
+    """
+    if motifs == "default":
+        return "the package's compendium, from JASPAR 2022 CORE vertebrates, CC BY 4.0"
+    if motifs.startswith("jaspar:"):
+        return f"JASPAR {motifs.removeprefix('jaspar:')}"
+    return f"from {PurePath(motifs).name}"
+
+
+def task_table(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> Table:
+    """Tasks, their share of positives and, for peaks, their file."""
+    files = simulation["peaks"] if info["kind"] == "peaks" else {}
+    rows = []
+    for task in info["tasks"]:
+        row = [task, fixed(100 * info["positive_fraction"][task], 1) + "%"]
+        rows.append(row + ([PurePath(str(files[task])).name] if files else []))
+    return Table(["task", "positives", *(["peaks"] if files else [])], rows, (1, 2))
+
+
+def element_table(simulation: Mapping[str, Any]) -> Table:
+    """The elements of a grammar: how often each starts, and what a label adds."""
+    rows = []
+    for element in simulation.get("elements", []):
+        pair = element.get("pair")
+        name = str(element.get("motif")) if pair is None else f"{pair[0]} + {pair[1]}"
+        gap = element.get("gap") or [0, 0]
+        apart = f"{gap[0]}" if gap[0] == gap[1] else f"{gap[0]} to {gap[1]}"
+        spacing = "" if pair is None else f", gap {apart}, {element.get('orientation', 'same')} orientation"
+        added = ", ".join(f"{task} +{rate:g}" for task, rate in (element.get("enriched") or {}).items())
+        position = element.get("position") or {}
+        where = "anywhere"
+        if position.get("sd") is not None:
+            middle = position.get("centre")
+            where = f"around {'the middle' if middle is None else f'{middle:g}'}, sd {position['sd']:g}"
+        strand = element.get("strand", "both")
+        rows.append([name + spacing, f"{element.get('rate', 0):g}", added or "no task", where, strand])
+    return Table(["element", "a sequence", "more with the label", "where", "strand"], rows, (1, 2))
+
+
+def motif_story(log: pd.DataFrame, simulation: Mapping[str, Any]) -> str:
+    """How many motifs were tried, kept, and dropped for which reason."""
+    least, ratio = simulation.get("min_pos_hits", 0), simulation.get("min_enrichment", 0)
+    kept = log.groupby("motif", sort=False)["kept"].any()
+    dropped = log[~log["motif"].map(kept)]
+    rare = dropped.groupby("motif")["pos_hits"].max() < least
+    return (
+        f"{len(kept)} motifs were tried at p < {simulation.get('scan_pvalue', 1e-4):g}; {int(kept.sum())} were kept. "
+        f"Of the others, {int(rare.sum())} had fewer than {least} hits in the positives of any task, and "
+        f"{int((~rare).sum())} were not {ratio:g} times denser in positives than in negatives."
+    )
+
+
+def motif_table(log: pd.DataFrame, most: int = 20) -> Table:
+    """The motifs that passed, most enriched first, at most so many rows."""
+    passed = log[log["passes"]].sort_values("ratio", ascending=False, kind="stable").head(most)
+    rows = []
+    for row in passed.to_dict("records"):
+        ratio = "only in positives" if np.isposinf(row["ratio"]) else fixed(row["ratio"], 2)
+        hits = [fixed(row[name], 0) for name in ("pos_hits", "neg_hits")]
+        rows.append([str(row["tf"]), str(row["motif"]), str(row["task"]), *hits, ratio])
+    return Table(["factor", "motif", "task", "hits in positives", "hits in negatives", "density ratio"], rows, (3, 99))
+
+
+def lost_table(lost: list[Mapping[str, Any]]) -> Table:
+    """Regions lost at each step: records of step, positives, background, positives_left, background_left."""
+    columns = ("positives", "positives_left", "background", "background_left")
+    rows = [[str(step["step"]), *(fixed(step.get(name), 0) for name in columns)] for step in lost]
+    return Table(["step", "positives lost", "positives left", "background lost", "background left"], rows)

@@ -1,0 +1,318 @@
+"""A data set on disk: written part by part in bounded memory, opened whole or not at all, read a split at a time.
+
+A data set is a folder: ``sequences/part-*.parquet``, ``sites.parquet``, ``motifs.meme`` and ``dataset.json``. The last
+is written last, so a half-written folder does not open. The same tables give the same bytes, whoever wrote the parts
+and in whatever order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from simbench_tf import tables
+from simbench_tf._batches import epoch_batches, n_batches
+from simbench_tf._dataset_files import (
+    DESCRIPTION,
+    check_files,
+    finish_dataset,
+    label_matrix,
+    part_path,
+    read_description,
+    read_table,
+    write_dataset,
+    write_part,
+)
+from simbench_tf.motifs import information_content, read_motifs, scan
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+
+__all__ = ["Dataset", "finish_dataset", "open_dataset", "write_dataset", "write_part"]
+
+_GIBIBYTE = 2**30
+
+
+def open_dataset(path: str | PathLike[str]) -> Dataset:
+    """Open a data set; only its description is read, tables and sequences when they are asked for.
+
+    Parameters
+    ----------
+    path : path
+        RUN/dataset.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    InputError
+        There is no data set, it is half-written, or its files do not fit its description.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from simbench_tf.motifs import Motif
+    >>> folder = tempfile.mkdtemp()
+    >>> row = {"seq_id": "s0", "split": "test", "sequence": "ACGT", "K562": 1}
+    >>> sequences = pa.Table.from_pylist([row], tables.sequence_schema(["K562"]))
+    >>> site = {"seq_id": "s0", "motif": "m", "tf": "T", "start": 1, "end": 3, "strand": "+", "score": 2.0}
+    >>> site |= {"pvalue": 1e-4, "matched": "CG", "element": "m"}
+    >>> sites = pa.Table.from_pylist([site], tables.SITES_SCHEMA)
+    >>> motif = Motif("m", "T", np.array([[0, 1.0, 0, 0], [0, 0, 1.0, 0]]), 20.0)
+    >>> _ = write_dataset(
+    ...     folder, name="tiny", kind="grammar", tasks=["K562"], motifs=[motif], parts=[(sequences, sites)],
+    ...     notes={"elements": {"m": ["K562"]}},
+    ... )
+    >>> ds = open_dataset(folder)
+    >>> ds.tasks, ds.seq_length, ds.bases("test").tolist(), ds.mask("test", task="K562").tolist()
+    (['K562'], 4, [[0, 1, 2, 3]], [[False, True, True, False]])
+    """
+    path = Path(path)
+    description = read_description(path)
+    check_files(path, description)
+    known = {key: description[key] for key in DESCRIPTION}
+    notes = {key: value for key, value in description.items() if key not in known}
+    return Dataset(path=path, notes=notes, **known)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set on disk, opened by `open_dataset`.
+
+    Attributes
+    ----------
+    path : Path
+        Its folder.
+    name, kind : str
+        Its name, and what simulated it: "peaks" or "grammar".
+    tasks : list of str
+        Names of the label columns, in order.
+    seq_length : int
+        Bases in each sequence.
+    counts : dict
+        Sequences in each split.
+    positive_fraction : dict
+        Share of positives of each task.
+    parts : list of int
+        Sequences in each part file.
+    notes : dict
+        What else dataset.json tells: ``background``, ``scan_pvalue``, ``elements``, ...
+    """
+
+    path: Path
+    name: str
+    kind: str
+    tasks: list[str]
+    seq_length: int
+    counts: dict[str, int]
+    positive_fraction: dict[str, float]
+    parts: list[int]
+    notes: dict[str, Any]
+
+    @cached_property
+    def sequences(self) -> pd.DataFrame:
+        """Every sequence, a row each, with its labels (columns of `tables.sequence_schema`); kept once read."""
+        return pa.concat_tables([read_table(path) for path in self._part_paths]).to_pandas()
+
+    @cached_property
+    def sites(self) -> pd.DataFrame:
+        """Every true site, a row each (columns of `tables.SITES_SCHEMA`); kept once read."""
+        return read_table(self.path / "sites.parquet").to_pandas()
+
+    @property
+    def motifs(self) -> pd.DataFrame:
+        """Every motif used: motif (its id), tf, width, n_sites, and bits, its information content.
+
+        The matrices are in `motifs.meme`, for `simbench_tf.motifs.read_motifs`.
+        """
+        motifs = read_motifs(self.path / "motifs.meme")
+        return pd.DataFrame(
+            {
+                "motif": [motif.motif_id for motif in motifs],
+                "tf": [motif.tf for motif in motifs],
+                "width": [len(motif.ppm) for motif in motifs],
+                "n_sites": [motif.n_sites for motif in motifs],
+                "bits": [float(information_content(motif).sum()) for motif in motifs],
+            }
+        )
+
+    def bases(self, split: str) -> npt.NDArray[np.uint8]:
+        """Sequences of a split, uint8 (N, L): 0-3 for A, C, G, T and 4 for N."""
+        chunks = [tables.bases_of(table["sequence"]) for table in self._split_parts(split, ["sequence"])]
+        return np.concatenate([np.empty((0, self.seq_length), np.uint8), *(chunk for chunk in chunks if len(chunk))])
+
+    def labels(self, split: str) -> npt.NDArray[np.uint8]:
+        """Labels of a split, uint8 (N, T) of 0 and 1, a column a task."""
+        chunks = [label_matrix(table, self.tasks) for table in self._split_parts(split, self.tasks)]
+        return np.concatenate([np.empty((0, len(self.tasks)), np.uint8), *chunks])
+
+    def seq_ids(self, split: str) -> npt.NDArray[np.str_]:
+        """Ids of a split's sequences, str (N,), in the order of `bases`, `labels` and `mask`."""
+        ids = [seq_id for table in self._split_parts(split, ["seq_id"]) for seq_id in table["seq_id"].to_pylist()]
+        return np.array(ids, dtype=np.str_)
+
+    def mask(
+        self,
+        split: str,
+        task: str | None = None,
+        motifs: Literal["task", "all"] = "task",
+        truth: Literal["embedded", "rescanned"] = "embedded",
+    ) -> npt.NDArray[np.bool_]:
+        """The truth: which bases of a split's sequences lie in a motif, bool (N, L).
+
+        Parameters
+        ----------
+        split : {"train", "valid", "test"}
+        task : str, optional
+            With a task of grammar data and ``motifs="task"``, only the sites of those elements whose rate depends on
+            the task's label. Without a task, and always for peaks data, every site.
+        motifs : {"task", "all"}
+            "all" counts every site whatever the task.
+        truth : {"embedded", "rescanned"}
+            The sites the simulator put in; or what a scan of the finished sequences finds, at the data set's own
+            p-value and background, for the same motifs (chance hits come in, weak sites drop out).
+
+        Raises
+        ------
+        ValueError
+            An argument names nothing known.
+        """
+        if task is not None and task not in self.tasks:
+            raise ValueError(f"the data set has no task {task!r}, only {self.tasks}")
+        if motifs not in ("task", "all") or truth not in ("embedded", "rescanned"):
+            raise ValueError(
+                f'motifs is "task" or "all" and truth "embedded" or "rescanned", not {motifs!r}, {truth!r}'
+            )
+        elements = None
+        if task is not None and motifs == "task" and self.kind == "grammar":
+            elements = {element for element, tasks in self.notes["elements"].items() if task in tasks}
+        if truth == "rescanned":
+            rows, starts, ends = self._scanned_sites(split, elements)
+        else:
+            rows, starts, ends = self._embedded_sites(split, elements)
+        return _covered(rows, starts, ends, (self._count(split), self.seq_length))
+
+    def tf_data(
+        self,
+        split: str,
+        batch_size: int = 300,
+        seed: int = 0,
+        shuffle: bool | None = None,
+        repeat: bool = False,
+        in_memory_bytes: int = 2 * _GIBIBYTE,
+    ) -> tf.data.Dataset:
+        """Batches for Keras: (one_hot float32 (B, L, 4), labels float32 (B, T)); the last of an epoch may be smaller.
+
+        Each epoch holds every sequence of the split once. A shuffled one is in a new order each time the data set is
+        gone through, and the orders follow from `seed` alone: two data sets of one seed give the same batches, epoch
+        by epoch. Bases travel as uint8; one-hot is made a batch at a time.
+
+        Parameters
+        ----------
+        split : {"train", "valid", "test"}
+        batch_size : int
+        seed : int
+            Of the orders.
+        shuffle : bool, optional
+            Default: True for train, False for the others.
+        repeat : bool
+            Go on for ever, epoch after epoch.
+        in_memory_bytes : int
+            A split whose bases and labels fit is kept in memory. Of a larger one, as many part files as fit are
+            read, shuffled together and handed out, then the next ones; the part files are drawn in a new order each
+            epoch. Which parts share a batch then depends on this number.
+
+        Returns
+        -------
+        tf.data.Dataset
+            With its cardinality set.
+
+        Raises
+        ------
+        ValueError
+            The split is unknown or empty.
+        """
+        # here and not above, so that opening, masking and scoring do not wait for TensorFlow
+        import tensorflow as tf
+
+        n = self._count(split)
+        if not n or batch_size < 1:
+            raise ValueError(f"cannot make batches of {batch_size} from the {n} sequences of {split}")
+        one_epoch = epoch_batches(
+            read_part=lambda number: self._arrays(split, number),
+            part_bytes=[rows * (self.seq_length + len(self.tasks)) for rows in self._part_counts(split)],
+            batch_size=batch_size,
+            seed=seed,
+            shuffle=split == "train" if shuffle is None else shuffle,
+            memory=in_memory_bytes,
+        )
+        signature = (
+            tf.TensorSpec((None, self.seq_length), tf.uint8),
+            tf.TensorSpec((None, len(self.tasks)), tf.uint8),
+        )
+
+        def decoded(bases: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            # 4, an N, is beyond the depth: a row of zeros
+            return tf.one_hot(bases, 4, dtype=tf.float32), tf.cast(labels, tf.float32)
+
+        data = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
+        cardinality = n_batches(n, batch_size)
+        if repeat:
+            data, cardinality = data.repeat(), tf.data.INFINITE_CARDINALITY
+        data = data.apply(tf.data.experimental.assert_cardinality(cardinality))
+        return data.map(decoded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+
+    @property
+    def _part_paths(self) -> list[Path]:
+        return [part_path(self.path, number) for number in range(len(self.parts))]
+
+    def _count(self, split: str) -> int:
+        if split not in tables.SPLITS:
+            raise ValueError(f"there is no split {split!r}, only {list(tables.SPLITS)}")
+        return self.counts[split]
+
+    def _split_parts(self, split: str, columns: list[str]) -> Iterable[pa.Table]:
+        self._count(split)
+        return (read_table(path, columns, split) for path in self._part_paths)
+
+    def _part_counts(self, split: str) -> list[int]:
+        return [table.num_rows for table in self._split_parts(split, ["split"])]
+
+    def _arrays(self, split: str, number: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        table = read_table(part_path(self.path, number), ["sequence", *self.tasks], split)
+        return tables.bases_of(table["sequence"]), label_matrix(table, self.tasks)
+
+    def _embedded_sites(self, split: str, elements: set[str] | None) -> tuple[pd.Series, pd.Series, pd.Series]:
+        sites = self.sites if elements is None else self.sites[self.sites["element"].isin(elements)]
+        rows = pd.Series(pd.Index(self.seq_ids(split)).get_indexer(sites["seq_id"]), index=sites.index)
+        inside = rows >= 0
+        return rows[inside], sites["start"][inside], sites["end"][inside]
+
+    def _scanned_sites(self, split: str, elements: set[str] | None) -> tuple[pd.Series, pd.Series, pd.Series]:
+        motifs = read_motifs(self.path / "motifs.meme")
+        if elements is not None:
+            of_elements = set(self.sites["motif"][self.sites["element"].isin(elements)])
+            motifs = [motif for motif in motifs if motif.motif_id in of_elements]
+        hits = scan(self.bases(split), motifs, self.notes["scan_pvalue"], self.notes["background"])
+        return hits["row"], hits["start"], hits["end"]
+
+
+def _covered(
+    rows: npt.ArrayLike, starts: npt.ArrayLike, ends: npt.ArrayLike, shape: tuple[int, int]
+) -> npt.NDArray[np.bool_]:
+    """Bases that lie in a site, bool of `shape`: where more sites have begun than have ended."""
+    steps = np.zeros((shape[0], shape[1] + 1), np.int32)
+    np.add.at(steps, (np.asarray(rows), np.asarray(starts)), 1)
+    np.add.at(steps, (np.asarray(rows), np.asarray(ends)), -1)
+    return steps[:, :-1].cumsum(axis=1) > 0

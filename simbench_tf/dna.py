@@ -1,0 +1,322 @@
+"""DNA as text, as bases and as one-hot, and shuffles of it that are exactly uniform.
+
+Three forms, and nothing else, are taken and given here:
+
+- text: ``str``, or a list of strings of one length; case plays no part, every letter but A, C, G and T counts as N;
+- `bases`: uint8, shape (N, L), 0-3 for A, C, G, T and 4 for N;
+- `one_hot`: float32, shape (N, L, 4), channels A, C, G, T, rows of zeros for N.
+
+A shuffle is addressed by its seed, the number of its sequence and the number of the shuffle, and by nothing else: the
+same bytes come out however many sequences, shuffles or threads there are beside it.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from typing import Any, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from simbench_tf._euler_trails import (
+    N_BASE,
+    Bases,
+    Counts,
+    count_dinucleotides,
+    shuffle_dinucleotides,
+    shuffle_mononucleotides,
+)
+from simbench_tf.random_streams import stream_key
+
+_LETTERS = np.frombuffer(b"ACGTN", np.uint8)
+_CODES = np.full(256, N_BASE, np.uint8)
+for _letters in (b"ACGT", b"acgt"):
+    _CODES[np.frombuffer(_letters, np.uint8)] = range(4)
+_ONE_HOT = np.eye(5, 4, dtype=np.float32)
+_COMPLEMENT = np.array([3, 2, 1, 0, N_BASE], np.uint8)
+_COMPLEMENT_LETTERS = str.maketrans("ACGTRYKMBVDHacgtrykmbvdh", "TGCAYRMKVBHDtgcayrmkvbhd")
+
+
+def encode(text: str | Sequence[str]) -> Bases:
+    """Bases of one sequence or of several of one length.
+
+    Parameters
+    ----------
+    text : str or sequence of str
+        One sequence (N = 1), or N sequences of L letters each; lower case (soft-masked) letters count as upper case.
+
+    Returns
+    -------
+    bases : uint8 array, shape (N, L)
+        0-3 for A, C, G, T, and 4 for every other character.
+
+    Raises
+    ------
+    ValueError
+        The sequences differ in length.
+
+    Examples
+    --------
+    >>> encode(["ACGT", "acRn"])
+    array([[0, 1, 2, 3],
+           [0, 1, 4, 4]], dtype=uint8)
+    """
+    sequences = [text] if isinstance(text, str) else list(text)
+    length = len(sequences[0]) if sequences else 0
+    for row, sequence in enumerate(sequences):
+        if len(sequence) != length:
+            raise ValueError(f"sequence {row} has {len(sequence)} letters, sequence 0 has {length}: give one length")
+    # "replace" keeps one byte a character, so that a stray non-ASCII one is an N and shifts nothing
+    letters = np.frombuffer("".join(sequences).encode("ascii", "replace"), np.uint8)
+    return _CODES[letters].reshape(len(sequences), length)
+
+
+def decode(bases: Bases) -> list[str]:
+    """The upper-case text of `bases`, uint8 (N, L): N strings of L letters among ``ACGTN``.
+
+    Raises
+    ------
+    ValueError
+        `bases` is not a uint8 array of two axes with values 0-4.
+
+    Examples
+    --------
+    >>> decode(encode(["acgt", "TTNA"]))
+    ['ACGT', 'TTNA']
+    """
+    n, length = _checked(bases).shape
+    text = _LETTERS[bases].tobytes().decode("ascii")
+    return [text[row * length : (row + 1) * length] for row in range(n)]
+
+
+def one_hot(sequences: Bases | str | Sequence[str]) -> npt.NDArray[np.float32]:
+    """One-hot of bases or of text.
+
+    Parameters
+    ----------
+    sequences : uint8 array of shape (N, L), str, or sequence of N str of one length
+        What `encode` takes, or what it gives.
+
+    Returns
+    -------
+    one_hot : float32 array, shape (N, L, 4)
+        Channels A, C, G, T; rows of zeros where the base is none of these.
+
+    Raises
+    ------
+    ValueError
+        Strings of unlike length, or an array that is not bases.
+
+    Examples
+    --------
+    >>> one_hot("CN")
+    array([[[0., 1., 0., 0.],
+            [0., 0., 0., 0.]]], dtype=float32)
+    """
+    bases = _checked(sequences) if isinstance(sequences, np.ndarray) else encode(sequences)
+    return np.take(_ONE_HOT, bases, axis=0)
+
+
+def bases_of_one_hot(one_hot: npt.NDArray[np.floating]) -> Bases:
+    """Bases, uint8 (N, L), of a one-hot array (N, L, 4) of any number type; rows of zeros are N (4).
+
+    Raises
+    ------
+    ValueError
+        Not three axes of which the last is 4, or a row that is neither one-hot nor zero.
+
+    Examples
+    --------
+    >>> decode(bases_of_one_hot(one_hot(["GATTACA", "NNNACGT"])))
+    ['GATTACA', 'NNNACGT']
+    """
+    if one_hot.ndim != 3 or one_hot.shape[2] != 4:
+        raise ValueError(f"one_hot must have shape (N, L, 4), not {one_hot.shape}")
+    bases = np.where(one_hot.any(axis=2), one_hot.argmax(axis=2), N_BASE).astype(np.uint8)
+    wrong = (np.take(_ONE_HOT, bases, axis=0) != one_hot).any(axis=2)
+    if wrong.any():
+        row, position = np.argwhere(wrong)[0]
+        raise ValueError(f"one_hot[{row}, {position}] = {one_hot[row, position].tolist()} is neither one-hot nor zero")
+    return bases
+
+
+@overload
+def reverse_complement(sequence: str) -> str: ...
+@overload
+def reverse_complement(sequence: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]: ...
+@overload
+def reverse_complement(sequence: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]: ...
+def reverse_complement(
+    sequence: str | npt.NDArray[Any],
+) -> str | npt.NDArray[Any]:
+    """The other strand, read 5' to 3', in the form it was given.
+
+    Parameters
+    ----------
+    sequence : str, bases (N, L), or one_hot (N, L, 4)
+        Text keeps its case, and its ambiguity codes are complemented (R and Y, K and M, B and V, D and H). An array
+        of shape (N, L, 4) may hold any numbers, attributions as well: positions and channels are turned round.
+
+    Returns
+    -------
+    str or array of the shape and dtype of `sequence`
+
+    Raises
+    ------
+    ValueError
+        An array of another shape.
+
+    Examples
+    --------
+    >>> reverse_complement("AACGrn")
+    'nyCGTT'
+    >>> decode(reverse_complement(encode("AACGN")))
+    ['NCGTT']
+    """
+    if isinstance(sequence, str):
+        return sequence.translate(_COMPLEMENT_LETTERS)[::-1]
+    if sequence.ndim == 3 and sequence.shape[2] == 4:
+        return np.ascontiguousarray(sequence[:, ::-1, ::-1])
+    return np.take(_COMPLEMENT, _checked(sequence)[:, ::-1])
+
+
+def dinucleotide_counts(bases: Bases) -> Counts:
+    """How often each base follows each other one.
+
+    Parameters
+    ----------
+    bases : uint8 array, shape (N, L)
+
+    Returns
+    -------
+    counts : int64 array, shape (N, 4, 4)
+        ``counts[i, a, b]`` = number of positions of sequence i where b follows a; pairs that hold an N are left out.
+
+    Raises
+    ------
+    ValueError
+        `bases` is not a uint8 array of two axes with values 0-4.
+
+    Examples
+    --------
+    >>> dinucleotide_counts(encode("AACGNAC"))[0].tolist()
+    [[1, 2, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 0, 0]]
+    """
+    counts = np.zeros((len(_checked(bases)), 4, 4), np.int64)
+    count_dinucleotides(bases, counts)
+    return counts
+
+
+def dinucleotide_shuffle(
+    bases: Bases, n_shuffles: int = 20, random_state: int = 0, indices: npt.ArrayLike | None = None
+) -> Bases:
+    """Shuffles that keep every dinucleotide count, drawn uniformly among all sequences that do.
+
+    A sequence is a trail through a graph whose four vertices are the bases and whose edges are its dinucleotides; its
+    shuffles are the Euler trails with the same ends. A random spanning arborescence into the last base (Wilson's
+    loop-erased random walk) says by which edge each base is left for the last time; all other edges are then used in
+    random order. This reaches every trail, each with the same probability. Each run of ACGT between Ns is shuffled
+    by itself and keeps its first and last base; Ns stay where they are.
+
+    Parameters
+    ----------
+    bases : uint8 array, shape (N, L)
+    n_shuffles : int, default 20
+        Shuffles of each sequence; the first k of them are those that ``n_shuffles=k`` gives.
+    random_state : int, default 0
+    indices : array of int, shape (N,), optional
+        The number of each sequence, which chooses its random stream; 0 .. N-1 by default. With the numbers they have
+        in a whole, sequences shuffled in parts come out as in the whole.
+
+    Returns
+    -------
+    shuffled : uint8 array, shape (N, n_shuffles, L)
+
+    Raises
+    ------
+    ValueError
+        `bases` is not a uint8 array of two axes with values 0-4, `n_shuffles` is below 1, or `indices` do not fit.
+
+    Warns
+    -----
+    UserWarning
+        Once a call, when sequences admit of no other arrangement than themselves and so come back unchanged.
+
+    References
+    ----------
+    Altschul & Erickson 1985, "Significance of nucleotide sequence alignments: a method for random sequence
+    permutation that preserves dinucleotide and codon usage"; Wilson 1996, "Generating random spanning trees more
+    quickly than the cover time"; Jiang et al. 2008, "uShuffle".
+
+    Examples
+    --------
+    >>> bases = encode("ACCCACGATGATGNNTACGTTACG")
+    >>> shuffled = dinucleotide_shuffle(bases, n_shuffles=3)[0]
+    >>> decode(shuffled[:, 13:15])
+    ['NN', 'NN', 'NN']
+    >>> bool((dinucleotide_counts(shuffled) == dinucleotide_counts(bases)).all())
+    True
+    """
+    numbers = _checked_indices(_checked(bases), n_shuffles, indices)
+    shuffled = np.empty((bases.shape[0], n_shuffles, bases.shape[1]), np.uint8)
+    fixed = np.empty(len(bases), np.bool_)
+    shuffle_dinucleotides(bases, stream_key(random_state, "dinucleotide_shuffle"), numbers, shuffled, fixed)
+    if fixed.any():
+        warnings.warn(
+            f"{np.count_nonzero(fixed)} of {len(bases)} sequences (the first is row {fixed.argmax()}) have no other "
+            "arrangement with their dinucleotide counts and come back unchanged",
+            UserWarning,
+            stacklevel=2,
+        )
+    return shuffled
+
+
+def mononucleotide_shuffle(
+    bases: Bases, n_shuffles: int = 20, random_state: int = 0, indices: npt.ArrayLike | None = None
+) -> Bases:
+    """Shuffles that keep the composition: a uniformly random order of the bases that are not N; Ns stay put.
+
+    Parameters
+    ----------
+    bases, n_shuffles, random_state, indices
+        As in `dinucleotide_shuffle`.
+
+    Returns
+    -------
+    shuffled : uint8 array, shape (N, n_shuffles, L)
+
+    Raises
+    ------
+    ValueError
+        As in `dinucleotide_shuffle`.
+
+    Examples
+    --------
+    >>> shuffled = mononucleotide_shuffle(encode("AACGTNNG"), n_shuffles=1)[0]
+    >>> decode(np.sort(shuffled[:, :5])), decode(shuffled[:, 5:7])
+    (['AACGT'], ['NN'])
+    """
+    numbers = _checked_indices(_checked(bases), n_shuffles, indices)
+    shuffled = np.empty((bases.shape[0], n_shuffles, bases.shape[1]), np.uint8)
+    shuffle_mononucleotides(bases, stream_key(random_state, "mononucleotide_shuffle"), numbers, shuffled)
+    return shuffled
+
+
+def _checked(bases: npt.NDArray[np.generic]) -> Bases:
+    if bases.dtype != np.uint8 or bases.ndim != 2:
+        raise ValueError(f"bases must be a uint8 array of shape (N, L), not {bases.dtype} of shape {bases.shape}")
+    if bases.size and bases.max() > N_BASE:
+        raise ValueError(f"bases must lie in 0-{N_BASE}, not reach {bases.max()}; make them with dna.encode")
+    return bases.view(np.uint8)
+
+
+def _checked_indices(bases: Bases, n_shuffles: int, indices: npt.ArrayLike | None) -> Counts:
+    if n_shuffles < 1:
+        raise ValueError(f"n_shuffles must be 1 or more, not {n_shuffles}")
+    if indices is None:
+        return np.arange(len(bases))
+    numbers = np.asarray(indices)
+    if numbers.shape != (len(bases),) or (numbers.size and (numbers.dtype.kind not in "iu" or numbers.min() < 0)):
+        raise ValueError(f"indices must be {len(bases)} integers of 0 or more, one a sequence")
+    return numbers.astype(np.int64)

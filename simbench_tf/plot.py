@@ -1,0 +1,307 @@
+"""Pictures of attributions, training and scores: every function draws into matplotlib axes and gives them back.
+
+Give `ax` to draw into a figure of your own; without it a new `matplotlib.figure.Figure` is made, no pyplot state
+touched, and ``ax.figure.savefig(...)`` writes it. Positions are 0-based and half-open: the letter of base i stands
+between x = i and i + 1. Names are drawn as they are, never read as TeX. Colours are mid-tones that show on light and
+dark grounds alike; `svg` turns a figure into markup whose colours a page can set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+
+from simbench_tf._figure import (
+    ACCENT,
+    BASE_COLOURS,
+    CEILING,
+    CHANCE,
+    FAINT,
+    INK,
+    QUIET,
+    SMALL,
+    new_axes,
+    points_across,
+    points_tall,
+    points_up,
+    readable,
+    style_axes,
+    svg,
+)
+from simbench_tf._logo import attribution_panels, bars, logo, mark_sites
+
+__all__ = [
+    "BASE_COLOURS",
+    "attribution_panels",
+    "bars",
+    "learning_curve",
+    "logo",
+    "mark_sites",
+    "method_ranking",
+    "quality_against_cost",
+    "svg",
+    "task_quality",
+]
+
+Floats = npt.NDArray[np.floating]
+
+_TITLES = {"auprc": "auPRC", "auroc": "auROC", "mass_fraction": "share of |attribution| on true bases"}
+
+
+def learning_curve(history: pd.DataFrame, columns: Mapping[str, str] | None = None, ax: Axes | None = None) -> Axes:
+    """Draw columns of a training history against the number of batches.
+
+    Parameters
+    ----------
+    history : DataFrame
+        RUN/models/MODEL/history.csv: batch and any columns of numbers; missing values are passed over.
+    columns : dict of str to str, optional
+        Column and what to call it; default loss and valid_loss, those there are.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        With one line a column, labelled at its end.
+
+    Raises
+    ------
+    ValueError
+        The history has no column of that name.
+
+    Examples
+    --------
+    >>> ax = learning_curve(pd.DataFrame({"batch": [10, 20], "loss": [.7, .5], "valid_loss": [.68, .6]}))
+    >>> ax.lines[1].get_ydata().tolist()
+    [0.68, 0.6]
+    """
+    names = {"loss": "training", "valid_loss": "validation"}
+    if columns is None:
+        columns = {column: name for column, name in names.items() if column in history}
+    missing = [column for column in ("batch", *columns) if column not in history]
+    if missing:
+        raise ValueError(f"history has no column {missing[0]!r}; it has {list(history)}")
+    ax = new_axes(ax, 4.5, 2.3, left=0.11, right=0.97, bottom=0.21, top=0.86)
+    colours = [QUIET, ACCENT, CHANCE, CEILING, *BASE_COLOURS.values()]
+    if len(columns) == 1:
+        colours = [ACCENT]
+    for number, (column, name) in enumerate(columns.items()):
+        line = history[["batch", column]].dropna()
+        ax.plot(
+            line["batch"],
+            line[column],
+            color=colours[number % len(colours)],
+            linewidth=1.6,
+            marker="o",
+            markersize=3,
+            label=_plain(readable(name, 24)),
+        )
+    ax.set_xlabel("batches", color=INK, fontsize=SMALL)
+    style_axes(ax)
+    if len(columns) > 1:
+        above: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1.02, 1.0), "ncols": 3, "columnspacing": 1}
+        _legend(ax, ax.lines, handlelength=1.2, **(above if len(columns) <= 6 else {}))
+    return ax
+
+
+def method_ranking(
+    summary: pd.DataFrame, metric: str = "auprc", labels: Mapping[str, str] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw methods from the best down: mean and standard error, with the chance level and, where known, the ceiling.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        Rows of RUN/scores/summary.csv for one model and task: key, `metric` and ``{metric}_se``, chance_auprc
+        and, where there is one, oracle_auprc. Rows without a value come last.
+    metric : {"auprc", "auroc", "mass_fraction"}
+    labels : dict, optional
+        What to call each key.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        Row i, from the top, stands at y = -i.
+
+    Raises
+    ------
+    ValueError
+        A key stands twice: choose one model and task first.
+
+    Examples
+    --------
+    >>> summary = pd.DataFrame({"key": ["saliency@none", "ism@none"], "auprc": [.4, .6], "auprc_se": [.03, .02],
+    ...                         "chance_auprc": [.1, .1]})
+    >>> ax = method_ranking(summary)
+    >>> [text.get_text() for text in ax.texts]
+    ['ism@none', '0.60 ± 0.02', 'saliency@none', '0.40 ± 0.03']
+    """
+    if summary["key"].duplicated().any():
+        raise ValueError("a key stands twice in summary: choose the rows of one model and task")
+    rows = summary.sort_values(metric, ascending=False, kind="stable", na_position="last")
+    chance = np.full(len(rows), 0.5) if metric == "auroc" else _column(rows, "chance_auprc")
+    ceiling = _column(rows, "oracle_auprc") if metric == "auprc" else np.full(len(rows), np.nan)
+    names = [(labels or {}).get(key, key) for key in rows["key"]]
+    values, errors = _column(rows, metric), _column(rows, f"{metric}_se")
+    return _dot_rows(names, values, errors, chance, ceiling, f"mean {_TITLES.get(metric, metric)} ± standard error", ax)
+
+
+def task_quality(
+    metrics: Mapping[str, Mapping[str, float | None]], metric: str = "auprc", ax: Axes | None = None
+) -> Axes:
+    """Draw how well a model predicts each task, with chance and, where known, the oracle's ceiling.
+
+    Parameters
+    ----------
+    metrics : dict
+        RUN/models/MODEL/metrics.json: ``{task: {auroc, auprc, positive_fraction, oracle_auroc, oracle_auprc}}``.
+    metric : {"auprc", "auroc"}
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        Task i stands at y = -i, in the order given.
+
+    Examples
+    --------
+    >>> ax = task_quality({"HepG2": {"auroc": .81, "auprc": .7, "positive_fraction": .35}}, "auroc")
+    >>> [text.get_text() for text in ax.texts]
+    ['HepG2', '0.81']
+    """
+    table = pd.DataFrame([dict(values) for values in metrics.values()])
+    chance = np.full(len(table), 0.5) if metric == "auroc" else _column(table, "positive_fraction")
+    values, ceiling = _column(table, metric), _column(table, f"oracle_{metric}")
+    title = f"test {_TITLES.get(metric, metric)}"
+    return _dot_rows(list(metrics), values, np.full(len(table), np.nan), chance, ceiling, title, ax, lead=False)
+
+
+def quality_against_cost(
+    summary: pd.DataFrame, metric: str = "auprc", labels: Mapping[str, str] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw each method's quality against the seconds it takes a sequence, on a log axis; up and left is better.
+
+    Parameters
+    ----------
+    summary : DataFrame
+        Rows of one model and task: key, `metric`, ``{metric}_se``, seconds_per_sequence. Rows without a
+        value or a time are left out.
+    metric, labels, ax
+        As in `method_ranking`.
+
+    Returns
+    -------
+    Axes
+
+    Examples
+    --------
+    >>> summary = pd.DataFrame({"key": ["ism@none", "saliency@none"], "auprc": [.6, .4], "auprc_se": [.02, .03],
+    ...                         "seconds_per_sequence": [1.2, .01]})
+    >>> ax = quality_against_cost(summary)
+    >>> [text.get_text() for text in ax.texts], ax.get_xscale()
+    (['ism@none', 'saliency@none'], 'log')
+    """
+    ax = new_axes(ax, 4.5, 2.9, left=0.11, right=0.97, bottom=0.2, top=0.95)
+    seconds, values = _column(summary, "seconds_per_sequence"), _column(summary, metric)
+    drawn = np.flatnonzero((seconds > 0) & np.isfinite(values))
+    drawn = drawn[np.argsort(-values[drawn], kind="stable")]
+    errors = np.nan_to_num(_column(summary, f"{metric}_se"))
+    ax.set_xscale("log")
+    ax.set_xlabel("seconds a sequence", color=INK, fontsize=SMALL)
+    ax.set_ylabel(_TITLES.get(metric, metric), color=INK, fontsize=SMALL)
+    style_axes(ax)
+    if not drawn.size:
+        return ax
+    x, y, error = seconds[drawn], values[drawn], errors[drawn]
+    ax.errorbar(x, y, error, fmt="none", ecolor=QUIET, elinewidth=1.2)
+    ax.scatter(x, y, s=34, color=[ACCENT, *[QUIET] * (drawn.size - 1)], zorder=3)
+    low, high = min(0.0, (y - error).min()), (y + error).max()
+    ax.set(xlim=(x.min() / 2, x.max() * 2), ylim=(low, low + 1.15 * (high - low) or 1.0))
+    middle = np.sqrt(x.min() * x.max())
+    heights = _apart(y, 0.055 * (ax.get_ylim()[1] - ax.get_ylim()[0]))
+    for number, (at, value, height) in enumerate(zip(x, y, heights, strict=True)):
+        key = summary["key"].iloc[drawn[number]]
+        right = at > middle  # such names go to the left of their point, where there is room
+        ax.annotate(
+            readable((labels or {}).get(key, key), 44),
+            (at, value),
+            xytext=(-7 if right else 7, (height - value) * points_up(ax)),
+            textcoords="offset points",
+            ha="right" if right else "left",
+            va="center",
+            fontsize=SMALL,
+            color=INK,
+            parse_math=False,
+        )
+    return ax
+
+
+def _dot_rows(
+    names: list[str], values: Floats, errors: Floats, chance: Floats, ceiling: Floats, title: str,
+    ax: Axes | None, lead: bool = True,
+) -> Axes:  # fmt: skip
+    """One row a name, from the top: its name and value above a track with a dot, and ticks for chance and ceiling."""
+    height = 0.42 * len(names) + 0.5
+    ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.04 / height, bottom=0.46 / height)
+    known = np.concatenate([values + np.nan_to_num(errors), chance, ceiling])
+    most = min(1.0, 1.06 * np.nanmax(known)) if np.isfinite(known).any() else 1.0
+    best = np.nanargmax(values) if lead and np.isfinite(values).any() else -1
+    for row, (name, value, error) in enumerate(zip(names, values, errors, strict=True)):
+        colour = ACCENT if row == best or not lead else QUIET
+        shown = "–" if not np.isfinite(value) else f"{value:.2f}" + (f" ± {error:.2f}" if np.isfinite(error) else "")
+        style: dict[str, Any] = {"va": "bottom", "color": INK, "parse_math": False}
+        style["transform"] = ax.get_yaxis_transform()
+        # a long name is set smaller, so that it leaves room for its value
+        size = min(10.0, max(7.0, (points_across(ax) - 64) / (0.55 * len(str(name)) or 1)))
+        ax.text(0, 0.22 - row, readable(name, 64), ha="left", fontsize=size, **style)
+        ax.text(1, 0.22 - row, shown, ha="right", fontsize=10, weight="bold" if row == best else "normal", **style)
+        ax.plot([0, most], [-row, -row], color=FAINT, linewidth=1, zorder=0, solid_capstyle="butt")
+        ax.errorbar(value, -row, xerr=np.nan_to_num(error), fmt="o", color=colour, markersize=6, elinewidth=2)
+    handles = []
+    for label, ticks, colour in (("chance", chance, CHANCE), ("oracle ceiling", ceiling, CEILING)):
+        if np.isfinite(ticks).any():
+            rows = -np.arange(len(names))
+            ax.plot(ticks, rows, linestyle="", marker="|", markersize=11, markeredgewidth=1.8, color=colour, zorder=1)
+            handles.append(Line2D([], [], linestyle="", marker="|", markersize=9, color=colour, label=label))
+    ax.set(xlim=(0, most), ylim=(-len(names) + 0.55, 0.75), yticks=[])
+    ax.set_xlabel(title, color=INK, fontsize=SMALL, loc="left", parse_math=False)
+    style_axes(ax)
+    ax.spines["left"].set_visible(False)
+    if handles:
+        # beside the title, under the axis
+        _legend(
+            ax, handles, loc="center right", bbox_to_anchor=(1.01, -23 / points_tall(ax)), ncols=2, handlelength=0.8
+        )
+    return ax
+
+
+def _legend(ax: Axes, handles: Any, **where: Any) -> None:
+    ax.legend(
+        handles=list(handles), frameon=False, fontsize=SMALL, labelcolor=INK, handletextpad=0.3, borderpad=0, **where
+    )
+
+
+def _plain(text: str) -> str:
+    """A legend label: without a leading underscore, which would hide it, and no dollar sign read as TeX."""
+    return text.lstrip("_").replace("$", r"\$")
+
+
+def _apart(heights: Floats, least: float) -> Floats:
+    """Heights in falling order, each at least `least` below the one before."""
+    placed = heights.astype(np.float64)
+    for number in range(1, len(placed)):
+        placed[number] = min(placed[number], placed[number - 1] - least)
+    return placed
+
+
+def _column(table: pd.DataFrame, name: str) -> Floats:
+    if name not in table:
+        return np.full(len(table), np.nan)
+    return pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)

@@ -1,0 +1,295 @@
+"""One HTML file that tells a reader who did not make the run what it found, on what, and how.
+
+The file needs nothing beside it: styles and pictures are inside, there is no script, and a policy in its head forbids
+it to load anything. Every name in it (tasks, models, sequence ids, files) is text, never markup. The same inputs give
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import yaml
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simbench_tf import _report_text as text
+from simbench_tf import plot
+from simbench_tf.files import whole_file
+
+
+class Example(NamedTuple):
+    """One sequence and what the methods say of it.
+
+    Attributes
+    ----------
+    model, task, seq_id : str
+    one_hot : float array, shape (L, 4)
+    sites : DataFrame
+        The sites of this sequence, of `tables.SITE_COLUMNS`.
+    attributions : dict of str to float array
+        For each key, contributions (L, 4) or scores (L,).
+    """
+
+    model: str
+    task: str
+    seq_id: str
+    one_hot: npt.NDArray[np.floating]
+    sites: pd.DataFrame
+    attributions: Mapping[str, npt.NDArray[np.floating]]
+
+
+def write_report(
+    path: str | PathLike[str],
+    *,
+    config: Mapping[str, Any],
+    versions: Mapping[str, str],
+    dataset_info: Mapping[str, Any],
+    summary: pd.DataFrame,
+    per_sequence: pd.DataFrame,
+    metrics: Mapping[str, Mapping[str, Mapping[str, float | None]]],
+    histories: Mapping[str, pd.DataFrame],
+    examples: Sequence[Example] = (),
+    motif_log: pd.DataFrame | None = None,
+    method_descriptions: Mapping[str, str] | None = None,
+) -> Path:
+    """Write the report of a scored run.
+
+    Parameters
+    ----------
+    path : path
+        RUN/report.html.
+    config : dict
+        The resolved configuration, from `config.config_dict`.
+    versions : dict
+        Package and version, from `config.versions`.
+    dataset_info : dict
+        The content of dataset.json. Of a grammar, ``elements`` (element -> tasks whose label changes its rate) says
+        which sites are truth for which task; of peaks, ``lost`` is a list of records of step, positives, background,
+        positives_left and background_left.
+    summary : DataFrame
+        RUN/scores/summary.csv, with `tables.SUMMARY_COLUMNS`.
+    per_sequence : DataFrame
+        RUN/scores/per_sequence.parquet: `tables.PER_SEQUENCE_KEYS`, the metrics and chance_auprc.
+    metrics : dict
+        For each model, RUN/models/MODEL/metrics.json.
+    histories : dict
+        For each model, RUN/models/MODEL/history.csv: batch, loss, valid_loss and any other ``valid_`` columns.
+    examples : sequence of Example
+        Drawn as logos, in this order.
+    motif_log : DataFrame, optional
+        RUN/dataset/motif_log.csv, for peaks.
+    method_descriptions : dict, optional
+        A line on each method, as `attribution.methods` gives them.
+
+    Returns
+    -------
+    Path
+        `path`.
+
+    Raises
+    ------
+    InputError
+        The file cannot be written.
+    """
+    simulation = config.get("simulation", {})
+    labels = text.method_labels(summary)
+    answers = text.answers(per_sequence, labels)
+    ids = itertools.count(1)
+    page = _template().render(
+        name=config.get("name", dataset_info.get("name", "run")),
+        answers=answers,
+        rankings=_rankings(answers, summary, labels, ids),
+        best_reached=summary["auprc"].notna().any(),
+        story=text.data_story(dataset_info, simulation),
+        info=dataset_info,
+        tasks=text.task_table(dataset_info, simulation),
+        elements=text.element_table(simulation) if dataset_info["kind"] == "grammar" else None,
+        motif_story=None if motif_log is None else text.motif_story(motif_log, simulation),
+        motifs=None if motif_log is None else text.motif_table(motif_log),
+        lost=text.lost_table(dataset_info["lost"]) if dataset_info.get("lost") else None,
+        models=_models(metrics, histories, ids),
+        scores=_scores(answers, summary, labels),
+        truth=_truth(summary),
+        split=config.get("attribution", {}).get("split", "test"),
+        output=config.get("attribution", {}).get("output", "logit"),
+        descriptions=_descriptions(summary, method_descriptions or {}),
+        examples=[_example(example, dataset_info, config, per_sequence, labels, ids) for example in examples],
+        cost=_cost(answers, summary, labels, ids),
+        config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
+        seed=config.get("seed"),
+        versions=versions,
+    )
+    with whole_file(path) as partial:
+        # an unpaired surrogate, which a file name can hold, has no UTF-8
+        partial.write_text(page, encoding="utf-8", errors="replace", newline="\n")
+    return Path(path)
+
+
+class _Picture(NamedTuple):
+    caption: str
+    svg: Markup
+
+
+def _picture(drawn: Figure | Axes, ids: Iterator[int], caption: str, description: str) -> _Picture:
+    # svg escapes all text, so the whole is markup; each picture of the page gets its own prefix of ids
+    return _Picture(caption, Markup(plot.svg(drawn, description, f"f{next(ids)}-")))
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("simbench_tf"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["fixed"] = text.fixed
+    return environment.get_template("report.html.j2")
+
+
+def _places(summary: pd.DataFrame) -> list[pd.DataFrame]:
+    """Rows of the summary of each model and task, in order."""
+    return [rows for _, rows in summary.groupby(["model", "task"], sort=False)]
+
+
+def _rankings(
+    answers: list[text.Answer], summary: pd.DataFrame, labels: Mapping[str, str], ids: Iterator[int]
+) -> list[_Picture]:
+    tables = _places(summary)
+    if len(answers) > len(tables):  # the first answer is over all of them
+        tables.insert(0, answers[0].standings)
+    pictures = []
+    for answer, table in zip(answers, tables, strict=True):
+        drawn = plot.method_ranking(table, labels=labels)
+        pictures.append(_picture(drawn, ids, answer.place, f"{answer.place}: methods by auPRC. {answer.sentence}"))
+    return pictures
+
+
+class _Model(NamedTuple):
+    name: str
+    table: text.Table
+    pictures: list[_Picture]
+
+
+def _models(metrics: Mapping[str, Any], histories: Mapping[str, pd.DataFrame], ids: Iterator[int]) -> list[_Model]:
+    models = []
+    for name, values in metrics.items():
+        pictures = []
+        history = histories.get(name)
+        if history is not None and len(history):
+            drawn = plot.learning_curve(history)
+            pictures.append(_picture(drawn, ids, "Loss while training", f"Learning curve of {name}: loss"))
+            quality = _quality_columns(history)
+            if quality:
+                drawn = plot.learning_curve(history, quality)
+                caption = "Quality on the validation split" if len(quality) > 1 else _one(quality)
+                pictures.append(_picture(drawn, ids, caption, f"Learning curve of {name}: {', '.join(quality)}"))
+        drawn = plot.task_quality(values)
+        pictures.append(_picture(drawn, ids, "Quality on the test split", f"Test auPRC of {name} on each task"))
+        models.append(_Model(name, text.quality_table(values), pictures))
+    return models
+
+
+def _one(columns: Mapping[str, str]) -> str:
+    return f"Validation {next(iter(columns.values()))}"
+
+
+def _quality_columns(history: pd.DataFrame) -> dict[str, str]:
+    """Columns of validation metrics, which are higher for better models, and what to call them."""
+    names = {}
+    for column in history:
+        metric = str(column).removeprefix("valid_")
+        if metric != column and "loss" not in metric and history[column].notna().any():
+            names[str(column)] = metric.replace("auprc", "auPRC").replace("auroc", "auROC").replace("_", " ")
+    return names
+
+
+class _Scores(NamedTuple):
+    caption: str
+    table: text.Table
+
+
+def _scores(answers: list[text.Answer], summary: pd.DataFrame, labels: Mapping[str, str]) -> list[_Scores]:
+    tables = _places(summary)
+    return [
+        _Scores(
+            f"{answer.place}, {text.fixed(table['n_sequences'].iloc[0], 0)} sequences",
+            text.score_table(table, labels, answer.standings),
+        )
+        for answer, table in zip(answers[-len(tables) :], tables, strict=True)
+    ]
+
+
+def _truth(summary: pd.DataFrame) -> str:
+    """In words, what the scores hold attributions against."""
+    origin, _, which = str(summary["truth"].iloc[0]).partition(":")
+    sites = "the sites put in" if origin == "embedded" else "the hits found by scanning the finished sequences"
+    return f"{sites}, of motifs that depend on the task" if which == "task" else f"{sites}, of all motifs"
+
+
+def _descriptions(summary: pd.DataFrame, lines: Mapping[str, str]) -> list[tuple[str, str]]:
+    methods = dict.fromkeys(summary["method"])
+    return [(text.METHOD_TITLES.get(name, name), lines[name]) for name in methods if name in lines]
+
+
+class _DrawnExample(NamedTuple):
+    task: str
+    model: str
+    seq_id: str
+    sites: list[str]
+    picture: _Picture
+
+
+def _example(
+    example: Example,
+    info: Mapping[str, Any],
+    config: Mapping[str, Any],
+    per_sequence: pd.DataFrame,
+    labels: Mapping[str, str],
+    ids: Iterator[int],
+) -> _DrawnExample:
+    sites = example.sites.sort_values("start", kind="stable")
+    elements = info.get("elements")
+    if info["kind"] == "grammar" and elements and config.get("scoring", {}).get("motifs", "task") == "task":
+        bears = [example.task in elements.get(element, ()) for element in sites["element"]]
+        sites = sites.assign(counted=np.array(bears, np.bool_))
+    here = per_sequence[
+        (per_sequence["model"] == example.model)
+        & (per_sequence["task"] == example.task)
+        & (per_sequence["seq_id"] == example.seq_id)
+    ]
+    auprc = dict(zip(here["key"], here["auprc"], strict=True))
+    notes = {key: f"auPRC {text.fixed(auprc[key], 2)}" for key in example.attributions if key in auprc}
+    drawn = plot.attribution_panels(example.one_hot, example.attributions, sites, labels=labels, notes=notes)
+    description = f"Attributions of {example.seq_id} for {example.task}, a row a method"
+    written = [
+        f"{site.tf} {site.start}–{site.end} {'→' if site.strand == '+' else '←'}"
+        + ("" if getattr(site, "counted", True) else " (not counted)")
+        for site in sites.itertuples()
+    ]
+    picture = _picture(drawn, ids, "", description)
+    return _DrawnExample(example.task, example.model, example.seq_id, written, picture)
+
+
+def _cost(
+    answers: list[text.Answer], summary: pd.DataFrame, labels: Mapping[str, str], ids: Iterator[int]
+) -> _Picture | None:
+    """Quality beside cost, both over all models and tasks; None where nothing was timed."""
+    times = summary.groupby("key")["seconds_per_sequence"].mean()
+    table = answers[0].standings.assign(seconds_per_sequence=answers[0].standings["key"].map(times))
+    if not (table["seconds_per_sequence"] > 0).any():
+        return None
+    drawn = plot.quality_against_cost(table, labels=labels)
+    return _picture(drawn, ids, answers[0].place, "auPRC of each method against the seconds it takes a sequence")

@@ -1,0 +1,255 @@
+"""The grammar as a semi-Markov hidden Markov model in flat arrays, which a sampler and an exact posterior both read.
+
+Reading left to right, position i is a *decision point* when no element covers it. There, element e starts with hazard
+``h_e(i | y)``, y being the label pattern; otherwise one background base is emitted and i + 1 is the next decision
+point. An element that starts takes one of its *variants* (strand, relative orientation, gap), emits it whole, and the
+position after it is a decision point again. A variant is one or two *segments* (a motif on a strand, drawn from its
+PPM) with background bases in the gap between them. A background base depends on the base before it, whether that one
+is background or motif.
+
+Hazards follow from the rates asked for. Let ``r_e(i | y) = rate_e(y) profile_e(i)``, with profiles that sum to 1, and
+``u(i | y)`` the probability that i is a decision point. An element starts at i with probability ``u h_e``, so that
+``h_e = r_e / u`` makes the expected number of starts exactly rate_e(y). Since an element of width w that starts at j
+covers j + 1 ... j + w - 1 beyond the decision point, ``u(0) = 1`` and
+``u(i + 1) = u(i) - sum_e r_e(i) + sum_(e, w) P_e(w) r_e(i + 1 - w)``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simbench_tf.config import Element, Position
+from simbench_tf.errors import InputError
+from simbench_tf.motifs import Motif, zero_order
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+STRANDS = np.array(["+", "-"])
+
+# u(i) is a difference of sums of rates: shortfalls within this are round-off, not infeasible rates
+_ROUND_OFF = 1e-9
+# the cumulative hazard of a certain start: a 53-bit uniform draw never survives more than 37
+_CERTAIN = 64.0
+
+
+class SemiMarkov(NamedTuple):
+    """The model's arrays; P = 2 ** T label patterns, L positions, E elements, V variants, S segments, R PPM rows.
+
+    Attributes
+    ----------
+    background : float64 (4, 4)
+        P(base | base before), rows from, columns to.
+    stationary : float64 (4,)
+        P(base) of a background base at the start of the sequence.
+    background_steps : int64 (5, 3)
+        Cumulative probabilities of A, C, G after each base (row 4: at the start), in units of 2 ** -32.
+    ppm : float64 (R, 4)
+        The rows of all segments as they read on the forward strand, one segment after the other.
+    ppm_steps : int64 (R, 3)
+        Their cumulative probabilities in units of 2 ** -32.
+    segment_row, segment_width, segment_motif, segment_strand : int64 (S,)
+        First row in `ppm`, bases, index into the grammar's motifs, and 0 for the + and 1 for the - strand.
+    variant_first, variant_second, variant_gap, variant_width : int64 (V,)
+        Left segment, right segment (-1: none), background bases between them, and bases in all.
+    variant_probability : float64 (V,)
+        P(variant | element).
+    element_variant : int64 (E + 1,)
+        The variants of element e are ``element_variant[e]`` up to ``element_variant[e + 1]``.
+    rates : float64 (P, E)
+        Expected number of starts in a sequence of each pattern.
+    profile : float64 (L, E)
+        How the starts of an element are spread over the positions; columns sum to 1.
+    decision : float64 (P, L)
+        u, the probability that a position is a decision point.
+    cumulative_hazard : float64 (P, L + 1)
+        ``-sum_(j < i) log(1 - sum_e h_e(j))``, by which the next start is found with one draw.
+    """
+
+    background: Floats
+    stationary: Floats
+    background_steps: Integers
+    ppm: Floats
+    ppm_steps: Integers
+    segment_row: Integers
+    segment_width: Integers
+    segment_motif: Integers
+    segment_strand: Integers
+    variant_first: Integers
+    variant_second: Integers
+    variant_gap: Integers
+    variant_width: Integers
+    variant_probability: Floats
+    element_variant: Integers
+    rates: Floats
+    profile: Floats
+    decision: Floats
+    cumulative_hazard: Floats
+
+
+class _Variant(NamedTuple):
+    probability: float
+    segments: tuple[tuple[int, int], ...]  # (motif, strand) from left to right
+    gap: int
+
+
+def build_semi_markov(
+    elements: Sequence[Element],
+    element_motifs: Sequence[tuple[int, ...]],
+    motifs: Sequence[Motif],
+    tasks: Sequence[str],
+    seq_length: int,
+    background: Floats,
+) -> SemiMarkov:
+    """The arrays of elements whose motifs are given as indices into `motifs`.
+
+    Raises
+    ------
+    InputError
+        An element does not fit the sequence, or the rates are too high for its length.
+    """
+    variants = [_variants(element, chosen) for element, chosen in zip(elements, element_motifs, strict=True)]
+    segments = sorted({segment for group in variants for variant in group for segment in variant.segments})
+    widths = np.array([len(motifs[motif].ppm) for motif, _ in segments])
+    ppm = np.concatenate([motifs[m].ppm[::-1, ::-1] if strand else motifs[m].ppm for m, strand in segments])
+    number = {segment: index for index, segment in enumerate(segments)}
+    flat = [variant for group in variants for variant in group]
+    first = np.array([number[variant.segments[0]] for variant in flat])
+    second = np.array([number[variant.segments[1]] if len(variant.segments) > 1 else -1 for variant in flat])
+    gap = np.array([variant.gap for variant in flat])
+    variant_width = widths[first] + gap + np.where(second >= 0, widths[second], 0)
+    probability = np.array([variant.probability for variant in flat])
+    element_variant = np.cumsum([0, *map(len, variants)])
+
+    parts = [slice(*bounds) for bounds in itertools.pairwise(element_variant)]
+    spread = [
+        _profile(e, elements[e].position, seq_length, int(variant_width[part].max())) for e, part in enumerate(parts)
+    ]
+    profile = np.stack(spread, axis=1)
+    ends = np.stack(
+        [_ends(profile[:, e], variant_width[part], probability[part]) for e, part in enumerate(parts)], axis=1
+    )
+    rates = _rates(elements, tasks)
+    # not matrix products: the rounding of those depends on the number of threads
+    starts = np.einsum("pe,le->pl", rates, profile)
+    decision = np.ones_like(starts)
+    decision[:, 1:] += np.cumsum(np.einsum("pe,le->pl", rates, ends)[:, 1:] - starts[:, :-1], axis=1)
+    _check_feasible(starts, decision, tasks)
+    return SemiMarkov(
+        background=background,
+        stationary=zero_order(background),
+        background_steps=_steps(np.vstack([background, zero_order(background)])),
+        ppm=ppm,
+        ppm_steps=_steps(ppm),
+        segment_row=np.cumsum(widths) - widths,
+        segment_width=widths,
+        segment_motif=np.array([motif for motif, _ in segments]),
+        segment_strand=np.array([strand for _, strand in segments]),
+        variant_first=first,
+        variant_second=second,
+        variant_gap=gap,
+        variant_width=variant_width,
+        variant_probability=probability,
+        element_variant=element_variant,
+        rates=rates,
+        profile=profile,
+        decision=decision,
+        cumulative_hazard=_cumulative_hazard(_ratio(starts, decision)),
+    )
+
+
+def hazard_of(hmm: SemiMarkov, pattern: int) -> Floats:
+    """h, the probability that each element starts at each decision point, (E, L)."""
+    starts = np.einsum("e,le->el", hmm.rates[pattern], hmm.profile)
+    total = starts.sum(axis=0)
+    share = np.divide(starts, total, where=total > 0, out=np.zeros_like(starts))
+    return share * _ratio(total, hmm.decision[pattern])
+
+
+def _ratio(starts: Floats, decision: Floats) -> Floats:
+    """Hazards r / u: 0 where nothing starts, at most 1 whatever the round-off in u."""
+    return np.divide(starts, decision, where=starts < decision, out=(starts > 0).astype(np.float64))
+
+
+def _variants(element: Element, motifs: tuple[int, ...]) -> list[_Variant]:
+    """Strand x relative orientation x gap; the minus strand is the reverse complement of the whole, motifs and all."""
+    strands = {"both": (0, 1), "+": (0,), "-": (1,)}[element.strand]
+    if len(motifs) == 1:
+        return [_Variant(1 / len(strands), ((motifs[0], strand),), 0) for strand in strands]
+    turns = {"same": (0,), "opposite": (1,), "any": (0, 1)}[element.orientation]
+    gaps = range(element.gap[0], element.gap[1] + 1)
+    share = 1 / (len(strands) * len(turns) * len(gaps))
+    forward = [((motifs[0], 0), (motifs[1], turn)) for turn in turns]
+    backward = [((motifs[1], 1 - turn), (motifs[0], 1)) for turn in turns]
+    pairs = [pair for strand in strands for pair in (forward, backward)[strand]]
+    return [_Variant(share, pair, gap) for pair in pairs for gap in gaps]
+
+
+def _profile(number: int, position: Position, seq_length: int, width: int) -> Floats:
+    """Share of an element's starts at each position, (L,): wherever its widest variant fits, most about `centre`."""
+    key = f"simulation.elements.{number}"
+    if width > seq_length:
+        raise InputError(
+            key, f"takes up to {width} bases, but seq_length is {seq_length}", "raise seq_length or drop it"
+        )
+    starts = np.arange(seq_length - width + 1)
+    if position.sd is None:
+        weights = np.ones(len(starts))
+    else:
+        centre = seq_length / 2 if position.centre is None else position.centre
+        bell = np.exp(-(((starts + width / 2 - centre) / position.sd) ** 2) / 2)
+        weights = position.floor + (1 - position.floor) * bell
+    if not weights.sum() > 1e-200:
+        raise InputError(
+            f"{key}.position", "allows no start within the sequence", "move centre into it, or raise sd or floor"
+        )
+    profile = np.zeros(seq_length)
+    profile[: len(starts)] = weights / weights.sum()
+    return profile
+
+
+def _ends(profile: Floats, widths: Integers, probabilities: Floats) -> Floats:
+    """P(an element ends just before i), (L,), for one expected start."""
+    ends = np.zeros_like(profile)
+    for width, probability in zip(widths, probabilities, strict=True):
+        ends[width:] += probability * profile[: len(profile) - width]
+    return ends
+
+
+def _rates(elements: Sequence[Element], tasks: Sequence[str]) -> Floats:
+    base = np.array([element.rate for element in elements])
+    enriched = np.array([[element.enriched.get(task, 0.0) for element in elements] for task in tasks])
+    labels = np.arange(2 ** len(tasks))[:, None] >> np.arange(len(tasks)) & 1
+    return base + np.einsum("pt,te->pe", labels, enriched)
+
+
+def _check_feasible(starts: Floats, decision: Floats, tasks: Sequence[str]) -> None:
+    shortfall = starts - decision
+    pattern, position = np.unravel_index(shortfall.argmax(), shortfall.shape)
+    if shortfall[pattern, position] <= _ROUND_OFF:
+        return
+    carried = [task for t, task in enumerate(tasks) if pattern >> t & 1]
+    labels = f"with the label{'s' * (len(carried) > 1)} {' and '.join(carried)}" if carried else "without a label"
+    free = max(0.0, decision[pattern, position])
+    raise InputError(
+        "simulation.elements",
+        f"the rates are too high for the length: in sequences {labels}, elements should start at position {position} "
+        f"with probability {starts[pattern, position]:.3g}, but earlier ones leave it free with only {free:.3g}",
+        "lower rate or enriched, spread the position, or raise seq_length",
+    )
+
+
+def _cumulative_hazard(hazard: Floats) -> Floats:
+    certain = hazard >= 1
+    steps = np.where(certain, _CERTAIN, -np.log1p(-np.where(certain, 0, hazard)))
+    return np.pad(np.cumsum(steps, axis=1), ((0, 0), (1, 0)))
+
+
+def _steps(probabilities: Floats) -> Integers:
+    """Thresholds of a 32-bit draw, (n, 3): base = how many of them it reaches. Off by at most 2 ** -33 each."""
+    return np.rint(np.cumsum(probabilities, axis=1)[:, :3] * 2.0**32).astype(np.int64)

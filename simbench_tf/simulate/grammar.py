@@ -1,0 +1,347 @@
+"""Sequences drawn from a stated model: motifs at label-dependent rates in an order-1 background, no genome needed.
+
+The same :class:`Grammar` that :func:`draw` samples from holds everything an exact posterior needs (see
+`SemiMarkov`): labels are a Gaussian copula, and a sequence given its labels is a semi-Markov hidden Markov chain.
+Sequence i of a seed is the same bytes whatever stretch it is drawn in and however many threads draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+
+from simbench_tf.config import HUMAN_BACKGROUND, Element, GrammarSimulation, Splits
+from simbench_tf.dna import dinucleotide_counts
+from simbench_tf.errors import InputError
+from simbench_tf.genome import fetch, open_genome
+from simbench_tf.motifs import Motif, find_motif, score_sites
+from simbench_tf.random_streams import stream_key, uniforms
+from simbench_tf.simulate._labels import check_labels, draw_patterns, labels_of, pattern_probabilities
+from simbench_tf.simulate._sampler import count_sites, cut_out, fill
+from simbench_tf.simulate._semi_markov import STRANDS, SemiMarkov, build_semi_markov, hazard_of
+from simbench_tf.tables import SITES_SCHEMA, bases_of, sequence_schema
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+# ids have nine digits, so that they sort as text
+_MAX_SEQUENCES = 10**9
+
+
+class Grammar(NamedTuple):
+    """A generative model of labelled sequences.
+
+    Attributes
+    ----------
+    tasks : tuple of str
+        Names of the labels; bit t of a label pattern is the label of task t.
+    fractions : float64 (T,)
+        P(label) of each task.
+    label_correlation : float
+        Correlation of the latent normals behind any two labels.
+    seq_length : int
+        Bases of a sequence, L.
+    elements : tuple of Element
+        What may start, in the order of `hmm`'s element axes.
+    motifs : tuple of Motif
+        Every motif the elements use, once, in the order of their first use.
+    splits : Splits
+        Fractions held out for validation and test.
+    hmm : SemiMarkov
+        The sequence model given the labels, as arrays.
+    """
+
+    tasks: tuple[str, ...]
+    fractions: Floats
+    label_correlation: float
+    seq_length: int
+    elements: tuple[Element, ...]
+    motifs: tuple[Motif, ...]
+    splits: Splits
+    hmm: SemiMarkov
+
+
+class Drawn(NamedTuple):
+    """Finished sequences (tables.sequence_schema) and the sites in them (tables.SITES_SCHEMA)."""
+
+    sequences: pa.Table
+    sites: pa.Table
+
+
+def build_grammar(
+    simulation: GrammarSimulation, motifs: Sequence[Motif], index_dir: str | PathLike[str] | None = None
+) -> Grammar:
+    """Make the model a configuration describes.
+
+    An element starts at position i with weight ``floor + (1 - floor) exp(-(i + W / 2 - centre)^2 / (2 sd^2))``, W being
+    the width of its widest variant (largest gap), for every i where that fits; so `centre` is where the element's
+    middle likes to be, and ``seq_length / 2`` by default. Without `sd` all these starts are as likely.
+
+    Parameters
+    ----------
+    simulation : config.GrammarSimulation
+    motifs : sequence of Motif
+        Where the elements' motifs are looked up.
+    index_dir : str or path, optional
+        Where the index of a background FASTA goes when its own folder is read-only.
+
+    Raises
+    ------
+    InputError
+        Naming the key: unknown motif, element wider than the sequence, rates too high for the length, impossible
+        correlation, more than 10 tasks, or a background that is no order-1 table or FASTA file.
+
+    Examples
+    --------
+    >>> from simbench_tf.motifs import load_motifs
+    >>> grammar = build_grammar(GrammarSimulation(kind="grammar"), load_motifs("default"))
+    >>> grammar.tasks, [motif.tf for motif in grammar.motifs], grammar.hmm.rates.round(2).tolist()
+    (('HepG2', 'K562'), ['HNF4A', 'GATA1'], [[0.08, 0.08], [0.98, 0.08], [0.08, 0.98], [0.98, 0.98]])
+    """
+    check_labels(len(simulation.tasks), simulation.label_correlation)
+    used: list[Motif] = []
+    element_motifs = []
+    for number, element in enumerate(simulation.elements):
+        found = [_look_up(motifs, name, number) for name in element.pair or (element.motif,)]
+        used += [motif for motif in found if all(motif.motif_id != other.motif_id for other in used)]
+        ids = [motif.motif_id for motif in used]
+        element_motifs.append(tuple(ids.index(motif.motif_id) for motif in found))
+    hmm = build_semi_markov(
+        simulation.elements,
+        element_motifs,
+        used,
+        list(simulation.tasks),
+        simulation.seq_length,
+        _background(simulation.background, index_dir),
+    )
+    return Grammar(
+        tasks=tuple(simulation.tasks),
+        fractions=np.array([task.fraction for task in simulation.tasks.values()]),
+        label_correlation=simulation.label_correlation,
+        seq_length=simulation.seq_length,
+        elements=tuple(simulation.elements),
+        motifs=tuple(used),
+        splits=simulation.splits,
+        hmm=hmm,
+    )
+
+
+def draw(grammar: Grammar, seed: int, start: int, stop: int) -> Drawn:
+    """Draw sequences start..stop of the data set that `seed` stands for.
+
+    Parameters
+    ----------
+    grammar : Grammar
+    seed : int
+    start, stop : int
+        Numbers of the first sequence and of the one after the last.
+
+    Returns
+    -------
+    Drawn
+        `sequences`, with seq_id ``seq000000000`` onward and no chrom, start, end; and `sites`, sorted by sequence and
+        start: one row a motif, so two for a pair, with score and p-value against :func:`zero_order_background`. Equal
+        to the same rows of any longer stretch.
+
+    Raises
+    ------
+    ValueError
+        Not ``0 <= start <= stop <= 10**9``, or more than 2 ** 31 bases in one draw.
+
+    Examples
+    --------
+    >>> from simbench_tf.motifs import load_motifs
+    >>> grammar = build_grammar(GrammarSimulation(kind="grammar"), load_motifs("default"))
+    >>> drawn = draw(grammar, seed=1, start=5, stop=8)
+    >>> drawn.sequences["seq_id"].to_pylist()
+    ['seq000000005', 'seq000000006', 'seq000000007']
+    >>> drawn.sequences.slice(1).equals(draw(grammar, seed=1, start=6, stop=8).sequences)
+    True
+    """
+    if not 0 <= start <= stop <= _MAX_SEQUENCES:
+        raise ValueError(f"need 0 <= start <= stop <= {_MAX_SEQUENCES}, not {start} and {stop}")
+    indices = np.arange(start, stop, dtype=np.int64)
+    patterns = draw_patterns(grammar.fractions, grammar.label_correlation, seed, indices)
+    elements_key = stream_key(seed, "grammar elements")
+    offsets = np.zeros(len(indices) + 1, np.int64)
+    np.cumsum(count_sites(grammar.hmm, elements_key, patterns, start), out=offsets[1:])
+    letters = np.empty((len(indices), grammar.seq_length), np.uint8)
+    sites = np.empty((offsets[-1], 4), np.int64)
+    fill(grammar.hmm, elements_key, stream_key(seed, "grammar bases"), patterns, start, offsets, letters, sites)
+
+    seq_ids = _seq_ids(indices)
+    labels = labels_of(patterns, len(grammar.tasks))
+    columns = [
+        seq_ids,
+        pa.nulls(len(indices), pa.string()),
+        pa.nulls(len(indices), pa.int64()),
+        pa.nulls(len(indices), pa.int64()),
+        _split_column(grammar.splits, seed, indices),
+        _strings(letters, np.arange(len(indices) + 1) * grammar.seq_length),
+        *(pa.array(np.ascontiguousarray(column)) for column in labels.T),
+    ]
+    sequences = pa.Table.from_arrays(columns, schema=sequence_schema(grammar.tasks))
+    return Drawn(sequences, _sites_table(grammar, letters, sites, seq_ids))
+
+
+def label_prior(grammar: Grammar) -> Floats:
+    """Probability of every label pattern, float64 (2 ** T,), to about 1e-10; pattern ``sum_t y_t << t``.
+
+    Examples
+    --------
+    >>> from simbench_tf.motifs import load_motifs
+    >>> settings = GrammarSimulation(kind="grammar", tasks={"a": {"fraction": 0.5}, "b": {"fraction": 0.5}},
+    ...                              label_correlation=0.5, elements=[{"motif": "GATA1"}])
+    >>> label_prior(build_grammar(settings, load_motifs("default"))).round(6).tolist()
+    [0.333333, 0.166667, 0.166667, 0.333333]
+    """
+    return pattern_probabilities(grammar.fractions, grammar.label_correlation)
+
+
+def decision_points(grammar: Grammar, pattern: int) -> Floats:
+    """Probability that each position is a decision point (covered by no element that began before it), float64 (L,)."""
+    return grammar.hmm.decision[pattern]
+
+
+def hazards(grammar: Grammar, pattern: int) -> Floats:
+    """Probability that each element starts at each decision point, float64 (E, L), given the label pattern."""
+    return hazard_of(grammar.hmm, pattern)
+
+
+def element_tasks(grammar: Grammar) -> dict[str, list[str]]:
+    """For each element, by name, the tasks whose label changes its rate.
+
+    Examples
+    --------
+    >>> from simbench_tf.motifs import load_motifs
+    >>> element_tasks(build_grammar(GrammarSimulation(kind="grammar"), load_motifs("default")))
+    {'HNF4A': ['HepG2'], 'GATA1': ['K562']}
+    """
+    return {
+        element.name: [task for task in grammar.tasks if element.enriched.get(task, 0.0) > 0]
+        for element in grammar.elements
+    }
+
+
+def used_motifs(grammar: Grammar) -> list[Motif]:
+    """Every motif the grammar's elements use, once."""
+    return list(grammar.motifs)
+
+
+def zero_order_background(grammar: Grammar) -> tuple[float, ...]:
+    """Base frequencies A, C, G, T of the background, against which sites are scored."""
+    return tuple(grammar.hmm.stationary.tolist())
+
+
+def _look_up(motifs: Sequence[Motif], name: str | None, number: int) -> Motif:
+    try:
+        return find_motif(motifs, str(name))
+    except InputError as error:
+        raise InputError(f"simulation.elements.{number}", f"{error.where}: {error.what}", error.mend) from error
+
+
+def _background(
+    source: str | Path | tuple[tuple[float, ...], ...], index_dir: str | PathLike[str] | None
+) -> npt.NDArray[np.float64]:
+    """An order-1 table (4, 4) whose rows sum to 1, and in which every base keeps coming back."""
+    key = "simulation.background"
+    where = str(source) if isinstance(source, Path) else key
+    if isinstance(source, Path):
+        rows = _counted_in(source, index_dir).tolist()
+    else:
+        rows = [list(row) for row in (HUMAN_BACKGROUND if isinstance(source, str) else source)]
+    if [len(row) for row in rows] != [4] * 4:
+        raise InputError(key, "is no 4 x 4 table", "give P(column base | row base) for A, C, G, T")
+    probabilities = np.array(rows, np.float64)
+    if not (np.abs(probabilities.sum(axis=1) - 1) <= 1e-3).all() or (probabilities < 0).any():
+        raise InputError(key, "holds a row that is not four probabilities with sum 1", "mend the row")
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    # from any base to any base in some number of steps: else the stationary distribution misses a base or is not unique
+    if not (np.linalg.matrix_power(np.eye(4) + probabilities, 3) > 0).all():
+        raise InputError(where, "some base never comes back in this background", "make more of its steps possible")
+    return probabilities
+
+
+def _counted_in(fasta: Path, index_dir: str | PathLike[str] | None) -> Floats:
+    """P(base | base before) in a FASTA file, both strands together."""
+    genome = open_genome(fasta, index_dir)
+    counts = np.zeros((4, 4), np.int64)
+    for chrom, length in genome.lengths.items():
+        if length > 0:
+            contig = pd.DataFrame({"chrom": [chrom], "start": [0], "end": [length]})
+            counts += dinucleotide_counts(fetch(genome, contig))[0]
+    # ab on one strand is the complement of b, then of a, on the other
+    counts = counts + counts[::-1, ::-1].T
+    if not counts.sum(axis=1).all():
+        raise InputError(fasta, "holds too few bases to estimate a background from", "give a longer FASTA file")
+    return counts / counts.sum(axis=1, keepdims=True)
+
+
+def _seq_ids(indices: Integers) -> pa.StringArray:
+    """``seq`` and nine digits each, without a Python string a sequence."""
+    letters = np.empty((len(indices), 12), np.uint8)
+    letters[:, :3] = np.frombuffer(b"seq", np.uint8)
+    letters[:, 3:] = indices[:, None] // 10 ** np.arange(8, -1, -1) % 10 + ord("0")
+    return _strings(letters, np.arange(len(indices) + 1) * 12)
+
+
+def _strings(letters: npt.NDArray[np.uint8], offsets: Integers) -> pa.StringArray:
+    """ASCII letters as an Arrow column, as they lie in memory: string i is ``offsets[i]`` up to ``offsets[i + 1]``."""
+    if offsets[-1] > np.iinfo(np.int32).max:
+        raise ValueError(f"{offsets[-1]} bases do not fit one Arrow string column; draw them in smaller parts")
+    return pa.StringArray.from_buffers(
+        len(offsets) - 1, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(np.ascontiguousarray(letters))
+    )
+
+
+def _split_column(splits: Splits, seed: int, indices: Integers) -> pa.StringArray:
+    """Each sequence falls into test, then valid, then train by a draw of its own."""
+    draws = uniforms(seed, "grammar split", indices)[:, 0]
+    bounds = {"test": splits.test, "valid": splits.test + splits.valid, "train": 1.0}
+    codes = np.searchsorted(list(bounds.values()), draws, side="right")
+    return pa.array(list(bounds)).take(pa.array(codes))
+
+
+def _sites_table(
+    grammar: Grammar, letters: npt.NDArray[np.uint8], sites: Integers, seq_ids: pa.StringArray
+) -> pa.Table:
+    row, start, segment, element = np.ascontiguousarray(sites.T)
+    motif = grammar.hmm.segment_motif[segment]
+    widths = grammar.hmm.segment_width[segment]
+    strand = grammar.hmm.segment_strand[segment]
+    offsets = np.concatenate([[0], np.cumsum(widths)])
+    matched = _strings(cut_out(letters, row, start, offsets), offsets)
+    scores, pvalues = _scores(grammar, matched, motif, STRANDS[strand])
+    columns = [
+        seq_ids.take(pa.array(row)),
+        pa.array([motif.motif_id for motif in grammar.motifs]).take(pa.array(motif)),
+        pa.array([motif.tf for motif in grammar.motifs]).take(pa.array(motif)),
+        pa.array(start.astype(np.int32)),
+        pa.array((start + widths).astype(np.int32)),
+        pa.array(STRANDS.tolist()).take(pa.array(strand)),
+        pa.array(scores),
+        pa.array(pvalues),
+        matched,
+        pa.array([element.name for element in grammar.elements]).take(pa.array(element)),
+    ]
+    return pa.Table.from_arrays(columns, schema=SITES_SCHEMA)
+
+
+def _scores(
+    grammar: Grammar, matched: pa.StringArray, motif: Integers, strands: npt.NDArray[np.str_]
+) -> tuple[npt.NDArray[np.float32], Floats]:
+    scores, pvalues = np.empty(len(motif), np.float32), np.empty(len(motif))
+    for number in np.unique(motif):
+        chosen = np.flatnonzero(motif == number)
+        windows = bases_of(matched.take(pa.array(chosen)))
+        scores[chosen], pvalues[chosen] = score_sites(
+            windows, strands[chosen], grammar.motifs[number], grammar.hmm.stationary
+        )
+    return scores, pvalues

@@ -1,0 +1,107 @@
+"""A simulation made ready from its configuration: what it depends on, and its parts in order, whatever its kind."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from simbench_tf.config import Config, GrammarSimulation, PeaksSimulation
+from simbench_tf.errors import InputError
+from simbench_tf.files import checksum
+from simbench_tf.motifs import Motif, load_motifs
+from simbench_tf.workers import MapInOrder
+
+
+class Simulation(NamedTuple):
+    """A simulation ready to be drawn: `parts` gives (sequences, sites) of the ranges asked for, in order."""
+
+    n_sequences: int
+    parts: Callable[[list[tuple[int, int]]], Iterator[tuple[Any, Any]]]
+    motifs: list[Motif]
+    notes: dict[str, Any]
+    motif_log: pd.DataFrame | None
+
+
+def prepare(config: Config, folder: Path, map_in_order: MapInOrder) -> Simulation:
+    """Make the simulation of a configuration ready; for peaks this reads, scans and filters.
+
+    Parameters
+    ----------
+    config : Config
+    folder : path
+        The run, where a genome's index goes when it cannot stand beside the genome.
+    map_in_order : callable
+        From `simbench_tf.workers.workers`.
+
+    Raises
+    ------
+    InputError
+        A setting or one of the files is at fault.
+    """
+    if isinstance(config.simulation, PeaksSimulation):
+        return _prepare_peaks(config.simulation, config.seed, folder, map_in_order)
+    return _prepare_grammar(config.simulation, config.seed, map_in_order)
+
+
+def by_content(config: Config) -> dict[str, Any]:
+    """The simulation's settings with every file's checksum in place of its path: moving a file changes nothing."""
+    simulation = config.simulation
+    settings = simulation.model_dump(mode="json")
+    if simulation.motifs != "default" and not simulation.motifs.startswith("jaspar:"):
+        settings["motifs"] = checksum_named(Path(simulation.motifs), "simulation.motifs")
+    if isinstance(simulation.background, Path):
+        settings["background"] = checksum_named(simulation.background, "simulation.background")
+    if isinstance(simulation, PeaksSimulation):
+        settings["genome"] = checksum_named(simulation.genome, "simulation.genome")
+        files = simulation.peaks.items()
+        settings["peaks"] = {task: checksum_named(file, f"simulation.peaks.{task}") for task, file in files}
+    return settings
+
+
+def checksum_named(path: Path, key: str) -> str:
+    """Checksum of a file that a configuration's key names; an InputError where there is none."""
+    if not path.is_file():
+        raise InputError(
+            path, f"is no file, but {key} names it", "mend the path; it is taken from the configuration's folder"
+        )
+    return checksum(path)
+
+
+def _prepare_grammar(settings: GrammarSimulation, seed: int, map_in_order: MapInOrder) -> Simulation:
+    from simbench_tf.simulate import grammar as simulator
+
+    grammar = simulator.build_grammar(settings, load_motifs(settings.motifs))
+    draw = functools.partial(_draw_range, grammar, seed)
+    return Simulation(
+        n_sequences=settings.n_sequences,
+        parts=lambda ranges: map_in_order(draw, ranges),
+        motifs=simulator.used_motifs(grammar),
+        notes={
+            "elements": simulator.element_tasks(grammar),
+            "background": list(simulator.zero_order_background(grammar)),
+        },
+        motif_log=None,
+    )
+
+
+def _draw_range(grammar: Any, seed: int, bounds: tuple[int, int]) -> tuple[Any, Any]:
+    from simbench_tf.simulate.grammar import draw
+
+    return draw(grammar, seed, *bounds)
+
+
+def _prepare_peaks(settings: PeaksSimulation, seed: int, folder: Path, map_in_order: MapInOrder) -> Simulation:
+    from simbench_tf.simulate.peaks import implant_part, plan_peaks, take_part
+
+    plan = plan_peaks(settings, seed, index_dir=folder / "genome", map_chunks=map_in_order)
+    return Simulation(
+        n_sequences=plan.n_regions,
+        parts=lambda ranges: map_in_order(implant_part, (take_part(plan, *bounds) for bounds in ranges)),
+        motifs=plan.motifs,
+        notes=plan.notes,
+        motif_log=plan.motif_log,
+    )

@@ -1,0 +1,333 @@
+"""Train a Keras model on a data set with the talk's recipe, and tell how well it does on the test split.
+
+Adam, binary cross-entropy, at most `max_batches` batches, early stopping. Initial weights (`build_model`), the order of
+the sequences and the dropout all follow from the seed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import types
+from collections.abc import Callable, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import tensorflow as tf
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from simbench_tf import config
+from simbench_tf.dataset import Dataset
+from simbench_tf.dna import one_hot
+from simbench_tf.errors import InputError
+from simbench_tf.files import whole_file
+from simbench_tf.models import basset, beluga
+from simbench_tf.random_streams import stream_key
+
+Metrics = dict[str, dict[str, float]]
+
+#: Batches after which a long epoch is interrupted for a look at the validation split.
+VALIDATE_EVERY = 1_000
+#: Sequences of the validation split looked at: enough for an auPRC known to about .01.
+MAX_VALIDATION = 20_000
+
+
+class Trained(NamedTuple):
+    """What came of training.
+
+    Attributes
+    ----------
+    metrics : dict
+        For each task auroc, auprc (average precision) and positive_fraction, on the test split; nan where undefined.
+    history : DataFrame
+        A row a round: batch (how many were trained on by then), loss (mean of the round's batches) and, where there
+        is a validation split, valid_loss, valid_auroc, valid_auprc (means over tasks) and valid_auprc_TASK.
+    """
+
+    metrics: Metrics
+    history: pd.DataFrame
+
+
+def train(
+    model: keras.Model,
+    dataset: Dataset,
+    training: config.Training | None = None,
+    seed: int = 0,
+    folder: str | PathLike[str] | None = None,
+    progress: Callable[[int], None] | None = None,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+) -> Trained:
+    """Train a model in place, keep the weights of its best round, and measure it on the test split.
+
+    A round is an epoch, or 1,000 batches of a longer one. After each the model is measured on at most 20,000 sequences
+    of the validation split, always the same, by its auPRC (mean over the tasks that have both classes there): of what
+    is reported it answers best to rare positives, and, unlike the loss, it does not turn worse while the network
+    merely grows too sure of itself. After `training.patience` rounds without a better one training stops, and the
+    best round's weights are put back. Without a validation split, or one class in it alone, it runs to `max_batches`.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Input float32 (N, L, 4), output probabilities (N, T). Its weights change; how it is compiled does not.
+    dataset : Dataset
+        From `open_dataset`; its tasks are the model's outputs, in order.
+    training : config.Training, optional
+        batch_size, learning_rate, max_batches, patience; default: the talk's.
+    seed : int
+        Of the order of the sequences and of every dropout layer of the model.
+    folder : path, optional
+        Where to write model.keras, history.csv and, last, metrics.json (an undefined metric is null).
+    progress : callable, optional
+        Called with the number of batches done since the last call.
+    callbacks : sequence of keras.callbacks.Callback
+        Further ones, called after ours; a round is Keras' epoch.
+
+    Returns
+    -------
+    Trained
+
+    Raises
+    ------
+    InputError
+        The train split is empty, or `folder` cannot be written.
+    ValueError
+        The model's output does not fit the tasks.
+    """
+    training = training or config.Training()
+    if model.output_shape != (None, len(dataset.tasks)):
+        raise ValueError(f"the model's output is {model.output_shape}, the data set has {len(dataset.tasks)} tasks")
+    if not dataset.counts["train"]:
+        raise InputError(dataset.path, "has no sequence in its train split", "make it larger, or hold out less")
+    history = _fit(model, dataset, training, seed, progress, callbacks)
+    probabilities = predict(model, dataset.bases("test"))
+    trained = Trained(split_metrics(dataset.labels("test"), probabilities, dataset.tasks), history)
+    if folder is not None:
+        _write(Path(folder), model, trained)
+    return trained
+
+
+def build_model(model: config.Model, seq_length: int, n_tasks: int, seed: int) -> keras.Model:
+    """Build the network that a configuration names, or load it from its .keras file.
+
+    Parameters
+    ----------
+    model : config.Model
+    seq_length, n_tasks : int
+        Of the data set.
+    seed : int
+        Of the initial weights; a loaded model keeps those it holds.
+
+    Raises
+    ------
+    InputError
+        The sequences are too short for the architecture; or the file is no Keras model, or its input, output or last
+        activation does not fit.
+
+    Examples
+    --------
+    >>> network = build_model(config.Model(architecture="basset", width=0.1), seq_length=400, n_tasks=2, seed=0)
+    >>> network.input_shape, network.output_shape
+    ((None, 400, 4), (None, 2))
+    """
+    if model.keras is not None:
+        return _load(model.keras, seq_length, n_tasks)
+    architecture = basset if model.architecture == "basset" else beluga
+    try:
+        return architecture(seq_length, n_tasks, model.width, seed=seed)
+    except ValueError as error:
+        mend = "simulate longer sequences or choose another architecture"
+        raise InputError(f"models.{model.name}", str(error), mend) from error
+
+
+def predict(model: keras.Model, bases: npt.NDArray[np.uint8], batch_size: int = 500) -> npt.NDArray[np.float32]:
+    """A model's output, float32 (N, T), for bases, uint8 (N, L); one-hot is made a batch at a time."""
+    batch_size = max(1, min(batch_size, len(bases)))
+    outputs = [np.empty((0, model.output_shape[-1]), np.float32)]
+    for first in range(0, len(bases), batch_size):
+        # the last batch is filled up, with copies, since TensorFlow compiles anew for another size
+        rows = np.arange(first, first + batch_size).clip(max=len(bases) - 1)
+        outputs.append(model.predict_on_batch(one_hot(bases[rows]))[: len(bases) - first])
+    return np.concatenate(outputs)
+
+
+def split_metrics(
+    labels: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.float32], tasks: Sequence[str]
+) -> Metrics:
+    """auROC, auPRC (average precision) and positive fraction of each task.
+
+    Parameters
+    ----------
+    labels : uint8, shape (N, T)
+    probabilities : float32, shape (N, T)
+    tasks : sequence of T str
+
+    Returns
+    -------
+    dict
+        task -> {auroc, auprc, positive_fraction}; auroc and auprc are nan where one class is absent.
+
+    Examples
+    --------
+    >>> labels, probabilities = np.array([[0, 1], [1, 1], [0, 1]], np.uint8), np.array([[0.1, 0], [0.2, 0], [0.3, 0]])
+    >>> split_metrics(labels, probabilities, ["K562", "H1"])["K562"]["auprc"]
+    0.5
+    """
+    return {task: _metrics(labels[:, number], probabilities[:, number]) for number, task in enumerate(tasks)}
+
+
+def _metrics(labels: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
+    both = len(np.unique(labels)) == 2
+    return {
+        "auroc": float(roc_auc_score(labels, probabilities)) if both else math.nan,
+        "auprc": float(average_precision_score(labels, probabilities)) if both else math.nan,
+        "positive_fraction": float(labels.mean()) if len(labels) else math.nan,
+    }
+
+
+def _fit(
+    model: keras.Model,
+    dataset: Dataset,
+    training: config.Training,
+    seed: int,
+    progress: Callable[[int], None] | None,
+    callbacks: Sequence[keras.callbacks.Callback],
+) -> pd.DataFrame:
+    """Train in rounds; returns the history."""
+    _seed_dropout(model, seed)
+    # a shell round the model is compiled in its place: the caller's optimizer stays, and ours is not saved
+    shell = keras.Sequential([keras.Input((dataset.seq_length, 4)), model])
+    shell.compile(
+        optimizer=keras.optimizers.Adam(training.learning_rate),
+        loss="binary_crossentropy",
+        # XLA on processors: half as long again for each batch of a small Basset, and seconds to compile
+        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+    )
+    batches_per_epoch = -(-dataset.counts["train"] // training.batch_size)
+    steps = min(batches_per_epoch, VALIDATE_EVERY, training.max_batches)
+    validation = _validation_set(dataset)
+    history: list[dict[str, float]] = []
+    done = 0
+
+    def after_batch(_batch: int, **_logs: Any) -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(1)
+        if done == training.max_batches:
+            shell.stop_training = True
+
+    def after_round(_round: int, logs: dict[str, float]) -> None:
+        row = {"batch": done, "loss": float(logs["loss"])}
+        if validation is not None:
+            row |= _validation_metrics(model, *validation, dataset.tasks)
+            logs["valid_auprc"] = row["valid_auprc"]
+        history.append(row)
+
+    ours = [keras.callbacks.LambdaCallback(on_train_batch_end=after_batch, on_epoch_end=after_round)]
+    if validation is not None and _both_classes(validation[1]).any():
+        stop = keras.callbacks.EarlyStopping(
+            "valid_auprc", mode="max", patience=training.patience, restore_best_weights=True
+        )
+        ours.append(stop)
+    shell.fit(
+        dataset.tf_data("train", training.batch_size, seed, repeat=True),
+        steps_per_epoch=steps,
+        epochs=-(-training.max_batches // steps),
+        shuffle=False,  # tf_data has done it
+        callbacks=[*ours, *callbacks],
+        verbose=0,
+    )
+    return pd.DataFrame(history)
+
+
+def _seed_dropout(model: keras.Model, seed: int) -> None:
+    """Set every random state in the model, however deep the layer that holds it."""
+    states = [variable for variable in model.non_trainable_variables if variable.path.endswith("seed_generator_state")]
+    for number, state in enumerate(states):
+        state.assign([int(stream_key(seed, f"dropout {number}")) % 2**32, 0])
+
+
+def _validation_set(dataset: Dataset) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]] | None:
+    """Bases and labels of the validation split, or of evenly spaced rows of a large one."""
+    n = dataset.counts["valid"]
+    if not n:
+        return None
+    rows = np.linspace(0, n - 1, min(n, MAX_VALIDATION)).round().astype(np.int64)
+    return dataset.bases("valid")[rows], dataset.labels("valid")[rows]
+
+
+def _both_classes(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+    """For each task, whether it has positives and negatives."""
+    return labels.min(axis=0) != labels.max(axis=0)
+
+
+def _validation_metrics(
+    model: keras.Model, bases: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], tasks: Sequence[str]
+) -> dict[str, float]:
+    probabilities = predict(model, bases)
+    metrics = split_metrics(labels, probabilities, tasks)
+    defined = [metrics[task] for task, both in zip(tasks, _both_classes(labels), strict=True) if both]
+    # clipped as Keras clips, so that the two losses compare
+    clipped = probabilities.astype(np.float64).clip(1e-7, 1 - 1e-7)
+    return {
+        "valid_loss": -float(np.where(labels == 1, np.log(clipped), np.log1p(-clipped)).mean()),
+        "valid_auroc": float(np.mean([task["auroc"] for task in defined])) if defined else math.nan,
+        "valid_auprc": float(np.mean([task["auprc"] for task in defined])) if defined else math.nan,
+        **{f"valid_auprc_{task}": metrics[task]["auprc"] for task in tasks},
+    }
+
+
+def _load(path: Path, seq_length: int, n_tasks: int) -> keras.Model:
+    if not path.is_file():
+        raise InputError(path, "is no file", "give a model saved with `model.save('NAME.keras')`")
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except (ValueError, TypeError, OSError, KeyError) as error:
+        raise InputError(
+            path, f"is no model that Keras can load: {error}", "save it with `model.save('NAME.keras')`"
+        ) from error
+    shape = model.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 3 or shape[1] not in (None, seq_length) or shape[2] != 4:
+        raise InputError(
+            path, f"has the input {shape}, the data set needs (N, {seq_length}, 4)", "change one or the other"
+        )
+    if model.output_shape != (None, n_tasks):
+        raise InputError(
+            path, f"has the output {model.output_shape}, the data set {n_tasks} tasks", "give the model one a task"
+        )
+    if getattr(model.layers[-1], "activation", None) is keras.activations.linear:
+        raise InputError(path, "gives logits", "let it end in a sigmoid: it is trained on probabilities")
+    return model
+
+
+def _write(folder: Path, model: keras.Model, trained: Trained) -> None:
+    # metrics.json says that the rest is there: not the one of an earlier training
+    (folder / "metrics.json").unlink(missing_ok=True)
+    with whole_file(folder / "model.keras") as partial:
+        model.save(partial)
+    with whole_file(folder / "history.csv") as partial:
+        trained.history.to_csv(partial, index=False)
+    # JSON knows no nan
+    plain = {
+        task: {metric: None if math.isnan(value) else value for metric, value in values.items()}
+        for task, values in trained.metrics.items()
+    }
+    with whole_file(folder / "metrics.json") as partial:
+        partial.write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+class _CallableModule(types.ModuleType):
+    """Importing this module puts it in the place of the function `simbench_tf.train`; so it is both."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Trained:
+        """Call the function `train`."""
+        return train(*args, **kwargs)
+
+
+sys.modules[__name__].__class__ = _CallableModule

@@ -1,0 +1,42 @@
+"""The examples run, at a small size, and the committed notebooks are those of the scripts beside them."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jupytext
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
+
+
+def python(script, *arguments, **environment):
+    command = [sys.executable, str(EXAMPLES / script), *map(str, arguments)]
+    environment = {**os.environ, "MPLBACKEND": "agg", **environment}
+    return subprocess.run(command, check=True, env=environment, capture_output=True, text=True).stdout
+
+
+@pytest.mark.slow
+def test_quickstart_runs():
+    python("quickstart.py", N_SEQUENCES="1500", MAX_BATCHES="10")
+
+
+@pytest.mark.slow
+def test_a_plain_keras_script_trains_on_our_data(tiny_run):
+    assert "auroc" in python("train_keras.py", tiny_run / "dataset", "--max-batches", 5).lower()
+
+
+def test_there_are_notebooks():
+    assert NOTEBOOKS
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebooks_are_those_of_their_scripts_and_carry_outputs(path):
+    notebook, script = jupytext.read(path), jupytext.read(path.with_suffix(".py"))
+    assert [cell.source for cell in notebook.cells] == [cell.source for cell in script.cells]
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in code)
+    assert any("image/png" in output.get("data", {}) for cell in code for output in cell.outputs)
+    assert not any(output.output_type == "error" for cell in code for output in cell.outputs)
