@@ -1,0 +1,354 @@
+"""Forward-backward over the decision points of a semi-Markov grammar, for all label patterns of a sequence at once.
+
+Probabilities are kept as odds against a sequence of uniform bases, ``x 4 ** bases``: then an element's odds at a
+position are a few numbers a motif, the same for every label pattern, and what depends on the pattern is one product
+of vectors over patterns, which the compiler turns into vector instructions. Every start counts, however unlikely: no
+term is dropped. Every `_BLOCK` positions each pattern is rescaled by a power of two, which is exact, so sequences may
+be as long as they like.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+
+from simbench_tf.simulate._oracle_model import Model
+
+Bases = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+_BLOCK = 16
+# so many sequences share one set of working arrays
+_ROWS_AT_ONCE = 32
+
+
+class Explained(NamedTuple):
+    """What `explain_rows` fills: likelihoods by the forward and by the backward pass, and occupancies."""
+
+    log_likelihood: Floats  # (N, P)
+    backward_log_likelihood: Floats  # (N, P)
+    possible: npt.NDArray[np.bool_]  # (N,) whether any pattern that fits the labels can give the sequence
+    occupancy: Floats  # (N, L)
+    task_occupancy: Floats  # (T, N, L)
+    part_occupancy: Floats  # (N, L, E) or (N, L, M); (0, 0, 0) where not asked for
+
+
+class _Scratch(NamedTuple):
+    """Working arrays of one sequence."""
+
+    background: Floats  # (L,) odds of each base as a background base
+    gaps: Floats  # (L, longest gap + 1) odds of the background bases from a position on
+    segments: Floats  # (L, S) odds of each segment from a position on
+    weights: Floats  # (L, F) odds x profile of each footprint, then the posterior probability that it starts
+    alpha: Floats  # (L + 1, P)
+    beta: Floats  # (L + 1, P)
+    exponents: Integers  # (blocks, P) powers of two taken out of alpha up to each block
+    covered: Floats  # (E or M, L)
+
+
+def log_likelihood_rows(model: Model, bases: Bases) -> Floats:
+    """``log P(sequence | pattern)`` by the forward pass alone, (N, P)."""
+    log_likelihood = np.empty((len(bases), len(model.prior)))
+    _log_likelihood_rows(model, bases, log_likelihood)
+    return log_likelihood
+
+
+def explain_rows(
+    model: Model, bases: Bases, known: Integers, labels: Integers, by: Literal["element", "motif"] | None
+) -> Explained:
+    """Forward and backward over every sequence.
+
+    Parameters
+    ----------
+    model : Model
+    bases : uint8 (N, L)
+    known, labels : int64 (N,)
+        Occupancies are those of the patterns p with ``p & known == labels``, weighted by their posterior.
+    by : {"element", "motif"} or None
+        What `part_occupancy` tells apart.
+    """
+    n, length = bases.shape
+    n_patterns, n_tasks = len(model.prior), len(model.task_elements)
+    n_parts = {"element": model.profile.shape[1], "motif": model.n_motifs, None: 0}[by]
+    explained = Explained(
+        log_likelihood=np.empty((n, n_patterns)),
+        backward_log_likelihood=np.empty((n, n_patterns)),
+        possible=np.empty(n, np.bool_),
+        occupancy=np.empty((n, length)),
+        task_occupancy=np.empty((n_tasks, n, length)),
+        part_occupancy=np.empty((n, length, n_parts) if by else (0, 0, 0)),
+    )
+    _explain_rows(model, bases, known, labels, by == "motif", explained)
+    return explained
+
+
+@nb.njit(cache=True, parallel=True)
+def _log_likelihood_rows(model: Model, bases: Bases, log_likelihood: Floats) -> None:
+    n = bases.shape[0]
+    for block in nb.prange((n + _ROWS_AT_ONCE - 1) // _ROWS_AT_ONCE):
+        scratch = _new_scratch(model, 0)
+        for row in range(block * _ROWS_AT_ONCE, min(n, (block + 1) * _ROWS_AT_ONCE)):
+            _read(model, bases[row], scratch)
+            _forward(model, scratch, log_likelihood[row])
+
+
+@nb.njit(cache=True, parallel=True)
+def _explain_rows(
+    model: Model, bases: Bases, known: Integers, labels: Integers, by_motif: bool, explained: Explained
+) -> None:
+    n = bases.shape[0]
+    for block in nb.prange((n + _ROWS_AT_ONCE - 1) // _ROWS_AT_ONCE):
+        scratch = _new_scratch(model, max(model.profile.shape[1], model.n_motifs))
+        for row in range(block * _ROWS_AT_ONCE, min(n, (block + 1) * _ROWS_AT_ONCE)):
+            # written in a function of its own: numba's parallel pass drops writes to the arrays of a named tuple
+            _explain_row(model, bases[row], known[row], labels[row], by_motif, scratch, explained, row)
+
+
+@nb.njit(cache=True)
+def _explain_row(
+    model: Model,
+    bases: Bases,
+    known: int,
+    labels: int,
+    by_motif: bool,
+    scratch: _Scratch,
+    explained: Explained,
+    row: int,
+) -> None:
+    _read(model, bases, scratch)
+    likelihood, share = explained.log_likelihood[row], np.empty(model.prior.size)
+    final = _forward(model, scratch, likelihood)
+    explained.possible[row] = _pattern_posterior(model.prior, likelihood, known, labels, share)
+    _backward(model, scratch, share, final, explained.backward_log_likelihood[row])
+    covered = scratch.covered[: model.profile.shape[1]]
+    _cover(model, scratch.weights, covered, False)
+    _collect(model, covered, explained, row)
+    if explained.part_occupancy.size > 0:
+        if by_motif:
+            covered = scratch.covered[: model.n_motifs]
+            _cover(model, scratch.weights, covered, True)
+        explained.part_occupancy[row] = covered.T
+
+
+@nb.njit(cache=True)
+def _new_scratch(model: Model, n_covered: int) -> _Scratch:
+    length, n_patterns = model.stay.shape
+    longest_gap = (model.second_start - model.first_width).max() if (model.second_motif >= 0).any() else 0
+    return _Scratch(
+        np.empty(length),
+        np.empty((length + 1, longest_gap + 1)),
+        np.empty((length, model.segment_odds.shape[2])),
+        np.empty((length, model.element.size)),
+        np.empty((length + 1, n_patterns)),
+        np.empty((length + 1, n_patterns)),
+        np.empty(((length + _BLOCK - 1) // _BLOCK, n_patterns), np.int64),
+        np.empty((n_covered, length)),
+    )
+
+
+@nb.njit(cache=True)
+def _read(model: Model, bases: Bases, scratch: _Scratch) -> None:
+    """All that does not depend on the label pattern: the odds of background, segments and footprints."""
+    length = bases.size
+    before = 4  # the row of a base that has none before it
+    for i in range(length):
+        scratch.background[i] = model.background[before, bases[i]]
+        before = bases[i]
+    gaps = scratch.gaps
+    for i in range(length + 1):
+        gaps[i, 0] = 1.0
+        for gap in range(1, gaps.shape[1]):
+            gaps[i, gap] = gaps[i, gap - 1] * scratch.background[i + gap - 1] if i + gap <= length else 0.0
+    widest, _, n_segments = model.segment_odds.shape
+    for i in range(length):
+        # a segment that leaves the sequence is read as far as it goes: no profile lets it start there
+        row = scratch.segments[i]
+        row[:] = 1.0
+        for offset in range(min(widest, length - i)):
+            odds = model.segment_odds[offset, bases[i + offset]]
+            for segment in range(n_segments):
+                row[segment] *= odds[segment]
+    for i in range(length):
+        _read_footprints(model, i, scratch)
+
+
+@nb.njit(cache=True)
+def _read_footprints(model: Model, i: int, scratch: _Scratch) -> None:
+    weights = scratch.weights[i]
+    weights[:] = 0.0
+    for variant in range(model.variant_first.size):
+        footprint = model.variant_footprint[variant]
+        spread = model.profile[i, model.element[footprint]]
+        if spread > 0:
+            odds = spread * model.variant_probability[variant] * scratch.segments[i, model.variant_first[variant]]
+            if model.variant_second[variant] >= 0:
+                first_width, second_start = model.first_width[footprint], model.second_start[footprint]
+                odds *= scratch.gaps[i + first_width, second_start - first_width]
+                odds *= scratch.segments[i + second_start, model.variant_second[variant]]
+            weights[footprint] += odds
+
+
+@nb.njit(cache=True)
+def _forward(model: Model, scratch: _Scratch, log_likelihood: Floats) -> Integers:
+    """Fill alpha, ``P(bases before i, i is a decision point)``, and the log-likelihood; returns the last exponents."""
+    alpha = scratch.alpha
+    length, n_patterns = model.stay.shape
+    exponents = np.zeros(n_patterns, np.int64)
+    begun = np.empty(n_patterns)
+    reach = model.width.max()
+    alpha[0] = 1.0
+    alpha[1:] = 0.0
+    for i in range(length):
+        if i % _BLOCK == 0:
+            _rescale(alpha[i : i + reach], exponents)
+            scratch.exponents[i // _BLOCK] = exponents
+        now, after, start, stay = alpha[i], alpha[i + 1], model.start[i], model.stay[i]
+        background = scratch.background[i]
+        for p in range(n_patterns):
+            begun[p] = now[p] * start[p]
+            after[p] += now[p] * stay[p] * background
+        for footprint in range(model.width.size):
+            weight = scratch.weights[i, footprint]
+            if weight > 0:
+                rates, target = model.rates[model.element[footprint]], alpha[i + model.width[footprint]]
+                for p in range(n_patterns):
+                    target[p] += begun[p] * rates[p] * weight
+    _log_of(alpha[length], exponents, length, log_likelihood)
+    return exponents
+
+
+@nb.njit(cache=True)
+def _backward(model: Model, scratch: _Scratch, share: Floats, final: Integers, log_likelihood: Floats) -> None:
+    """Fill beta, ``P(bases from i on | i is a decision point)``, and turn weights into posterior starts.
+
+    `share` is the weight of each pattern in the starts, `final` the exponents of alpha's last row.
+    """
+    alpha, beta, weights = scratch.alpha, scratch.beta, scratch.weights
+    length, n_patterns = model.stay.shape
+    exponents = np.zeros(n_patterns, np.int64)
+    scale, begun = np.empty(n_patterns), np.empty(n_patterns)
+    added, product = np.empty(n_patterns), np.empty(n_patterns)
+    reach = model.width.max()
+    beta[length] = 1.0
+    for i in range(length - 1, -1, -1):
+        if i % _BLOCK == _BLOCK - 1 or i == length - 1:
+            _rescale(beta[i + 1 : i + 1 + reach], exponents)
+            for p in range(n_patterns):
+                power = scratch.exponents[i // _BLOCK, p] + exponents[p] - final[p]
+                scale[p] = math.ldexp(share[p] / alpha[length, p], power) if share[p] > 0 else 0.0
+        now, start = beta[i], model.start[i]
+        for p in range(n_patterns):
+            begun[p] = alpha[i, p] * start[p] * scale[p]
+            added[p] = 0.0
+        for footprint in range(model.width.size):
+            weight = weights[i, footprint]
+            if weight > 0:
+                rates, source = model.rates[model.element[footprint]], beta[i + model.width[footprint]]
+                for p in range(n_patterns):
+                    after = rates[p] * source[p] * weight
+                    added[p] += after
+                    product[p] = begun[p] * after
+                weights[i, footprint] = _sum(product)
+        after_base, stay, background = beta[i + 1], model.stay[i], scratch.background[i]
+        for p in range(n_patterns):
+            now[p] = after_base[p] * stay[p] * background + start[p] * added[p]
+    _log_of(beta[0], exponents, length, log_likelihood)
+
+
+@nb.njit(cache=True)
+def _sum(values: Floats) -> float:
+    """Sum of 2 ** T values, halves first: in vectors, yet in the same order on every machine. Overwrites them."""
+    half = values.size // 2
+    while half > 0:
+        for p in range(half):
+            values[p] += values[p + half]
+        half //= 2
+    return values[0]
+
+
+@nb.njit(cache=True)
+def _rescale(rows: Floats, exponents: Integers) -> None:
+    """Bring the largest of the pending rows to [0.5, 1) for each pattern, by a power of two."""
+    largest = np.zeros(exponents.size)
+    for i in range(rows.shape[0]):
+        for p in range(exponents.size):
+            largest[p] = max(largest[p], rows[i, p])
+    for p in range(exponents.size):
+        # bounded, since the inverse of the smallest numbers is beyond the largest
+        power = max(math.frexp(largest[p])[1], -1000)
+        exponents[p] += power
+        largest[p] = math.ldexp(1.0, -power)
+    for i in range(rows.shape[0]):
+        for p in range(exponents.size):
+            rows[i, p] *= largest[p]
+
+
+@nb.njit(cache=True)
+def _log_of(odds: Floats, exponents: Integers, length: int, log_likelihood: Floats) -> None:
+    for p in range(odds.size):
+        # a base is a quarter of its odds: two powers of two
+        power = exponents[p] - 2 * length
+        log_likelihood[p] = math.log(odds[p]) + power * math.log(2.0) if odds[p] > 0 else -np.inf
+
+
+@nb.njit(cache=True)
+def _pattern_posterior(prior: Floats, log_likelihood: Floats, known: int, labels: int, share: Floats) -> bool:
+    """P(pattern | sequence) among the patterns that fit the known labels; False where none of them is possible."""
+    highest = -np.inf
+    for p in range(prior.size):
+        if p & known == labels and prior[p] > 0:
+            highest = max(highest, log_likelihood[p])
+    share[:] = 0.0
+    if highest == -np.inf:
+        return False
+    total = 0.0
+    for p in range(prior.size):
+        if p & known == labels:
+            share[p] = prior[p] * math.exp(log_likelihood[p] - highest)
+            total += share[p]
+    share /= total
+    return True
+
+
+@nb.njit(cache=True)
+def _cover(model: Model, starts: Floats, covered: Floats, by_motif: bool) -> None:
+    """Spread starts over the bases of the motifs: sums alone, since differences would blur small probabilities."""
+    covered[:] = 0.0
+    for i in range(starts.shape[0]):
+        for footprint in range(starts.shape[1]):
+            probability = starts[i, footprint]
+            if probability > 0:
+                part = model.first_motif[footprint] if by_motif else model.element[footprint]
+                row = covered[part]
+                for position in range(i, i + model.first_width[footprint]):
+                    row[position] += probability
+                if model.second_motif[footprint] >= 0:
+                    part = model.second_motif[footprint] if by_motif else model.element[footprint]
+                    row = covered[part]
+                    for position in range(i + model.second_start[footprint], i + model.width[footprint]):
+                        row[position] += probability
+
+
+@nb.njit(cache=True)
+def _collect(model: Model, covered: Floats, explained: Explained, row: int) -> None:
+    """Elements never overlap, so that the probability of lying in any of several is the sum of theirs."""
+    n_elements, length = covered.shape
+    everywhere = explained.occupancy[row]
+    everywhere[:] = 0.0
+    for element in range(n_elements):
+        for i in range(length):
+            everywhere[i] += covered[element, i]
+    np.minimum(everywhere, 1.0, everywhere)
+    for task in range(model.task_elements.shape[0]):
+        occupancy = explained.task_occupancy[task, row]
+        occupancy[:] = 0.0
+        for element in range(n_elements):
+            if model.task_elements[task, element]:
+                for i in range(length):
+                    occupancy[i] += covered[element, i]
+        np.minimum(occupancy, 1.0, occupancy)

@@ -1,0 +1,118 @@
+"""The semi-Markov model laid out for forward-backward: odds, footprints, and hazards as vectors over label patterns.
+
+An *odds* is a probability of bases over that of uniform ones, ``x 4 ** bases``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simbench_tf.simulate._semi_markov import SemiMarkov, hazard_of
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+class Model(NamedTuple):
+    """What the recursions read. Variants that cover the same bases by the same motifs share a *footprint*.
+
+    P label patterns, L positions, E elements, V variants, F footprints, S segments, W bases of the widest segment,
+    M motifs, T tasks.
+
+    Attributes
+    ----------
+    background : float64 (5, 4)
+        Odds of a base after each base; row 4: at the start of the sequence.
+    segment_odds : float64 (W, 4, S)
+        Odds of a base at an offset of a segment; 1 beyond the segment's end.
+    variant_first, variant_second, variant_footprint : int64 (V,)
+        Left segment, right segment (-1: none), and footprint.
+    variant_probability : float64 (V,)
+        P(variant | element).
+    element, width : int64 (F,)
+        Of each footprint, its element and its bases in all.
+    first_width, second_start : int64 (F,)
+        Bases of the left motif, and the offset of the right one (`width` where there is none).
+    first_motif, second_motif : int64 (F,)
+        Which motifs they are (-1: none).
+    profile : float64 (L, E)
+        How the starts of an element are spread over the positions.
+    rates : float64 (E, P)
+        Expected number of starts of an element in a sequence of each pattern.
+    start : float64 (L, P)
+        ``h_e(i | y) / r_e(i | y)``, the factor from expected starts to hazards, which all elements share.
+    stay : float64 (L, P)
+        ``1 - sum_e h_e(i | y)``.
+    prior : float64 (P,)
+        P(label pattern).
+    task_elements : bool (T, E)
+        Whether an element's rate depends on a task's label.
+    n_motifs : int
+    """
+
+    background: Floats
+    segment_odds: Floats
+    variant_first: Integers
+    variant_second: Integers
+    variant_footprint: Integers
+    variant_probability: Floats
+    element: Integers
+    width: Integers
+    first_width: Integers
+    second_start: Integers
+    first_motif: Integers
+    second_motif: Integers
+    profile: Floats
+    rates: Floats
+    start: Floats
+    stay: Floats
+    prior: Floats
+    task_elements: npt.NDArray[np.bool_]
+    n_motifs: int
+
+
+def model_of(hmm: SemiMarkov, prior: Floats, task_elements: npt.NDArray[np.bool_]) -> Model:
+    """Lay out a semi-Markov model for the recursions."""
+    two = hmm.variant_second >= 0
+    # of one element, variants with the same motifs at the same offsets: strands of a motif, orientations of a pair
+    element = np.repeat(np.arange(len(hmm.element_variant) - 1), np.diff(hmm.element_variant))
+    first_width = hmm.segment_width[hmm.variant_first]
+    second_start = np.where(two, first_width + hmm.variant_gap, hmm.variant_width)
+    first_motif = hmm.segment_motif[hmm.variant_first]
+    second_motif = np.where(two, hmm.segment_motif[hmm.variant_second], -1)
+    traits = np.stack([element, hmm.variant_width, first_width, second_start, first_motif, second_motif], axis=1)
+    footprints, variant_footprint = np.unique(traits, axis=0, return_inverse=True)
+
+    starts = np.einsum("pe,le->lp", hmm.rates, hmm.profile)
+    hazard = np.stack([hazard_of(hmm, pattern).sum(axis=0) for pattern in range(len(hmm.rates))], axis=1)
+    return Model(
+        background=4 * np.vstack([hmm.background, hmm.stationary]),
+        segment_odds=_segment_odds(hmm),
+        variant_first=hmm.variant_first,
+        variant_second=hmm.variant_second,
+        variant_footprint=variant_footprint.ravel(),
+        variant_probability=hmm.variant_probability,
+        element=np.ascontiguousarray(footprints[:, 0]),
+        width=np.ascontiguousarray(footprints[:, 1]),
+        first_width=np.ascontiguousarray(footprints[:, 2]),
+        second_start=np.ascontiguousarray(footprints[:, 3]),
+        first_motif=np.ascontiguousarray(footprints[:, 4]),
+        second_motif=np.ascontiguousarray(footprints[:, 5]),
+        profile=hmm.profile,
+        rates=np.ascontiguousarray(hmm.rates.T),
+        start=np.divide(hazard, starts, where=starts > 0, out=np.zeros_like(starts)),
+        stay=np.maximum(1 - hazard, 0),
+        prior=prior,
+        task_elements=task_elements,
+        n_motifs=int(hmm.segment_motif.max()) + 1,
+    )
+
+
+def _segment_odds(hmm: SemiMarkov) -> Floats:
+    odds = np.ones((hmm.segment_width.max(), 4, len(hmm.segment_width)))
+    for segment, (row, width) in enumerate(zip(hmm.segment_row, hmm.segment_width, strict=True)):
+        odds[:width, :, segment] = 4 * hmm.ppm[row : row + width]
+    return odds
