@@ -10,19 +10,25 @@ from typing import Any
 
 _PUBLIC = {
     "Attribution": "attribution",
+    "EntryInfo": "export",
     "InputError": "errors",
     "attribute": "attribution",
     "basset": "models",
     "beluga": "models",
     "dinucleotide_shuffle": "dna",
+    "export_kipoi": "export",
+    "export_kipoi_group": "export",
     "load_config": "config",
+    "load_kipoi_model": "kipoi_entry",
     "load_motifs": "motifs",
     "one_hot": "dna",
     "open_dataset": "dataset",
+    "publish": "export",
     "register_method": "attribution",
     "reverse_complement": "dna",
     "scan": "motifs",
     "score_attributions": "score",
+    "score_variants": "variants",
     "train": "train",
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -100,7 +101,7 @@ def begin(config: Config, folder: Path) -> None:
     ):
         raise InputError(folder, "holds a config.yaml that no run wrote", "choose another folder for the run")
     for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):  # of a call that was killed
-        leftover.unlink()
+        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
     write_config(config, path)
 
 

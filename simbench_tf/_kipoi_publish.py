@@ -1,0 +1,91 @@
+"""Entries whose weights come from the web: their descriptions rewritten to an address and an md5."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import pandas as pd
+import yaml
+
+from simbench_tf._kipoi_files import write_yaml
+from simbench_tf.errors import InputError
+from simbench_tf.files import whole_file
+
+#: Stands for the md5 of weights that lie in the entry.
+LOCAL = "-"
+
+
+class Upload(NamedTuple):
+    """A file of weights, and the address from which the published entry will fetch it."""
+
+    path: Path
+    url: str
+
+
+def publish(entry: str | os.PathLike[str], url: str) -> tuple[Upload, ...]:
+    """Rewrite an entry, or a group, so that its weights come from the web, with their md5.
+
+    Parameters
+    ----------
+    entry : path
+        A folder that `export_kipoi` or `export_kipoi_group` wrote.
+    url : str
+        Folder of the web, as ``https://zenodo.org/records/1/files``. The files are named after the entry:
+        ENTRY.keras, or GROUP-MODEL.keras.
+
+    Returns
+    -------
+    tuple of Upload
+        The files to upload, and where. They stay in the entry until they are removed by hand.
+
+    Raises
+    ------
+    InputError
+        The folder is no entry of ours, its weights are gone, or the address is none.
+    """
+    entry = Path(entry)
+    return publish_as(entry, entry.resolve().name, url)
+
+
+def publish_as(entry: Path, name: str, url: str) -> tuple[Upload, ...]:
+    """Publish the entry in folder `entry` under the name it will have."""
+    if "://" not in url:
+        raise InputError("url", f"{url!r} is no address", "write it with its scheme, as https://...")
+    if (entry / "models.tsv").is_file():
+        rows = pd.read_csv(entry / "models.tsv", sep="\t", dtype=str, keep_default_na=False).to_dict("records")
+        uploads = []
+        for row in rows:
+            upload = _upload(entry, f"{row['model']}.keras", f"{url.rstrip('/')}/{name}-{row['model']}.keras")
+            row.update(weights=upload.url, md5=_md5(upload.path))
+            uploads.append(upload)
+        write_models(entry, rows)
+        return tuple(uploads)
+    if not (entry / "model.yaml").is_file():
+        raise InputError(entry, "is no Kipoi entry: it has neither model.yaml nor models.tsv", "export a model first")
+    description = yaml.safe_load((entry / "model.yaml").read_text(encoding="utf-8"))
+    upload = _upload(entry, "model.keras", f"{url.rstrip('/')}/{name}.keras")
+    description["args"]["weights"] = {"url": upload.url, "md5": _md5(upload.path)}
+    with whole_file(entry / "model.yaml") as partial:
+        write_yaml(partial, description)
+    return (upload,)
+
+
+def _upload(entry: Path, file_name: str, url: str) -> Upload:
+    path = entry / "model_files" / file_name
+    if not path.is_file():
+        raise InputError(path, "the weights are missing", "export the model again")
+    return Upload(path, url)
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def write_models(folder: Path, rows: list[dict[str, str]]) -> None:
+    """Write models.tsv of a group: a row a model."""
+    with whole_file(folder / "models.tsv") as partial:
+        pd.DataFrame(rows).to_csv(partial, sep="\t", index=False)

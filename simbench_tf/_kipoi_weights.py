@@ -1,0 +1,148 @@
+"""The model of a Kipoi entry on disk, and the predictions that the stored file makes for the entry's example."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from simbench_tf import dna
+from simbench_tf._kipoi_files import example_of, example_one_hot, write_predictions
+from simbench_tf.errors import InputError
+
+Bases = npt.NDArray[np.uint8]
+
+
+class Stored(NamedTuple):
+    """A model in an entry's folder: what describes it, and the largest change of a prediction by its storage."""
+
+    seq_length: int
+    doc: str
+    largest_change: float
+
+
+def store_model(
+    model: Any,
+    folder: Path,
+    weights_name: str,
+    predictions_name: str,
+    task_names: Sequence[str],
+    bases: Bases,
+    doc: str,
+    float16: bool,
+) -> Stored:
+    """Write the weights and the predictions for the example, which the stored file, read back, makes."""
+    import keras
+
+    check_names("task_names", task_names)
+    _check_form(model, len(task_names), bases.shape[1])
+    exact = in_float32(model)
+    path = folder / "model_files" / f"{weights_name}.keras"
+    path.parent.mkdir(exist_ok=True)
+    exact.save(path)
+    change = 0.0
+    if float16:
+        halve_weights(path)
+    stored = keras.saving.load_model(path, compile=False)
+    if float16:
+        one_hot = dna.one_hot(bases)
+        before, after = (np.asarray(each.predict(one_hot, batch_size=128, verbose=0)) for each in (exact, stored))
+        change = float(np.abs(before - after).max())
+        doc = f"{doc.rstrip('. ')}. {_float16_note(len(bases), change)}"
+    example = example_of(bases)
+    (folder / "example_files").mkdir(exist_ok=True)
+    predictions = stored(example_one_hot(example), training=False)
+    write_predictions(folder / "example_files" / f"{predictions_name}.h5", example, np.asarray(predictions))
+    return Stored(bases.shape[1], doc, change)
+
+
+def _float16_note(n_sequences: int, change: float) -> str:
+    return f"Weights are stored as float16: of {n_sequences} sequences no prediction changed by more than {change:.2g}."
+
+
+def in_float32(model: Any) -> Any:
+    """A copy of a functional Keras model that computes in float32, uncompiled, with the same weights.
+
+    Mixed precision serves training; predictions in bfloat16 would differ from one machine to the next.
+    """
+    import keras
+
+    def plain(layer: Any) -> Any:
+        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+
+    copy = keras.models.clone_model(model, clone_function=plain)
+    copy.set_weights(model.get_weights())
+    # a model that lists its one input would warn of every array it is given
+    return keras.Model(copy.inputs[0], copy.outputs[0], name=model.name)
+
+
+def halve_weights(path: Path) -> None:
+    """Store the float32 weights of a .keras file as float16; Keras reads them back into float32 variables.
+
+    Raises
+    ------
+    InputError
+        A weight is beyond float16's range.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members["model.weights.h5"] = _halved(members["model.weights.h5"])
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(zipfile.ZipInfo(name), content)
+
+
+def _halved(h5_bytes: bytes) -> bytes:
+    result = io.BytesIO()
+    with h5py.File(io.BytesIO(h5_bytes), "r") as source, h5py.File(result, "w") as target:
+
+        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(item, h5py.Dataset):
+                values = item[()]
+                if values.dtype == np.float32:
+                    with np.errstate(over="ignore"):
+                        values = values.astype(np.float16)
+                    if not np.isfinite(values).all():
+                        raise InputError("float16", f"weights {name} exceed its range of 65504", "store float32")
+                target[name] = values
+            else:
+                target.require_group(name)
+            target[name].attrs.update(item.attrs)
+
+        target.attrs.update(source.attrs)
+        source.visititems(copy)
+    return result.getvalue()
+
+
+def check_names(key: str, names: Sequence[str]) -> None:
+    """Refuse names that a Kipoi entry cannot hold.
+
+    Raises
+    ------
+    InputError
+        With `key`.
+    """
+    # models.tsv joins tasks by commas, kipoi joins columns by slashes and takes # for a comment
+    for name in names:
+        if not name.strip() or set(name) & set(",/#\t\n\"'{}"):
+            raise InputError(key, f"{name!r} cannot be a name in a Kipoi entry", "use letters, digits, . _ -")
+    if len(set(names)) < len(names) or not names:
+        raise InputError(key, f"{list(names)} must be there, each once", "rename them")
+
+
+def _check_form(model: Any, n_tasks: int, seq_length: int) -> None:
+    outputs = getattr(model, "outputs", None)
+    if not outputs or len(model.inputs) != 1 or len(outputs) != 1:
+        raise InputError("model", "must be functional or Sequential with one input and one output", "rebuild it so")
+    length, channels = tuple(model.inputs[0].shape)[1:] if len(model.inputs[0].shape) == 3 else (None, None)
+    if channels != 4 or length not in (None, seq_length):
+        shape, wanted = tuple(model.inputs[0].shape), f"(N, {seq_length}, 4)"
+        raise InputError("model", f"takes input of shape {shape}, the sequences are {wanted}", "match them")
+    if tuple(outputs[0].shape)[1:] != (n_tasks,):
+        raise InputError("task_names", f"{n_tasks} names for output of shape {tuple(outputs[0].shape)}", "match them")

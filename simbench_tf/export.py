@@ -1,0 +1,378 @@
+"""Trained models as entries of a Kipoi zoo: self-contained folders that `kipoi` tests and predicts with as they are.
+
+An entry imports neither this package nor kipoiseq; it appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simbench_tf import _kipoi_files as files
+from simbench_tf import dna
+from simbench_tf._kipoi_publish import LOCAL, Upload, publish, publish_as, write_models
+from simbench_tf._kipoi_run import Trained, read_trained
+from simbench_tf._kipoi_weights import check_names, store_model
+from simbench_tf.errors import InputError
+
+__all__ = [
+    "EntryInfo", "Exported", "Upload", "Variant", "export_kipoi", "export_kipoi_group", "export_run",
+    "export_run_group", "publish",
+]  # fmt: skip
+
+Bases = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class EntryInfo:
+    """What the zoo shows about an entry.
+
+    Attributes
+    ----------
+    doc : str
+        What the model predicts, in a few sentences.
+    authors : tuple of str
+    cite_as : str
+        A DOI, or how to cite.
+    trained_on : str
+        The training data.
+    training_procedure : str
+    license : str
+        Of the model; an SPDX name.
+    tags : tuple of str
+    """
+
+    doc: str
+    authors: tuple[str, ...] = ("simbench_tf authors",)
+    cite_as: str = "https://github.com/kundajelab/interpret-benchmark"
+    trained_on: str = "not stated"
+    training_procedure: str = "not stated"
+    license: str = "MIT"
+    tags: tuple[str, ...] = ("DNA accessibility",)
+
+    def __post_init__(self) -> None:
+        # kipoi warns of an empty field, and a warning fails the zoo's tests
+        for name, value in asdict(self).items():
+            if not value or not all(str(part).strip() for part in ([value] if isinstance(value, str) else value)):
+                raise InputError(f"info.{name}", "is empty", "say it in a few words")
+
+
+class Exported(NamedTuple):
+    """A Kipoi entry that was written.
+
+    Attributes
+    ----------
+    folder : Path
+    largest_change : float
+        Of any prediction, by storing the weights as float16; 0 with float32.
+    uploads : tuple of Upload
+        What to upload, where the weights are given by url.
+    """
+
+    folder: Path
+    largest_change: float
+    uploads: tuple[Upload, ...]
+
+
+def export_kipoi(
+    model: Any,
+    folder: str | os.PathLike[str],
+    *,
+    task_names: Sequence[str],
+    sequences: Bases | Sequence[str],
+    info: EntryInfo,
+    float16: bool = False,
+    url: str | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write a Keras model as a Kipoi entry: model, data loader, descriptions, example files, expected predictions.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional or Sequential, input (N, L, 4), output (N, T).
+    folder : path
+        The entry; its last part is the model's name in the zoo.
+    task_names : sequence of str
+        Names of the T outputs, in order.
+    sequences : uint8 (N, L) or list of str
+        DNA like that the model was trained on. The first become the example genome; on all of them the change by
+        `float16` is measured.
+    info : EntryInfo
+    float16 : bool, default False
+        Store weights in half the space; the largest change of a prediction is returned and stated in the entry.
+    url : str, optional
+        Folder of the web where the weights will lie; see `publish`.
+    overwrite : bool, default False
+        Replace an entry that is there.
+
+    Returns
+    -------
+    Exported
+
+    Raises
+    ------
+    InputError
+        The folder is there already, or something other than an entry; the model has another form; a name does not fit.
+
+    Examples
+    --------
+    >>> import keras, tempfile
+    >>> layers = [keras.Input((20, 4)), keras.layers.Flatten(), keras.layers.Dense(1, "sigmoid")]
+    >>> folder = Path(tempfile.mkdtemp()) / "toy"
+    >>> entry = export_kipoi(
+    ...     keras.Sequential(layers), folder, task_names=["K562"], sequences=["ACGTA" * 4, "CCGTA" * 4],
+    ...     info=EntryInfo(doc="A toy."),
+    ... )
+    >>> sorted(path.name for path in entry.folder.iterdir())
+    ['dataloader.py', 'dataloader.yaml', 'example_files', 'model.py', 'model.yaml', 'model_files']
+    """
+    folder = Path(folder)
+    with files.whole_folder(folder, overwrite) as partial:
+        bases = _as_bases(sequences)
+        stored = store_model(model, partial, "model", "predictions", task_names, bases, info.doc, float16)
+        description = {
+            "defined_as": "model.KerasSequenceModel",
+            "args": {"weights": "model_files/model.keras"},
+            "default_dataloader": ".",
+            **_shared_description(replace(info, doc=stored.doc), stored.seq_length),
+        }
+        targets = {
+            "name": "targets",
+            "shape": f"({len(task_names)},)",
+            "doc": "Predicted probability of each task's label.",
+            "column_labels": list(task_names),
+        }
+        description["schema"]["targets"] = targets
+        files.write_yaml(partial / "model.yaml", description)
+        _write_shared(partial, bases, info)
+        uploads = publish_as(partial, folder.name, url) if url is not None else ()
+    return Exported(folder, stored.largest_change, _in_place(uploads, partial, folder))
+
+
+class Variant(NamedTuple):
+    """One model of a group."""
+
+    model: Any
+    task_names: Sequence[str]
+    doc: str
+    training_procedure: str = "not stated"
+
+
+def export_kipoi_group(
+    variants: Mapping[str, Variant],
+    folder: str | os.PathLike[str],
+    *,
+    sequences: Bases | Sequence[str],
+    info: EntryInfo,
+    float16: bool = False,
+    url: str | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write several models of one input length as a group: one template, one data loader, a line each in models.tsv.
+
+    Parameters
+    ----------
+    variants : mapping of str to Variant
+        Name of each model within the group.
+    folder : path
+        The group; a model's name in the zoo is the group's, a slash, and its own.
+    sequences, float16, url, overwrite
+        As in `export_kipoi`.
+    info : EntryInfo
+        Of the group; each variant brings its own doc and training procedure.
+
+    Returns
+    -------
+    Exported
+        With the largest change among the variants.
+
+    Raises
+    ------
+    InputError
+        As `export_kipoi`, or the models' inputs differ in length.
+    """
+    folder = Path(folder)
+    if not variants:
+        raise InputError(folder, "a group needs a model", "name at least one")
+    with files.whole_folder(folder, overwrite) as partial:
+        bases = _as_bases(sequences)
+        rows, stored = [], []
+        for name, variant in variants.items():
+            check_names("group", [name])
+            stored.append(
+                store_model(variant.model, partial, name, name, variant.task_names, bases, variant.doc, float16)
+            )
+            row = {
+                "model": name,
+                "weights": f"model_files/{name}.keras",
+                "md5": LOCAL,
+                "tasks": ",".join(variant.task_names),
+                "training_procedure": _one_line(variant.training_procedure),
+                "doc": _one_line(stored[-1].doc),
+            }
+            rows.append(row)
+        write_models(partial, rows)
+        (partial / "model-template.yaml").write_text(_group_template(info, stored[0].seq_length), encoding="utf-8")
+        (partial / "test_subset.txt").write_text("".join(f"{name}\n" for name in variants), encoding="utf-8")
+        _write_shared(partial, bases, info)
+        uploads = publish_as(partial, folder.name, url) if url is not None else ()
+    return Exported(folder, max(each.largest_change for each in stored), _in_place(uploads, partial, folder))
+
+
+# from a run
+
+
+def export_run(
+    run: str | os.PathLike[str],
+    model: str,
+    folder: str | os.PathLike[str] | None = None,
+    *,
+    authors: Sequence[str] = EntryInfo.authors,
+    float16: bool = False,
+    url: str | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write a model of a run as a Kipoi entry that tells of its data, its training and its test metrics.
+
+    Parameters
+    ----------
+    run : path
+        A run directory, trained.
+    model : str
+        Name of its folder in RUN/models.
+    folder : path, optional
+        The entry; RUN/kipoi/MODEL where left out.
+    authors : sequence of str
+    float16, url, overwrite
+        As in `export_kipoi`.
+
+    Returns
+    -------
+    Exported
+
+    Raises
+    ------
+    InputError
+        The run, its data set or the model is missing; and as `export_kipoi`.
+    """
+    trained = read_trained(Path(run), model)
+    return export_kipoi(
+        trained.model,
+        Path(run) / "kipoi" / model if folder is None else folder,
+        task_names=trained.task_names,
+        sequences=trained.sequences,
+        info=_run_info(trained, authors, trained.doc, trained.training_procedure),
+        float16=float16,
+        url=url,
+        overwrite=overwrite,
+    )
+
+
+def export_run_group(
+    run: str | os.PathLike[str],
+    models: Sequence[str] | None,
+    folder: str | os.PathLike[str],
+    *,
+    authors: Sequence[str] = EntryInfo.authors,
+    float16: bool = False,
+    url: str | None = None,
+    overwrite: bool = False,
+) -> Exported:
+    """Write several models of a run (all, with None) as a Kipoi group; see `export_kipoi_group` and `export_run`."""
+    run = Path(run)
+    names = models or sorted(path.parent.name for path in run.glob("models/*/model.keras"))
+    if not names:
+        raise InputError(run, "has no trained model", "train one with `simbench train`")
+    trained = {name: read_trained(run, name) for name in names}
+    first = trained[names[0]]
+    return export_kipoi_group(
+        {name: Variant(one.model, one.task_names, one.doc, one.training_procedure) for name, one in trained.items()},
+        folder,
+        sequences=first.sequences,
+        info=_run_info(first, authors, f"Models of the simulated data set {first.dataset_name}.", "see each model"),
+        float16=float16,
+        url=url,
+        overwrite=overwrite,
+    )
+
+
+def _run_info(trained: Trained, authors: Sequence[str], doc: str, training_procedure: str) -> EntryInfo:
+    return EntryInfo(
+        doc=doc,
+        authors=tuple(authors),
+        cite_as=trained.cite_as,
+        trained_on=trained.trained_on,
+        training_procedure=training_procedure,
+        tags=("DNA accessibility", "simulated data"),
+    )
+
+
+# what an entry and a group have in common
+
+
+def _shared_description(info: EntryInfo, seq_length: int) -> dict[str, Any]:
+    return {
+        "info": {**asdict(info), "authors": _authors(info), "tags": list(info.tags)},
+        "dependencies": files.pinned(files.MODEL_PACKAGES),
+        "schema": {"inputs": files.schema_inputs(seq_length)},
+        "test": {"precision_decimal": files.PRECISION_DECIMAL},
+    }
+
+
+def _group_template(info: EntryInfo, seq_length: int) -> str:
+    """Fill in what the group's models share; what differs stays for kipoi, which fills it from models.tsv."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(
+        variable_start_string="[[",
+        variable_end_string="]]",
+        block_start_string="[%",
+        block_end_string="%]",
+        comment_start_string="[#",
+        comment_end_string="#]",
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    environment.filters["tojson"] = functools.partial(json.dumps, ensure_ascii=False)  # Jinja's own is for HTML
+    shared = _shared_description(info, seq_length)
+    return environment.from_string(files.template("model-template.yaml.j2")).render(
+        **shared, inputs=shared["schema"]["inputs"], precision_decimal=files.PRECISION_DECIMAL
+    )
+
+
+def _write_shared(folder: Path, bases: Bases, info: EntryInfo) -> None:
+    for name in ("model.py", "dataloader.py"):
+        (folder / name).write_text(files.template(name), encoding="utf-8")
+    description = files.dataloader_description(bases.shape[1], _authors(info), info.license)
+    files.write_yaml(folder / "dataloader.yaml", description)
+    files.write_example(folder / "example_files", files.example_of(bases))
+
+
+def _authors(info: EntryInfo) -> list[dict[str, str]]:
+    return [{"name": name} for name in info.authors]
+
+
+def _one_line(text: str) -> str:
+    # kipoi takes what follows a # in models.tsv for a comment
+    return " ".join(text.replace("#", "no. ").split())
+
+
+def _as_bases(sequences: Bases | Sequence[str]) -> Bases:
+    bases = sequences if isinstance(sequences, np.ndarray) else dna.encode(list(sequences))
+    if bases.ndim != 2 or len(bases) < 2:
+        raise InputError("sequences", f"have shape {bases.shape}", "give at least two of one length")
+    return bases
+
+
+def _in_place(uploads: Sequence[Upload], partial: Path, folder: Path) -> tuple[Upload, ...]:
+    return tuple(Upload(folder / upload.path.relative_to(partial), upload.url) for upload in uploads)
