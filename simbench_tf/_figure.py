@@ -154,7 +154,7 @@ def style_axes(ax: Axes) -> None:
     _figure(ax).set_facecolor("none")
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(FAINT)
-    ax.tick_params(colors=FAINT, labelcolor=INK, labelsize=SMALL, length=3)
+    ax.tick_params(which="both", colors=FAINT, labelcolor=INK, labelsize=SMALL, length=3)
 
 
 def points_across(ax: Axes) -> float:

@@ -46,7 +46,7 @@ def logo(
     """Draw the contributions of a sequence's bases as letters, the true sites marked.
 
     Letters of one position are stacked outwards from zero, the larger ones further out; negative ones hang upside down
-    below it. (Own letters, because drawing 400 of them takes logomaker over a second and fivefold the file.)
+    below it. (Own letters, because drawing 400 of them takes logomaker over a second and twice the room.)
 
     Parameters
     ----------
@@ -138,7 +138,7 @@ def bars(scores: Floats, sites: pd.DataFrame | None = None, ax: Axes | None = No
             codes = np.tile(np.array([Outline.MOVETO, Outline.LINETO], np.uint8), where.size)
             outline = Outline(ends.reshape(-1, 2), codes)
             outline.should_simplify = False  # it would merge neighbouring bars
-            ax.add_patch(PathPatch(outline, facecolor="none", edgecolor=colour, linewidth=width, gid=gid))
+            ax.add_artist(PathPatch(outline, facecolor="none", edgecolor=colour, linewidth=width, gid=gid))
     _finish_positions(ax, values, start, end)
     if sites is not None:
         mark_sites(sites, ax, names=False)
@@ -253,11 +253,10 @@ def attribution_panels(
     grid = figure.add_gridspec(len(attributions), 2, width_ratios=(2, 3), hspace=0.6, wspace=0.04)
     n_lines = 1
     for number, (key, attribution) in enumerate(attributions.items()):
-        contributions = np.asarray(attribution, np.float64)
-        if contributions.ndim == 1:
-            contributions = contributions[:, None] * one_hot
-        if contributions.shape != one_hot.shape:
-            raise ValueError(f"{key}: shape {np.shape(attribution)} does not fit a sequence of {len(one_hot)} bases")
+        values = np.asarray(attribution, np.float64)
+        if values.shape not in (one_hot.shape, one_hot.shape[:1]):
+            raise ValueError(f"{key}: shape {values.shape} does not fit a sequence of {len(one_hot)} bases")
+        contributions = values if values.ndim == 2 else values[:, None] * one_hot
         whole = bars(contributions.sum(axis=1), sites, figure.add_subplot(grid[number, 0]))
         zoom = logo(contributions, None, start, end, figure.add_subplot(grid[number, 1]))
         n_lines = max(n_lines, mark_sites(sites, zoom, names=number == 0))
@@ -314,7 +313,8 @@ def _add_letters(ax: Axes, base: str, lower_left: Floats, heights: Floats) -> No
     corners = lower_left + np.array([margin, 0])
     vertices = corners[:, None, :] + np.asarray(letter.vertices) * sizes[:, None, :]
     outline = Outline(vertices.reshape(-1, 2), np.tile(np.asarray(letter.codes), len(heights)))
-    ax.add_patch(PathPatch(outline, facecolor=BASE_COLOURS[base], linewidth=0, gid=f"letters-{base}"))
+    # add_patch would look at every curve for limits that are set anyway
+    ax.add_artist(PathPatch(outline, facecolor=BASE_COLOURS[base], linewidth=0, gid=f"letters-{base}"))
 
 
 def _finish_positions(ax: Axes, heights: Floats, start: int, end: int) -> None:

@@ -90,9 +90,14 @@ def method_labels(summary: pd.DataFrame) -> dict[str, str]:
     return {key: name if names.count(name) == 1 else str(key) for key, name in labels.items()}
 
 
+def places_of(scores: pd.DataFrame) -> list[tuple[str, str]]:
+    """Each model and task of a table of scores, in its order."""
+    return list(dict.fromkeys(zip(scores["model"], scores["task"], strict=True)))
+
+
 def answers(per_sequence: pd.DataFrame, labels: Mapping[str, str]) -> list[Answer]:
-    """Say which method is best: over all models and tasks where there are several, then on each."""
-    places = list(dict.fromkeys(zip(per_sequence["model"], per_sequence["task"], strict=True)))
+    """Say which method is best: over all models and tasks where there are several, then on each of `places_of`."""
+    places = places_of(per_sequence)
     models = {model for model, _ in places}
     found = []
     if len(places) > 1:

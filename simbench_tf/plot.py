@@ -87,7 +87,7 @@ def learning_curve(history: pd.DataFrame, columns: Mapping[str, str] | None = No
     missing = [column for column in ("batch", *columns) if column not in history]
     if missing:
         raise ValueError(f"history has no column {missing[0]!r}; it has {list(history)}")
-    ax = new_axes(ax, 4.5, 2.3, left=0.11, right=0.97, bottom=0.21, top=0.86)
+    ax = new_axes(ax, 4.5, 2.3, left=0.11, right=0.97, bottom=0.21, top=0.83)
     colours = [QUIET, ACCENT, CHANCE, CEILING, *BASE_COLOURS.values()]
     if len(columns) == 1:
         colours = [ACCENT]
@@ -223,20 +223,26 @@ def quality_against_cost(
     ax.errorbar(x, y, error, fmt="none", ecolor=QUIET, elinewidth=1.2)
     ax.scatter(x, y, s=34, color=[ACCENT, *[QUIET] * (drawn.size - 1)], zorder=3)
     low, high = min(0.0, (y - error).min()), (y + error).max()
-    ax.set(xlim=(x.min() / 2, x.max() * 2), ylim=(low, low + 1.15 * (high - low) or 1.0))
-    middle = np.sqrt(x.min() * x.max())
-    heights = _apart(y, 0.055 * (ax.get_ylim()[1] - ax.get_ylim()[0]))
+    low_x, high_x = x.min() / 2, x.max() * 2
+    ax.set(xlim=(low_x, high_x), ylim=(low, low + 1.15 * (high - low) or 1.0))
+    ax.xaxis.set_major_formatter(lambda second, _: f"{second:g}")
+    heights = _apart(y, 0.075 * (ax.get_ylim()[1] - ax.get_ylim()[0]))
+    points_a_decade = points_across(ax) / np.log10(high_x / low_x)
     for number, (at, value, height) in enumerate(zip(x, y, heights, strict=True)):
         key = summary["key"].iloc[drawn[number]]
-        right = at > middle  # such names go to the left of their point, where there is room
+        name = readable((labels or {}).get(key, key), 60)
+        # on the side with more room, and smaller where that is too little
+        room_left, room_right = (points_a_decade * np.log10(ratio) - 7 for ratio in (at / low_x, high_x / at))
+        to_right = 0.54 * SMALL * len(name) <= room_right or room_right >= room_left
+        size = min(SMALL, max(6.0, max(room_left, room_right) / (0.54 * len(name) or 1)))
         ax.annotate(
-            readable((labels or {}).get(key, key), 44),
+            name,
             (at, value),
-            xytext=(-7 if right else 7, (height - value) * points_up(ax)),
+            xytext=(7 if to_right else -7, (height - value) * points_up(ax)),
             textcoords="offset points",
-            ha="right" if right else "left",
+            ha="left" if to_right else "right",
             va="center",
-            fontsize=SMALL,
+            fontsize=size,
             color=INK,
             parse_math=False,
         )

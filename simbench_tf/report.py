@@ -105,12 +105,14 @@ def write_report(
     simulation = config.get("simulation", {})
     labels = text.method_labels(summary)
     answers = text.answers(per_sequence, labels)
+    tables = [
+        summary[(summary["model"] == model) & (summary["task"] == task)] for model, task in text.places_of(per_sequence)
+    ]
     ids = itertools.count(1)
     page = _template().render(
         name=config.get("name", dataset_info.get("name", "run")),
         answers=answers,
-        rankings=_rankings(answers, summary, labels, ids),
-        best_reached=summary["auprc"].notna().any(),
+        rankings=_rankings(answers, tables, labels, ids),
         story=text.data_story(dataset_info, simulation),
         info=dataset_info,
         tasks=text.task_table(dataset_info, simulation),
@@ -119,7 +121,7 @@ def write_report(
         motifs=None if motif_log is None else text.motif_table(motif_log),
         lost=text.lost_table(dataset_info["lost"]) if dataset_info.get("lost") else None,
         models=_models(metrics, histories, ids),
-        scores=_scores(answers, summary, labels),
+        scores=_scores(answers, tables, labels),
         truth=_truth(summary),
         split=config.get("attribution", {}).get("split", "test"),
         output=config.get("attribution", {}).get("output", "logit"),
@@ -159,19 +161,13 @@ def _template() -> jinja2.Template:
     return environment.get_template("report.html.j2")
 
 
-def _places(summary: pd.DataFrame) -> list[pd.DataFrame]:
-    """Rows of the summary of each model and task, in order."""
-    return [rows for _, rows in summary.groupby(["model", "task"], sort=False)]
-
-
 def _rankings(
-    answers: list[text.Answer], summary: pd.DataFrame, labels: Mapping[str, str], ids: Iterator[int]
+    answers: list[text.Answer], tables: list[pd.DataFrame], labels: Mapping[str, str], ids: Iterator[int]
 ) -> list[_Picture]:
-    tables = _places(summary)
-    if len(answers) > len(tables):  # the first answer is over all of them
-        tables.insert(0, answers[0].standings)
+    """A ranking for each answer; the first may be over all models and tasks, and then no table is its own."""
+    overall = [answers[0].standings] if len(answers) > len(tables) else []
     pictures = []
-    for answer, table in zip(answers, tables, strict=True):
+    for answer, table in zip(answers, [*overall, *tables], strict=True):
         drawn = plot.method_ranking(table, labels=labels)
         pictures.append(_picture(drawn, ids, answer.place, f"{answer.place}: methods by auPRC. {answer.sentence}"))
     return pictures
@@ -221,13 +217,9 @@ class _Scores(NamedTuple):
     table: text.Table
 
 
-def _scores(answers: list[text.Answer], summary: pd.DataFrame, labels: Mapping[str, str]) -> list[_Scores]:
-    tables = _places(summary)
+def _scores(answers: list[text.Answer], tables: list[pd.DataFrame], labels: Mapping[str, str]) -> list[_Scores]:
     return [
-        _Scores(
-            f"{answer.place}, {text.fixed(table['n_sequences'].iloc[0], 0)} sequences",
-            text.score_table(table, labels, answer.standings),
-        )
+        _Scores(text.score_caption(answer.place, table), text.score_table(table, labels, answer.standings))
         for answer, table in zip(answers[-len(tables) :], tables, strict=True)
     ]
 
@@ -241,7 +233,8 @@ def _truth(summary: pd.DataFrame) -> str:
 
 def _descriptions(summary: pd.DataFrame, lines: Mapping[str, str]) -> list[tuple[str, str]]:
     methods = dict.fromkeys(summary["method"])
-    return [(text.METHOD_TITLES.get(name, name), lines[name]) for name in methods if name in lines]
+    # docstrings mark code with backticks
+    return [(text.METHOD_TITLES.get(name, name), lines[name].replace("`", "")) for name in methods if name in lines]
 
 
 class _DrawnExample(NamedTuple):

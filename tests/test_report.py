@@ -1,0 +1,450 @@
+import json
+import re
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from simbench_tf import tables
+from simbench_tf._ranking import standings
+from simbench_tf._report_text import answers, method_labels, motif_story
+from simbench_tf.errors import InputError
+from simbench_tf.report import Example, write_report
+
+HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
+LENGTH = 120
+KEYS = {
+    "ism@none": ("ism", "none", {}),
+    "integrated_gradients@zeros+n_steps=20": ("integrated_gradients", "zeros", {"n_steps": 20}),
+    "saliency@none": ("saliency", "none", {}),
+}
+LABELS = {
+    "ism@none": "in-silico mutagenesis",
+    "integrated_gradients@zeros+n_steps=20": "integrated gradients (zeros, n_steps 20)",
+    "saliency@none": "saliency",
+}
+METRICS = ["auroc", "auprc", "mass_fraction"]
+
+
+def per_sequence(models=("basset",), tasks=("HepG2", "K562"), means=(0.6, 0.4, 0.2), n=30, seed=0) -> pd.DataFrame:
+    random = np.random.default_rng(seed)
+    blocks = []
+    for model in models:
+        for task in tasks:
+            shared = random.normal(0, 0.1, n)
+            for (key, (method, references, settings)), mean in zip(KEYS.items(), means, strict=False):
+                values = mean + shared + random.normal(0, 0.03, n)
+                row = {"model": model, "task": task, "key": key, "method": method, "references": references}
+                row |= {"settings": json.dumps(settings), "seq_id": [f"seq{i}" for i in range(n)]}
+                metrics = {"auprc": values, "auroc": values + 0.1, "mass_fraction": values / 2, "chance_auprc": 0.08}
+                blocks.append(pd.DataFrame(row | metrics))
+    return pd.concat(blocks, ignore_index=True)
+
+
+def summarised(table: pd.DataFrame, **more) -> pd.DataFrame:
+    rows = []
+    for keys, group in table.groupby(["model", "task", "key", "method", "references", "settings"], sort=False):
+        row = dict(zip(["model", "task", "key", "method", "references", "settings"], keys, strict=True))
+        row |= {"truth": "embedded:task", "n_sequences": len(group), "chance_auprc": group["chance_auprc"].mean()}
+        row |= {metric: group[metric].mean() for metric in METRICS}
+        row |= {f"{metric}_se": group[metric].sem() for metric in METRICS}
+        row |= {"pooled_auroc": row["auroc"] - 0.0123, "pooled_auprc": row["auprc"] - 0.0234}
+        rows.append(row | {"seconds_per_sequence": 0.0456 * (1 + len(rows)), **more})
+    return pd.DataFrame(rows).reindex(columns=list(tables.SUMMARY_COLUMNS))
+
+
+def sites(*rows) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["tf", "start", "end", "strand", "element"])
+    table = table.assign(seq_id="seq0", motif=table["tf"], score=9.0, pvalue=1e-5, matched="")
+    return table[list(tables.SITE_COLUMNS)]
+
+
+def example(task="HepG2", model="basset") -> Example:
+    one_hot = np.eye(4)[np.arange(LENGTH) % 4]
+    scores = np.sin(np.arange(LENGTH))
+    where = sites(("HNF4A", 20, 35, "+", "HNF4A"), ("CTCF", 60, 79, "-", "CTCF"))
+    return Example(model, task, "seq0", one_hot, where, dict.fromkeys(KEYS, scores))
+
+
+def grammar_run(**changes) -> dict:
+    table = changes.pop("per_sequence", per_sequence())
+    element = {"motif": "HNF4A", "rate": 0.08, "enriched": {"HepG2": 0.9}, "position": {"centre": 60, "sd": 80.0}}
+    pair = {"pair": ["SOX2", "POU5F1"], "gap": [0, 6], "orientation": "same", "rate": 0.02, "enriched": {}}
+    run = {
+        "config": {
+            "name": "demo",
+            "seed": 4321,
+            "simulation": {"kind": "grammar", "motifs": "default", "elements": [element, pair]},
+            "attribution": {"split": "test", "output": "logit"},
+            "scoring": {"truth": "embedded", "motifs": "task"},
+        },
+        "versions": {"simbench_tf": "0.1.0", "numpy": "9.8.7"},
+        "dataset_info": {
+            "name": "demo",
+            "kind": "grammar",
+            "tasks": ["HepG2", "K562"],
+            "seq_length": LENGTH,
+            "counts": {"train": 14000, "valid": 2001, "test": 4002},
+            "positive_fraction": {"HepG2": 0.351, "K562": 0.348},
+            "elements": {"HNF4A": ["HepG2"], "CTCF": []},
+        },
+        "summary": summarised(table),
+        "per_sequence": table,
+        "metrics": {
+            "basset": {
+                "HepG2": {"auroc": 0.8123, "auprc": 0.7012, "positive_fraction": 0.351},
+                "K562": {"auroc": 0.7961, "auprc": 0.6843, "positive_fraction": 0.348},
+            }
+        },
+        "histories": {
+            "basset": pd.DataFrame(
+                {"batch": [50, 100], "loss": [0.6, 0.5], "valid_loss": [0.61, 0.55], "valid_auprc": [0.4, 0.7]}
+            )
+        },
+        "examples": [example("HepG2"), example("K562")],
+    }
+    return run | changes
+
+
+def peaks_run(**changes) -> dict:
+    table = per_sequence(tasks=("A549",))
+    log = pd.DataFrame(
+        {
+            "motif": ["MA1", "MA2", "MA3", "MA4"],
+            "tf": ["CEBPB", "FOXA1", "SP1", "KLF4"],
+            "task": "A549",
+            "pos_hits": [400, 250, 20, 300],
+            "neg_hits": [100, 0, 5, 290],
+            "ratio": [3.456, np.inf, 2.0, 1.01],
+            "passes": [True, True, False, False],
+            "kept": [True, True, False, False],
+        }
+    )
+    simulation = {"kind": "peaks", "genome": "/data/chr2.fa.gz", "peaks": {"A549": "/data/a549.narrowPeak"}}
+    simulation |= {"motifs": "/data/homer.motifs", "scan_pvalue": 1e-4, "min_pos_hits": 100, "min_enrichment": 1.2}
+    run = grammar_run(per_sequence=table, summary=summarised(table, truth="embedded:all"), motif_log=log)
+    run["config"] |= {"name": "chr2", "simulation": simulation}
+    run["dataset_info"] = {
+        "name": "chr2",
+        "kind": "peaks",
+        "tasks": ["A549"],
+        "seq_length": LENGTH,
+        "counts": {"train": 180, "valid": 26, "test": 52},
+        "positive_fraction": {"A549": 0.22},
+        "lost": [
+            {"step": "read", "positives": 0, "background": 0, "positives_left": 260, "background_left": 951},
+            {"step": "off the contig", "positives": 2, "background": 3, "positives_left": 258, "background_left": 948},
+        ],
+    }
+    run["metrics"] = {"basset": {"A549": {"auroc": 0.75, "auprc": 0.5, "positive_fraction": 0.22}}}
+    run["examples"] = [example("A549")]
+    return run | changes
+
+
+class Page(HTMLParser):
+    """Elements, attributes and text of a page, as a browser reads them."""
+
+    def __init__(self, markup: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: list[str] = []
+        self.cells: list[str] = []
+        self.in_cell = False
+        self.feed(markup)
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        self.in_cell = tag == "td"
+        if self.in_cell:
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        self.in_cell = False
+
+    def handle_data(self, data):
+        self.texts.append(data)
+        if self.in_cell:
+            self.cells[-1] += data
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+
+@pytest.fixture(scope="module")
+def markup(tmp_path_factory) -> str:
+    """The page of `grammar_run`, made once."""
+    return write_report(tmp_path_factory.mktemp("report") / "report.html", **grammar_run()).read_text(encoding="utf-8")
+
+
+def written(tmp_path, run) -> Page:
+    return Page(write_report(tmp_path / "report.html", **run).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("run", [grammar_run, peaks_run])
+def test_the_page_needs_nothing_beside_it(tmp_path, run):
+    page = written(tmp_path, run())
+    allowed = {"html", "head", "meta", "title", "style", "body"}
+    for tag, attributes in page.elements:
+        assert tag not in {"script", "link", "img", "iframe", "object", "embed", "base", "form", "image"} - allowed
+        for name, value in attributes.items():
+            assert not name.startswith("on")
+            if name in ("href", "src", "xlink:href"):
+                assert value.startswith("#")
+    style = "".join(page.texts)
+    assert "@import" not in style
+    assert set(re.findall(r"url\(([^)]{0,1})", style)) <= {"#"}
+    assert any("default-src 'none'" in (attributes.get("content") or "") for _, attributes in page.elements)
+
+
+def test_ids_are_unique_on_the_page_and_every_reference_is_met(markup):
+    page = Page(markup)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    assert len(set(ids)) == len(ids)
+    links = {attributes["href"][1:] for _, attributes in page.elements if "href" in attributes}
+    clips = {c for _, a in page.elements for c in re.findall(r"url\(#([^)]*)\)", a.get("clip-path") or "")}
+    assert links | clips <= set(ids)
+    assert links
+    assert clips
+
+
+def test_every_number_of_the_summary_is_there(markup):
+    run, page = grammar_run(), Page(markup)
+    for row in run["summary"].to_dict("records"):
+        rows = [page.cells[i : i + 7] for i, cell in enumerate(page.cells) if cell == LABELS[row["key"]]]
+        expected = [
+            *(f"{row[metric]:.3f} ± {row[f'{metric}_se']:.3f}" for metric in ("auprc", "auroc", "mass_fraction")),
+            f"{row['pooled_auprc']:.3f}",
+            f"{row['pooled_auroc']:.3f}",
+            f"{row['seconds_per_sequence']:#.2g}",
+        ]
+        assert [LABELS[row["key"]], *expected] in rows
+    assert "On HepG2: 30 sequences, chance auPRC 0.080" in page.text
+
+
+def test_methods_stand_from_the_best_down(tmp_path):
+    page = written(tmp_path, grammar_run(per_sequence=per_sequence(means=(0.2, 0.6, 0.4)), examples=[]))
+    first = [page.cells.index(name) for name in ("integrated gradients (zeros, n_steps 20)", "saliency")]
+    assert first[0] < first[1] < page.cells.index("in-silico mutagenesis")
+
+
+def test_the_answer_comes_first_and_in_plain_words(markup):
+    table, page = per_sequence(), Page(markup)
+    best = table[table["key"] == "ism@none"]
+    mean = best.groupby("task")["auprc"].mean().mean()
+    answer = f"Over 2 tasks, in-silico mutagenesis ranks true motif bases best: auPRC {mean:.2f} ± "
+    assert answer in page.text
+    assert page.text.index(answer) < page.text.index("The data")
+    for task in ("HepG2", "K562"):
+        rows = best.loc[best["task"] == task, "auprc"]
+        sentence = f"On {task}, in-silico mutagenesis ranks true motif bases best: "
+        assert f"{sentence}auPRC {rows.mean():.2f} ± {rows.sem():.2f} (chance 0.08)." in page.text
+    assert "Its lead over the next, integrated gradients (zeros, n_steps 20), is 0.2" in page.text
+
+
+def test_data_models_and_provenance_are_told(markup):
+    run, page = grammar_run(), Page(markup)
+    for told in ("20,003 artificial sequences of 120 bases", "14,000", "2,001", "4,002", "35.1%", "34.8%"):
+        assert told in page.text
+    assert "JASPAR 2022 CORE vertebrates, CC BY 4.0" in page.text
+    assert page.cells[page.cells.index("HNF4A") :][:5] == ["HNF4A", "0.08", "HepG2 +0.9", "around 60, sd 80", "both"]
+    assert "SOX2 + POU5F1, gap 0 to 6, same orientation" in page.cells
+    for told in ("0.812", "0.701", "0.796", "0.684"):
+        assert told in page.cells
+    assert "Seed 4321" in page.text
+    assert "9.8.7" in page.text
+    configuration = next(text for text in page.texts if text.startswith("name: demo"))
+    assert yaml.safe_load(configuration) == run["config"]
+
+
+def test_peaks_are_told_with_their_motif_log_and_what_was_lost(tmp_path):
+    page = written(tmp_path, peaks_run())
+    assert "258 regions of 120 bases from chr2.fa.gz" in page.text
+    assert "a549.narrowPeak" in page.cells
+    assert "from homer.motifs" in page.text
+    assert "4 motifs were tried at p < 0.0001; 2 were kept" in page.text
+    assert "1 had fewer than 100 hits in the positives of any task, and 1 were not 1.2 times denser" in page.text
+    top = page.cells.index("FOXA1")
+    assert page.cells[top : top + 6] == ["FOXA1", "MA2", "A549", "250", "0", "only in positives"]
+    assert page.cells[top + 6 : top + 12] == ["CEBPB", "MA1", "A549", "400", "100", "3.46"]
+    assert "KLF4" not in page.cells
+    lost = page.cells.index("off the contig")
+    assert page.cells[lost : lost + 5] == ["off the contig", "2", "258", "3", "948"]
+    assert "On A549, in-silico mutagenesis ranks" in page.text
+
+
+def test_a_motif_is_dropped_for_lack_of_hits_only_when_no_task_has_enough():
+    log = pd.DataFrame(
+        {"motif": ["a", "a", "b", "b"], "task": ["x", "y"] * 2, "pos_hits": [5, 200, 5, 6], "kept": False}
+    )
+    story = motif_story(log, {"min_pos_hits": 100, "min_enrichment": 1.2})
+    assert "1 had fewer than 100" in story
+    assert "1 were not 1.2 times" in story
+
+
+def test_sequences_are_drawn_with_counted_and_other_sites_apart(markup):
+    first, second = re.findall(r"<article>.*?</article>", markup, re.DOTALL)
+    assert "HNF4A 20–35 →, CTCF 60–79 ← (not counted)" in first
+    assert "HNF4A 20–35 → (not counted), CTCF 60–79 ← (not counted)" in second
+    # three methods, bars and letters each
+    assert (first.count('class="site"'), first.count('class="site-not-counted"')) == (6, 6)
+    assert (second.count('class="site"'), second.count('class="site-not-counted"')) == (0, 12)
+    assert [first.count(f'class="letters-{base}"') for base in "ACGT"] == [3] * 4
+    value = per_sequence().query("task == 'HepG2' and key == 'ism@none' and seq_id == 'seq0'")["auprc"].item()
+    assert f"auPRC {value:.2f}" in first
+
+
+def test_all_sites_count_for_peaks_and_where_all_motifs_are_the_truth(tmp_path):
+    everything = grammar_run()
+    everything["config"]["scoring"] = {"truth": "embedded", "motifs": "all"}
+    for run in (peaks_run(), everything):
+        assert "not-counted" not in write_report(tmp_path / "report.html", **run).read_text(encoding="utf-8")
+
+
+def test_names_are_text_never_markup(tmp_path):
+    table = per_sequence(models=(HOSTILE,), tasks=(HOSTILE,))
+    run = peaks_run(per_sequence=table, summary=summarised(table), method_descriptions={"ism": HOSTILE})
+    run["metrics"] = {HOSTILE: {HOSTILE: {"auroc": 0.7, "auprc": 0.6, "positive_fraction": 0.3}}}
+    history = run["histories"]["basset"].rename(columns={"valid_auprc": f"valid_{HOSTILE}"}).assign(valid_f1=0.5)
+    run["histories"] = {HOSTILE: history}
+    run["versions"] = {HOSTILE: HOSTILE}
+    run["config"] |= {"name": HOSTILE, "note": HOSTILE}
+    run["config"]["simulation"] |= {"genome": HOSTILE, "peaks": {HOSTILE: HOSTILE}, "motifs": HOSTILE}
+    info = run["dataset_info"]
+    info |= {"tasks": [HOSTILE], "positive_fraction": {HOSTILE: 0.2}, "lost": [{"step": HOSTILE, "positives": 1}]}
+    run["motif_log"] = run["motif_log"].assign(tf=HOSTILE, motif=[f"{i}{HOSTILE}" for i in range(4)])
+    drawn = example(HOSTILE, HOSTILE)
+    run["examples"] = [drawn._replace(seq_id=HOSTILE, sites=drawn.sites.assign(tf=HOSTILE, motif=HOSTILE))]
+    path = write_report(tmp_path / "report.html", **run)
+    page = Page(path.read_text(encoding="utf-8"))
+    assert not {tag for tag, _ in page.elements} & {"script", "img"}
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert HOSTILE in page.cells
+    pictures = re.findall(r"<svg.*?</svg>", path.read_text(encoding="utf-8"), re.DOTALL)
+    assert len(pictures) == 6
+    assert all("alert(1)" in "".join(ElementTree.fromstring(picture).itertext()) for picture in pictures[:5])
+
+
+def test_names_that_no_encoding_holds_do_not_break_the_page(tmp_path):
+    drawn = example("A549")
+    run = peaks_run(examples=[drawn._replace(seq_id="a\x00b", sites=drawn.sites.assign(tf="\x0bT\ufffe"))])
+    run["config"]["simulation"]["genome"] = "/data/hg38\udc80.fa"
+    page = written(tmp_path, run)
+    assert "regions of 120 bases from hg38?.fa" in page.text
+    assert "A row a method" in page.text
+
+
+def test_same_inputs_same_bytes(tmp_path, markup):
+    assert write_report(tmp_path / "report.html", **grammar_run()).read_bytes() == markup.encode()
+
+
+def test_times_change_nothing_but_the_times(tmp_path, markup):
+    slower = grammar_run()
+    slower["summary"]["seconds_per_sequence"] *= 3
+    other = write_report(tmp_path / "report.html", **slower).read_text(encoding="utf-8")
+    assert other != markup
+    without_times = re.compile(r"<h2>Cost.*?</section>|<td class=\"number\">[\d.]+</td></tr>", re.DOTALL)
+    assert without_times.sub("", other) == without_times.sub("", markup)
+
+
+def test_the_oracle_is_shown_where_there_is_one(tmp_path, markup):
+    table = per_sequence()
+    run = grammar_run(summary=summarised(table, oracle_auprc=0.9312), examples=[])
+    run["metrics"]["basset"]["HepG2"] |= {"oracle_auroc": 0.9012, "oracle_auprc": 0.8123}
+    page = written(tmp_path, run)
+    assert "oracle auPRC 0.931" in page.text
+    assert "0.901" in page.cells
+    assert "the best that any model can do" in page.text
+    assert "oracle" not in Page(markup).text.lower()
+
+
+def test_one_method_no_history_no_examples_no_times(tmp_path):
+    table = per_sequence(tasks=("HepG2",), means=(0.5,))
+    run = grammar_run(per_sequence=table, summary=summarised(table, seconds_per_sequence=np.nan), examples=[])
+    run["histories"] = {}
+    page = written(tmp_path, run)
+    assert "On HepG2, in-silico mutagenesis, the only method run, reaches auPRC 0.5" in page.text
+    assert "Cost beside quality" not in page.text
+    assert "sequences drawn" not in page.text
+
+
+def test_scores_that_are_missing_are_dashes(tmp_path):
+    table = per_sequence(tasks=("HepG2",))
+    table.loc[table["key"] == "saliency@none", METRICS] = np.nan
+    page = written(tmp_path, grammar_run(per_sequence=table, summary=summarised(table), examples=[]))
+    row = page.cells[page.cells.index("saliency") :][:6]
+    assert row == ["saliency", "–", "–", "–", "–", "–"]
+    table[METRICS] = np.nan
+    page = written(tmp_path, grammar_run(per_sequence=table, summary=summarised(table), examples=[]))
+    assert "On HepG2, no sequence holds a true base, so no method can be ranked." in page.text
+
+
+def test_a_failed_write_leaves_the_old_report(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_report(tmp_path / "file" / "report.html", **grammar_run(examples=[]))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_errors_of_standings_are_those_of_the_mean_where_nothing_is_shared():
+    table = per_sequence(tasks=("HepG2",))
+    ranked = standings(table).set_index("key")
+    for key, rows in table.groupby("key"):
+        assert ranked.loc[key, "auprc"] == pytest.approx(rows["auprc"].mean())
+        assert ranked.loc[key, "auprc_se"] == pytest.approx(rows["auprc"].sem())
+    # paired: the sequences' shared part, .1 wide, is gone from the difference
+    wide = table.pivot_table(index="seq_id", columns="key", values="auprc")
+    difference = wide["ism@none"] - wide["saliency@none"]
+    assert ranked.loc["saliency@none", "behind_se"] == pytest.approx(difference.sem())
+    assert difference.sem() < 0.6 * ranked.loc["saliency@none", "auprc_se"]
+
+
+def test_independent_tasks_pool_their_errors_and_count_the_same():
+    table = pd.concat([per_sequence(tasks=("a",), n=10, seed=1), per_sequence(tasks=("b",), n=40, seed=2)])
+    table["seq_id"] = table["task"] + table["seq_id"]
+    best = table[table["key"] == "ism@none"].groupby("task")["auprc"]
+    row = standings(table).iloc[0]
+    assert row["auprc"] == pytest.approx(best.mean().mean())
+    assert row["auprc_se"] == pytest.approx(np.sqrt((best.sem() ** 2).sum()) / 2)
+
+
+def test_the_same_sequences_under_two_models_are_not_twice_the_evidence():
+    once = per_sequence(tasks=("HepG2",))
+    twice = pd.concat([once, once.assign(model="copy")])
+    pd.testing.assert_series_equal(standings(once)["auprc_se"], standings(twice)["auprc_se"])
+
+
+def test_models_that_differ_on_the_same_sequences_count_as_their_mean_a_sequence():
+    table = pd.concat([per_sequence(tasks=("t",), seed=5), per_sequence(models=("other",), tasks=("t",), seed=6)])
+    row = standings(table).iloc[0]
+    assert row["auprc_se"] == pytest.approx(table[table["key"] == row["key"]].groupby("seq_id")["auprc"].mean().sem())
+
+
+def test_a_rival_within_two_errors_is_said_to_be_level():
+    table = per_sequence(tasks=("HepG2",), means=(0.6, 0.6, 0.2), seed=3)
+    found = answers(table, LABELS)[0]
+    level = found.standings.set_index("key")["level"]
+    assert level.to_dict() == {key: key != "saliency@none" for key in KEYS}
+    assert "about as well: the difference is less than 2 standard errors" in found.remark
+    assert "saliency" not in found.remark
+
+
+def test_methods_at_chance_are_not_praised():
+    table = per_sequence(tasks=("HepG2",), means=(0.08, 0.07, 0.06))
+    assert "On HepG2, no method finds true motif bases" in answers(table, LABELS)[0].sentence
+
+
+def test_models_and_tasks_are_named_where_there_are_several():
+    places = [answer.place for answer in answers(per_sequence(models=("basset", "beluga")), LABELS)]
+    assert places[0] == "Over 2 models and 2 tasks"
+    assert places[1:3] == ["On HepG2 with basset", "On K562 with basset"]
+
+
+def test_labels_that_two_keys_would_share_are_the_keys():
+    rows = [{"key": key, "method": "ism", "references": "none", "settings": "{}"} for key in ("ism@none", "ism@other")]
+    assert method_labels(pd.DataFrame(rows)) == {"ism@none": "ism@none", "ism@other": "ism@other"}
+    plugin = {"key": "mine@none", "method": "mine", "references": np.nan, "settings": np.nan}
+    assert method_labels(pd.DataFrame([plugin])) == {"mine@none": "mine"}
