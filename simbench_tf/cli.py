@@ -111,6 +111,20 @@ def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
 
 @app.command()
+def oracle(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
+    """Compute the exact ceilings of a grammar's data set: how well any model or method could do.
+
+    Example: [bold]simbench oracle runs/demo[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.workers import workers
+
+    with workers(n_workers, dask) as map_in_order, _bars() as track:
+        ceilings = pipeline.oracle(pipeline.config_of(run), run, map_in_order=map_in_order, track=track)
+    _console.print(f"ceilings: {ceilings}", soft_wrap=True)
+
+
+@app.command()
 def score(run: Run) -> None:
     """Score the attributions against the true sites.
 
@@ -132,6 +146,55 @@ def report(run: Run) -> None:
     from simbench_tf import pipeline
 
     _console.print(f"report: {pipeline.report(pipeline.config_of(run), run)}", soft_wrap=True)
+
+
+@app.command()
+def export(
+    run: Run,
+    model: Annotated[str | None, typer.Option("--model", help="One model of the run; by default every one.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The entry; by default RUN/kipoi/MODEL.")
+    ] = None,
+    float16: Annotated[bool, typer.Option("--float16", help="Store weights in half the space.")] = False,
+) -> None:
+    """Write trained models as Kipoi model-zoo entries.
+
+    Example: [bold]simbench export runs/demo --model basset --out model_zoo/demo_basset[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.export import export_run
+
+    config = pipeline.config_of(run)
+    names = [model] if model is not None else [each.name for each in config.models]
+    if out is not None and len(names) > 1:
+        raise InputError("--out", f"is one folder, but the run has the models {', '.join(names)}", "add --model NAME")
+    for name in names:
+        exported = export_run(run, name, out, float16=float16, overwrite=True)
+        _console.print(f"entry: {exported.folder}", soft_wrap=True)
+
+
+@app.command()
+def variants(
+    entry: Annotated[
+        str, typer.Argument(metavar="ENTRY", help="A Kipoi entry's folder or SOURCE/NAME, or a .keras file.")
+    ],
+    vcf: Annotated[Path, typer.Option("--vcf", help="Variants, plain or gzip.")],
+    fasta: Annotated[Path, typer.Option("--fasta", help="The genome they refer to.")],
+    out: Annotated[Path, typer.Option("--out", help="A .tsv or .vcf file.")],
+    both_strands: Annotated[bool, typer.Option("--both-strands", help="Average over both strands.")] = False,
+) -> None:
+    """Score variants: each alternative allele against the reference.
+
+    Example: [bold]simbench variants model_zoo/demo_basset --vcf a.vcf --fasta hg38.fa --out a.tsv[/]
+    """
+    from simbench_tf.variants import score_variants
+
+    with _bars():
+        scores = score_variants(entry, vcf, fasta, out, both_strands=both_strands)
+    for line in scores.rejected[:20]:
+        _errors.print(line, markup=False, highlight=False, soft_wrap=True)
+    left_out = f", {len(scores.rejected)} rejected" if scores.rejected else ""
+    _console.print(f"{out}: {scores.n_scored} alleles of {scores.n_records} records{left_out}", soft_wrap=True)
 
 
 @app.command(name="presets")

@@ -6,6 +6,7 @@ but ``simulation.kind`` (and, for peaks, `genome` and `peaks`) has a default.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from simbench_tf.config_messages import apply_override, first_problem, nearest
+from simbench_tf.config_messages import apply_override, close_to, first_problem, nearest
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.tables import SEQUENCE_COLUMNS
@@ -107,6 +108,19 @@ class Task(_Strict):
     fraction: Fraction = 0.35
 
 
+def _of_tasks(element: Any, number: int, tasks: Mapping[str, Any]) -> Any:
+    """Return an element of a grammar without what it says of tasks that are not in the data set, after a warning."""
+    enriched = element.get("enriched") if isinstance(element, Mapping) else None
+    if not isinstance(enriched, Mapping) or set(enriched) <= set(tasks):
+        return element
+    for task in set(enriched) - set(tasks):
+        problem = f"elements.{number}.enriched names {task!r}, which is no task"
+        if close_to(str(task), tasks):
+            raise ValueError(f"{problem}{nearest(str(task), tasks)}")
+        warnings.warn(f"{problem}; that rate is passed over", UserWarning, stacklevel=2)
+    return {**element, "enriched": {task: rate for task, rate in enriched.items() if task in tasks}}
+
+
 _DEFAULT_POSITION = Position(centre=200, sd=80, floor=0.15)
 
 
@@ -124,16 +138,21 @@ class GrammarSimulation(_Strict):
         Element(motif="HNF4A", enriched={"HepG2": 0.9}, position=_DEFAULT_POSITION),
         Element(motif="GATA1", enriched={"K562": 0.9}, position=_DEFAULT_POSITION),
     ]
+    rules: Annotated[list[Any], Field(max_length=0)] = []
     splits: Splits = Splits()
 
+    @model_validator(mode="before")
+    @classmethod
+    def _pass_over_other_tasks(cls, raw: Any) -> Any:
+        """Let a list of elements serve some of the tasks it was written for; a misspelt one is an error."""
+        tasks = raw.get("tasks", cls.model_fields["tasks"].default) if isinstance(raw, Mapping) else None
+        elements = raw.get("elements") if isinstance(raw, Mapping) else None
+        if not isinstance(tasks, Mapping) or not isinstance(elements, list):
+            return raw
+        return {**raw, "elements": [_of_tasks(element, number, tasks) for number, element in enumerate(elements)]}
+
     @model_validator(mode="after")
-    def _tasks_are_known(self) -> GrammarSimulation:
-        for number, element in enumerate(self.elements):
-            for task in element.enriched:
-                if task not in self.tasks:
-                    raise ValueError(
-                        f"elements.{number}.enriched names {task!r}, which is no task{nearest(task, self.tasks)}"
-                    )
+    def _elements_differ(self) -> GrammarSimulation:
         names = [element.name for element in self.elements]
         for name in names:
             if names.count(name) > 1:
@@ -177,12 +196,18 @@ class Model(_Strict):
 
 
 class Training(_Strict):
-    """The talk's recipe: Adam, binary cross-entropy, at most `max_batches` batches, early stopping."""
+    """The talk's recipe: Adam, binary cross-entropy, at most `max_batches` batches, early stopping.
+
+    `precision` is that of the layers while they are trained; auto: bfloat16 on GPUs that have it, else float32. `xla`
+    compiles the training step; auto: on GPUs.
+    """
 
     batch_size: Annotated[int, Field(ge=1)] = 300
     learning_rate: Annotated[float, Field(gt=0)] = 0.001
     max_batches: Annotated[int, Field(ge=1)] = 30_000
     patience: Annotated[int, Field(ge=0)] = 3
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    xla: Literal["auto"] | bool = "auto"
 
 
 class Method(_Strict):
@@ -223,6 +248,12 @@ class Scoring(_Strict):
     motifs: Literal["task", "all"] = "task"
 
 
+class Export(_Strict):
+    """What is made of the trained models beside the report."""
+
+    kipoi: bool = False
+
+
 class Config(_Strict):
     """A whole run."""
 
@@ -233,6 +264,7 @@ class Config(_Strict):
     training: Training = Training()
     attribution: Attribution = Attribution()
     scoring: Scoring = Scoring()
+    export: Export = Export()
 
     @property
     def tasks(self) -> list[str]:

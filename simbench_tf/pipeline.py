@@ -1,4 +1,4 @@
-"""The stages of a run, in order: simulate, train, attribute, score, report. A stage that is up to date is skipped.
+"""The stages of a run, in order: simulate, train, attribute, oracle, score, report. Nothing up to date is made again.
 
 Every result is recorded in RUN/manifest.json under a fingerprint of what it was made from, so a run that was killed
 goes on where it stopped, and a changed setting repeats exactly what depends on it.
@@ -13,37 +13,25 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pandas as pd
-
-from simbench_tf import tables
-from simbench_tf.config import (
-    Config,
-    Model,
-    config_dict,
-    load_config,
-    versions,
-    write_config,
-)
-from simbench_tf.dataset import Dataset, finish_dataset, open_dataset, write_part
+from simbench_tf.ceilings import n_explained_by_oracle, read_ceilings, write_oracle
+from simbench_tf.config import Config, Model, load_config, write_config
+from simbench_tf.dataset import finish_dataset, open_dataset, write_part
 from simbench_tf.errors import InputError
-from simbench_tf.explained import Explained, explained, explained_rows, read_explained, write_explained
+from simbench_tf.explained import Explained, explained, explained_rows, write_explained
 from simbench_tf.files import TEMPORARY_PREFIX, checksum, whole_file
 from simbench_tf.manifest import discard_stale, fingerprint, fresh_files, read_manifest, stage_checksums, write_records
-from simbench_tf.score import pooled_scores, score_attributions, summarise
+from simbench_tf.reported import write_run_report
+from simbench_tf.scored import write_scores
 from simbench_tf.simulated import by_content, checksum_named, prepare
 from simbench_tf.workers import MapInOrder
 
 #: Sequences in a part file of the data set and in one file of work; constants, so no result depends on the workers.
 PART_SEQUENCES = 50_000
-#: Sequences drawn as logos in the report.
-EXAMPLES = 6
 
-if TYPE_CHECKING:
-    from simbench_tf.report import Example
+#: Stages in order; `export` is one more, where it is asked for.
+STAGES = ("simulate", "train", "attribute", "oracle", "score", "report")
 
 Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
@@ -77,8 +65,13 @@ def run(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Tra
     simulate(config, folder, map_in_order, track)
     train(config, folder, track)
     attribute(config, folder, map_in_order, track)
+    if config.simulation.kind == "grammar":
+        oracle(config, folder, map_in_order, track)
     score(config, folder, track)
-    return report(config, folder)
+    path = report(config, folder)
+    if config.export.kipoi:
+        export(config, folder)
+    return path
 
 
 def begin(config: Config, folder: Path) -> None:
@@ -189,6 +182,7 @@ def train(config: Config, folder: Path, track: Track = silent) -> None:
             functools.partial(_train_one, config, folder, model, track),
             _device,
         )
+    _note_ceilings(config, folder)
 
 
 def _train_one(config: Config, folder: Path, model: Model, track: Track) -> tuple[list[Path], dict[str, float]]:
@@ -242,6 +236,62 @@ def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, trac
         _step(folder, "attribute", step, functools.partial(make, file), _device)
 
 
+# oracle
+
+
+def oracle(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> Path:
+    """Write RUN/oracle for grammar data, and the ceilings into each model's metrics.json; return ceilings.csv.
+
+    Raises
+    ------
+    InputError
+        There is no data set, or it is not a grammar's.
+    """
+    key = _oracle_key(config, folder)
+    discard_stale(folder, "oracle", key)
+    if not fresh_files(folder, key):
+        start = time.perf_counter()
+        dataset = open_dataset(folder / "dataset")
+        with track("oracle", n_explained_by_oracle(config, dataset)) as advance:
+            files = write_oracle(config, dataset, folder, map_in_order, advance)
+        write_records(folder, files, "oracle", key, time.perf_counter() - start, "cpu")
+    _note_ceilings(config, folder)
+    return folder / "oracle" / "ceilings.csv"
+
+
+def _oracle_key(config: Config, folder: Path) -> str:
+    made_from = {
+        "dataset": _dataset_checksums(folder),
+        "seed": config.seed,
+        "scoring": config.scoring.model_dump(mode="json"),
+        **config.attribution.model_dump(mode="json", include={"n_sequences", "split", "tasks"}),
+    }
+    return fingerprint("oracle", made_from)
+
+
+def _note_ceilings(config: Config, folder: Path) -> None:
+    """Write the ceilings into each model's metrics.json, where both are there; the record follows the file."""
+    if not fresh_files(folder, _oracle_key(config, folder)):
+        return
+    ceilings = read_ceilings(folder)
+    records = read_manifest(folder)
+    for model in config.models:
+        path = folder / "models" / model.name / "metrics.json"
+        record = records.get(path.relative_to(folder).as_posix())
+        if record is None:
+            continue
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+        noted = {
+            task: values | {f"oracle_{name}": float(ceilings.loc[task, name]) for name in ("auroc", "auprc")}
+            for task, values in metrics.items()
+        }
+        if noted == metrics:
+            continue
+        with whole_file(path) as partial:
+            partial.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
+        write_records(folder, [path], record["stage"], record["fingerprint"], record["seconds"], record["device"])
+
+
 # score
 
 
@@ -251,69 +301,23 @@ def score(config: Config, folder: Path, track: Track = silent) -> Path:
     for file in files:
         if not file.path.is_file():
             raise InputError(file.path, "is missing", "make it with `simbench attribute`")
+
+    def make() -> tuple[list[Path], dict[str, float]]:
+        with track("score", len(files)) as advance:
+            return write_scores(config, folder, files, advance), {}
+
     _step(
         folder,
         "score",
         {
             "dataset": _dataset_checksums(folder),
             "attributions": {str(file.path.relative_to(folder)): checksum(file.path) for file in files},
-            "metrics": stage_checksums(folder, "train"),
+            "oracle": stage_checksums(folder, "oracle"),
             "scoring": config.scoring.model_dump(mode="json"),
         },
-        functools.partial(_score_all, config, folder, files, track),
+        make,
     )
     return folder / "scores" / "summary.csv"
-
-
-def _score_all(
-    config: Config, folder: Path, files: list[Explained], track: Track
-) -> tuple[list[Path], dict[str, float]]:
-    dataset = open_dataset(folder / "dataset")
-    records = read_manifest(folder)
-    per_sequence, summary = [], []
-    with track("score", len(files)) as advance:
-        for file in files:
-            rows, line = _score_one(config, dataset, file)
-            record = records[file.path.relative_to(folder).as_posix()]
-            line["seconds_per_sequence"] = record["seconds_per_sequence"]
-            per_sequence.append(rows)
-            summary.append(line)
-            advance(1)
-    target = folder / "scores"
-    with whole_file(target / "per_sequence.parquet") as partial:
-        pd.concat(per_sequence, ignore_index=True).to_parquet(partial, index=False)
-    with whole_file(target / "summary.csv") as partial:
-        pd.DataFrame(summary).reindex(columns=list(tables.SUMMARY_COLUMNS)).to_csv(partial, index=False)
-    return [target / "per_sequence.parquet", target / "summary.csv"], {}
-
-
-def _score_one(config: Config, dataset: Dataset, file: Explained) -> tuple[pd.DataFrame, dict[str, Any]]:
-    from simbench_tf.attribution import methods
-
-    scores, seq_ids = read_explained(file.path)
-    split = config.attribution.split
-    rows = pd.Index(dataset.seq_ids(split)).get_indexer(pd.Index(seq_ids))
-    # for peaks every site bears on every task
-    which = config.scoring.motifs if dataset.kind == "grammar" else "all"
-    mask = dataset.mask(split, task=file.task, motifs=which, truth=config.scoring.truth)[rows]
-    table = score_attributions(scores, mask)
-    keys = {
-        "model": file.model,
-        "task": file.task,
-        "key": file.key,
-        "method": file.method.method,
-        "references": file.method.references or methods()[file.method.method].references or "none",
-        "settings": json.dumps(file.method.settings, sort_keys=True),
-    }
-    line = {
-        **keys,
-        "truth": f"{config.scoring.truth}:{which}",
-        "n_sequences": len(table),
-        **summarise(table),
-        **pooled_scores(scores, mask),
-    }
-    table = table.assign(**keys, seq_id=seq_ids)
-    return table[[*tables.PER_SEQUENCE_KEYS, *(c for c in table if c not in tables.PER_SEQUENCE_KEYS)]], line
 
 
 # report
@@ -330,58 +334,36 @@ def report(config: Config, folder: Path) -> Path:
     target = folder / "report.html"
     if not (folder / "scores" / "summary.csv").is_file():
         raise InputError(folder, "has no scores", "make them with `simbench score`")
-    stages = ("simulate", "train", "attribute", "score")
-    made_from = {stage: stage_checksums(folder, stage) for stage in stages}
+    made_from = {stage: stage_checksums(folder, stage) for stage in STAGES[:-1]}
     _step(
         folder,
         "report",
         {**made_from, "config": config.model_dump(mode="json")},
-        functools.partial(_report, config, folder, target),
+        lambda: ([write_run_report(config, folder, target)], {}),
     )
     return target
 
 
-def _report(config: Config, folder: Path, target: Path) -> tuple[list[Path], dict[str, float]]:
-    from simbench_tf.attribution import methods
-    from simbench_tf.report import write_report
-
-    models = {model.name: folder / "models" / model.name for model in config.models}
-    motif_log = folder / "dataset" / "motif_log.csv"
-    write_report(
-        target,
-        config=config_dict(config),
-        versions=versions(),
-        dataset_info=json.loads((folder / "dataset" / "dataset.json").read_text(encoding="utf-8")),
-        summary=pd.read_csv(folder / "scores" / "summary.csv", keep_default_na=False, na_values=[""]),
-        per_sequence=pd.read_parquet(folder / "scores" / "per_sequence.parquet"),
-        metrics={name: json.loads((path / "metrics.json").read_text("utf-8")) for name, path in models.items()},
-        histories={name: pd.read_csv(path / "history.csv") for name, path in models.items()},
-        examples=_examples(config, folder),
-        motif_log=pd.read_csv(motif_log) if motif_log.exists() else None,
-        method_descriptions={name: method.description for name, method in methods().items()},
-    )
-    return [target], {}
+# export
 
 
-def _examples(config: Config, folder: Path) -> list[Example]:
-    """Six explained sequences with every method's attributions, the models and tasks taking turns."""
-    from simbench_tf.dna import one_hot
-    from simbench_tf.report import Example
+def export(config: Config, folder: Path) -> list[Path]:
+    """Write RUN/kipoi/MODEL, a Kipoi entry of every model of the run; return the entries' folders."""
+    entries = []
+    for model in config.models:
+        target = folder / "kipoi" / model.name
+        _step(
+            folder,
+            "export",
+            {"train": stage_checksums(folder, "train"), "model": model.name},
+            functools.partial(_export_one, folder, model.name, target),
+        )
+        entries.append(target)
+    return entries
 
-    dataset = open_dataset(folder / "dataset")
-    split = config.attribution.split
-    rows = pd.Index(dataset.seq_ids(split))
-    groups: dict[tuple[str, str], dict[str, npt.NDArray[np.float32]]] = {}
-    ids: dict[tuple[str, str], list[str]] = {}
-    for file in explained(config, folder):
-        scores, ids[file.model, file.task] = read_explained(file.path)
-        groups.setdefault((file.model, file.task), {})[file.key] = scores
-    turns = [(group, number) for number in range(EXAMPLES) for group in groups if number < len(ids[group])]
-    examples = []
-    for (model, task), number in turns[:EXAMPLES]:
-        seq_id = ids[model, task][number]
-        bases = dataset.bases(split)[[rows.get_loc(seq_id)]]
-        sites = dataset.sites[dataset.sites["seq_id"] == seq_id]
-        attributions = {key: scores[number] for key, scores in groups[model, task].items()}
-        examples.append(Example(model, task, seq_id, one_hot(bases)[0], sites, attributions))
-    return examples
+
+def _export_one(folder: Path, model: str, target: Path) -> tuple[list[Path], dict[str, float]]:
+    from simbench_tf.export import export_run
+
+    export_run(folder, model, target, overwrite=True)
+    return [path for path in sorted(target.rglob("*")) if path.is_file()], {}

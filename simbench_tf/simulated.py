@@ -44,7 +44,7 @@ def prepare(config: Config, folder: Path, map_in_order: MapInOrder) -> Simulatio
     """
     if isinstance(config.simulation, PeaksSimulation):
         return _prepare_peaks(config.simulation, config.seed, folder, map_in_order)
-    return _prepare_grammar(config.simulation, config.seed, map_in_order)
+    return _prepare_grammar(config.simulation, config.seed, folder, map_in_order)
 
 
 def by_content(config: Config) -> dict[str, Any]:
@@ -71,10 +71,10 @@ def checksum_named(path: Path, key: str) -> str:
     return checksum(path)
 
 
-def _prepare_grammar(settings: GrammarSimulation, seed: int, map_in_order: MapInOrder) -> Simulation:
+def _prepare_grammar(settings: GrammarSimulation, seed: int, folder: Path, map_in_order: MapInOrder) -> Simulation:
     from simbench_tf.simulate import grammar as simulator
 
-    grammar = simulator.build_grammar(settings, load_motifs(settings.motifs))
+    grammar = simulator.build_grammar(settings, load_motifs(settings.motifs), folder / "genome")
     draw = functools.partial(_draw_range, grammar, seed)
     return Simulation(
         n_sequences=settings.n_sequences,

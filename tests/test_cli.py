@@ -38,7 +38,7 @@ def test_doctor_names_versions_and_devices(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    "command", ["run", "simulate", "train", "attribute", "score", "report", "presets", "methods", "doctor"]
+    "command", [command.name or command.callback.__name__ for command in cli.app.registered_commands]
 )
 def test_every_command_has_help(monkeypatch, capsys, command):
     code, out, _ = simbench(monkeypatch, capsys, command, "--help")
@@ -46,11 +46,19 @@ def test_every_command_has_help(monkeypatch, capsys, command):
     assert "Usage" in out
 
 
+def test_every_command_of_the_design_is_there(monkeypatch, capsys):
+    _, out, _ = simbench(monkeypatch, capsys, "--help")
+    stages = ["run", "simulate", "train", "attribute", "oracle", "score", "report", "export"]
+    for command in [*stages, "presets", "methods", "doctor"]:
+        assert f" {command} " in out
+
+
 def test_the_single_stages_rebuild_what_is_missing(monkeypatch, capsys, tiny_config, tiny_run, tmp_path):
     run = shutil.copytree(tiny_run, tmp_path / "run")
     shutil.rmtree(run / "scores")
+    shutil.rmtree(run / "oracle")
     (run / "report.html").unlink()
-    for stage in ("train", "attribute", "score", "report"):
+    for stage in ("train", "attribute", "oracle", "score", "report"):
         code, _, err = simbench(monkeypatch, capsys, stage, run)
         assert (code, err) == (0, "")
     assert (run / "report.html").read_bytes() == (tiny_run / "report.html").read_bytes()

@@ -1,6 +1,8 @@
 """The configuration: defaults, paths, overrides, and one line for whatever is wrong."""
 
 import re
+import textwrap
+from pathlib import Path
 
 import pytest
 import yaml
@@ -91,6 +93,27 @@ def test_what_is_wrong_is_said_in_one_line_naming_file_and_key(tmp_path, text, m
     assert line.startswith(str(tmp_path / "c.yaml"))
     assert message in line
     assert "\n" not in line
+
+
+def test_rates_of_tasks_that_are_not_in_the_set_are_passed_over(tmp_path):
+    text = "simulation: {kind: grammar, elements: [{motif: SOX2, rate: .02, enriched: {H1: .4, K562: .1}}]}"
+    with pytest.warns(UserWarning, match=r"elements\.0\.enriched names 'H1', which is no task; .* passed over"):
+        config = load(tmp_path, text)
+    assert config.simulation.elements[0].enriched == {"K562": 0.1}
+
+
+DESIGN = Path(__file__).parents[2] / "shared" / "DESIGN.md"
+
+
+@pytest.mark.skipif(not DESIGN.is_file(), reason="needs the design, in shared beside the project")
+@pytest.mark.filterwarnings("ignore:elements.1.enriched names 'H1'")
+@pytest.mark.parametrize("kind", ["peaks", "grammar"])
+def test_the_configurations_of_the_design_are_taken(tmp_path, kind):
+    blocks = [textwrap.dedent(block) for block in re.findall(r"(?:^ {4}.*\n|^\n)+", DESIGN.read_text(), re.MULTILINE)]
+    (block,) = (block for block in blocks if f"kind: {kind}" in block)
+    config = load(tmp_path, re.sub(r"\{task: K562, when:.*", "", block))
+    assert config.simulation.kind == kind
+    assert config.simulation.splits.valid == 0.1
 
 
 def test_broken_yaml_names_the_line(tmp_path):

@@ -15,6 +15,8 @@ PACKAGE = Path(simbench_tf.__file__).parent
 LAYERS = [
     ["cli"],
     ["pipeline"],
+    ["scored", "reported"],
+    ["ceilings"],
     ["simulated", "explained", "doctor", "manifest"],
     ["workers"],
     ["report", "export", "variants"],
