@@ -1,5 +1,6 @@
 """Data sets on disk: written in parts, whole or not there, read back the same, batched once an epoch."""
 
+import itertools
 import json
 import subprocess
 import sys
@@ -496,9 +497,9 @@ def test_streamed_parts_are_drawn_and_mixed(ds):
     orders = {tuple(dict.fromkeys(epoch)) for epoch in epochs}
     assert len(orders) > 1
     for epoch in epochs:
-        assert sum(a != b for a, b in zip(epoch, epoch[1:], strict=False)) == 2, "each part is a run"
+        assert sum(a != b for a, b in itertools.pairwise(epoch)) == 2, "each part is a run"
     whole = parts_seen(10**6, 1)[0]
-    assert sum(a != b for a, b in zip(whole, whole[1:], strict=False)) > 10
+    assert sum(a != b for a, b in itertools.pairwise(whole)) > 10
 
 
 def test_memory_bounds_how_many_parts_are_read_together():
@@ -510,9 +511,7 @@ def test_memory_bounds_how_many_parts_are_read_together():
         return np.full((50, 1), number, np.uint8), np.zeros((50, 1), np.uint8)
 
     one_epoch = epoch_batches(read, sizes, batch_size=50, seed=0, shuffle=True, memory=800)
-    together = []
-    for _ in one_epoch():
-        together.append(len(held))
+    together = [len(held) for _ in one_epoch()]
     assert together == [2, 2, 4, 4, 6, 6, 8, 8, 10, 10], "two parts, a quarter of the memory, at a time"
     assert sorted(held) == list(range(10))
 
@@ -530,7 +529,7 @@ def test_a_kept_split_is_read_once():
 
 
 def test_every_order_of_a_small_split_is_drawn_alike():
-    """6,000 epochs of three examples: each of the 6 orders 1,000 times, chi-square with 5 degrees below 20.5 (p .001)."""
+    """6,000 epochs of three examples: each of the 6 orders 1,000 times, chi-square of 5 degrees below 20.5 (p .001)."""
     column = np.arange(3, dtype=np.uint8)[:, None]
     one_epoch = epoch_batches(lambda _: (column, column), [6], batch_size=3, seed=11, shuffle=True, memory=6)
     orders = Counter(tuple(next(iter(one_epoch()))[0].ravel()) for _ in range(6_000))

@@ -186,11 +186,11 @@ def fill(
                     site += 1
 
 
-@nb.njit(cache=True, parallel=True)
+@nb.njit(cache=True)
 def cut_out(letters: Letters, rows: Integers, starts: Integers, offsets: Integers) -> Letters:
     """The letters of all sites one after the other: site m is ``offsets[m]`` up to ``offsets[m + 1]``."""
     matched = np.empty(offsets[-1], np.uint8)
-    for site in nb.prange(rows.size):
+    for site in range(rows.size):
         for offset in range(offsets[site + 1] - offsets[site]):
             matched[offsets[site] + offset] = letters[rows[site], starts[site] + offset]
     return matched
