@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
+from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -78,7 +79,8 @@ def train(
     dataset : Dataset
         From `open_dataset`; its tasks are the model's outputs, in order.
     training : config.Training, optional
-        batch_size, learning_rate, max_batches, patience; default: the talk's.
+        batch_size, learning_rate, max_batches, patience, precision, xla; default: the talk's. Weights and what the
+        model computes afterwards are float32 at any precision of training.
     seed : int
         Of the order of the sequences and of every dropout layer of the model.
     folder : path, optional
@@ -95,7 +97,7 @@ def train(
     Raises
     ------
     InputError
-        The train split is empty, or `folder` cannot be written.
+        The train split is empty, the loss becomes infinite or nan, or `folder` cannot be written.
     ValueError
         The model's output does not fit the tasks.
     """
@@ -152,7 +154,7 @@ def predict(model: keras.Model, bases: npt.NDArray[np.uint8], batch_size: int = 
     for first in range(0, len(bases), batch_size):
         # the last batch is filled up, with copies, since TensorFlow compiles anew for another size
         rows = np.arange(first, first + batch_size).clip(max=len(bases) - 1)
-        outputs.append(model.predict_on_batch(one_hot(bases[rows]))[: len(bases) - first])
+        outputs.append(model.predict_on_batch(one_hot(bases[rows]))[: len(bases) - first].astype(np.float32))
     return np.concatenate(outputs)
 
 
@@ -199,14 +201,16 @@ def _fit(
     callbacks: Sequence[keras.callbacks.Callback],
 ) -> pd.DataFrame:
     """Train in rounds; returns the history."""
-    _seed_dropout(model, seed)
+    in_half = _in_half_precision(training.precision)
+    trainee = _in_bfloat16(model) if in_half else model
+    _seed_dropout(trainee, seed)
     # a shell round the model is compiled in its place: the caller's optimizer stays, and ours is not saved
-    shell = keras.Sequential([keras.Input((dataset.seq_length, 4)), model])
+    shell = keras.Sequential([keras.Input((dataset.seq_length, 4)), trainee])
     shell.compile(
         optimizer=keras.optimizers.Adam(training.learning_rate),
         loss="binary_crossentropy",
         # XLA on processors: half as long again for each batch of a small Basset, and seconds to compile
-        jit_compile="auto" if tf.config.list_physical_devices("GPU") else False,
+        jit_compile=bool(tf.config.list_physical_devices("GPU")) if training.xla == "auto" else training.xla,
     )
     batches_per_epoch = -(-dataset.counts["train"] // training.batch_size)
     steps = min(batches_per_epoch, VALIDATE_EVERY, training.max_batches)
@@ -224,8 +228,11 @@ def _fit(
 
     def after_round(_round: int, logs: dict[str, float]) -> None:
         row = {"batch": done, "loss": float(logs["loss"])}
+        if not math.isfinite(row["loss"]):
+            what = f"the loss became {row['loss']} within {done} batches at {training.learning_rate}"
+            raise InputError("training.learning_rate", what, "lower it")
         if validation is not None:
-            row |= _validation_metrics(model, *validation, dataset.tasks)
+            row |= _validation_metrics(trainee, *validation, dataset.tasks)
             logs["valid_auprc"] = row["valid_auprc"]
         history.append(row)
 
@@ -243,7 +250,33 @@ def _fit(
         callbacks=[*ours, *callbacks],
         verbose=0,
     )
+    if in_half:
+        model.set_weights(trainee.get_weights())
     return pd.DataFrame(history)
+
+
+def _in_half_precision(precision: str) -> bool:
+    """Whether layers are trained in bfloat16; "auto": where the GPU has it (compute capability 8 or more)."""
+    if precision != "auto":
+        return precision == "bfloat16"
+    gpus = tf.config.list_physical_devices("GPU")
+    capability = (
+        tf.config.experimental.get_device_details(gpus[0]).get("compute_capability", (0, 0)) if gpus else (0, 0)
+    )
+    return capability >= (8, 0)
+
+
+def _in_bfloat16(model: keras.Model) -> keras.Model:
+    """Copy a model; the copy's layers compute in bfloat16, its weights (the same values) and its output are float32."""
+    last = model.layers[-1].name
+
+    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
+        policy = "float32" if layer.name == last else "mixed_bfloat16"
+        return type(layer).from_config({**layer.get_config(), "dtype": policy})
+
+    copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _seed_dropout(model: keras.Model, seed: int) -> None:
@@ -288,7 +321,7 @@ def _load(path: Path, seq_length: int, n_tasks: int) -> keras.Model:
         raise InputError(path, "is no file", "give a model saved with `model.save('NAME.keras')`")
     try:
         model = keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError) as error:
+    except (ValueError, TypeError, OSError, KeyError, BadZipFile) as error:
         raise InputError(
             path, f"is no model that Keras can load: {error}", "save it with `model.save('NAME.keras')`"
         ) from error
@@ -301,15 +334,22 @@ def _load(path: Path, seq_length: int, n_tasks: int) -> keras.Model:
         raise InputError(
             path, f"has the output {model.output_shape}, the data set {n_tasks} tasks", "give the model one a task"
         )
-    if getattr(model.layers[-1], "activation", None) is keras.activations.linear:
+    if _gives_logits(model):
         raise InputError(path, "gives logits", "let it end in a sigmoid: it is trained on probabilities")
     return model
 
 
+def _gives_logits(model: keras.Model) -> bool:
+    last = model.layers[-1]
+    if isinstance(last, keras.Model):
+        return _gives_logits(last)
+    return getattr(last, "activation", None) is keras.activations.linear
+
+
 def _write(folder: Path, model: keras.Model, trained: Trained) -> None:
-    # metrics.json says that the rest is there: not the one of an earlier training
-    (folder / "metrics.json").unlink(missing_ok=True)
     with whole_file(folder / "model.keras") as partial:
+        # metrics.json says that the rest is there: not the one of an earlier training
+        (folder / "metrics.json").unlink(missing_ok=True)
         model.save(partial)
     with whole_file(folder / "history.csv") as partial:
         trained.history.to_csv(partial, index=False)
