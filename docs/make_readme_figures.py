@@ -6,11 +6,13 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 
-from simbench_tf import open_dataset, plot
+from simbench_tf import one_hot, open_dataset, plot
 from simbench_tf.explained import read_explained
 
 HERE = Path(__file__).parent
 TASK = "HepG2"
+#: Bases of the logo.
+SHOWN = 160
 
 
 def figure(run: Path) -> Figure:
@@ -20,8 +22,6 @@ def figure(run: Path) -> Figure:
     best = summary.loc[summary.auprc.idxmax()]
     scores, ids = read_explained(run / "attributions" / best.model / TASK / f"{best.key}.h5")
     dataset = open_dataset(run / "dataset")
-    from simbench_tf.dna import one_hot
-
     # the sequence of median quality: neither the best nor the worst the method can show
     per_sequence = pd.read_parquet(run / "scores" / "per_sequence.parquet")
     mine = per_sequence[(per_sequence.task == TASK) & (per_sequence.key == best.key)].dropna(subset="auprc")
@@ -34,8 +34,11 @@ def figure(run: Path) -> Figure:
     above, below = drawing.subplots(2, 1, height_ratios=[1.2, 1])
     plot.method_ranking(summary, ax=above)
     above.set_title(f"{TASK}: which method finds the true motif bases?", loc="left")
-    plot.logo(one_hot(bases)[0] * scores[row][:, None], sites=sites, ax=below)
-    below.set_title(f"{best.key} on a sequence of median quality, true sites marked", loc="left")
+    middle = int(sites.start.median())
+    start = min(max(0, middle - SHOWN // 2), dataset.seq_length - SHOWN)
+    plot.logo(one_hot(bases)[0] * scores[row][:, None], sites=sites, start=start, end=start + SHOWN, ax=below)
+    title = f"{best.key}: {SHOWN} bp of the sequence of median quality, true sites shaded"
+    below.set_title(title, loc="left", pad=22)
     return drawing
 
 
