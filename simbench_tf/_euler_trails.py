@@ -6,35 +6,95 @@ columns to. Room to work in is handed down, so that a shuffle allocates nothing.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.random_streams import Stream, next_below, next_uint32, open_stream
+from simbench_tf.random_streams import Stream, fill_uint32, next_below, open_stream
 
 Bases = npt.NDArray[np.uint8]
 Counts = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint32]
+Firsts = npt.NDArray[np.uint64]
+
+
+class Room(NamedTuple):
+    """Room to work in, for one sequence at a time: what a shuffle needs and never allocates.
+
+    Attributes
+    ----------
+    counts : int64 array, shape (4, 4)
+        Pairs of neighbours.
+    exits : int64 array, shape (4,)
+        Where each base is left to for the last time.
+    words : uint32 array, shape (L,)
+        Random draws.
+    successors : uint8 array, shape (L,)
+        What comes after each visit of A, then of C, G and T.
+    firsts : uint64 array, shape (4,)
+        Where the list of each base begins there.
+    """
+
+    counts: Counts
+    exits: npt.NDArray[np.int64]
+    firsts: Firsts
+    words: Words
+    successors: Bases
+
+
+@nb.njit(cache=True)
+def _make_room(length: int) -> Room:
+    return Room(
+        np.empty((4, 4), np.int64),
+        np.empty(4, np.int64),
+        np.empty(4, np.uint64),
+        np.empty(length, np.uint32),
+        np.empty(length, np.uint8),
+    )
+
 
 #: What stands for anything that is not A, C, G or T in `bases`.
 N_BASE = 4
 
 
 @nb.njit(cache=True)
-def _draw_words(stream: Stream, words: Words) -> None:
-    # drawn ahead of their use, the rounds of the generator do not wait for the walk they feed
-    for position in range(words.size):
-        words[position] = next_uint32(stream)
+def _redrawn(word: np.uint32, n: np.uint64, stream: Stream) -> np.uint64:
+    """A uniform integer in [0, n) made of `word`, or of further draws where that would be biased (Lemire 2019)."""
+    product = np.uint64(word) * n
+    if np.uint64(np.uint32(product)) < (np.uint64(0x100000000) - n) % n:
+        return np.uint64(next_below(stream, n))
+    return product >> np.uint64(32)
 
 
-@nb.njit(cache=True, inline="always")
-def _below(n: np.int64, word: np.uint32, stream: Stream) -> np.int64:
-    """A uniform integer in [0, n) made of `word` or, where that would be biased (Lemire 2019), of further draws."""
-    product = np.uint64(word) * np.uint64(n)
-    low = np.int64(np.uint32(product))
-    if low < n and low < (np.int64(0x100000000) - n) % n:
-        return np.int64(next_below(stream, n))
-    return np.int64(product >> np.uint64(32))
+@nb.njit(cache=True)
+def _draw_order(counts: npt.NDArray[np.int64], words: Words, stream: Stream, order: Bases) -> None:
+    """Draw into `order` a uniformly random order of as many A, C, G and T as `counts` says, a word a letter.
+
+    Letters of one kind are alike, so to draw one of those left is Fisher and Yates' shuffle of them all. In a list
+    sorted by letter the As come before number to_c, the Cs before to_g, the Gs before to_t, the Ts before the end: two
+    words hold these in halves of 32 bits, so that all four are compared and lowered at once.
+    """
+    top, one, half = np.uint64(0x8000000080000000), np.uint64(0x0000000100000001), np.uint64(32)
+    to_c = np.uint64(counts[0])
+    to_g = to_c + np.uint64(counts[1])
+    to_t = to_g + np.uint64(counts[2])
+    bounds0, bounds1 = to_c | to_g << half, to_t | (to_t + np.uint64(counts[3])) << half
+    for place in range(order.size):
+        left = np.uint64(order.size - place)
+        product = np.uint64(words[place]) * left
+        draw = product >> half
+        if np.uint64(np.uint32(product)) < left:
+            draw = _redrawn(words[place], left, stream)
+        both = draw * one | top
+        # the top bit of a half stays where the draw is not below the bound
+        reached0 = ((both - bounds0) & top) >> np.uint64(31)
+        reached1 = ((both - bounds1) & top) >> np.uint64(31)
+        bounds0 -= one - reached0
+        bounds1 -= one - reached1
+        reached = reached0 + reached1
+        order[place] = (reached + (reached >> half)) & np.uint64(3)
 
 
 @nb.njit(cache=True, inline="always")
@@ -86,32 +146,47 @@ def count_dinucleotides(bases: Bases, counts: Counts) -> None:
 
 
 @nb.njit(cache=True)
-def _draw_trail(
-    run: Bases, stream: Stream, counts: Counts, left: Counts, exits: Counts, words: Words, shuffled: Bases
-) -> None:
-    """Draw into `shuffled` an Euler trail with the ends and the pairs of `run`; counts .. words are room to work in."""
-    _count_pairs(run, counts)
-    last = np.int64(run[-1])
+def _draw_successors(last: np.int64, stream: Stream, room: Room) -> None:
+    """Draw into `room.successors` what comes after each visit of A, then of C, G and T.
+
+    Edges with the same ends are alike, so their number stands for their list, and one at random among those left is
+    the next of the list shuffled; each base's last exit ends its list.
+    """
+    counts, exits, firsts, words, successors = room
     _last_exits(counts, last, stream, exits)
+    # drawn ahead of their use, the rounds of the generator do not wait for what they feed
+    fill_uint32(stream, words[: counts.sum()])
+    place = 0
     for a in range(4):
-        left[a] = counts[a].sum()
-        if a != last and left[a]:
-            left[a] -= 1
+        firsts[a] = place
+        left = counts[a].sum()
+        end = place + left
+        if a != last and left:
+            left -= 1
             counts[a, exits[a]] -= 1
-    _draw_words(stream, words)
-    base = np.int64(run[0])
+            successors[end - 1] = exits[a]
+        _draw_order(counts[a], words[place : place + left], stream, successors[place : place + left])
+        place = end
+
+
+@nb.njit(cache=True)
+def _draw_trail(run: Bases, stream: Stream, room: Room, shuffled: Bases) -> None:
+    """Draw into `shuffled` an Euler trail with the ends and the pairs of `run`."""
+    firsts, successors = room.firsts, room.successors
+    _count_pairs(run, room.counts)
+    _draw_successors(np.int64(run[-1]), stream, room)
+    # how far each list is used up: two numbers a word, in registers, since a step waits for the one before it
+    low, high = firsts[0] | firsts[1] << np.uint64(32), firsts[2] | firsts[3] << np.uint64(32)
+    base = np.uint64(run[0])
     shuffled[0] = base
     for position in range(1, run.size):
-        if left[base]:
-            # edges with the same ends are alike, so their number stands for their list, and one at random among
-            # those left is the next of the list shuffled
-            to = _kind(counts, base, _below(left[base], words[position - 1], stream))
-            counts[base, to] -= 1
-            left[base] -= 1
-        else:
-            to = exits[base]
-        shuffled[position] = to
-        base = to
+        in_high, shift = base >> np.uint64(1), (base & np.uint64(1)) << np.uint64(5)
+        used = low ^ ((low ^ high) & (np.uint64(0) - in_high))
+        base = np.uint64(successors[(used >> shift) & np.uint64(0xFFFFFFFF)])
+        step = np.uint64(1) << shift
+        low += step * (np.uint64(1) - in_high)
+        high += step * in_high
+        shuffled[position] = base
 
 
 @nb.njit(cache=True)
@@ -155,49 +230,48 @@ def _run_end(bases: Bases, start: int) -> int:
 def shuffle_dinucleotides(
     bases: Bases, key: np.uint64, indices: Counts, shuffled: Bases, fixed: npt.NDArray[np.bool_]
 ) -> None:
-    n, n_shuffles, length = shuffled.shape
-    for row in nb.prange(n):
-        counts = np.empty((4, 4), np.int64)
-        left = np.empty(4, np.int64)
-        exits = np.empty(4, np.int64)
-        words = np.empty(length, np.uint32)
-        sequence = bases[row]
-        fixed[row] = True
+    for row in nb.prange(len(bases)):
+        fixed[row] = _shuffle_one(bases[row], key, indices[row], shuffled[row])
+
+
+@nb.njit(cache=True)
+def _shuffle_one(sequence: Bases, key: np.uint64, index: np.int64, shuffled: Bases) -> bool:
+    """Shuffle one sequence, (L,), into `shuffled`, (n_shuffles, L); True where it has no other arrangement."""
+    length = sequence.size
+    room = _make_room(length)
+    fixed, start = True, 0
+    while start < length:
+        end = _run_end(sequence, start)
+        fixed = fixed and (end == start or _is_only_trail(sequence[start:end], room.counts, room.exits))
+        start = end + 1
+    for replicate in range(len(shuffled)):
+        stream = open_stream(key, index, replicate)
         start = 0
         while start < length:
             end = _run_end(sequence, start)
-            fixed[row] = fixed[row] and (end == start or _is_only_trail(sequence[start:end], counts, exits))
+            if end > start:
+                _draw_trail(sequence[start:end], stream, room, shuffled[replicate, start:end])
+            if end < length:
+                shuffled[replicate, end] = N_BASE
             start = end + 1
-        for replicate in range(n_shuffles):
-            stream = open_stream(key, indices[row], replicate)
-            start = 0
-            while start < length:
-                end = _run_end(sequence, start)
-                if end > start:
-                    run, trail = sequence[start:end], shuffled[row, replicate, start:end]
-                    _draw_trail(run, stream, counts, left, exits, words[: end - start - 1], trail)
-                if end < length:
-                    shuffled[row, replicate, end] = N_BASE
-                start = end + 1
+    return fixed
 
 
 @nb.njit(cache=True, parallel=True)
 def shuffle_mononucleotides(bases: Bases, key: np.uint64, indices: Counts, shuffled: Bases) -> None:
-    n, n_shuffles, length = shuffled.shape
-    for row in nb.prange(n):
-        counts = np.empty((1, 4), np.int64)
-        words = np.empty(length, np.uint32)
-        for replicate in range(n_shuffles):
+    for row in nb.prange(len(bases)):
+        room = _make_room(bases.shape[1])
+        counts = room.counts[0]
+        for kind in range(4):
+            counts[kind] = np.count_nonzero(bases[row] == kind)
+        n_known = counts.sum()
+        order, words = room.successors[:n_known], room.words[:n_known]
+        for replicate in range(shuffled.shape[1]):
             stream = open_stream(key, indices[row], replicate)
-            for kind in range(4):
-                counts[0, kind] = np.count_nonzero(bases[row] == kind)
-            left = np.int64(counts.sum())
-            _draw_words(stream, words)
-            for position in range(length):
-                base = np.int64(N_BASE)
-                if bases[row, position] < N_BASE:
-                    # bases of one kind are alike: to draw one of those left is Fisher and Yates' shuffle of them all
-                    base = _kind(counts, np.int64(0), _below(left, words[position], stream))
-                    counts[0, base] -= 1
-                    left -= 1
-                shuffled[row, replicate, position] = base
+            fill_uint32(stream, words)
+            _draw_order(counts, words, stream, order)
+            place = 0
+            for position in range(bases.shape[1]):
+                known = bases[row, position] < N_BASE
+                shuffled[row, replicate, position] = order[place] if known else np.uint8(N_BASE)
+                place += known

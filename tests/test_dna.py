@@ -75,14 +75,29 @@ def plain_trail(run, stream):
     for base, exit_ in exits.items():
         if base != run[-1]:
             edges[base].remove(exit_)
+    words = iter(whole_blocks(stream, len(run) - 1))
+    lists = []
+    for base in range(4):
+        lists.append(plain_order(sorted(edges[base]), words, stream))
+        if base in exits and base != run[-1]:
+            lists[base].append(exits[base])
+            next(words)
     trail = [run[0]]
-    for word in [int(next_uint32(stream)) for _ in run[1:]]:
-        left = sorted(edges[trail[-1]])
-        to = left[plain_below(len(left), word, stream)] if left else exits[trail[-1]]
-        if left:
-            edges[trail[-1]].remove(to)
-        trail.append(to)
+    for _ in run[1:]:
+        trail.append(lists[trail[-1]].pop(0))
     return trail
+
+
+def whole_blocks(stream, n):
+    """The next n draws from whole blocks of the stream, nothing left of the last one."""
+    stream[10] = 4
+    words = [int(next_uint32(stream)) for _ in range(n)]
+    stream[10] = 4
+    return words
+
+
+def plain_order(left, words, stream):
+    return [left.pop(plain_below(len(left), next(words), stream)) for _ in range(len(left))]
 
 
 def plain_dinucleotide_shuffle(bases, random_state, index, replicate):
@@ -97,11 +112,8 @@ def plain_dinucleotide_shuffle(bases, random_state, index, replicate):
 def plain_mononucleotide_shuffle(bases, random_state, index, replicate):
     stream = open_stream(stream_key(random_state, "mononucleotide_shuffle"), index, replicate)
     left = sorted(base for base in bases if base < 4)
-    words = [int(next_uint32(stream)) for _ in bases]
-    return [
-        4 if base == 4 else left.pop(plain_below(len(left), word, stream))
-        for base, word in zip(bases, words, strict=True)
-    ]
+    order = iter(plain_order(left, iter(whole_blocks(stream, len(left))), stream))
+    return [4 if base == 4 else next(order) for base in bases]
 
 
 @given(iupac_texts)
@@ -229,7 +241,7 @@ def test_a_biased_draw_is_not_taken():
     @nb.njit
     def draw_many(stream, draws):
         for i in range(draws.size):
-            draws[i] = _euler_trails._below(n, next_uint32(stream), stream)
+            draws[i] = _euler_trails._redrawn(next_uint32(stream), np.uint64(n), stream)
 
     draws = np.empty(30_000, np.int64)
     draw_many(open_stream(stream_key(2, "test"), 0, 0), draws)

@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from simbench_tf.random_streams import (
+    fill_uint32,
     next_below,
     next_uint32,
     next_uniform,
@@ -120,3 +121,16 @@ def test_uniforms_do_not_depend_on_order_or_company():
     np.testing.assert_array_equal(uniforms(6, "test", indices[2:3], 3), whole[2:3, :3])
     assert not np.isin(uniforms(7, "test", indices, 5), whole).any()
     assert not np.isin(uniforms(6, "other", indices, 5), whole).any()
+
+
+@pytest.mark.parametrize("index", [0, 7, 2**32 + 5])
+@pytest.mark.parametrize("n_draws", [0, 1, 4, 41])
+def test_draws_made_together_are_those_made_one_by_one(index, n_draws):
+    key = stream_key(1, "any")
+    stream = open_stream(key, index, 3)
+    one_by_one = [next_uint32(stream) for _ in range(48)]
+    stream, draws = open_stream(key, index, 3), np.empty(n_draws, np.uint32)
+    fill_uint32(stream, draws)
+    assert draws.tolist() == one_by_one[:n_draws]
+    # the stream goes on at the next whole block
+    assert next_uint32(stream) == one_by_one[-(-n_draws // 4) * 4]

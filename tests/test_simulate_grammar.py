@@ -22,7 +22,6 @@ from simbench_tf.dna import decode, encode, reverse_complement
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, scan
 from simbench_tf.random_streams import next_uint32, next_uniform, open_stream, stream_key
-from simbench_tf.simulate._sampler import first_draws
 from simbench_tf.simulate.grammar import (
     Grammar,
     build_grammar,
@@ -178,14 +177,6 @@ def test_any_chunking_and_any_number_of_threads_give_the_same_rows() -> None:
         pd.testing.assert_frame_equal(chunks, expected)
         assert getattr(parts[4], table).equals(getattr(whole, table))
     assert not draw(grammar, SEED + 1, 0, 500).sequences.equals(whole.sequences)
-
-
-@pytest.mark.parametrize("index", [0, 7, 2**32 + 5])
-def test_draws_made_together_are_those_made_one_by_one(index: int) -> None:
-    stream = open_stream(stream_key(1, "any"), index, 0)
-    one_by_one = [next_uint32(stream) for _ in range(41)]
-    for n_draws in (1, 4, 41):
-        assert first_draws(stream_key(1, "any"), index, n_draws).tolist() == one_by_one[:n_draws]
 
 
 def test_an_empty_stretch_has_empty_tables() -> None:

@@ -10,7 +10,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.random_streams import Stream, next_uniform, open_stream
+from simbench_tf.random_streams import Stream, fill_uint32, next_uniform, open_stream
 from simbench_tf.simulate._semi_markov import SemiMarkov
 
 Integers = npt.NDArray[np.int64]
@@ -55,33 +55,6 @@ def _choose(weights: npt.NDArray[np.float64], stream: Stream) -> int:
             if left < 0:
                 break
     return chosen
-
-
-@nb.njit(cache=True)
-def first_draws(key: np.uint64, index: int, n_draws: int) -> Draws:
-    """The first draws of a stream, uint32 (n_draws,): what `next_uint32` gives one by one, five times as fast.
-
-    All blocks of the stream go through each round of Philox4x32 side by side, which the compiler turns into vector
-    instructions.
-    """
-    n_blocks = (n_draws + 3) // 4
-    c0, c1 = np.arange(n_blocks).astype(np.uint32), np.zeros(n_blocks, np.uint32)
-    c2, c3 = np.full(n_blocks, np.uint32(index & 0xFFFFFFFF)), np.full(n_blocks, np.uint32(index >> 32))
-    k0, k1 = np.uint32(key & np.uint64(0xFFFFFFFF)), np.uint32(key >> np.uint64(32))
-    for _ in range(10):
-        for block in range(n_blocks):
-            product0 = np.uint64(c0[block]) * np.uint64(0xD2511F53)
-            product1 = np.uint64(c2[block]) * np.uint64(0xCD9E8D57)
-            c0[block] = np.uint32(product1 >> np.uint64(32)) ^ c1[block] ^ k0
-            c1[block] = np.uint32(product1)
-            c2[block] = np.uint32(product0 >> np.uint64(32)) ^ c3[block] ^ k1
-            c3[block] = np.uint32(product0)
-        k0 = np.uint32(k0 + np.uint32(0x9E3779B9))
-        k1 = np.uint32(k1 + np.uint32(0xBB67AE85))
-    draws = np.empty((n_blocks, 4), np.uint32)
-    for block in range(n_blocks):
-        draws[block, 0], draws[block, 1], draws[block, 2], draws[block, 3] = c0[block], c1[block], c2[block], c3[block]
-    return draws.reshape(-1)[:n_draws]
 
 
 @nb.njit(cache=True)
@@ -162,7 +135,8 @@ def fill(
     length = hmm.profile.shape[0]
     for row in nb.prange(patterns.size):
         stream = open_stream(elements_key, first + row, 0)
-        draws = first_draws(bases_key, first + row, length)
+        draws = np.empty(length, np.uint32)
+        fill_uint32(open_stream(bases_key, first + row, 0), draws)
         successors = _successors(hmm.background_steps, draws)
         # no base comes before the first: it is drawn from the stationary row, and read as if it followed an A
         successors[0] = _base(hmm.background_steps, NO_BASE, draws[0])
