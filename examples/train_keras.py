@@ -8,9 +8,11 @@ Nothing here but Keras' own layers, losses, metrics and `fit`: `open_dataset` gi
 """
 
 import argparse
+import math
 
 import keras
 import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 import simbench_tf as sb
 
@@ -47,13 +49,17 @@ model.fit(
     ds.tf_data("train", batch_size=options.batch_size, seed=1, repeat=True),
     validation_data=ds.tf_data("valid", batch_size=options.batch_size, shuffle=False),
     epochs=options.epochs,
-    steps_per_epoch=options.max_batches or ds.counts["train"] // options.batch_size,
+    steps_per_epoch=options.max_batches or math.ceil(ds.counts["train"] / options.batch_size),
     shuffle=False,  # tf_data has done it
     callbacks=[keras.callbacks.EarlyStopping("val_auprc", mode="max", patience=1, restore_best_weights=True)],
     verbose=2,
 )
-measured = model.evaluate(ds.tf_data("test", batch_size=500, shuffle=False), return_dict=True, verbose=0)
+test = ds.tf_data("test", batch_size=500, shuffle=False)
+measured = model.evaluate(test, return_dict=True, verbose=0)
 print(f"test: auroc {measured['auroc']:.3f}, auprc {measured['auprc']:.3f}, means over {', '.join(ds.tasks)}")
+for task, labels, probabilities in zip(ds.tasks, ds.labels("test").T, model.predict(test, verbose=0).T, strict=True):
+    auroc, auprc = roc_auc_score(labels, probabilities), average_precision_score(labels, probabilities)
+    print(f"{task}: auroc {auroc:.3f}, auprc {auprc:.3f}, chance {labels.mean():.3f}")
 
 # which bases does it look at, and are they the motifs?
 for target, task in enumerate(ds.tasks):

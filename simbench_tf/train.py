@@ -268,11 +268,16 @@ def _in_half_precision(precision: str) -> bool:
 
 def _in_bfloat16(model: keras.Model) -> keras.Model:
     """Copy a model; the copy's layers compute in bfloat16, its weights (the same values) and its output are float32."""
-    last = model.layers[-1].name
+    last = model.layers[-1]
+    while isinstance(last, keras.Model):
+        last = last.layers[-1]
 
-    def copied(layer: keras.layers.Layer) -> keras.layers.Layer:
-        policy = "float32" if layer.name == last else "mixed_bfloat16"
-        return type(layer).from_config({**layer.get_config(), "dtype": policy})
+    def copied(operation: Any) -> Any:
+        settings = operation.get_config()
+        # `a + b` and the like are no layers: they compute in what they are given
+        if isinstance(operation, keras.layers.Layer):
+            settings["dtype"] = "float32" if operation is last else "mixed_bfloat16"
+        return type(operation).from_config(settings)
 
     copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
     copy.set_weights(model.get_weights())
@@ -340,7 +345,8 @@ def _load(path: Path, seq_length: int, n_tasks: int) -> keras.Model:
 
 
 def _gives_logits(model: keras.Model) -> bool:
-    last = model.layers[-1]
+    # not the last layer: `keras.ops.sigmoid` is none
+    last = model.outputs[0]._keras_history.operation
     if isinstance(last, keras.Model):
         return _gives_logits(last)
     return getattr(last, "activation", None) is keras.activations.linear
