@@ -1,0 +1,316 @@
+"""A Keras functional model read as a list of DeepLIFT steps, nested models and shared layers unfolded.
+
+A layer without a rule is an error: a gradient in its stead would look right and add up to nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from simbench_tf.attribution._deeplift_linear import Geometry, Linear, Scaled, Weighted
+from simbench_tf.attribution._deeplift_nonlinear import Elementwise, MaxPool, Nonlinearity
+from simbench_tf.attribution._deeplift_run import Rule, Step
+from simbench_tf.errors import InputError
+
+MaxPoolRule = Literal["rescale", "gradient"]
+ActivationRule = Literal["rescale", "revealcancel", "genomics"]
+
+_IDENTITY = (
+    layers.Dropout,
+    layers.SpatialDropout1D,
+    layers.GaussianDropout,
+    layers.GaussianNoise,
+    layers.AlphaDropout,
+    layers.ActivityRegularization,
+    layers.Identity,
+)
+_LINEAR = (
+    layers.Flatten,
+    layers.Reshape,
+    layers.Permute,
+    layers.Cropping1D,
+    layers.ZeroPadding1D,
+    layers.UpSampling1D,
+    layers.AveragePooling1D,
+    layers.GlobalAveragePooling1D,
+)
+# activations by the name that Keras and TensorFlow give them, and where they have kinks
+_KINKS: dict[str, tuple[float, ...]] = {
+    **dict.fromkeys(("sigmoid", "log_sigmoid", "tanh", "softplus", "squareplus", "gelu", "silu", "mish"), ()),
+    **dict.fromkeys(("exponential", "exp"), ()),
+    **dict.fromkeys(("elu", "selu", "celu", "softsign"), (0.0,)),
+    **dict.fromkeys(("hard_sigmoid", "hard_silu"), (-3.0, 3.0)),
+    "relu6": (0.0, 6.0),
+    "hard_tanh": (-1.0, 1.0),
+}
+
+
+def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule) -> list[Step]:
+    """Read a functional model with one input and one output.
+
+    Parameters
+    ----------
+    model : keras.Model
+    rule : {"rescale", "revealcancel", "genomics"}
+        What activations get; "genomics": RevealCancel after dense layers, Rescale after convolutions.
+    maxpool : {"rescale", "gradient"}
+
+    Returns
+    -------
+    steps : list of Step
+        In an order in which they can be computed; tensor 0 is the input, and the last step makes the output.
+
+    Raises
+    ------
+    InputError
+        A layer has no rule.
+    """
+    reader = _Reader(maxpool)
+    (output,) = reader.read(model, [0])
+    steps = _with_folded_normalisation(reader.steps, output)
+    steps = _needed(steps, output)
+    return _marked([_with_activation_rule(step, rule, steps) for step in steps])
+
+
+class _Reader:
+    """Goes through a model and numbers its tensors."""
+
+    def __init__(self, maxpool: MaxPoolRule) -> None:
+        self.maxpool = maxpool
+        self.steps: list[Step] = []
+        self.n_tensors = 1
+
+    def read(self, model: Any, inputs: list[int]) -> list[int]:
+        """Add the steps of a model whose inputs have these numbers; give the numbers of its outputs."""
+        numbers = dict(zip(map(id, model.inputs), inputs, strict=True))
+        for node in _nodes(model):
+            given = [numbers[id(tensor)] for tensor in node.input_tensors]
+            made = self._of_node(node, given)
+            numbers.update(zip(map(id, node.output_tensors), made, strict=True))
+        return [numbers[id(tensor)] for tensor in model.outputs]
+
+    def _of_node(self, node: Any, inputs: list[int]) -> list[int]:
+        operation = node.operation
+        if _is_graph(operation):
+            return self.read(operation._functional if isinstance(operation, keras.Sequential) else operation, inputs)
+        numbers = inputs
+        for rule in _rules(node, self.maxpool):
+            self.steps.append(Step(rule, tuple(numbers), self.n_tensors))
+            numbers = [self.n_tensors]
+            self.n_tensors += 1
+        return numbers
+
+
+def _is_graph(operation: Any) -> bool:
+    """Whether a layer is a model that does what its graph says, and has no `call` of its own."""
+    is_built = isinstance(operation, keras.Model) and bool(getattr(operation, "outputs", None))
+    return is_built and type(operation).call.__module__.startswith("keras.")
+
+
+def _nodes(model: Any) -> Iterator[Any]:
+    """Calls of the model's layers, each after those it depends on."""
+    for depth in sorted(model._nodes_by_depth, reverse=True):
+        yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
+
+
+# which rule a layer gets
+
+
+def _rules(node: Any, maxpool: MaxPoolRule) -> list[Rule]:
+    """What a layer does, one after the other; a layer that does nothing after training has an empty list."""
+    # subclasses may do anything, so only the very classes of Keras count
+    layer, kind = node.operation, type(node.operation)
+    if kind in _IDENTITY or kind is layers.InputLayer:
+        return []
+    if kind is layers.Conv1D:
+        return [_convolution(layer), *_activation(layer, layer.activation)]
+    if kind is layers.Dense:
+        return [Weighted(layer, None), *_activation(layer, layer.activation)]
+    if hasattr(layer, "linear_part_of"):
+        return [Weighted(layer.linear_part_of, None)]
+    if kind is layers.BatchNormalization:
+        if getattr(layer, "renorm", False):
+            raise _without_rule(layer, "batch renormalisation")
+        return [Scaled(layer, len(node.input_tensors[0].shape))]
+    if kind is layers.Activation:
+        return _activation(layer, layer.activation)
+    if kind in (layers.MaxPooling1D, layers.GlobalMaxPooling1D):
+        return [_max_pool(layer, maxpool)]
+    if kind in _LINEAR:
+        return [Linear(layer.call)]
+    merged = _merge(node)
+    if merged is not None:
+        return [merged]
+    nonlinearity = _activation_layer(layer)
+    if nonlinearity is not None:
+        return [Elementwise(nonlinearity)]
+    raise _without_rule(layer)
+
+
+def _without_rule(layer: Any, what: str = "") -> InputError:
+    kind = what or type(layer).__name__
+    return InputError(
+        f"layer {layer.name!r}",
+        f"DeepLIFT has no rule for {kind}",
+        "rebuild the model from Conv1D, Dense, BatchNormalization, elementwise activations, pooling, Add and "
+        "Concatenate, or choose a method that reads no layers, as integrated_gradients",
+    )
+
+
+def _check_channels_last(layer: Any) -> None:
+    if layer.data_format != "channels_last":
+        raise _without_rule(layer, f"{type(layer).__name__} with channels first")
+
+
+def _convolution(layer: Any) -> Weighted:
+    _check_channels_last(layer)
+    return Weighted(layer, Geometry(layer.strides[0], layer.dilation_rate[0], layer.padding))
+
+
+def _max_pool(layer: Any, rule: MaxPoolRule) -> MaxPool:
+    _check_channels_last(layer)
+    if type(layer) is layers.GlobalMaxPooling1D:
+        return MaxPool(None, None, "valid", rule, keep_length=layer.keepdims)
+    return MaxPool(layer.pool_size[0], layer.strides[0], layer.padding, rule)
+
+
+def _merge(node: Any) -> Linear | None:
+    """Add, Average and Concatenate, as layers or as operations on tensors."""
+    layer, kind = node.operation, type(node.operation)
+    if kind in (layers.Add, layers.Average, layers.Concatenate):
+        return Linear(lambda *values: layer.call(list(values)))
+    if not _is_operation(layer) or len(node.input_tensors) < 2:
+        return None
+    if kind.__name__ == "Add":
+        return Linear(lambda a, b: a + b)
+    if kind.__name__ == "Concatenate":
+        return Linear(lambda *values: layer.call(list(values)))
+    return None
+
+
+def _is_operation(layer: Any) -> bool:
+    """Whether it is one of keras.ops."""
+    return not isinstance(layer, keras.Layer) and type(layer).__module__.startswith("keras.")
+
+
+def _activation_layer(layer: Any) -> Nonlinearity | None:
+    """Activations that are layers or operations of their own."""
+    kind, name = type(layer), type(layer).__name__
+    if kind is layers.ReLU:
+        if layer.threshold:
+            raise _without_rule(layer, "a ReLU with a threshold, which jumps there")
+        if layer.max_value is None:
+            return Nonlinearity(layer.call, float(layer.negative_slope))
+        return Nonlinearity(layer.call, kinks=(0.0, float(layer.max_value)))
+    if kind is layers.LeakyReLU:
+        return Nonlinearity(layer.call, float(layer.negative_slope))
+    if kind is layers.PReLU:
+        return Nonlinearity(layer.call, layer.alpha)
+    if kind is layers.ELU:
+        return Nonlinearity(layer.call, kinks=(0.0,))
+    if not _is_operation(layer):
+        return None
+    if name == "Relu":
+        return Nonlinearity(layer.call, 0.0)
+    if name == "LeakyRelu":
+        return Nonlinearity(layer.call, float(layer.negative_slope))
+    # operations of keras.ops go by their class, "LogSigmoid"; those with settings of their own keep them
+    kinks = _KINKS.get(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())
+    return None if kinks is None else Nonlinearity(layer.call, kinks=kinks)
+
+
+def _activation(layer: Any, function: Callable[[Any], Any]) -> list[Rule]:
+    if function is keras.activations.linear:
+        return []
+    known = _known_functions().get(function)
+    if known is None:
+        raise _without_rule(layer, f"the activation {getattr(function, '__name__', function)!r}")
+    return [Elementwise(known)]
+
+
+def _known_functions() -> dict[Callable[[Any], Any], Nonlinearity]:
+    """Elementwise functions that Keras and TensorFlow go by, and what is known of them."""
+    known: dict[Callable[[Any], Any], Nonlinearity] = {}
+    for module in (keras.activations, keras.ops, tf.nn, tf.math):
+        for name, kinks in _KINKS.items():
+            function = getattr(module, name, None)
+            if function is not None:
+                known[function] = Nonlinearity(function, kinks=kinks)
+        for name, slope in (("relu", 0.0), ("leaky_relu", 0.2)):
+            function = getattr(module, name, None)
+            if function is not None:
+                known[function] = Nonlinearity(function, slope)
+    return known
+
+
+# the list as a whole
+
+
+def _with_folded_normalisation(steps: list[Step], output: int) -> list[Step]:
+    """Put each batch normalisation that alone follows a layer with weights into these weights."""
+    uses = [number for step in steps for number in step.inputs] + [output]
+    by_output = {step.output: step for step in steps}
+    folded: list[Step] = []
+    for step in steps:
+        before = by_output.get(step.inputs[0])
+        if (
+            isinstance(step.rule, Scaled)
+            and step.rule.is_last_axis
+            and before is not None
+            and isinstance(before.rule, Weighted)
+            and before.rule.normalisation is None
+            and uses.count(before.output) == 1
+        ):
+            folded.remove(before)
+            rule = Weighted(before.rule.layer, before.rule.geometry, step.rule)
+            step = Step(rule, before.inputs, step.output)
+        folded.append(step)
+        by_output[step.output] = step
+    return folded
+
+
+def _needed(steps: list[Step], output: int) -> list[Step]:
+    """The steps that the output depends on."""
+    wanted, kept = {output}, []
+    for step in reversed(steps):
+        if step.output in wanted:
+            kept.append(step)
+            wanted.update(step.inputs)
+    return kept[::-1]
+
+
+def _with_activation_rule(step: Step, rule: ActivationRule, steps: list[Step]) -> Step:
+    if rule == "rescale" or not isinstance(step.rule, Elementwise):
+        return step
+    reveal = rule == "revealcancel" or _follows_dense(step, {s.output: s for s in steps})
+    return step._replace(rule=Elementwise(step.rule.nonlinearity, reveal))
+
+
+def _follows_dense(step: Step, by_output: dict[int, Step]) -> bool:
+    """Whether all layers with weights that feed a step, looking through those without, are dense."""
+    found, waiting = [], list(step.inputs)
+    while waiting:
+        before = by_output.get(waiting.pop())
+        if before is not None and isinstance(before.rule, Weighted):
+            found.append(before.rule.geometry is None)
+        elif before is not None:
+            waiting.extend(before.inputs)
+    return bool(found) and all(found)
+
+
+def _marked(steps: list[Step]) -> list[Step]:
+    """Mark the steps whose output has multipliers that differ by part."""
+    apart: set[int] = set()
+    marked: list[Step] = []
+    for step in reversed(steps):
+        step = step._replace(apart=step.output in apart)
+        marked.append(step)
+        if step.rule.takes_apart(step.apart):
+            apart.update(step.inputs)
+    return marked[::-1]

@@ -1,0 +1,213 @@
+"""DeepLIFT's rules for what is not linear: activations by Rescale or RevealCancel, and max-pooling."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import tensorflow as tf
+
+from simbench_tf.attribution._deeplift_linear import Geometry
+from simbench_tf.attribution._deeplift_run import NEAR_ZERO, Pair, Run, Step, Tensor, by_sign, pulled_back, zeros
+
+# steps below which a slope is better told by derivatives than by a quotient, of which float32 loses the digits
+_SHORT_STEP = 0.1
+
+# activations
+
+
+@dataclass(frozen=True)
+class Nonlinearity:
+    """A function of single numbers.
+
+    Attributes
+    ----------
+    function : callable
+    negative_slope : float, Keras variable or None
+        For the family of ReLU, whose slopes are then told without rounding: the slope below zero.
+    kinks : tuple of float
+        Where it lacks a derivative of some order, at least `_SHORT_STEP` apart; between them it is smooth.
+    """
+
+    function: Callable[[Tensor], Tensor]
+    negative_slope: Any = None
+    kinks: tuple[float, ...] = ()
+
+    def derivative(self, at: Tensor) -> Tensor:
+        if self.negative_slope is not None:
+            return tf.where(at > 0, 1.0, self._below())
+        return pulled_back(self.function, [at], tf.ones_like(at))[0]
+
+    def slope(self, start: Tensor, step: Tensor) -> Tensor:
+        """(f(start + step) - f(start)) / step; step must not be zero."""
+        if self.negative_slope is not None:
+            size = tf.abs(step)
+            share = tf.clip_by_value(tf.maximum(start, start + step), 0.0, size) / size
+            return self._below() + (1.0 - self._below()) * share
+        quotient = (self.function(start + step) - self.function(start)) / step
+        return tf.where(tf.abs(step) < _SHORT_STEP, self._slope_of_short_step(start, step), quotient)
+
+    def _slope_of_short_step(self, start: Tensor, step: Tensor) -> Tensor:
+        """Mean derivative from start to start + step, taken apart at the kink between them, if there is one."""
+        before = step
+        for kink in self.kinks:
+            is_between = (start < kink) != (start + step < kink)
+            before = tf.where(is_between, kink - start, before)
+        slope = self._mean_derivative(start, before)
+        if not self.kinks:
+            return slope
+        share = tf.clip_by_value(before / step, 0.0, 1.0)
+        return share * slope + (1.0 - share) * self._mean_derivative(start + before, step - before)
+
+    def _mean_derivative(self, start: Tensor, step: Tensor) -> Tensor:
+        """Gauss' rule with two points, for a short step without kinks."""
+        middle, off = start + step / 2, step / math.sqrt(12)
+        return (self.derivative(middle - off) + self.derivative(middle + off)) / 2
+
+    def _below(self) -> Tensor:
+        return tf.cast(tf.convert_to_tensor(self.negative_slope), tf.float32)
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """An activation, under Rescale or RevealCancel."""
+
+    nonlinearity: Nonlinearity
+    reveal_cancel: bool = False
+
+    def forward(self, value: Tensor) -> Tensor:
+        return self.nonlinearity.function(value)
+
+    def parts(self, run: Run, step: Step) -> Pair:
+        slopes, parts = self._slopes(run, step), run.parts(step.inputs[0])
+        if self.reveal_cancel:
+            parts = parts.map(_away_from_zero)
+        return Pair(slopes.positive * parts.positive, slopes.negative * parts.negative)
+
+    def saved(self, run: Run, step: Step) -> list[Tensor]:
+        slopes = self._slopes(run, step)
+        return [slopes.positive] if slopes.is_one else list(slopes)
+
+    def backward(self, saved: list[Tensor], m: Pair) -> tuple[Pair, ...]:
+        positive = m.positive * saved[0]
+        one = m.is_one and len(saved) == 1
+        return (Pair(positive, positive if one else m.negative * saved[-1]),)
+
+    def takes_apart(self, apart: bool) -> bool:
+        return apart or self.reveal_cancel
+
+    def _slopes(self, run: Run, step: Step) -> Pair:
+        """dy / dx of both parts."""
+        (number,) = step.inputs
+        reference, slope = run.reference(number), self.nonlinearity.slope
+        if self.reveal_cancel:
+            p, n = run.parts(number).map(_away_from_zero)
+            return Pair(
+                (slope(reference, p) + slope(reference + n, p)) / 2,
+                (slope(reference, n) + slope(reference + p, n)) / 2,
+            )
+        difference = run.difference(number)
+        near = tf.abs(difference) < NEAR_ZERO
+        quotient = slope(reference, tf.where(near, 1.0, difference))
+        both = tf.where(near, self.nonlinearity.derivative(reference), quotient)
+        return Pair(both, both)
+
+
+def _away_from_zero(part: Tensor) -> Tensor:
+    """Let no part vanish, so that it can be divided by."""
+    nudge = tf.where(part < 0, -NEAR_ZERO, NEAR_ZERO)
+    return tf.where(tf.abs(part) < NEAR_ZERO / 2, part + nudge, part)
+
+
+# max-pooling
+
+
+@dataclass(frozen=True)
+class MaxPool:
+    """Max-pooling over windows of `size` positions (None: all), `stride` apart.
+
+    - rule "rescale": of the change from the reference's maximum to the sequence's, what lies above the reference's
+      goes to where the sequence has its maximum, and what lies below to where the reference has its own; adds up.
+    - rule "gradient", the original's: all goes to where the sequence has its maximum, which adds up only when the
+      reference has its maximum there as well; and no part is handed forward.
+    """
+
+    size: int | None
+    stride: int | None
+    padding: str
+    rule: Literal["rescale", "gradient"]
+    keep_length: bool = True
+
+    def forward(self, value: Tensor) -> Tensor:
+        return self._pooled(self._windows(value))
+
+    def parts(self, run: Run, step: Step) -> Pair:
+        difference = run.difference(step.output)
+        if self.rule == "rescale":
+            return by_sign(difference)
+        nothing = tf.zeros_like(difference)
+        return Pair(nothing, nothing)
+
+    def saved(self, run: Run, step: Step) -> list[Tensor]:
+        (number,) = step.inputs
+        shares = self._rescaled(run, number) if self.rule == "rescale" else self._all_or_none(run, number)
+        signs = [tf.sign(run.difference(step.output))] if step.apart and self.rule == "rescale" else []
+        return [run.empty(number), run.flat(shares), *signs]
+
+    def backward(self, saved: list[Tensor], m: Pair) -> tuple[Pair, ...]:
+        empty, shares, *signs = saved
+        if signs and not m.is_one:
+            # the change is split anew by its sign, so each takes the multiplier of its sign
+            one = (m.positive + m.negative + signs[0] * (m.positive - m.negative)) / 2
+            m = Pair(one, one)
+
+        def into(both: Tensor) -> Tensor:
+            per_window = both[:, :, None] if self.keep_length else both[:, None, None]
+            return pulled_back(self._windows, [zeros(both.shape[0], empty)], per_window * shares)[0]
+
+        return (m.map(into),)
+
+    def takes_apart(self, apart: bool) -> bool:
+        return apart and self.rule == "gradient"
+
+    def _all_or_none(self, run: Run, number: int) -> Tensor:
+        """Multiplier of each position of each window, (n, R, windows, size, channels): one at the maximum of x."""
+        first = _is_first_maximum(self._windows(run.values[number][: run.n]))[:, None]
+        return tf.repeat(tf.cast(first, tf.float32), run.n_references, axis=1)
+
+    def _rescaled(self, run: Run, number: int) -> Tensor:
+        """Multiplier of each position of each window, (n, R, windows, size, channels)."""
+        windows = self._windows(run.values[number])
+        maxima = run.ends(tf.reduce_max(windows, axis=2, keepdims=True))
+        first = run.ends(_is_first_maximum(windows))
+        higher = tf.maximum(*maxima)
+        change = tf.where(first[0], higher - maxima[1], 0.0) + tf.where(first[1], maxima[0] - higher, 0.0)
+        x, references = run.ends(windows)
+        near = tf.abs(x - references) < NEAR_ZERO
+        return tf.where(near, 0.0, change / tf.where(near, 1.0, x - references))
+
+    def _pooled(self, windows: Tensor) -> Tensor:
+        pooled = tf.reduce_max(windows, axis=2)
+        return pooled if self.keep_length else pooled[:, 0]
+
+    def _windows(self, value: Tensor) -> Tensor:
+        """(B, L, C) -> (B, windows, size, C); what lies beyond the ends is lower than anything."""
+        length = value.shape[1]
+        size = length if self.size is None else self.size
+        stride = size if self.stride is None else self.stride
+        before, after = Geometry(stride, 1, self.padding).pads(length, size)
+        if before or after:
+            value = tf.pad(value, [[0, 0], [before, after], [0, 0]], constant_values=value.dtype.min)
+        n_windows = (before + length + after - size) // stride + 1
+        if stride == size:
+            return tf.reshape(value[:, : n_windows * size], (-1, n_windows, size, value.shape[2]))
+        offsets = [value[:, k : k + (n_windows - 1) * stride + 1 : stride] for k in range(size)]
+        return tf.stack(offsets, axis=2)
+
+
+def _is_first_maximum(windows: Tensor) -> Tensor:
+    """Whether a position is the first that holds the maximum of its window, (B, windows, size, C)."""
+    first = tf.argmax(windows, axis=2, output_type=tf.int32)
+    return first[:, :, None] == tf.range(windows.shape[2])[:, None]
