@@ -130,13 +130,15 @@ def _values(forward: Forward) -> Callable[..., Any]:
     import tensorflow as tf
 
     # batches come in a few sizes: one graph serves them all
-    return tf.function(lambda x, targets: tf.gather(forward(x), targets, axis=1), reduce_retracing=True)
+    return tf.function(
+        lambda x, targets: tf.gather(forward(x), targets, axis=1), autograph=False, reduce_retracing=True
+    )
 
 
 def _gradients(forward: Forward) -> Callable[..., Any]:
     import tensorflow as tf
 
-    return tf.function(lambda x, target: input_gradient(forward, x, target), reduce_retracing=True)
+    return tf.function(lambda x, target: input_gradient(forward, x, target), autograph=False, reduce_retracing=True)
 
 
 def padded_size(n: int, batch_size: int) -> int:
@@ -292,6 +294,8 @@ def _without_activation(dense: Any) -> Any:
     import keras
 
     class Linear(keras.layers.Layer):
+        linear_part_of = dense  # for methods that look at layers
+
         def call(self, inputs: Any) -> Any:
             product = keras.ops.matmul(inputs, dense.kernel)
             return product if dense.bias is None else keras.ops.add(product, dense.bias)
