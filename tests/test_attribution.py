@@ -6,12 +6,13 @@ import weakref
 import keras
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 from keras import layers
 
 from simbench_tf.attribution import attribute
-from simbench_tf.attribution.gradients import linear_point, shuffle_point
-from simbench_tf.attribution.network import open_network, padded_size
+from simbench_tf.attribution.gradients import _mean_gradient_at, _normal, linear_point, shuffle_point
+from simbench_tf.attribution.network import _gradients, open_network, padded_size
 from simbench_tf.attribution.references import content_index, make_references, parse_references
 from simbench_tf.dna import bases_of_one_hot, one_hot
 from simbench_tf.errors import InputError
@@ -90,6 +91,11 @@ ALL = [
     ("integrated_gradients", "zeros", {"n_steps": 8}),
     ("integrated_gradients", "shuffle:3", {"n_steps": 8}),
     ("integrated_gradients", "shuffle:3", {"n_steps": 8, "path": "shuffle"}),
+    ("expected_gradients", "shuffle:3", {"n_samples": 4}),
+    ("smoothgrad", None, {"n_samples": 3}),
+    ("gradcam", None, {}),
+    ("gradcam_channel", None, {"layer": "first"}),
+    ("grad_x_activation", None, {}),
     ("ism", None, {}),
 ]
 
@@ -320,7 +326,7 @@ def test_mixed_precision_is_explained_in_float32(x):
     half = layers.Dense(1, dtype="mixed_bfloat16")(layers.Flatten(dtype="mixed_bfloat16")(inputs))
     model = keras.Model(inputs, layers.Activation("sigmoid", dtype="float32")(half))
     model.set_weights([WEIGHTS[:, :, :1].reshape(-1, 1), np.zeros(1)])
-    result = attribute(model, x, "ism")
+    result = attribute(model, x, "ism", fast=False)
     assert result.scores.dtype == np.float32
     # bfloat16 has eight bits: a sum of about 10 is known to some .03, and a weight to 1 in 256
     plain = attribute(linear_model(WEIGHTS), x, "ism")
@@ -458,3 +464,137 @@ def test_progress_counts_sequences(net):
     attribute(net, one_hot(random_bases(40)), "ism", progress=done.append)
     assert sum(done) == 40
     assert len(done) > 1
+
+
+# points drawn at random
+
+
+@pytest.mark.parametrize("references", ["zeros", "frequency", "shuffle:4"])
+def test_expected_gradients_of_a_linear_model_are_weights_times_difference(x, references):
+    result = attribute(linear_model(WEIGHTS), x, "expected_gradients", references=references, n_samples=2, target=1)
+    made = make_references(parse_references(references), bases_of_one_hot(x))
+    close(result.contributions, WEIGHTS[:, :, 1] * (x - made.mean(axis=1)))
+    hypothetical = WEIGHTS[:, :, 1] - (WEIGHTS[:, :, 1] * made.mean(axis=1)).sum(axis=2, keepdims=True)
+    close(result.hypothetical, hypothetical)
+    close(result.convergence_delta, np.zeros(len(x)), atol=1e-4)
+
+
+def test_expected_gradients_equal_a_plain_loop(net, x):
+    from simbench_tf.random_streams import uniforms
+
+    bases = bases_of_one_hot(x[:2])
+    references = make_references(parse_references("shuffle:3"), bases, random_state=5)
+    alphas = uniforms(5, "expected_gradients", content_index(bases), 3 * 4).reshape(2, 3, 4, 1, 1)
+    network = open_network(net, LENGTH, target=1)
+    expected = np.zeros_like(x[:2])
+    for row in range(2):
+        for r in range(3):
+            points = references[row, r] + alphas[row, r] * (x[row] - references[row, r])
+            gradient = network.gradients(points.astype(np.float32))[0].mean(axis=0)
+            expected[row] += gradient * (x[row] - references[row, r]) / 3
+    arguments = {"references": "shuffle:3", "n_samples": 4, "random_state": 5, "target": 1}
+    close(attribute(net, x[:2], "expected_gradients", **arguments).contributions, expected)
+
+
+def test_expected_gradients_are_complete_within_sampling_error(net, x):
+    """The error of a mean of n draws falls as 1 / sqrt(n), and its expectation is that of integrated gradients."""
+    deltas = {
+        n: np.array(
+            [
+                attribute(
+                    net, x, "expected_gradients", references="zeros", n_samples=n, random_state=s
+                ).convergence_delta
+                for s in range(8)
+            ]
+        )
+        for n in (16, 400)
+    }
+    spread = {n: np.sqrt((delta**2).mean()) for n, delta in deltas.items()}
+    # five times less; 40 deltas tell a standard deviation to a tenth, and here they are of five sequences only
+    assert 3 < spread[16] / spread[400] < 8
+    assert np.abs(deltas[400].mean(axis=0)).max() < 4 * spread[400] / np.sqrt(8)
+    exact = attribute(net, x, "integrated_gradients", references="zeros", n_steps=400).scores
+    drawn = attribute(net, x, "expected_gradients", references="zeros", n_samples=2000).scores
+    assert np.abs(drawn - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_smoothgrad_of_a_linear_model_is_gradient_times_input(x):
+    for target in (0, 1):
+        expected = attribute(linear_model(WEIGHTS), x, "grad_x_input", target=target)
+        result = attribute(linear_model(WEIGHTS), x, "smoothgrad", n_samples=3, target=target)
+        close(result.contributions, expected.contributions)
+        close(result.hypothetical, expected.hypothetical)
+
+
+def test_smoothgrad_of_a_square_has_the_spread_of_its_noise():
+    """f = (w.x)^2 has the gradient 2 (w.x + w.noise) w, and w.noise is normal with variance sd^2 |w|^2."""
+    rng = np.random.default_rng(3)
+    w, x = rng.normal(size=(5, 4)).astype(np.float32), one_hot("GANTC")
+    inputs = keras.Input((5, 4))
+    dot = layers.Dense(1, use_bias=False)
+    model = keras.Model(inputs, layers.Activation("linear")(keras.ops.square(dot(layers.Flatten()(inputs)))))
+    dot.set_weights([w.reshape(20, 1)])
+    settings = {"n_samples": 1, "noise": 0.2}
+    factors = np.array(
+        [
+            (attribute(model, x, "smoothgrad", random_state=seed, **settings).hypothetical[0] / w).mean() / 2
+            for seed in range(400)
+        ]
+    )
+    # base N gets no noise
+    sd = 0.2 * np.linalg.norm(w[[0, 1, 3, 4]])
+    assert abs(factors.mean() - (w * x[0]).sum()) < 4 * sd / np.sqrt(400)
+    assert abs(factors.std() / sd - 1) < 4 / np.sqrt(2 * 400)
+    many = attribute(model, x, "smoothgrad", n_samples=400, noise=0.2)
+    close(many.scores[0, 2], 0)
+    assert abs((many.hypothetical[0] / w).mean() / 2 - (w * x[0]).sum()) < 4 * sd / np.sqrt(400)
+
+
+def test_smoothgrad_noise_is_normal_and_its_own_for_each_sequence_and_copy():
+    indices = np.array([3, 9])
+    draws = _normal(1, "a purpose", indices, 20001)
+    assert draws.shape == (2, 20001)
+    assert draws.dtype == np.float32
+    np.testing.assert_array_equal(_normal(1, "a purpose", indices[::-1], 20001), draws[::-1])
+    for row in draws:
+        assert scipy.stats.kstest(row, "norm").pvalue > 1e-3
+    others = [draws[1], _normal(1, "another", indices, 20001)[0], _normal(2, "a purpose", indices, 20001)[0]]
+    for other in others:
+        # 20001 pairs of unrelated numbers: four standard errors of their correlation
+        assert abs(np.corrcoef(draws[0], other)[0, 1]) < 4 / np.sqrt(20001)
+
+
+@pytest.mark.parametrize("method", ["expected_gradients", "smoothgrad"])
+def test_seeds_choose_the_points(net, x, method):
+    settings = {"n_samples": 3, **({"references": "zeros"} if method == "expected_gradients" else {})}
+    one, again, other = (attribute(net, x, method, random_state=seed, **settings).scores for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert np.abs(one - other).max() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "message"),
+    [
+        ("expected_gradients", {"n_samples": 0}, "greater than or equal to 1"),
+        ("smoothgrad", {"noise": 0.0}, "greater than 0"),
+        ("smoothgrad", {"noise": float("inf")}, "finite"),
+        ("smoothgrad", {"references": "zeros"}, "takes no references"),
+    ],
+)
+def test_random_points_are_asked_for_rightly(net, x, method, settings, message):
+    with pytest.raises(InputError, match=message):
+        attribute(net, x, method, **settings)
+
+
+def test_means_over_random_points_are_traced_once(x):
+    net = conv_net()
+    network = open_network(net, LENGTH)
+    for n in (5, 3, 4, 5):
+        attribute(net, x[:n], "expected_gradients", target=n % 2, references="zeros", n_samples=2, batch_size=4)
+        attribute(net, x[:n], "smoothgrad", target=n % 2, n_samples=2, batch_size=4)
+    # batches of 1, 3 and 4 rows
+    assert network.compiled(_mean_gradient_at).experimental_get_tracing_count() <= 3
+    assert network.compiled(_gradients).experimental_get_tracing_count() <= 3
+    for n_samples in (3, 4, 5, 6):
+        attribute(net, x[:4], "expected_gradients", references="zeros", n_samples=n_samples, batch_size=4)
+    assert network.compiled(_mean_gradient_at).experimental_get_tracing_count() <= 4

@@ -1,4 +1,4 @@
-"""Gradient methods: saliency, gradient x input, and integrated gradients along two paths.
+"""Gradient methods: saliency, gradient x input, SmoothGrad, and integrated and expected gradients.
 
 All take ``correct=True``: the mean over the four channels is subtracted from each gradient (Majdandzic et al. 2023),
 which drops the part of it that points off the plane on which one-hot sequences lie.
@@ -6,6 +6,7 @@ which drops the part of it that points off the plane on which one-hot sequences 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
@@ -43,6 +44,46 @@ def grad_x_input(network: Network, one_hot: Array, *, correct: bool = False) -> 
     """Gradient times input: the gradient at the observed base; `hypothetical` is the gradient itself."""
     gradients = _corrected(network.gradients(one_hot), correct)
     return Parts(gradients * one_hot, gradients)
+
+
+@register_method("smoothgrad", source="Smilkov et al. 2017", chunk=256)
+def smoothgrad(
+    network: Network,
+    one_hot: Array,
+    *,
+    n_samples: Annotated[int, Field(ge=1)] = 50,
+    noise: Annotated[float, Field(gt=0)] = 0.15,
+    correct: bool = False,
+    random_state: int = 0,
+) -> Parts:
+    """SmoothGrad of gradient x input: the mean gradient at `n_samples` noisy copies of the input, times the input.
+
+    Smilkov et al. average maps of gradients, whose sizes alone they show. Here the mean gradient is multiplied by the
+    sequence without its noise, so that a base gets one value with a sign, and one that compares with gradient x input;
+    `hypothetical` is the mean gradient itself. `noise` is the standard deviation of the Gaussian, as a share of the
+    range of the input, which is 1; the paper advises 0.1 to 0.2. All four channels of a base get it, those of N none.
+    """
+    indices = content_index(bases_of_one_hot(one_hot))
+    known = one_hot.any(axis=-1, keepdims=True)
+    total = np.zeros((len(network.targets), *one_hot.shape))
+    for sample in range(n_samples):
+        # a stream for each copy, so that the first of many copies are those of few
+        deviates = _normal(random_state, f"smoothgrad {sample}", indices, math.prod(one_hot.shape[1:]))
+        total += network.gradients(one_hot + np.float32(noise) * deviates.reshape(one_hot.shape) * known)
+    gradients = _corrected((total / n_samples).astype(np.float32), correct)
+    return Parts(gradients * one_hot, gradients)
+
+
+def _normal(random_state: int, purpose: str, indices: npt.NDArray[np.int64], n_draws: int) -> Array:
+    """Standard normal draws for each index, (n, n_draws): Box and Muller 1958."""
+    half = -(-n_draws // 2)
+    radius, angle = np.split(uniforms(random_state, purpose, indices, 2 * half), 2, axis=1)
+    # 1 - u lies in (0, 1], of which there is a logarithm
+    radius, angle = np.sqrt(-2 * np.log1p(-radius)), 2 * np.pi * angle
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], axis=1)[:, :n_draws].astype(np.float32)
+
+
+# gradients between references and the sequence
 
 
 def _check_path(references: References, settings: Mapping[str, Any]) -> None:
@@ -83,18 +124,54 @@ def integrated_gradients(
     gradient and c the one-hot of base c: what base c would have been given, so that at the observed base it equals the
     score (the convention of TF-MoDISco). With ``correct=True`` and a reference of zeros, completeness is lost.
     """
-    n, n_references, length, _ = references.shape
-    n_targets, pairs = len(network.targets), n * n_references
-    x = np.repeat(one_hot, n_references, axis=0)
-    flat = references.reshape(pairs, length, 4)
+    x, flat = _pairs(one_hot, references)
     path_gradient = network.compiled(_mean_gradient, path)
     steps = np.array(n_steps, np.int32)
     ways = [x, flat] if path == "linear" else [x, flat, _switch_points(one_hot, references, random_state)]
     gradients = network.each_target(lambda *batch: path_gradient(steps, *batch), *ways)
-    gradients = _corrected(gradients, correct).reshape(n_targets, n, n_references, length, 4)
+    return _from_references(network, one_hot, references, _corrected(gradients, correct))
+
+
+@register_method("expected_gradients", source="Erion et al. 2021", references="shuffle:20")
+def expected_gradients(
+    network: Network,
+    one_hot: Array,
+    references: Array,
+    *,
+    n_samples: Annotated[int, Field(ge=1)] = 10,
+    correct: bool = False,
+    random_state: int = 0,
+) -> Parts:
+    """The mean gradient at random points between references and the sequence, times their difference.
+
+    For each reference, `n_samples` points reference + alpha (input - reference) are drawn, alpha uniform in (0, 1).
+    Erion et al. draw the reference of each point, too; here every one of a sequence's references has as many points,
+    which has the same expectation and less variance. Contributions add up to the difference of the outputs as the
+    number of points grows; `convergence_delta` says how far they are from it, and `hypothetical` is defined as for
+    integrated gradients. Points depend on the seed and on each sequence's own letters only.
+    """
+    n, n_references = references.shape[:2]
+    indices = content_index(bases_of_one_hot(one_hot))
+    draws = uniforms(random_state, "expected_gradients", indices, n_references * n_samples)
+    alphas = draws.reshape(n * n_references, n_samples).astype(np.float32)
+    gradients = network.each_target(network.compiled(_mean_gradient_at), *_pairs(one_hot, references), alphas)
+    return _from_references(network, one_hot, references, _corrected(gradients, correct))
+
+
+def _pairs(one_hot: Array, references: Array) -> tuple[Array, Array]:
+    """Each sequence beside each of its references: (n R, L, 4) and (n R, L, 4)."""
+    return np.repeat(one_hot, references.shape[1], axis=0), references.reshape(-1, *one_hot.shape[1:])
+
+
+def _from_references(network: Network, one_hot: Array, references: Array, gradients: Array) -> Parts:
+    """Contributions, hypothetical ones and delta from mean gradients of all pairs, (T, n R, L, 4)."""
+    n, n_references, length, _ = references.shape
+    n_targets = len(network.targets)
+    gradients = gradients.reshape(n_targets, n, n_references, length, 4)
     contributions = (gradients * (one_hot[:, None] - references)).mean(axis=2)
     hypothetical = (gradients - (gradients * references).sum(axis=-1, keepdims=True)).mean(axis=2)
-    change = network.outputs(one_hot) - network.outputs(flat).reshape(n_targets, n, n_references).mean(axis=2)
+    at_references = network.outputs(references.reshape(-1, length, 4)).reshape(n_targets, n, n_references)
+    change = network.outputs(one_hot) - at_references.mean(axis=2)
     delta = contributions.sum(axis=(2, 3), dtype=np.float64) - change
     return Parts(contributions, hypothetical, convergence_delta=delta.astype(np.float32))
 
@@ -133,11 +210,35 @@ def _mean_gradient(forward: Forward, path: str) -> Callable[..., Any]:
         *way, target = way_and_target
         n = tf.cast(n_steps, tf.float32)
 
-        def step(number: Any, total: Any) -> Any:
-            alpha = (tf.cast(number, tf.float32) + 0.5) / n
-            return number + 1, total + input_gradient(forward, point(alpha, *way), target)
+        def gradient(number: Any) -> Any:
+            return input_gradient(forward, point((tf.cast(number, tf.float32) + 0.5) / n, *way), target)
 
-        start = (tf.constant(0), tf.zeros_like(way[0]))
-        return tf.while_loop(lambda number, _: number < n_steps, step, start)[1] / n
+        return _mean_over_steps(gradient, n_steps, way[0])
 
     return mean_gradient
+
+
+def _mean_gradient_at(forward: Forward) -> Callable[..., Any]:
+    """Compile the mean gradient over points of the straight path, each pair having its own: alphas (P, n_samples)."""
+    import tensorflow as tf
+
+    @tf.function(reduce_retracing=True)
+    def mean_gradient(x: Any, references: Any, alphas: Any, target: Any) -> Any:
+        def gradient(number: Any) -> Any:
+            alpha = tf.gather(alphas, number, axis=1)[:, None, None]
+            return input_gradient(forward, linear_point(alpha, x, references), target)
+
+        return _mean_over_steps(gradient, tf.shape(alphas)[1], x)
+
+    return mean_gradient
+
+
+def _mean_over_steps(gradient: Callable[[Any], Any], n_steps: Any, like: Any) -> Any:
+    """The mean of gradient(0), gradient(1), ... gradient(n_steps - 1), each of the shape of `like`."""
+    import tensorflow as tf
+
+    def step(number: Any, total: Any) -> Any:
+        return number + 1, total + gradient(number)
+
+    start = (tf.constant(0), tf.zeros_like(like))
+    return tf.while_loop(lambda number, _: number < n_steps, step, start)[1] / tf.cast(n_steps, tf.float32)
