@@ -165,7 +165,7 @@ def export(
     from simbench_tf.export import export_run
 
     config = pipeline.config_of(run)
-    names = [model] if model is not None else [each.name for each in config.models]
+    names = [model] if model is not None else [each.name for each in config.models if each.kipoi is None]
     if out is not None and len(names) > 1:
         raise InputError("--out", f"is one folder, but the run has the models {', '.join(names)}", "add --model NAME")
     for name in names:

@@ -179,17 +179,22 @@ class PeaksSimulation(_Strict):
 
 
 class Model(_Strict):
-    """A network to train: one of ours by `architecture`, or any Keras model with input (N, L, 4) by `keras`."""
+    """A network: one of ours by `architecture`, or any Keras model with input (N, L, 4) by `keras`, to be trained.
+
+    Or a trained one by `kipoi`: an entry's folder or SOURCE/NAME; it is explained as it is.
+    """
 
     name: str = "basset"
     architecture: Literal["basset", "beluga"] | None = None
     keras: Path | None = None
+    kipoi: str | None = None
     width: Annotated[float, Field(gt=0)] = 1.0
 
     @model_validator(mode="after")
     def _architecture_or_keras(self) -> Model:
-        if (self.architecture is None) == (self.keras is None):
-            raise ValueError("a model needs either `architecture` (basset or beluga) or `keras` (a .keras file)")
+        if [self.architecture, self.keras, self.kipoi].count(None) != 2:
+            known = "`architecture` (basset or beluga), `keras` (a .keras file), `kipoi` (an entry)"
+            raise ValueError(f"a model needs one of {known}")
         if not _safe(self.name):
             raise ValueError(f"model name {self.name!r} cannot be a folder's name; use letters, digits, . _ -")
         return self
@@ -369,8 +374,20 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     if isinstance(simulation, PeaksSimulation):
         update["genome"] = absolute(simulation.genome)
         update["peaks"] = {task: absolute(file) for task, file in simulation.peaks.items()}
-    models = [model.model_copy(update={"keras": absolute(model.keras)}) for model in config.models]
+    models = [
+        model.model_copy(update={"keras": absolute(model.keras), "kipoi": _entry(model.kipoi, folder)})
+        for model in config.models
+    ]
     return config.model_copy(update={"simulation": simulation.model_copy(update=update), "models": models})
+
+
+def _entry(kipoi: str | None, folder: Path) -> str | None:
+    """An absolute path where a Kipoi model is the folder of an entry; SOURCE/NAME stays."""
+    if kipoi is None:
+        return None
+    path = (folder / Path(kipoi).expanduser()).resolve()
+    # a model of a group has no folder of its own
+    return str(path) if path.is_dir() or path.parent.joinpath("model-template.yaml").is_file() else kipoi
 
 
 def config_dict(config: Config) -> dict[str, Any]:

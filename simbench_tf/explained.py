@@ -12,7 +12,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.config import Config, Method
+from simbench_tf.adopted import ModelOfRun, adopted_model, load_model_of_run
+from simbench_tf.config import Config, Method, Model
 from simbench_tf.dataset import Dataset
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
@@ -41,19 +42,33 @@ def explained(config: Config, folder: Path) -> list[Explained]:
     Raises
     ------
     InputError
-        A method or one of its settings is unknown.
+        A method or one of its settings is unknown, or a model from Kipoi was not taken yet.
     """
     from simbench_tf.attribution import method_key
 
     files = []
     for model in config.models:
+        model_file, outputs = model_of_run(model, config.tasks, folder)
         for task in config.attribution.tasks or config.tasks:
             for method in config.attribution.methods:
                 key = method_key(method.method, method.references, method.settings)
                 path = folder / "attributions" / model.name / task / f"{key}.h5"
-                model_file = folder / "models" / model.name / "model.keras"
-                files.append(Explained(model.name, task, config.tasks.index(task), method, key, path, model_file))
+                files.append(Explained(model.name, task, outputs[task], method, key, path, model_file))
     return files
+
+
+def model_of_run(model: Model, tasks: list[str], folder: Path) -> ModelOfRun:
+    """Where a run keeps a model, and the number of the output that stands for each task.
+
+    Raises
+    ------
+    InputError
+        A model from Kipoi was not taken yet.
+    """
+    place = folder / "models" / model.name
+    if model.kipoi is not None:
+        return adopted_model(place)
+    return ModelOfRun(place / "model.keras", {task: number for number, task in enumerate(tasks)})
 
 
 def explained_rows(dataset: Dataset, config: Config, task: str) -> npt.NDArray[np.int64]:
@@ -147,6 +162,4 @@ def _explain(
 
 @functools.lru_cache(maxsize=4)
 def _loaded(model_file: str, version: str) -> Any:  # noqa: ARG001 - a file trained anew is another model
-    import keras
-
-    return keras.saving.load_model(model_file, compile=False)
+    return load_model_of_run(Path(model_file))

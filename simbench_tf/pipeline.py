@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+from simbench_tf.adopted import adopt, files_of
 from simbench_tf.ceilings import n_explained_by_oracle, read_ceilings, write_oracle
 from simbench_tf.config import Config, Model, load_config, write_config
 from simbench_tf.dataset import finish_dataset, open_dataset, write_part
@@ -175,6 +176,8 @@ def train(config: Config, folder: Path, track: Track = silent) -> None:
         settings = model.model_dump(mode="json")
         if model.keras is not None:
             settings["keras"] = checksum_named(model.keras, f"models.{model.name}.keras")
+        if model.kipoi is not None:
+            settings["kipoi"] = files_of(model.kipoi) or model.kipoi
         _step(
             folder,
             "train",
@@ -190,8 +193,10 @@ def _train_one(config: Config, folder: Path, model: Model, track: Track) -> tupl
     from simbench_tf.train import train as fit
 
     dataset = open_dataset(folder / "dataset")
-    network = build_model(model, dataset.seq_length, len(dataset.tasks), config.seed)
     target = folder / "models" / model.name
+    if model.kipoi is not None:
+        return adopt(model.kipoi, dataset, target), {}
+    network = build_model(model, dataset.seq_length, len(dataset.tasks), config.seed)
     with track(f"train {model.name}", config.training.max_batches) as advance:
         fit(network, dataset, config.training, seed=config.seed, folder=target, progress=advance)
     return [target / name for name in ("model.keras", "history.csv", "metrics.json")], {}
@@ -350,7 +355,7 @@ def report(config: Config, folder: Path) -> Path:
 def export(config: Config, folder: Path) -> list[Path]:
     """Write RUN/kipoi/MODEL, a Kipoi entry of every model of the run; return the entries' folders."""
     entries = []
-    for model in config.models:
+    for model in (model for model in config.models if model.kipoi is None):  # the others are entries
         target = folder / "kipoi" / model.name
         _step(
             folder,

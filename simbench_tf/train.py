@@ -359,12 +359,16 @@ def _write(folder: Path, model: keras.Model, trained: Trained) -> None:
         model.save(partial)
     with whole_file(folder / "history.csv") as partial:
         trained.history.to_csv(partial, index=False)
-    # JSON knows no nan
+    write_metrics(folder / "metrics.json", trained.metrics)
+
+
+def write_metrics(path: Path, metrics: Metrics) -> None:
+    """Write a model's metrics as JSON, which knows no nan: null stands for it."""
     plain = {
         task: {metric: None if math.isnan(value) else value for metric, value in values.items()}
-        for task, values in trained.metrics.items()
+        for task, values in metrics.items()
     }
-    with whole_file(folder / "metrics.json") as partial:
+    with whole_file(path) as partial:
         partial.write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 

@@ -18,7 +18,7 @@ LAYERS = [
     ["scored", "reported"],
     ["ceilings"],
     ["simulated", "explained", "doctor", "manifest"],
-    ["workers"],
+    ["workers", "adopted"],
     ["report", "export", "variants"],
     ["kipoi_entry"],
     ["plot"],

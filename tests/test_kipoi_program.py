@@ -546,20 +546,10 @@ def test_ism_of_kipoi_interpret(entry, environment, tmp_path):
 def test_any_kipoi_model_is_taken_by_what_lies_underneath(entry, group, environment, tmp_path):
     """Kipoi's own Keras class, a class without Keras, a model of a group, and what is no model."""
     keras_entry = shutil.copytree(entry, tmp_path / "kipoi_keras")
-    plain_entry = shutil.copytree(entry, tmp_path / "plain")
-    for folder, defined_as, arguments in (
-        (keras_entry, "kipoi.model.KerasModel", {"weights": "model_files/model.keras"}),
-        (plain_entry, "counter.Counter", {}),
-    ):
-        description = yaml.safe_load((folder / "model.yaml").read_text())
-        description.update(defined_as=defined_as, args=arguments)
-        (folder / "model.yaml").write_text(yaml.safe_dump(description))
-    (plain_entry / "counter.py").write_text(
-        "from kipoi.model import BaseModel\n"
-        "class Counter(BaseModel):\n"
-        "    def predict_on_batch(self, x):\n"
-        "        return x.mean(axis=1)[:, :2]\n"
-    )
+    plain_entry = counting_entry(entry, tmp_path / "plain")
+    description = yaml.safe_load((keras_entry / "model.yaml").read_text())
+    description.update(defined_as="kipoi.model.KerasModel", args={"weights": "model_files/model.keras"})
+    (keras_entry / "model.yaml").write_text(yaml.safe_dump(description))
     code = """
     import sys
     import numpy as np
@@ -604,3 +594,73 @@ def test_any_kipoi_model_is_taken_by_what_lies_underneath(entry, group, environm
     out = in_python(code, tmp_path, environment, keras_entry, plain_entry, group / "one_task", vcf, fasta)
     assert out.strip().endswith("VariantScores(n_records=1, n_scored=1, rejected=[])")
     assert list(pd.read_csv(tmp_path / "scores.tsv", sep="\t"))[5:] == ["H1_ref", "H1_alt", "H1_diff", "H1_logit_diff"]
+
+
+def counting_entry(entry, folder):
+    """A copy of an entry whose model has no Keras underneath: it gives the shares of A and C."""
+    plain = shutil.copytree(entry, folder)
+    description = yaml.safe_load((plain / "model.yaml").read_text())
+    description.update(defined_as="counter.Counter", args={})
+    (plain / "model.yaml").write_text(yaml.safe_dump(description))
+    (plain / "counter.py").write_text(
+        "from kipoi.model import BaseModel\n"
+        "class Counter(BaseModel):\n"
+        "    def predict_on_batch(self, x):\n"
+        "        return x.mean(axis=1)[:, :2]\n"
+    )
+    return plain
+
+
+@pytest.mark.slow
+def test_a_run_explains_kipoi_models_as_they_are(entry, model, tiny_config, environment, tmp_path):
+    """One with Keras underneath by any method; one without by in-silico mutagenesis, its outputs in another order."""
+    plain = counting_entry(entry, tmp_path / "plain")
+    code = """
+    import json, sys
+    import keras, numpy as np, pandas as pd
+    from pathlib import Path
+    from simbench_tf import InputError, attribute, one_hot, open_dataset, pipeline
+    from simbench_tf.config import load_config
+    config, entry, plain = sys.argv[1:]
+
+    def run(name, source, tasks, *more):
+        overrides = [f"models=[{{name: {name}, kipoi: {source}}}]", "simulation.n_sequences=300", *more]
+        elements = f"simulation.elements=[{{motif: HNF4A, rate: .5, enriched: {{{tasks[0]}: 1.0}}}}]"
+        names = ", ".join(f"{task}: {{fraction: .4}}" for task in tasks)
+        settings = load_config(config, [*overrides, elements, f"simulation.tasks={{{names}}}"])
+        pipeline.run(settings, Path(name))
+        return open_dataset(f"{name}/dataset"), pd.read_csv(f"{name}/scores/summary.csv")
+
+    methods = "attribution.methods=[{method: grad_x_input}, {method: ism}]"
+    ds, summary = run("under", entry, ["HepG2", "K562"], methods, "attribution.n_sequences=4")
+    assert list(summary.key) == ["grad_x_input@none", "ism@none"] * 2 and (summary.model == "under").all()
+    network = keras.saving.load_model("under/models/under/model.keras", compile=False)
+    x = one_hot(ds.bases("test"))
+    import sklearn.metrics
+    metrics = json.loads(Path("under/models/under/metrics.json").read_text())
+    expected = sklearn.metrics.roc_auc_score(ds.labels("test")[:, 1], network(x)[:, 1])
+    np.testing.assert_allclose(metrics["K562"]["auroc"], expected, atol=1e-6)
+
+    # K562 is the second output, the share of C, though it is the first task
+    only_ism = ["attribution.methods=[{method: ism}]", "attribution.output=probability", "attribution.n_sequences=4"]
+    ds, summary = run("plain", plain, ["K562", "HepG2"], *only_ism, 'attribution.tasks=["K562"]')
+    assert len(summary) == 1 and not Path("plain/models/plain/model.keras").exists()
+    import h5py
+    with h5py.File("plain/attributions/plain/K562/ism@none.h5") as file:
+        ids, scores = list(file["seq_id"].asstr()[:]), file["scores"][:]
+    rows = [list(ds.seq_ids("test")).index(seq_id) for seq_id in ids]
+    is_c = ds.bases("test")[rows] == 1
+    np.testing.assert_allclose(scores, np.where(is_c, 1 / 200, -1 / 600), atol=1e-6)
+
+    for tasks, more, told in ((["H1", "K562"], [], "has the outputs HepG2, K562"),
+                              (["HepG2", "K562"], ["simulation.seq_length=210"], "takes 200 bases")):
+        try:
+            run("wrong", entry, tasks, *more)
+        except InputError as error:
+            assert told in str(error), error
+        else:
+            raise AssertionError(tasks)
+        assert not Path("wrong/models/wrong/metrics.json").exists()
+    print("done")
+    """
+    assert in_python(code, tmp_path, environment, tiny_config, entry, plain).strip().endswith("done")
