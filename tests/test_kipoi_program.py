@@ -214,8 +214,37 @@ def test_models_of_a_group(kipoi, group, zoo, tmp_path):
     assert not ran.warnings
 
 
+MODEL_ZOO = Path(__file__).parents[1] / "model_zoo"
+TRAINED = sorted(path.name for path in MODEL_ZOO.iterdir() if path.is_dir())
+
+
+def test_there_are_trained_entries():
+    assert {"demo_basset", "demo_beluga"} <= set(TRAINED)
+
+
+@pytest.mark.parametrize("name", TRAINED)
+def test_trained_entries_of_the_model_zoo(kipoi, tmp_path, name):
+    """They give what is expected of them, load sequences of their own, and tell the two labels apart."""
+    trained = shutil.copytree(MODEL_ZOO / name, tmp_path / name)
+    ran = kipoi("test", trained, "--source=dir", "-e", trained / "example_files" / "predictions.h5")
+    assert ran.code == 0, ran.err
+    assert "All predictions match" in ran.out
+    assert not ran.warnings
+    arguments = arguments_of(trained / "example_files" / "genome.fa", trained / "example_files" / "intervals.bed")
+    ran = kipoi("predict", trained, "--source=dir", f"--dataloader_args={arguments}", "-o", tmp_path / "out.tsv")
+    assert ran.code == 0, ran.err
+    predictions = pd.read_csv(tmp_path / "out.tsv", sep="\t").filter(like="preds").to_numpy()
+    assert predictions.shape[1] == 2
+    with h5py.File(trained / "example_files" / "predictions.h5") as h5:
+        np.testing.assert_allclose(predictions, h5["preds"][:], atol=1e-3)
+    assert np.ptp(predictions, axis=0).min() > 0.05
+
+
 def test_test_source_over_a_zoo(entry, group, zoo, environment, tmp_path):
-    """With a stand-in for conda, whose only environment is the one these tests run in."""
+    """With a stand-in for conda, whose only environment is the one these tests run in; trained entries among them."""
+    for name in TRAINED:
+        shutil.copytree(MODEL_ZOO / name, zoo / name)
+    n_models = 3 + len(TRAINED)
     (tmp_path / "tested").symlink_to(BIN.parent)
     conda = tmp_path / "bin" / "conda"
     conda.parent.mkdir()
@@ -227,20 +256,21 @@ def test_test_source_over_a_zoo(entry, group, zoo, environment, tmp_path):
     settings.write_text(yaml.safe_dump({"model_sources": {"zoo": {"type": "local", "local_path": str(zoo)}}}))
     shared = zoo / "shared" / "envs"
     shared.mkdir(parents=True)
-    (shared / "models.yaml").write_text(yaml.safe_dump({"tested": ["toy", "Simbench"]}))
+    (shared / "models.yaml").write_text(yaml.safe_dump({"tested": ["toy", "Simbench", *TRAINED]}))
     try:
         ran = subprocess.run(
             [BIN / "kipoi", "test-source", "zoo", "--all", "--common_env"],
             env={**environment, "PATH": f"{conda.parent}:{environment['PATH']}"}, capture_output=True, text=True,
         )  # fmt: skip
     finally:
-        shutil.rmtree(zoo / "shared")
+        for name in ["shared", *TRAINED]:
+            shutil.rmtree(zoo / name)
         settings.unlink()
         if before is not None:
             settings.write_text(before)
     assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert "All tests (3) passed" in ran.stdout.splitlines()[-1]
-    assert ran.stdout.count("Successfully ran test_predict") == 3
+    assert f"All tests ({n_models}) passed" in ran.stdout.splitlines()[-1]
+    assert ran.stdout.count("Successfully ran test_predict") == n_models
 
 
 # predict, preproc, info, get-example
