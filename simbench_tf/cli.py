@@ -156,21 +156,34 @@ def export(
         Path | None, typer.Option("--out", metavar="DIR", help="The entry; by default RUN/kipoi/MODEL.")
     ] = None,
     float16: Annotated[bool, typer.Option("--float16", help="Store weights in half the space.")] = False,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Where the weights will lie; the entry names this and their md5.")
+    ] = None,
+    group: Annotated[bool, typer.Option("--group", help="One group of all models, in --out.")] = False,
 ) -> None:
     """Write trained models as Kipoi model-zoo entries.
 
     Example: [bold]simbench export runs/demo --model basset --out model_zoo/demo_basset[/]
     """
     from simbench_tf import pipeline
-    from simbench_tf.export import export_run
+    from simbench_tf.export import export_run, export_run_group
 
     config = pipeline.config_of(run)
     names = [model] if model is not None else [each.name for each in config.models if each.kipoi is None]
-    if out is not None and len(names) > 1:
-        raise InputError("--out", f"is one folder, but the run has the models {', '.join(names)}", "add --model NAME")
-    for name in names:
-        exported = export_run(run, name, out, float16=float16, overwrite=True)
-        _console.print(f"entry: {exported.folder}", soft_wrap=True)
+    if group:
+        if out is None:
+            raise InputError("--group", "needs a folder", "add --out DIR")
+        entries = [export_run_group(run, names, out, float16=float16, url=url, overwrite=True)]
+    elif out is not None and len(names) > 1:
+        mend = "add --model NAME or --group"
+        raise InputError("--out", f"is one folder, but the run has the models {', '.join(names)}", mend)
+    else:
+        entries = [export_run(run, name, out, float16=float16, url=url, overwrite=True) for name in names]
+    for exported in entries:
+        change = f", no prediction changed by more than {exported.largest_change:.2g}" if float16 else ""
+        _console.print(f"entry: {exported.folder}{change}", soft_wrap=True)
+        for upload in exported.uploads:
+            _console.print(f"upload: {upload.path} to {upload.url}", soft_wrap=True)
 
 
 @app.command()

@@ -88,6 +88,25 @@ def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path, ar
     assert not list(tmp_path.iterdir()), "nothing half-written stays"
 
 
+@pytest.mark.slow
+def test_exports_to_a_folder_to_a_group_and_with_weights_elsewhere(monkeypatch, capsys, tiny_run, tmp_path):
+    code, out, _ = simbench(monkeypatch, capsys, "export", tiny_run, "--out", tmp_path / "one", "--float16")
+    assert code == 0
+    assert out.startswith(f"entry: {tmp_path / 'one'}, no prediction changed by more than 0.0")
+    assert (tmp_path / "one" / "model_files" / "model.keras").is_file()
+    url = "https://example.org/weights"
+    code, out, _ = simbench(monkeypatch, capsys, "export", tiny_run, "--out", tmp_path / "two", "--url", url)
+    assert code == 0
+    assert f"upload: {tmp_path / 'two'}" in out
+    assert url in (tmp_path / "two" / "model.yaml").read_text()
+    code, _, err = simbench(monkeypatch, capsys, "export", tiny_run, "--group")
+    assert code == 2
+    assert "--out" in err
+    code, _, _ = simbench(monkeypatch, capsys, "export", tiny_run, "--group", "--out", tmp_path / "group")
+    assert code == 0
+    assert (tmp_path / "group" / "models.tsv").read_text().splitlines()[1].startswith("basset")
+
+
 def test_usage_errors_end_with_2(monkeypatch, capsys):
     assert simbench(monkeypatch, capsys, "run", "demo")[0] == 2
 
