@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
@@ -251,7 +253,9 @@ def main() -> None:
     if not debug:
         _hush_native_notes()
     try:
-        app(args=arguments)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            app(args=arguments)
     except InputError as error:
         _fail(f"error: {error}", 2, debug)
     except KeyboardInterrupt:
@@ -260,8 +264,16 @@ def main() -> None:
         _fail(f"fault: {type(error).__name__}: {' '.join(str(error).split())}; --debug shows where", 1, debug)
 
 
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    _errors.print(f"warning: {' '.join(str(message).split())}", markup=False, highlight=False, soft_wrap=True)
+
+
 def _hush_native_notes() -> None:
-    """Keep what native libraries write at start-up off the terminal; Python's own messages still get there."""
+    """Keep what native libraries write at start-up off the terminal; Python's own messages still get there.
+
+    TensorFlow's advice on how to write its functions is for those who do.
+    """
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         if sys.stderr.fileno() != 2:
             return

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+import warnings
 
 import pytest
 
@@ -105,6 +106,17 @@ def test_exports_to_a_folder_to_a_group_and_with_weights_elsewhere(monkeypatch, 
     code, _, _ = simbench(monkeypatch, capsys, "export", tiny_run, "--group", "--out", tmp_path / "group")
     assert code == 0
     assert (tmp_path / "group" / "models.tsv").read_text().splitlines()[1].startswith("basset")
+
+
+def test_a_warning_is_one_line(monkeypatch, capsys, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("simulation: {kind: grammar, n_sequences: 20, elements: [{motif: SOX2, enriched: {H1: .4}}]}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        code, _, err = simbench(monkeypatch, capsys, "simulate", config, "--out", tmp_path / "run")
+    assert code == 0
+    (line,) = (line for line in err.splitlines() if "H1" in line)
+    assert line.startswith("warning: elements.0.enriched names 'H1', which is no task; that rate is passed over")
 
 
 def test_usage_errors_end_with_2(monkeypatch, capsys):
