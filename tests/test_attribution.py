@@ -414,10 +414,10 @@ def test_functions_are_traced_once(x):
     for n in (5, 3, 4, 5):
         for n_steps in (2, 3):
             attribute(net, x[:n], "integrated_gradients", target=n % 2, n_steps=n_steps, batch_size=4)
-        attribute(net, x[:n], "ism", target=n % 2, batch_size=32)
+        attribute(net, x[:n], "ism", target=n % 2, batch_size=32, fast=False)
     # batches of 1, 3 and 4 rows
     assert network.compiled(_mean_gradient, "linear").experimental_get_tracing_count() <= 3
-    assert network.compiled(_mutant_values, 32).experimental_get_tracing_count() <= 2
+    assert 1 <= network.compiled(_mutant_values, 32).experimental_get_tracing_count() <= 2
 
 
 # batches, order, targets
