@@ -204,7 +204,7 @@ class Training(_Strict):
     """The talk's recipe: Adam, binary cross-entropy, at most `max_batches` batches, early stopping.
 
     `precision` is that of the layers while they are trained; auto: bfloat16 on GPUs that have it, else float32. `xla`
-    compiles the training step; auto: on GPUs.
+    compiles the training step; auto: on GPUs. (XLA draws other dropout masks from the same seed.)
     """
 
     batch_size: Annotated[int, Field(ge=1)] = 300

@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 from scipy.ndimage import zoom
+from tensorflow.python.autograph.impl.api import StagingError
 from tensorflow.python.eager import execute
 
 from simbench_tf.attribution import attribute, peers
@@ -142,7 +143,8 @@ def test_gradients_are_in_order_after_shap_failed(net, x, monkeypatch):
     """SHAP leaves TensorFlow's record of gradients replaced when it fails, and later gradients would be wrong."""
     before, record_gradient = attribute(net, x).scores, execute.record_gradient
     monkeypatch.setattr(peers, "_check_operations", lambda model, seq_length: None)
-    with pytest.raises(Exception, match="shap_LeakyRelu"):  # what TensorFlow makes of a LookupError
+    # from within a function that it traces, TensorFlow hands a LookupError on as its own
+    with pytest.raises((LookupError, StagingError), match="gradient registry has no entry for: shap_LeakyRelu"):
         attribute(build(layers.LeakyReLU()), x[:1], "deepshap", references="zeros")
     assert execute.record_gradient is record_gradient
     np.testing.assert_array_equal(attribute(basset(), x).scores, before)
@@ -218,7 +220,7 @@ def test_layers_that_tf_keras_vis_cannot_read_are_told(net, x):
         attribute(nested, x, "gradcam_tf_keras_vis")
     with pytest.raises(InputError, match="is no layer"):
         attribute(build(keras.ops.relu), x, "gradcam_tf_keras_vis")
-    with pytest.raises(InputError, match=r"tasks'.*has no positions"):
+    with pytest.raises(InputError, match="layer 'tasks': has no positions"):
         attribute(net, x, "gradcam_tf_keras_vis", layer="tasks")
     with pytest.raises(InputError, match="did you mean 'conv_b'"):
         attribute(net, x, "gradcam_tf_keras_vis", layer="conv_c")

@@ -265,6 +265,21 @@ def test_other_ways_to_compute_learn_as_well_and_leave_a_float32_model(ds, how):
     assert {task: pytest.approx(values) for task, values in again.items()} == trained.metrics
 
 
+@pytest.mark.slow
+def test_xla_changes_rounding_alone(ds):
+    """Without dropout, whose masks XLA draws in another way: after two batches, 1e-5 of how far weights have moved."""
+
+    def weights(xla):
+        model = network(keras.layers.Dense(2, "sigmoid"))
+        train(model, ds, recipe(batch_size=50, max_batches=2, xla=xla), seed=1)
+        return model.get_weights()[0]
+
+    plain = weights(xla=False)
+    moved = np.abs(plain - network(keras.layers.Dense(2, "sigmoid")).get_weights()[0]).mean()
+    assert moved > 1e-4
+    assert np.abs(weights(xla=True) - plain).mean() < 1e-5 * moved
+
+
 # rounds, batches and the best weights
 
 

@@ -161,7 +161,7 @@ def _tail(layers: list[Any]) -> tuple[tuple[Op | Product, ...], tuple[int, int]]
         # a layer that stands for the linear part of a Dense one says so
         dense = layer if _kind(layer) == "Dense" else getattr(layer, "linear_part_of", None)
         if dense is None:
-            tail.append(_checked_pointwise(layer))
+            tail.append(checked_pointwise(layer))
             continue
         tail.append(Product(dense))
         if dense is layer and dense.activation is not _linear():
@@ -216,9 +216,9 @@ def _with_layer(stages: list[Stage], layer: Any) -> list[Stage]:
     if name in _POOLS:
         _check_channels_last(layer)
         size, stride = layer.pool_size[0], layer.strides[0]
-        pooling = Pooling(_POOLS[name], _geometry(length, size, stride, 1, layer.padding))
+        pooling = Pooling(_POOLS[name], geometry_of(length, size, stride, 1, layer.padding))
         return [*stages[:-1], last._replace(pooling=pooling)]
-    return [*stages[:-1], last._replace(pointwise=(*last.pointwise, _checked_pointwise(layer)))]
+    return [*stages[:-1], last._replace(pointwise=(*last.pointwise, checked_pointwise(layer)))]
 
 
 def _bare(length: int) -> Stage:
@@ -232,12 +232,12 @@ def _linear_stage(layer: Any, length: int) -> Stage:
     else:
         _check_channels_last(layer)
         size, stride, dilation = layer.kernel_size[0], layer.strides[0], layer.dilation_rate[0]
-        geometry, groups = _geometry(length, size, stride, dilation, layer.padding), layer.groups
-    pointwise = () if layer.activation is _linear() else (_checked_activation(layer, layer.activation),)
+        geometry, groups = geometry_of(length, size, stride, dilation, layer.padding), layer.groups
+    pointwise = () if layer.activation is _linear() else (checked_activation(layer, layer.activation),)
     return Stage(layer, geometry, groups, pointwise, None, int(np.prod(layer.kernel.shape)))
 
 
-def _geometry(length: int, size: int, stride: int, dilation: int, padding: str) -> Geometry:
+def geometry_of(length: int, size: int, stride: int, dilation: int, padding: str) -> Geometry:
     reach = (size - 1) * dilation
     if padding == "valid":
         return Geometry(size, stride, dilation, 0, length, (length - reach - 1) // stride + 1)
@@ -248,17 +248,17 @@ def _geometry(length: int, size: int, stride: int, dilation: int, padding: str) 
     return Geometry(size, stride, dilation, missing // 2, length, n_outputs)
 
 
-def _checked_pointwise(layer: Any) -> Op:
+def checked_pointwise(layer: Any) -> Op:
     name = _kind(layer)
     if name == "Activation":
-        return _checked_activation(layer, layer.activation)
+        return checked_activation(layer, layer.activation)
     last_axis = getattr(layer, "axis", -1) in (-1, 2, [-1], [2], (-1,), (2,))
     if name in (*_POINTWISE, *_OPERATIONS) and last_axis:
         return layer
     raise UnsupportedModelError(f"{_named(layer)} is not a layer whose windows are known")
 
 
-def _checked_activation(layer: Any, activation: Any) -> Any:
+def checked_activation(layer: Any, activation: Any) -> Any:
     import keras
 
     # a function of one's own might look at other positions

@@ -16,7 +16,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution._chain import UnsupportedModelError, _checked_activation, _checked_pointwise, _geometry
+from simbench_tf.attribution._chain import UnsupportedModelError, checked_activation, checked_pointwise, geometry_of
 from simbench_tf.config_messages import nearest
 from simbench_tf.errors import InputError
 
@@ -163,7 +163,7 @@ def _is_pointwise(layer: Any) -> bool:
 def _check_pointwise(layer: Any) -> None:
     # its slopes may differ by position, which says nothing of what a position sees
     if type(layer).__name__ != "PReLU":
-        _checked_pointwise(layer)
+        checked_pointwise(layer)
 
 
 # fields
@@ -232,7 +232,7 @@ def _field_after(call: Call, fields: list[Field]) -> Field:
         return field
     if kind in ("Dense", *_CONVOLUTIONS):
         # one's own activation might look along the sequence
-        _checked_activation(layer, layer.activation)
+        checked_activation(layer, layer.activation)
         return field if kind == "Dense" else _seen(field, _taps(layer, layer.kernel_size[0], len(field)))
     if kind in _POOLS:
         return _seen(field, _taps(layer, layer.pool_size[0], len(field)))
@@ -257,7 +257,7 @@ def _taps(layer: Any, size: int, length: int) -> npt.NDArray[np.int64]:
     if layer.data_format != "channels_last":
         raise UnsupportedModelError(f"{type(layer).__name__} {layer.name!r} has channels first")
     dilation = getattr(layer, "dilation_rate", (1,))[0]
-    geometry = _geometry(length, size, layer.strides[0], dilation, layer.padding)
+    geometry = geometry_of(length, size, layer.strides[0], dilation, layer.padding)
     first = np.arange(geometry.length) * geometry.stride - geometry.left
     taps = first[:, None] + np.arange(size) * dilation
     return np.where((taps >= 0) & (taps < length), taps, -1)

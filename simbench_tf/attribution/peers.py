@@ -170,15 +170,15 @@ def _layer_of_graph(graph: Any, layer: str) -> Any:
     """The layer that `layer` stands for, if tf-keras-vis can read it."""
     from simbench_tf.attribution._receptive_field import find_output, read_calls
 
-    (node, *_) = find_output(read_calls(graph).calls, layer)
-    read = node.operation
+    call = find_output(read_calls(graph).calls, layer)
+    read = call.node.operation
     # it takes a layer of the model itself, and the output of that layer's first call
-    if read not in graph.layers or read.output is not node.output_tensors[0]:
+    if read not in graph.layers or read.output is not call.node.output_tensors[0]:
         raise InputError(
-            f"layer {read.name!r}",
+            f"layer {call.name!r}",
             "tf-keras-vis cannot read it: it stands in a nested model, is no layer, or was called before",
             "name another layer, or choose gradcam",
         )
     if len(read.output.shape) != 3:
-        raise InputError(f"layer {read.name!r}", "has no positions", "name a layer before the model is flattened")
+        raise InputError(f"layer {call.name!r}", "has no positions", "name a layer before the model is flattened")
     return read
