@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from simbench_tf.config import Config, GrammarSimulation, Model, load_config
+from simbench_tf.config import Config, Model, load_config
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
+from simbench_tf.simulation_config import GrammarSimulation
 
 _ARCHITECTURES = {
     "basset": "Basset (Kelley et al. 2016, https://doi.org/10.1101/gr.200535.115)",

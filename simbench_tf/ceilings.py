@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from simbench_tf.config import Config, GrammarSimulation
+from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset
 from simbench_tf.errors import InputError
 from simbench_tf.explained import explained_rows
@@ -27,6 +27,7 @@ from simbench_tf.motifs import load_motifs
 from simbench_tf.score import pooled_scores, score_attributions, summarise
 from simbench_tf.simulate.grammar import Grammar, build_grammar
 from simbench_tf.simulate.oracle import explain, label_ceiling, label_posterior, log_likelihood
+from simbench_tf.simulation_config import GrammarSimulation
 from simbench_tf.workers import MapInOrder
 
 Bases = npt.NDArray[np.uint8]

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from simbench_tf.config import Config, GrammarSimulation, PeaksSimulation
+from simbench_tf.config import Config
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum
 from simbench_tf.motifs import Motif, load_motifs
+from simbench_tf.simulation_config import GrammarSimulation, PeaksSimulation
 from simbench_tf.workers import MapInOrder
 
 

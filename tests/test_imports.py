@@ -31,14 +31,26 @@ LAYERS = [
     ["motifs"],
     ["dna"],
     ["config"],
+    ["simulation_config"],
     ["tables", "config_messages", "random_streams"],
     ["files"],
     ["errors"],
 ]
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
-WITHOUT_TENSORFLOW = ["score", "motifs", "genome", "simulate", "dna", "config", "tables"]
+WITHOUT_TENSORFLOW = ["score", "motifs", "genome", "simulate", "dna", "config", "simulation_config", "tables"]
 #: `attribution` knows a Keras model and arrays, not our files.
-NOT_FOR_ATTRIBUTION = {"config", "tables", "dataset", "train", "models", "simulate", "genome", "motifs", "score"}
+NOT_FOR_ATTRIBUTION = {
+    "config",
+    "simulation_config",
+    "tables",
+    "dataset",
+    "train",
+    "models",
+    "simulate",
+    "genome",
+    "motifs",
+    "score",
+}
 
 
 def module_of(path: Path) -> str:

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from simbench_tf.config import GrammarSimulation
 from simbench_tf.motifs import Motif
 from simbench_tf.simulate._forward_backward import explain_rows
 from simbench_tf.simulate.grammar import Grammar, build_grammar, draw, hazards, label_prior
 from simbench_tf.simulate.oracle import _model, explain, label_posterior, log_likelihood
+from simbench_tf.simulation_config import GrammarSimulation
 from simbench_tf.tables import bases_of
 
 

@@ -17,7 +17,6 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation
 from simbench_tf.dna import decode, encode, reverse_complement
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, scan
@@ -33,6 +32,7 @@ from simbench_tf.simulate.grammar import (
     used_motifs,
     zero_order_background,
 )
+from simbench_tf.simulation_config import HUMAN_BACKGROUND, GrammarSimulation
 from simbench_tf.tables import bases_of, check_sequences, check_sites
 
 SEED = 3

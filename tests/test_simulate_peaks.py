@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from simbench_tf.config import PeaksSimulation, Splits
 from simbench_tf.dna import decode, encode
 from simbench_tf.errors import InputError
 from simbench_tf.genome import open_genome, regions_at
 from simbench_tf.motifs import Motif, scan, write_meme
 from simbench_tf.simulate import _enrichment, _regions, peaks
+from simbench_tf.simulation_config import PeaksSimulation, Splits
 from simbench_tf.tables import SPLITS, bases_of, check_sequences, check_sites
 
 REPOSITORY = Path(__file__).parents[1]

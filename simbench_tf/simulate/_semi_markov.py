@@ -23,9 +23,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.config import Element, Position
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, zero_order
+from simbench_tf.simulation_config import Element, Position
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

@@ -17,7 +17,6 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from simbench_tf.config import HUMAN_BACKGROUND, Element, GrammarSimulation, Splits
 from simbench_tf.dna import dinucleotide_counts
 from simbench_tf.errors import InputError
 from simbench_tf.genome import fetch, open_genome
@@ -26,6 +25,7 @@ from simbench_tf.random_streams import stream_key, uniforms
 from simbench_tf.simulate._labels import check_labels, draw_patterns, labels_of, pattern_probabilities
 from simbench_tf.simulate._sampler import count_sites, cut_out, fill
 from simbench_tf.simulate._semi_markov import STRANDS, SemiMarkov, build_semi_markov, hazard_of
+from simbench_tf.simulation_config import HUMAN_BACKGROUND, Element, GrammarSimulation, Splits
 from simbench_tf.tables import SITES_SCHEMA, bases_of, sequence_schema
 
 Floats = npt.NDArray[np.float64]

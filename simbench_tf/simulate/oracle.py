@@ -87,7 +87,7 @@ def explain(
 
     Examples
     --------
-    >>> from simbench_tf.config import GrammarSimulation
+    >>> from simbench_tf.simulation_config import GrammarSimulation
     >>> from simbench_tf.dna import encode
     >>> from simbench_tf.motifs import load_motifs
     >>> from simbench_tf.simulate.grammar import build_grammar

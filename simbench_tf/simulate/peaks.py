@@ -23,12 +23,12 @@ import pandas as pd
 import pyarrow as pa
 
 from simbench_tf import genome as gn
-from simbench_tf.config import PeaksSimulation
 from simbench_tf.dna import dinucleotide_shuffle
 from simbench_tf.motifs import Motif, load_motifs, scan
 from simbench_tf.random_streams import stream_key, uniforms
 from simbench_tf.simulate._enrichment import check_any_passes, motif_log
 from simbench_tf.simulate._regions import assign_splits, check_splits, drop, lost_table, place_regions
+from simbench_tf.simulation_config import PeaksSimulation
 from simbench_tf.tables import SITES_SCHEMA, sequence_schema, text_column
 
 Bases = npt.NDArray[np.uint8]

@@ -1,0 +1,161 @@
+"""What a simulation is made from, as a configuration spells it: real peaks, or a grammar of motifs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from simbench_tf.config_messages import close_to, nearest
+
+HUMAN_BACKGROUND = (
+    (0.3057, 0.1898, 0.2614, 0.2431),
+    (0.3434, 0.2737, 0.0619, 0.3210),
+    (0.2723, 0.2209, 0.2737, 0.2331),
+    (0.1929, 0.2218, 0.2796, 0.3057),
+)
+"""First-order background of human DNA: P(column base | row base), A C G T (hg38 chr2 + hg19 chr20, both strands)."""
+
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Rate = Annotated[float, Field(ge=0)]
+
+
+class Strict(BaseModel):
+    """A part of the configuration: unknown keys are errors, and nothing changes once it is read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Splits(Strict):
+    """Fractions of the data held out for validation and test, or lists of chromosomes."""
+
+    valid: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    chromosomes: dict[Literal["valid", "test"], list[str]] | None = None
+
+    @model_validator(mode="after")
+    def _leave_something_to_train_on(self) -> Splits:
+        if self.valid + self.test >= 1:
+            raise ValueError("valid and test together leave nothing to train on")
+        return self
+
+
+class Position(Strict):
+    """Where along the sequence an element starts: a Gaussian around `centre` over a `floor`; no sd means anywhere."""
+
+    centre: float | None = None
+    sd: Annotated[float, Field(gt=0)] | None = None
+    floor: Annotated[float, Field(ge=0, le=1)] = 0.0
+
+
+def _gap(value: Any) -> Any:
+    return (value, value) if isinstance(value, int) else value
+
+
+class Element(Strict):
+    """A motif, or a spaced pair of motifs, and how often the generator starts one.
+
+    `rate` is the expected number of starts in a sequence without any label, `enriched` how many more there are with
+    a task's label. `gap` counts the background bases between a pair's motifs, drawn uniformly in the closed range.
+    """
+
+    motif: str | None = None
+    pair: tuple[str, str] | None = None
+    rate: Rate = 0.08
+    enriched: dict[str, Rate] = {}
+    position: Position = Position()
+    strand: Literal["both", "+", "-"] = "both"
+    gap: Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(_gap)] = (0, 0)
+    orientation: Literal["same", "opposite", "any"] = "same"
+
+    @model_validator(mode="after")
+    def _motif_or_pair(self) -> Element:
+        if (self.motif is None) == (self.pair is None):
+            raise ValueError("an element needs either `motif` or `pair`")
+        if self.gap[0] > self.gap[1]:
+            raise ValueError(f"gap {list(self.gap)} ends below its start")
+        return self
+
+    @property
+    def name(self) -> str:
+        """The element's name in the sites table: the motif, or both motifs of a pair joined by +."""
+        return self.motif if self.motif is not None else "+".join(self.pair or ())
+
+
+class Task(Strict):
+    """A label: the fraction of sequences that carry it."""
+
+    fraction: Fraction = 0.35
+
+
+def _of_tasks(element: Any, number: int, tasks: Mapping[str, Any]) -> Any:
+    """Return an element of a grammar without what it says of tasks that are not in the data set, after a warning."""
+    enriched = element.get("enriched") if isinstance(element, Mapping) else None
+    if not isinstance(enriched, Mapping) or set(enriched) <= set(tasks):
+        return element
+    for task in set(enriched) - set(tasks):
+        problem = f"elements.{number}.enriched names {task!r}, which is no task"
+        if close_to(str(task), tasks):
+            raise ValueError(f"{problem}{nearest(str(task), tasks)}")
+        warnings.warn(f"{problem}; that rate is passed over", UserWarning, stacklevel=2)
+    return {**element, "enriched": {task: rate for task, rate in enriched.items() if task in tasks}}
+
+
+_DEFAULT_POSITION = Position(centre=200, sd=80, floor=0.15)
+
+
+class GrammarSimulation(Strict):
+    """Sequences drawn from a generative model of motifs in a background, no genome needed."""
+
+    kind: Literal["grammar"]
+    seq_length: Annotated[int, Field(ge=20)] = 400
+    n_sequences: Annotated[int, Field(ge=1)] = 20_000
+    background: Literal["human"] | Path | tuple[tuple[float, ...], ...] = "human"
+    motifs: str = "default"
+    tasks: Annotated[dict[str, Task], Field(min_length=1)] = {"HepG2": Task(), "K562": Task()}
+    label_correlation: Annotated[float, Field(gt=-1, lt=1)] = 0.0
+    elements: Annotated[list[Element], Field(min_length=1)] = [
+        Element(motif="HNF4A", enriched={"HepG2": 0.9}, position=_DEFAULT_POSITION),
+        Element(motif="GATA1", enriched={"K562": 0.9}, position=_DEFAULT_POSITION),
+    ]
+    rules: Annotated[list[Any], Field(max_length=0)] = []
+    splits: Splits = Splits()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _pass_over_other_tasks(cls, raw: Any) -> Any:
+        """Let a list of elements serve some of the tasks it was written for; a misspelt one is an error."""
+        tasks = raw.get("tasks", cls.model_fields["tasks"].default) if isinstance(raw, Mapping) else None
+        elements = raw.get("elements") if isinstance(raw, Mapping) else None
+        if not isinstance(tasks, Mapping) or not isinstance(elements, list):
+            return raw
+        return {**raw, "elements": [_of_tasks(element, number, tasks) for number, element in enumerate(elements)]}
+
+    @model_validator(mode="after")
+    def _elements_differ(self) -> GrammarSimulation:
+        names = [element.name for element in self.elements]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"elements names {name!r} twice; put its rates into one element")
+        if self.splits.chromosomes is not None:
+            raise ValueError("splits.chromosomes: a grammar has no chromosomes, give fractions")
+        return self
+
+
+class PeaksSimulation(Strict):
+    """Real peaks, dinucleotide-shuffled, with their real motif hits put back."""
+
+    kind: Literal["peaks"]
+    genome: Path
+    peaks: Annotated[dict[str, Path], Field(min_length=1)]
+    background: Path | None = None
+    region_size: Annotated[int, Field(ge=20)] = 400
+    motifs: str = "default"
+    scan_pvalue: Annotated[float, Field(gt=0, lt=1)] = 1e-4
+    min_pos_hits: Annotated[int, Field(ge=0)] = 100
+    min_enrichment: Annotated[float, Field(ge=0)] = 1.2
+    negative_implants: bool = True
+    splits: Splits = Splits()
