@@ -34,7 +34,6 @@ __all__ = [
     "scan",
     "score_sites",
     "write_meme",
-    "zero_order",
 ]
 
 Bases = npt.NDArray[np.uint8]
@@ -117,32 +116,6 @@ def information_content(motif: Motif) -> npt.NDArray[np.float64]:
     return 2.0 + (motif.ppm * logs).sum(axis=1)
 
 
-def zero_order(background: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Base frequencies, shape (4,), in the long run of an order-1 background, shape (4, 4), rows from, columns to.
-
-    Raises
-    ------
-    ValueError
-        The table is not 4 x 4, holds negative numbers, has a row that does not sum to 1, or no single stationary state.
-
-    Examples
-    --------
-    >>> table = [[0.4, 0.2, 0.2, 0.2], [0.2, 0.4, 0.2, 0.2], [0.2, 0.2, 0.4, 0.2], [0.2, 0.2, 0.2, 0.4]]
-    >>> zero_order(table).round(6).tolist()
-    [0.25, 0.25, 0.25, 0.25]
-    """
-    table = np.asarray(background, np.float64)
-    if table.shape != (4, 4) or not (table >= 0).all() or np.abs(table.sum(axis=1) - 1).max() > 1e-3:
-        raise ValueError("background must be 4 x 4 probabilities whose rows sum to 1")
-    table = table / table.sum(axis=1, keepdims=True)
-    # stationarity (4 equations, one redundant) and sum 1
-    equations = np.vstack([table.T - np.eye(4), np.ones(4)])
-    if np.linalg.matrix_rank(equations) < 4:
-        raise ValueError("background has no single stationary distribution")
-    frequencies = np.linalg.lstsq(equations, np.array([0, 0, 0, 0, 1.0]), rcond=None)[0].clip(0)
-    return frequencies / frequencies.sum()
-
-
 def pwm(
     motif: Motif, background: Sequence[float] | npt.NDArray[np.float64] = UNIFORM, pseudocount: float = _PSEUDOCOUNT
 ) -> npt.NDArray[np.float32]:
@@ -185,7 +158,7 @@ def scan(
     pvalue : float
         Largest p-value of a hit, for one window and one strand (no correction for the number of windows).
     background : 4 floats
-        Base frequencies, zero order (see :func:`zero_order`).
+        Base frequencies A, C, G, T.
 
     Returns
     -------

@@ -21,6 +21,7 @@ HUMAN_BACKGROUND = (
 
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Strict(BaseModel):
@@ -60,8 +61,10 @@ class Element(Strict):
 
     `rate` is the expected number of starts in a sequence without any label, `enriched` how many more there are with
     a task's label. `gap` counts the background bases between a pair's motifs, drawn uniformly in the closed range.
+    `name` is what rules and the sites table call it: by default the motif, or both motifs of a pair joined by +.
     """
 
+    name: str = ""
     motif: str | None = None
     pair: tuple[str, str] | None = None
     rate: Rate = 0.08
@@ -71,6 +74,14 @@ class Element(Strict):
     gap: Annotated[tuple[Annotated[int, Field(ge=0)], Annotated[int, Field(ge=0)]], BeforeValidator(_gap)] = (0, 0)
     orientation: Literal["same", "opposite", "any"] = "same"
 
+    @model_validator(mode="before")
+    @classmethod
+    def _named_by_motifs(cls, raw: Any) -> Any:
+        if not isinstance(raw, Mapping) or raw.get("name"):
+            return raw
+        motifs = raw.get("pair") or [raw.get("motif")]
+        return {**raw, "name": "+".join(map(str, motifs))} if isinstance(motifs, list | tuple) else raw
+
     @model_validator(mode="after")
     def _motif_or_pair(self) -> Element:
         if (self.motif is None) == (self.pair is None):
@@ -79,10 +90,19 @@ class Element(Strict):
             raise ValueError(f"gap {list(self.gap)} ends below its start")
         return self
 
-    @property
-    def name(self) -> str:
-        """The element's name in the sites table: the motif, or both motifs of a pair joined by +."""
-        return self.motif if self.motif is not None else "+".join(self.pair or ())
+
+class Rule(Strict):
+    """What a task's label asks of the elements of a sequence, as ``GATA1 and not GATA1::TAL1``.
+
+    `when` names elements, each true where the sequence has at least one of it, joined by ``and``, ``or``, ``not``,
+    ``without`` (``and not``) and parentheses. The rule holds in a share `with_label` of the sequences with the task's
+    label and in a share `without_label` of the others; both exactly.
+    """
+
+    task: str
+    when: str
+    with_label: Share = 0.9
+    without_label: Share = 0.1
 
 
 class Task(Strict):
@@ -108,12 +128,17 @@ _DEFAULT_POSITION = Position(centre=200, sd=80, floor=0.15)
 
 
 class GrammarSimulation(Strict):
-    """Sequences drawn from a generative model of motifs in a background, no genome needed."""
+    """Sequences drawn from a generative model of motifs in a background, no genome needed.
+
+    `background` is the built-in human table, P(column base | the k bases before, A first) as 4 ** k rows of four, or a
+    FASTA file to estimate such a table from; `background_order` is k, which a file needs told unless it is 1.
+    """
 
     kind: Literal["grammar"]
     seq_length: Annotated[int, Field(ge=20)] = 400
     n_sequences: Annotated[int, Field(ge=1)] = 20_000
     background: Literal["human"] | Path | tuple[tuple[float, ...], ...] = "human"
+    background_order: Annotated[int, Field(ge=0, le=5)] | None = None
     motifs: str = "default"
     tasks: Annotated[dict[str, Task], Field(min_length=1)] = {"HepG2": Task(), "K562": Task()}
     label_correlation: Annotated[float, Field(gt=-1, lt=1)] = 0.0
@@ -121,7 +146,7 @@ class GrammarSimulation(Strict):
         Element(motif="HNF4A", enriched={"HepG2": 0.9}, position=_DEFAULT_POSITION),
         Element(motif="GATA1", enriched={"K562": 0.9}, position=_DEFAULT_POSITION),
     ]
-    rules: Annotated[list[Any], Field(max_length=0)] = []
+    rules: list[Rule] = []
     splits: Splits = Splits()
 
     @model_validator(mode="before")
@@ -139,7 +164,10 @@ class GrammarSimulation(Strict):
         names = [element.name for element in self.elements]
         for name in names:
             if names.count(name) > 1:
-                raise ValueError(f"elements names {name!r} twice; put its rates into one element")
+                raise ValueError(f"elements names {name!r} twice; put its rates into one element, or give them names")
+        for number, rule in enumerate(self.rules):
+            if rule.task not in self.tasks:
+                raise ValueError(f"rules.{number}.task: {rule.task!r} is no task{nearest(rule.task, self.tasks)}")
         if self.splits.chromosomes is not None:
             raise ValueError("splits.chromosomes: a grammar has no chromosomes, give fractions")
         return self

@@ -33,6 +33,16 @@ TASKS = {"x": {"fraction": 0.3}, "y": {"fraction": 0.55}}
 # no C after G, no G after C: such neighbours can only come from motifs
 GAPPED = ((0.4, 0.2, 0.2, 0.2), (0.5, 0.2, 0, 0.3), (0.3, 0, 0.4, 0.3), (0.1, 0.4, 0.3, 0.2))
 
+# a base given the two before it, some steps impossible
+ORDER_2 = np.random.default_rng(6).dirichlet(np.full(4, 0.7), 16).round(3)
+ORDER_2[[3, 9]] = [[0.5, 0, 0.25, 0.25], [0, 0.2, 0.4, 0.4]]
+BACKGROUNDS = {
+    "human": "human",
+    "impossible steps": GAPPED,
+    "order 0": ((0.1, 0.2, 0.3, 0.4),),
+    "order 2": tuple(map(tuple, (ORDER_2 / ORDER_2.sum(axis=1, keepdims=True)).tolist())),
+}
+
 CASES: dict[str, list[dict[str, Any]]] = {
     "two motifs": [
         {"motif": "ONE", "rate": 0.4, "enriched": {"x": 0.5}, "position": {"centre": 4, "sd": 2, "floor": 0.1}},
@@ -58,6 +68,24 @@ CASES: dict[str, list[dict[str, Any]]] = {
         {"pair": ["TWO", "TWO"], "gap": [1, 2], "rate": 0.2},
     ],
     "certain": [{"motif": "ONE", "rate": 1, "position": {"centre": 4.5, "sd": 0.01}}],
+    "and": [
+        {"motif": "ONE", "rate": 0.6, "enriched": {"x": 0.5}, "position": {"centre": 4, "sd": 2, "floor": 0.1}},
+        {"motif": "TWO", "rate": 0.5},
+    ],
+    "two rules": [
+        {"motif": "ONE", "rate": 0.4},
+        {"name": "near", "pair": ["ONE", "TWO"], "gap": 0, "rate": 0.3},
+        {"name": "far", "pair": ["ONE", "TWO"], "gap": [1, 2], "rate": 0.3, "orientation": "any"},
+    ],
+    "never": [{"motif": "ONE", "rate": 0.4, "enriched": {"y": 0.3}}, {"motif": "TWO", "rate": 0.6}],
+}
+RULES: dict[str, list[dict[str, Any]]] = {
+    "and": [{"task": "x", "when": "ONE and TWO", "with_label": 0.8, "without_label": 0.05}],
+    "two rules": [
+        {"task": "x", "when": "near without far", "with_label": 0.6, "without_label": 0.1},
+        {"task": "y", "when": "ONE or far", "with_label": 0.9, "without_label": 0.3},
+    ],
+    "never": [{"task": "y", "when": "not ONE and TWO", "with_label": 1.0, "without_label": 0.0}],
 }
 
 
@@ -66,6 +94,11 @@ def grammar_of(elements: list[dict[str, Any]], motifs: list[Motif], seq_length: 
     simulation = GrammarSimulation(kind="grammar", elements=elements, **settings)
     # a copy is not validated: sequences that can be enumerated are shorter than a configuration may ask for
     return build_grammar(simulation.model_copy(update={"seq_length": seq_length}), motifs)
+
+
+def short_grammar(case: str, background: str, seq_length: int) -> Grammar:
+    rules = RULES.get(case, [])
+    return grammar_of(CASES[case], SHORT, seq_length, background=BACKGROUNDS[background], rules=rules)
 
 
 def drawn(grammar: Grammar, n: int, seed: int = 7) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -115,8 +148,27 @@ def layouts(grammar: Grammar, number: int) -> list[Laid]:
     return [Laid(1 / len(found), width, parts) for width, parts in found]
 
 
-def placements(grammar: Grammar, pattern: int) -> Iterator[tuple[float, list[tuple[int, int, Laid]]]]:
-    """Every placement of elements with its probability."""
+def placements(grammar: Grammar, pattern: int) -> list[tuple[float, list[tuple[int, int, Laid]]]]:
+    """Every placement of elements with its probability: by the rates, then as the rules ask."""
+    by_rates = list(placements_by_rates(grammar, pattern))
+    if not grammar.rules:
+        return by_rates
+    # a truth value of every rule for every placement, by Python's own reading of it
+    names = [element.name for element in grammar.elements]
+    truths = []
+    for _, placed in by_rates:
+        there = {name: any(number == n for _, n, _ in placed) for number, name in enumerate(names)}
+        truths.append([eval(rule.when.replace("without", "and not"), {}, there) for rule in grammar.rules])
+    holds, probability = np.array(truths), np.array([probability for probability, _ in by_rates])
+    for _ in range(2_000 if len(grammar.rules) > 1 else 1):
+        for number, rule in enumerate(grammar.rules):
+            share = rule.with_label if pattern >> grammar.tasks.index(rule.task) & 1 else rule.without_label
+            for those, wanted in ((holds[:, number], share), (~holds[:, number], 1 - share)):
+                probability[those] *= wanted / probability[those].sum() if wanted else 0
+    return [(weight, placed) for weight, (_, placed) in zip(probability, by_rates, strict=True) if weight > 0]
+
+
+def placements_by_rates(grammar: Grammar, pattern: int) -> Iterator[tuple[float, list[tuple[int, int, Laid]]]]:
     hazard, length = hazards(grammar, pattern), grammar.seq_length
     variants = [layouts(grammar, number) for number in range(len(grammar.elements))]
 
@@ -137,6 +189,17 @@ def placements(grammar: Grammar, pattern: int) -> Iterator[tuple[float, list[tup
     return go(0, 1.0, [])
 
 
+def background_probability(grammar: Grammar, bases: np.ndarray) -> np.ndarray:
+    """P(base | up to k bases before) as a background base, (N, L)."""
+    probability = np.empty(bases.shape)
+    for row, position in np.ndindex(*bases.shape):
+        context = bases[row, max(0, position - grammar.hmm.order) : position]
+        block = sum(4**j for j in range(len(context)))
+        code = sum(int(base) * 4**j for j, base in enumerate(context[::-1]))
+        probability[row, position] = grammar.hmm.background[block + code, bases[row, position]]
+    return probability
+
+
 class BruteForce(NamedTuple):
     likelihood: np.ndarray  # (N, P)
     elements: np.ndarray  # (N, P, L, E): joint probability of the sequence and of the base lying in the element
@@ -146,10 +209,7 @@ class BruteForce(NamedTuple):
 def brute_force(grammar: Grammar, bases: np.ndarray) -> BruteForce:
     n, length = bases.shape
     n_patterns = 2 ** len(grammar.tasks)
-    hmm = grammar.hmm
-    background = np.empty(bases.shape)
-    background[:, 0] = hmm.stationary[bases[:, 0]]
-    background[:, 1:] = hmm.background[bases[:, :-1], bases[:, 1:]]
+    background = background_probability(grammar, bases)
     likelihood = np.zeros((n, n_patterns))
     elements = np.zeros((n, n_patterns, length, len(grammar.elements)))
     motifs = np.zeros((n, n_patterns, length, len(grammar.motifs)))
@@ -170,10 +230,10 @@ def brute_force(grammar: Grammar, bases: np.ndarray) -> BruteForce:
     return BruteForce(likelihood, elements, motifs)
 
 
-@pytest.mark.parametrize("background", ["human", GAPPED], ids=["human", "impossible steps"])
+@pytest.mark.parametrize("background", BACKGROUNDS)
 @pytest.mark.parametrize("case", CASES)
-def test_likelihood_and_occupancy_are_those_of_every_placement(case: str, background: Any) -> None:
-    grammar = grammar_of(CASES[case], SHORT, 10, background=background)
+def test_likelihood_and_occupancy_are_those_of_every_placement(case: str, background: str) -> None:
+    grammar = short_grammar(case, background, 10)
     bases, labels, _ = drawn(grammar, 40)
     truth = brute_force(grammar, bases)
     expected = np.log(truth.likelihood, where=truth.likelihood > 0, out=np.full(truth.likelihood.shape, -np.inf))
@@ -198,7 +258,8 @@ def test_likelihood_and_occupancy_are_those_of_every_placement(case: str, backgr
         np.testing.assert_allclose(posterior.part_occupancy, in_motif, rtol=0, atol=1e-10)
         np.testing.assert_allclose(by_element, in_element, rtol=0, atol=1e-10)
         for task, name in enumerate(grammar.tasks):
-            depends = [element.enriched.get(name, 0) > 0 for element in grammar.elements]
+            named = " ".join(rule.when for rule in grammar.rules if rule.task == name).split()
+            depends = [element.enriched.get(name, 0) > 0 or element.name in named for element in grammar.elements]
             expected_task = in_element[:, :, depends].sum(axis=2)
             np.testing.assert_allclose(posterior.task_occupancy[task], expected_task, rtol=0, atol=1e-10)
 
@@ -215,10 +276,10 @@ def test_brute_force_places_pairs_as_they_are_described() -> None:
             np.testing.assert_array_equal(ppm, ppm_ if laid is forward else ppm_[::-1, ::-1])
 
 
-@pytest.mark.parametrize("background", ["human", GAPPED], ids=["human", "impossible steps"])
+@pytest.mark.parametrize("background", BACKGROUNDS)
 @pytest.mark.parametrize("case", CASES)
-def test_the_sequences_of_a_length_have_probability_one(case: str, background: Any) -> None:
-    grammar = grammar_of(CASES[case], SHORT, 8, background=background)
+def test_the_sequences_of_a_length_have_probability_one(case: str, background: str) -> None:
+    grammar = short_grammar(case, background, 8)
     every = np.array(list(itertools.product(range(4), repeat=8)), np.uint8)
     total = logsumexp(log_likelihood(grammar, every), axis=0)
     np.testing.assert_allclose(total, 0, rtol=0, atol=1e-12)
@@ -231,10 +292,9 @@ def log_space(grammar: Grammar, bases: np.ndarray, pattern: int) -> tuple[np.nda
     """Log alpha and log beta (L + 1,) and the occupancy (L,) of one sequence given its label pattern."""
     length = len(bases)
     with np.errstate(divide="ignore"):
-        step = np.log(np.vstack([grammar.hmm.background, grammar.hmm.stationary]))
         hazard = np.log(hazards(grammar, pattern))
         stay = np.log1p(-hazards(grammar, pattern).sum(axis=0))
-        background = np.array([step[bases[i - 1] if i else 4, base] for i, base in enumerate(bases)])
+        background = np.log(background_probability(grammar, bases[None]))[0]
         starts = []  # (position, width, log probability, mask of its sites' bases)
         for number in range(len(grammar.elements)):
             for laid in layouts(grammar, number):

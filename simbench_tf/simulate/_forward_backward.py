@@ -1,10 +1,10 @@
-"""Forward-backward over the decision points of a semi-Markov grammar, for all label patterns of a sequence at once.
+"""Forward-backward over the decision points of a semi-Markov grammar, for all states of a sequence at once.
 
 Probabilities are kept as odds against a sequence of uniform bases, ``x 4 ** bases``: then an element's odds at a
 position are a few numbers a motif, the same for every label pattern, and what depends on the pattern is one product
-of vectors over patterns, which the compiler turns into vector instructions. Every start counts, however unlikely: no
-term is dropped. Every `_BLOCK` positions each pattern is rescaled by a power of two, which is exact, so sequences may
-be as long as they like.
+of vectors over states, which the compiler turns into vector instructions. Every start counts, however unlikely: no
+term is dropped. Every `_BLOCK` positions the states of each pattern are rescaled by a power of two, which is exact, so
+sequences may be as long as they like.
 """
 
 from __future__ import annotations
@@ -45,8 +45,9 @@ class _Scratch(NamedTuple):
     gaps: Floats  # (L, longest gap + 1) odds of the background bases from a position on
     segments: Floats  # (L, S) odds of each segment from a position on
     weights: Floats  # (L, F) odds x profile of each footprint, then the posterior probability that it starts
-    alpha: Floats  # (L + 1, P)
-    beta: Floats  # (L + 1, P)
+    alpha: Floats  # (L + 1, Q)
+    beta: Floats  # (L + 1, Q)
+    total: Floats  # (P,) odds of the whole sequence, of the exponents of alpha's last row
     exponents: Integers  # (blocks, P) powers of two taken out of alpha up to each block
     covered: Floats  # (E or M, L)
 
@@ -137,15 +138,17 @@ def _explain_row(
 
 @nb.njit(cache=True)
 def _new_scratch(model: Model, n_covered: int) -> _Scratch:
-    length, n_patterns = model.stay.shape
+    length, n_states = model.stay.shape
+    n_patterns = model.prior.size
     longest_gap = (model.second_start - model.first_width).max() if (model.second_motif >= 0).any() else 0
     return _Scratch(
         np.empty(length),
         np.empty((length + 1, longest_gap + 1)),
         np.empty((length, model.segment_odds.shape[2])),
         np.empty((length, model.element.size)),
-        np.empty((length + 1, n_patterns)),
-        np.empty((length + 1, n_patterns)),
+        np.empty((length + 1, n_states)),
+        np.empty((length + 1, n_states)),
+        np.empty(n_patterns),
         np.empty(((length + _BLOCK - 1) // _BLOCK, n_patterns), np.int64),
         np.empty((n_covered, length)),
     )
@@ -155,10 +158,10 @@ def _new_scratch(model: Model, n_covered: int) -> _Scratch:
 def _read(model: Model, bases: Bases, scratch: _Scratch) -> None:
     """All that does not depend on the label pattern: the odds of background, segments and footprints."""
     length = bases.size
-    before = 4  # the row of a base that has none before it
+    context = 0  # the code of up to k bases before; fewer than k stand before the first ones: blocks of 1, 4, ... rows
     for i in range(length):
-        scratch.background[i] = model.background[before, bases[i]]
-        before = bases[i]
+        scratch.background[i] = model.background[(4 ** min(i, model.order) - 1) // 3 + context, bases[i]]
+        context = (4 * context + bases[i]) & (4**model.order - 1)
     gaps = scratch.gaps
     for i in range(length + 1):
         gaps[i, 0] = 1.0
@@ -196,29 +199,35 @@ def _read_footprints(model: Model, i: int, scratch: _Scratch) -> None:
 @nb.njit(cache=True)
 def _forward(model: Model, scratch: _Scratch, log_likelihood: Floats) -> Integers:
     """Fill alpha, ``P(bases before i, i is a decision point)``, and the log-likelihood; returns the last exponents."""
-    alpha = scratch.alpha
-    length, n_patterns = model.stay.shape
-    exponents = np.zeros(n_patterns, np.int64)
-    begun = np.empty(n_patterns)
+    alpha, elements, widths, jumps, rates = scratch.alpha, model.element, model.width, model.jump, model.rates
+    length, n_states = model.stay.shape
+    exponents = np.zeros(model.prior.size, np.int64)
+    begun = np.empty(n_states)
     reach = model.width.max()
-    alpha[0] = 1.0
-    alpha[1:] = 0.0
+    alpha[:] = 0.0
+    alpha[0, : model.prior.size] = 1.0  # nothing is placed yet
     for i in range(length):
         if i % _BLOCK == 0:
             _rescale(alpha[i : i + reach], exponents)
             scratch.exponents[i // _BLOCK] = exponents
         now, after, start, stay = alpha[i], alpha[i + 1], model.start[i], model.stay[i]
         background = scratch.background[i]
-        for p in range(n_patterns):
-            begun[p] = now[p] * start[p]
-            after[p] += now[p] * stay[p] * background
-        for footprint in range(model.width.size):
+        for q in range(n_states):
+            begun[q] = now[q] * start[q]
+            after[q] += now[q] * stay[q] * background
+        for footprint in range(widths.size):
             weight = scratch.weights[i, footprint]
             if weight > 0:
-                rates, target = model.rates[model.element[footprint]], alpha[i + model.width[footprint]]
-                for p in range(n_patterns):
-                    target[p] += begun[p] * rates[p] * weight
-    _log_of(alpha[length], exponents, length, log_likelihood)
+                element, end = elements[footprint], i + widths[footprint]
+                jump = jumps[element]
+                if jump == 0:  # told apart so that this loop runs in vectors
+                    for q in range(n_states):
+                        alpha[end, q] += begun[q] * rates[element, q] * weight
+                else:
+                    for q in range(n_states):
+                        alpha[end, q | jump] += begun[q] * rates[element, q] * weight
+    _total(alpha[length], model.end, scratch.total)
+    _log_of(scratch.total, exponents, length, log_likelihood)
     return exponents
 
 
@@ -229,63 +238,86 @@ def _backward(model: Model, scratch: _Scratch, share: Floats, final: Integers, l
     `share` is the weight of each pattern in the starts, `final` the exponents of alpha's last row.
     """
     alpha, beta, weights = scratch.alpha, scratch.beta, scratch.weights
-    length, n_patterns = model.stay.shape
+    elements, widths, jumps, rates = model.element, model.width, model.jump, model.rates
+    length, n_states = model.stay.shape
+    n_patterns = model.prior.size
     exponents = np.zeros(n_patterns, np.int64)
-    scale, begun = np.empty(n_patterns), np.empty(n_patterns)
-    added, product = np.empty(n_patterns), np.empty(n_patterns)
+    scale, begun = np.empty(n_states), np.empty(n_states)
+    added, product = np.empty(n_states), np.empty(n_states)
     reach = model.width.max()
-    beta[length] = 1.0
+    beta[length] = model.end
     for i in range(length - 1, -1, -1):
         if i % _BLOCK == _BLOCK - 1 or i == length - 1:
             _rescale(beta[i + 1 : i + 1 + reach], exponents)
-            for p in range(n_patterns):
-                power = scratch.exponents[i // _BLOCK, p] + exponents[p] - final[p]
-                scale[p] = math.ldexp(share[p] / alpha[length, p], power) if share[p] > 0 else 0.0
+            for first in range(0, n_states, n_patterns):
+                for p in range(n_patterns):
+                    power = scratch.exponents[i // _BLOCK, p] + exponents[p] - final[p]
+                    scale[first + p] = math.ldexp(share[p] / scratch.total[p], power) if share[p] > 0 else 0.0
         now, start = beta[i], model.start[i]
-        for p in range(n_patterns):
-            begun[p] = alpha[i, p] * start[p] * scale[p]
-            added[p] = 0.0
-        for footprint in range(model.width.size):
+        for q in range(n_states):
+            begun[q] = alpha[i, q] * start[q] * scale[q]
+            added[q] = 0.0
+        for footprint in range(widths.size):
             weight = weights[i, footprint]
             if weight > 0:
-                rates, source = model.rates[model.element[footprint]], beta[i + model.width[footprint]]
-                for p in range(n_patterns):
-                    after = rates[p] * source[p] * weight
-                    added[p] += after
-                    product[p] = begun[p] * after
+                element, end = elements[footprint], i + widths[footprint]
+                jump = jumps[element]
+                if jump == 0:
+                    for q in range(n_states):
+                        after = rates[element, q] * beta[end, q] * weight
+                        added[q] += after
+                        product[q] = begun[q] * after
+                else:
+                    for q in range(n_states):
+                        after = rates[element, q] * beta[end, q | jump] * weight
+                        added[q] += after
+                        product[q] = begun[q] * after
                 weights[i, footprint] = _sum(product)
         after_base, stay, background = beta[i + 1], model.stay[i], scratch.background[i]
-        for p in range(n_patterns):
-            now[p] = after_base[p] * stay[p] * background + start[p] * added[p]
-    _log_of(beta[0], exponents, length, log_likelihood)
+        for q in range(n_states):
+            now[q] = after_base[q] * stay[q] * background + start[q] * added[q]
+    # a sequence begins with nothing placed
+    _log_of(beta[0, :n_patterns], exponents, length, log_likelihood)
 
 
 @nb.njit(cache=True)
 def _sum(values: Floats) -> float:
-    """Sum of 2 ** T values, halves first: in vectors, yet in the same order on every machine. Overwrites them."""
+    """Sum of a power of two of values, halves first: in vectors, in the same order everywhere. Overwrites them."""
     half = values.size // 2
     while half > 0:
-        for p in range(half):
-            values[p] += values[p + half]
+        for q in range(half):
+            values[q] += values[q + half]
         half //= 2
     return values[0]
 
 
 @nb.njit(cache=True)
+def _total(last: Floats, end: Floats, total: Floats) -> None:
+    """Sum the states of each pattern, weighed by what the rules make of them."""
+    total[:] = 0.0
+    for first in range(0, last.size, total.size):
+        for p in range(total.size):
+            total[p] += last[first + p] * end[first + p]
+
+
+@nb.njit(cache=True)
 def _rescale(rows: Floats, exponents: Integers) -> None:
-    """Bring the largest of the pending rows to [0.5, 1) for each pattern, by a power of two."""
-    largest = np.zeros(exponents.size)
+    """Bring the largest of the pending rows to [0.5, 1) for each pattern, by a power of two; its states alike."""
+    n_patterns = exponents.size
+    largest = np.zeros(n_patterns)
     for i in range(rows.shape[0]):
-        for p in range(exponents.size):
-            largest[p] = max(largest[p], rows[i, p])
-    for p in range(exponents.size):
+        for first in range(0, rows.shape[1], n_patterns):
+            for p in range(n_patterns):
+                largest[p] = max(largest[p], rows[i, first + p])
+    for p in range(n_patterns):
         # bounded, since the inverse of the smallest numbers is beyond the largest
         power = max(math.frexp(largest[p])[1], -1000)
         exponents[p] += power
         largest[p] = math.ldexp(1.0, -power)
     for i in range(rows.shape[0]):
-        for p in range(exponents.size):
-            rows[i, p] *= largest[p]
+        for first in range(0, rows.shape[1], n_patterns):
+            for p in range(n_patterns):
+                rows[i, first + p] *= largest[p]
 
 
 @nb.njit(cache=True)

@@ -1,6 +1,8 @@
-"""The semi-Markov model laid out for forward-backward: odds, footprints, and hazards as vectors over label patterns.
+"""The semi-Markov model laid out for forward-backward: odds, footprints, and hazards as vectors over states.
 
-An *odds* is a probability of bases over that of uniform ones, ``x 4 ** bases``.
+A *state* is a label pattern y and a presence b, ``b 2 ** T + y``: which of the elements that rules name were placed so
+far. Without rules there is one presence, and states are patterns. An *odds* is a probability of bases over that of
+uniform ones, ``x 4 ** bases``.
 """
 
 from __future__ import annotations
@@ -19,13 +21,15 @@ Integers = npt.NDArray[np.int64]
 class Model(NamedTuple):
     """What the recursions read. Variants that cover the same bases by the same motifs share a *footprint*.
 
-    P label patterns, L positions, E elements, V variants, F footprints, S segments, W bases of the widest segment,
-    M motifs, T tasks.
+    P label patterns, Q states, L positions, E elements, V variants, F footprints, S segments, W bases of the widest
+    segment, M motifs, T tasks.
 
     Attributes
     ----------
-    background : float64 (5, 4)
-        Odds of a base after each base; row 4: at the start of the sequence.
+    order : int
+        How many bases before it a background base depends on.
+    background : float64 (R, 4)
+        Odds of a base after each context; rows as `SemiMarkov.background`.
     segment_odds : float64 (W, 4, S)
         Odds of a base at an offset of a segment; 1 beyond the segment's end.
     variant_first, variant_second, variant_footprint : int64 (V,)
@@ -40,12 +44,16 @@ class Model(NamedTuple):
         Which motifs they are (-1: none).
     profile : float64 (L, E)
         How the starts of an element are spread over the positions.
-    rates : float64 (E, P)
-        Expected number of starts of an element in a sequence of each pattern.
-    start : float64 (L, P)
+    rates : float64 (E, Q)
+        Expected number of starts of an element in a sequence of each state's pattern.
+    start : float64 (L, Q)
         ``h_e(i | y) / r_e(i | y)``, the factor from expected starts to hazards, which all elements share.
-    stay : float64 (L, P)
+    stay : float64 (L, Q)
         ``1 - sum_e h_e(i | y)``.
+    jump : int64 (E,)
+        What is set in the state when an element starts: 0 unless rules name it.
+    end : float64 (Q,)
+        What the rules weigh a whole placement by, given its last state.
     prior : float64 (P,)
         P(label pattern).
     task_elements : bool (T, E)
@@ -53,6 +61,7 @@ class Model(NamedTuple):
     n_motifs : int
     """
 
+    order: int
     background: Floats
     segment_odds: Floats
     variant_first: Integers
@@ -69,6 +78,8 @@ class Model(NamedTuple):
     rates: Floats
     start: Floats
     stay: Floats
+    jump: Integers
+    end: Floats
     prior: Floats
     task_elements: npt.NDArray[np.bool_]
     n_motifs: int
@@ -88,8 +99,10 @@ def model_of(hmm: SemiMarkov, prior: Floats, task_elements: npt.NDArray[np.bool_
 
     starts = np.einsum("pe,le->lp", hmm.rates, hmm.profile)
     hazard = np.stack([hazard_of(hmm, pattern).sum(axis=0) for pattern in range(len(hmm.rates))], axis=1)
+    n_patterns, n_presences = hmm.presence_weight.shape
     return Model(
-        background=4 * np.vstack([hmm.background, hmm.stationary]),
+        order=hmm.order,
+        background=4 * hmm.background,
         segment_odds=_segment_odds(hmm),
         variant_first=hmm.variant_first,
         variant_second=hmm.variant_second,
@@ -102,13 +115,20 @@ def model_of(hmm: SemiMarkov, prior: Floats, task_elements: npt.NDArray[np.bool_
         first_motif=np.ascontiguousarray(footprints[:, 4]),
         second_motif=np.ascontiguousarray(footprints[:, 5]),
         profile=hmm.profile,
-        rates=np.ascontiguousarray(hmm.rates.T),
-        start=np.divide(hazard, starts, where=starts > 0, out=np.zeros_like(starts)),
-        stay=np.maximum(1 - hazard, 0),
+        rates=_for_each(n_presences, hmm.rates.T),
+        start=_for_each(n_presences, np.divide(hazard, starts, where=starts > 0, out=np.zeros_like(starts))),
+        stay=_for_each(n_presences, np.maximum(1 - hazard, 0)),
+        jump=hmm.element_bit * n_patterns,
+        end=np.ascontiguousarray(hmm.presence_weight.T).ravel(),
         prior=prior,
         task_elements=task_elements,
         n_motifs=int(hmm.segment_motif.max()) + 1,
     )
+
+
+def _for_each(n_presences: int, values: Floats) -> Floats:
+    """Repeat the patterns' values, in rows that lie in memory one after the other, as the recursions read them."""
+    return np.ascontiguousarray(np.tile(values, n_presences))
 
 
 def _segment_odds(hmm: SemiMarkov) -> Floats:

@@ -17,9 +17,6 @@ Integers = npt.NDArray[np.int64]
 Letters = npt.NDArray[np.uint8]
 Draws = npt.NDArray[np.uint32]
 
-# the row of SemiMarkov.background_steps for a base that has none before it
-NO_BASE = 4
-
 _ACGT = np.frombuffer(b"ACGT", np.uint8)
 
 
@@ -80,40 +77,76 @@ def _successors(steps: Integers, draws: Draws) -> npt.NDArray[np.uint8]:
 
 
 @nb.njit(cache=True)
-def _emit_background(letters: Letters, start: int, end: int, before: int, successors: npt.NDArray[np.uint8]) -> int:
-    """Write background bases after the base `before`, and return the last one."""
+def _emit_background(
+    hmm: SemiMarkov, letters: Letters, start: int, end: int, context: int, draws: Draws, successors: Letters
+) -> int:
+    """Write background bases after `context`, the code of up to k bases before, and return that of the last ones."""
+    if hmm.order == 1:
+        for position in range(start, end):
+            context = int((np.int64(successors[position]) >> (2 * context)) & 3)
+            letters[position] = _ACGT[context]
+        return context
     for position in range(start, end):
-        before = int((np.int64(successors[position]) >> (2 * before)) & 3)
-        letters[position] = _ACGT[before]
-    return before
+        # fewer than k bases stand before the first ones: blocks of 1, 4, 16, ... rows
+        row = (4 ** min(position, hmm.order) - 1) // 3 + context
+        base = _base(hmm.background_steps, row, draws[position])
+        letters[position] = _ACGT[base]
+        context = _follow(hmm, context, base)
+    return context
 
 
 @nb.njit(cache=True)
-def _emit_segment(hmm: SemiMarkov, letters: Letters, start: int, segment: int, draws: Draws) -> int:
-    """Write a segment's bases and return the last one."""
+def _follow(hmm: SemiMarkov, context: int, base: int) -> int:
+    return (4 * context + base) & (4**hmm.order - 1)
+
+
+@nb.njit(cache=True)
+def _emit_segment(hmm: SemiMarkov, letters: Letters, start: int, segment: int, context: int, draws: Draws) -> int:
+    """Write a segment's bases and return the context after it."""
     row = hmm.segment_row[segment]
-    base = NO_BASE
     for offset in range(hmm.segment_width[segment]):
         base = _base(hmm.ppm_steps, row + offset, draws[start + offset])
         letters[start + offset] = _ACGT[base]
-    return base
+        context = _follow(hmm, context, base)
+    return context
+
+
+@nb.njit(cache=True)
+def _place(hmm: SemiMarkov, pattern: int, stream: Stream, placed: Integers) -> int:
+    """Draw placements until the rules keep one; fill `placed`, columns start, element, variant; return how many."""
+    length = hmm.profile.shape[0]
+    weight = hmm.presence_weight[pattern]
+    while True:
+        n_placed, position, presence = 0, 0, 0
+        while position < length:
+            start = _next_start(hmm, pattern, position, stream)
+            if start == length:
+                break
+            element, variant = _next_variant(hmm, pattern, start, stream)
+            placed[n_placed, 0], placed[n_placed, 1], placed[n_placed, 2] = start, element, variant
+            n_placed += 1
+            presence |= hmm.element_bit[element]
+            position = start + hmm.variant_width[variant]
+        # without rules there is one presence, and no draw
+        if weight.size == 1 or next_uniform(stream) * weight.max() < weight[presence]:
+            return n_placed
+
+
+@nb.njit(cache=True)
+def _room(hmm: SemiMarkov) -> Integers:
+    """Return space for the most elements that a sequence holds."""
+    return np.empty((hmm.profile.shape[0] // hmm.variant_width.min() + 1, 3), np.int64)
 
 
 @nb.njit(cache=True, parallel=True)
 def count_sites(hmm: SemiMarkov, elements_key: np.uint64, patterns: Integers, first: int) -> Integers:
     """Number of sites of each sequence, (N,): sequence ``first + row`` has label pattern ``patterns[row]``."""
     counts = np.zeros(patterns.size, np.int64)
-    length = hmm.profile.shape[0]
     for row in nb.prange(patterns.size):
-        stream = open_stream(elements_key, first + row, 0)
-        position = 0
-        while position < length:
-            start = _next_start(hmm, patterns[row], position, stream)
-            if start == length:
-                break
-            _, variant = _next_variant(hmm, patterns[row], start, stream)
-            counts[row] += 1 if hmm.variant_second[variant] < 0 else 2
-            position = start + hmm.variant_width[variant]
+        placed = _room(hmm)
+        n_placed = _place(hmm, patterns[row], open_stream(elements_key, first + row, 0), placed)
+        for number in range(n_placed):
+            counts[row] += 1 if hmm.variant_second[placed[number, 2]] < 0 else 2
     return counts
 
 
@@ -132,32 +165,39 @@ def fill(
 
     The sites of row i are ``offsets[i]`` up to ``offsets[i + 1]``, by :func:`count_sites`.
     """
-    length = hmm.profile.shape[0]
     for row in nb.prange(patterns.size):
-        stream = open_stream(elements_key, first + row, 0)
-        draws = np.empty(length, np.uint32)
-        fill_uint32(open_stream(bases_key, first + row, 0), draws)
-        successors = _successors(hmm.background_steps, draws)
-        # no base comes before the first: it is drawn from the stationary row, and read as if it followed an A
-        successors[0] = _base(hmm.background_steps, NO_BASE, draws[0])
-        site, position, base = offsets[row], 0, 0
-        while position < length:
-            start = _next_start(hmm, patterns[row], position, stream)
-            base = _emit_background(letters[row], position, start, base, successors)
-            if start == length:
-                break
-            element, variant = _next_variant(hmm, patterns[row], start, stream)
-            position = start
-            for segment in (hmm.variant_first[variant], hmm.variant_second[variant]):
-                if segment >= 0:
-                    if position > start:
-                        after_gap = position + hmm.variant_gap[variant]
-                        base = _emit_background(letters[row], position, after_gap, base, successors)
-                        position = after_gap
-                    base = _emit_segment(hmm, letters[row], position, segment, draws)
-                    sites[site, 0], sites[site, 1], sites[site, 2], sites[site, 3] = row, position, segment, element
-                    position += hmm.segment_width[segment]
-                    site += 1
+        placed = _room(hmm)
+        n_placed = _place(hmm, patterns[row], open_stream(elements_key, first + row, 0), placed)
+        own = sites[offsets[row] : offsets[row + 1]]
+        own[:, 0] = row
+        _write(hmm, placed[:n_placed], open_stream(bases_key, first + row, 0), letters[row], own)
+
+
+@nb.njit(cache=True)
+def _write(hmm: SemiMarkov, placed: Integers, stream: Stream, letters: Letters, sites: Integers) -> None:
+    """Write one sequence's letters, and start, segment and element of its sites."""
+    draws = np.empty(letters.size, np.uint32)
+    fill_uint32(stream, draws)
+    successors = _successors(hmm.background_steps[1:5], draws) if hmm.order == 1 else draws[:0].astype(np.uint8)
+    if hmm.order == 1:
+        # no base comes before the first: it is drawn from the long run, and read as if it followed an A
+        successors[0] = _base(hmm.background_steps, 0, draws[0])
+    site, position, context = 0, 0, 0
+    for number in range(len(placed)):
+        start, element, variant = placed[number]
+        context = _emit_background(hmm, letters, position, start, context, draws, successors)
+        position = start
+        for segment in (hmm.variant_first[variant], hmm.variant_second[variant]):
+            if segment >= 0:
+                if position > start:
+                    after_gap = position + hmm.variant_gap[variant]
+                    context = _emit_background(hmm, letters, position, after_gap, context, draws, successors)
+                    position = after_gap
+                context = _emit_segment(hmm, letters, position, segment, context, draws)
+                sites[site, 1], sites[site, 2], sites[site, 3] = position, segment, element
+                position += hmm.segment_width[segment]
+                site += 1
+    _emit_background(hmm, letters, position, letters.size, context, draws, successors)
 
 
 @nb.njit(cache=True)

@@ -4,14 +4,17 @@ Reading left to right, position i is a *decision point* when no element covers i
 ``h_e(i | y)``, y being the label pattern; otherwise one background base is emitted and i + 1 is the next decision
 point. An element that starts takes one of its *variants* (strand, relative orientation, gap), emits it whole, and the
 position after it is a decision point again. A variant is one or two *segments* (a motif on a strand, drawn from its
-PPM) with background bases in the gap between them. A background base depends on the base before it, whether that one
-is background or motif.
+PPM) with background bases in the gap between them. A background base depends on the k bases before it, whether those
+are background or motif.
 
 Hazards follow from the rates asked for. Let ``r_e(i | y) = rate_e(y) profile_e(i)``, with profiles that sum to 1, and
 ``u(i | y)`` the probability that i is a decision point. An element starts at i with probability ``u h_e``, so that
 ``h_e = r_e / u`` makes the expected number of starts exactly rate_e(y). Since an element of width w that starts at j
 covers j + 1 ... j + w - 1 beyond the decision point, ``u(0) = 1`` and
 ``u(i + 1) = u(i) - sum_e r_e(i) + sum_(e, w) P_e(w) r_e(i + 1 - w)``.
+
+Rules weigh whole placements by which elements are among them (see `rules`): by the weights, a sampler keeps or rejects
+a placement, and a posterior that keeps the presence of those elements beside the position sums over all.
 """
 
 from __future__ import annotations
@@ -24,8 +27,10 @@ import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.errors import InputError
-from simbench_tf.motifs import Motif, zero_order
-from simbench_tf.simulation_config import Element, Position
+from simbench_tf.motifs import Motif
+from simbench_tf.simulate._background import order_of, with_lower_orders
+from simbench_tf.simulate.rules import conditions_of, presence_weights
+from simbench_tf.simulation_config import Element, Position, Rule
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -43,12 +48,13 @@ class SemiMarkov(NamedTuple):
 
     Attributes
     ----------
-    background : float64 (4, 4)
-        P(base | base before), rows from, columns to.
-    stationary : float64 (4,)
-        P(base) of a background base at the start of the sequence.
-    background_steps : int64 (5, 3)
-        Cumulative probabilities of A, C, G after each base (row 4: at the start), in units of 2 ** -32.
+    order : int
+        k, the number of bases before that a background base depends on.
+    background : float64 (sum of 4 ** j for j up to k, 4)
+        P(base | bases before): row 0 at the start of the sequence, then after one base, and so on to k, each block's
+        rows in the order of the bases before, the oldest first.
+    background_steps : int64, (as many, 3)
+        Cumulative probabilities of A, C, G, in units of 2 ** -32.
     ppm : float64 (R, 4)
         The rows of all segments as they read on the forward strand, one segment after the other.
     ppm_steps : int64 (R, 3)
@@ -69,10 +75,14 @@ class SemiMarkov(NamedTuple):
         u, the probability that a position is a decision point.
     cumulative_hazard : float64 (P, L + 1)
         ``-sum_(j < i) log(1 - sum_e h_e(j))``, by which the next start is found with one draw.
+    element_bit : int64 (E,)
+        ``1 << k`` for the k-th element that rules name, 0 for others; a *presence* is the sum over those placed.
+    presence_weight : float64 (P, 2 ** K)
+        w(b | y): what rules multiply the probability of a presence by. Without rules (1 for the single presence).
     """
 
+    order: int
     background: Floats
-    stationary: Floats
     background_steps: Integers
     ppm: Floats
     ppm_steps: Integers
@@ -90,6 +100,8 @@ class SemiMarkov(NamedTuple):
     profile: Floats
     decision: Floats
     cumulative_hazard: Floats
+    element_bit: Integers
+    presence_weight: Floats
 
 
 class _Variant(NamedTuple):
@@ -105,13 +117,14 @@ def build_semi_markov(
     tasks: Sequence[str],
     seq_length: int,
     background: Floats,
+    rules: Sequence[Rule],
 ) -> SemiMarkov:
-    """The arrays of elements whose motifs are given as indices into `motifs`.
+    """The arrays of elements whose motifs are given as indices into `motifs`; `background` as (4 ** k, 4).
 
     Raises
     ------
     InputError
-        An element does not fit the sequence, or the rates are too high for its length.
+        An element does not fit the sequence, the rates are too high for its length, or the rules cannot hold.
     """
     variants = [_variants(element, chosen) for element, chosen in zip(elements, element_motifs, strict=True)]
     segments = sorted({segment for group in variants for variant in group for segment in variant.segments})
@@ -140,10 +153,14 @@ def build_semi_markov(
     decision = np.ones_like(starts)
     decision[:, 1:] += np.cumsum(np.einsum("pe,le->pl", rates, ends)[:, 1:] - starts[:, :-1], axis=1)
     _check_feasible(starts, decision, tasks)
-    return SemiMarkov(
-        background=background,
-        stationary=zero_order(background),
-        background_steps=_steps(np.vstack([background, zero_order(background)])),
+    conditions = conditions_of(rules, [element.name for element in elements], tasks)
+    element_bit = np.zeros(len(elements), np.int64)
+    element_bit[list(conditions.named)] = 1 << np.arange(len(conditions.named))
+    backgrounds = with_lower_orders(background)
+    hmm = SemiMarkov(
+        order=order_of(background),
+        background=backgrounds,
+        background_steps=_steps(backgrounds),
         ppm=ppm,
         ppm_steps=_steps(ppm),
         segment_row=np.cumsum(widths) - widths,
@@ -160,7 +177,33 @@ def build_semi_markov(
         profile=profile,
         decision=decision,
         cumulative_hazard=_cumulative_hazard(_ratio(starts, decision)),
+        element_bit=element_bit,
+        presence_weight=np.ones((len(rates), 2 ** len(conditions.named))),
     )
+    return hmm._replace(presence_weight=presence_weights(conditions, presence_by_rates(hmm), tasks)) if rules else hmm
+
+
+def presence_by_rates(hmm: SemiMarkov) -> Floats:
+    """P_0(b | y), the probability of each presence by the rates alone, float64 (P, 2 ** K): a walk over positions."""
+    n_patterns, length = hmm.decision.shape
+    hazard = np.stack([hazard_of(hmm, pattern) for pattern in range(n_patterns)])
+    presences = np.arange(hmm.presence_weight.shape[1])
+    # at[i, y, b]: i is a decision point, and b the elements placed before it
+    at = np.zeros((length + 1, n_patterns, len(presences)))
+    at[0, :, 0] = 1.0
+    for i in range(length):
+        at[i + 1] += at[i] * np.maximum(1 - hazard[:, :, i].sum(axis=1), 0)[:, None]
+        for element, (first, last) in enumerate(itertools.pairwise(hmm.element_variant)):
+            if hmm.profile[i, element] == 0:
+                continue
+            begun, bit = at[i] * hazard[:, element, i, None], hmm.element_bit[element]
+            if bit:
+                lacking = presences[presences & bit == 0]
+                begun[:, lacking | bit] += begun[:, lacking]
+                begun[:, lacking] = 0.0
+            for variant in range(first, last):
+                at[i + hmm.variant_width[variant]] += begun * hmm.variant_probability[variant]
+    return np.asarray(at[length])
 
 
 def hazard_of(hmm: SemiMarkov, pattern: int) -> Floats:

@@ -1,4 +1,4 @@
-"""Sequences drawn from a stated model: motifs at label-dependent rates in an order-1 background, no genome needed.
+"""Sequences drawn from a stated model: motifs at label-dependent rates in a random background, no genome needed.
 
 The same :class:`Grammar` that :func:`draw` samples from holds everything an exact posterior needs (see
 `SemiMarkov`): labels are a Gaussian copula, and a sequence given its labels is a semi-Markov hidden Markov chain.
@@ -9,23 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from os import PathLike
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 
-from simbench_tf.dna import dinucleotide_counts
 from simbench_tf.errors import InputError
-from simbench_tf.genome import fetch, open_genome
 from simbench_tf.motifs import Motif, find_motif, score_sites
 from simbench_tf.random_streams import stream_key, uniforms
+from simbench_tf.simulate._background import background_of
 from simbench_tf.simulate._labels import check_labels, draw_patterns, labels_of, pattern_probabilities
 from simbench_tf.simulate._sampler import count_sites, cut_out, fill
 from simbench_tf.simulate._semi_markov import STRANDS, SemiMarkov, build_semi_markov, hazard_of
-from simbench_tf.simulation_config import HUMAN_BACKGROUND, Element, GrammarSimulation, Splits
+from simbench_tf.simulate.rules import names_in, parse_rule
+from simbench_tf.simulation_config import Element, GrammarSimulation, Rule, Splits
 from simbench_tf.tables import SITES_SCHEMA, bases_of, sequence_schema
 
 Floats = npt.NDArray[np.float64]
@@ -52,6 +50,8 @@ class Grammar(NamedTuple):
         What may start, in the order of `hmm`'s element axes.
     motifs : tuple of Motif
         Every motif the elements use, once, in the order of their first use.
+    rules : tuple of Rule
+        What labels ask of the elements of a sequence.
     splits : Splits
         Fractions held out for validation and test.
     hmm : SemiMarkov
@@ -64,6 +64,7 @@ class Grammar(NamedTuple):
     seq_length: int
     elements: tuple[Element, ...]
     motifs: tuple[Motif, ...]
+    rules: tuple[Rule, ...]
     splits: Splits
     hmm: SemiMarkov
 
@@ -96,7 +97,7 @@ def build_grammar(
     ------
     InputError
         Naming the key: unknown motif, element wider than the sequence, rates too high for the length, impossible
-        correlation, more than 10 tasks, or a background that is no order-1 table or FASTA file.
+        correlation, more than 10 tasks, a background that is no table or FASTA file, or rules that cannot hold.
 
     Examples
     --------
@@ -119,7 +120,8 @@ def build_grammar(
         used,
         list(simulation.tasks),
         simulation.seq_length,
-        _background(simulation.background, index_dir),
+        background_of(simulation, index_dir),
+        simulation.rules,
     )
     return Grammar(
         tasks=tuple(simulation.tasks),
@@ -128,6 +130,7 @@ def build_grammar(
         seq_length=simulation.seq_length,
         elements=tuple(simulation.elements),
         motifs=tuple(used),
+        rules=tuple(simulation.rules),
         splits=simulation.splits,
         hmm=hmm,
     )
@@ -206,7 +209,10 @@ def label_prior(grammar: Grammar) -> Floats:
 
 
 def decision_points(grammar: Grammar, pattern: int) -> Floats:
-    """Probability that each position is a decision point (covered by no element that began before it), float64 (L,)."""
+    """Probability that each position is a decision point (covered by no element that began before it), float64 (L,).
+
+    By the rates alone, as :func:`hazards`: rules then keep some of the placements.
+    """
     return grammar.hmm.decision[pattern]
 
 
@@ -216,7 +222,7 @@ def hazards(grammar: Grammar, pattern: int) -> Floats:
 
 
 def element_tasks(grammar: Grammar) -> dict[str, list[str]]:
-    """For each element, by name, the tasks whose label changes its rate.
+    """For each element, by name, the tasks whose label changes its rate, or whose rules name it.
 
     Examples
     --------
@@ -224,8 +230,14 @@ def element_tasks(grammar: Grammar) -> dict[str, list[str]]:
     >>> element_tasks(build_grammar(GrammarSimulation(kind="grammar"), load_motifs("default")))
     {'HNF4A': ['HepG2'], 'GATA1': ['K562']}
     """
+    named = {
+        task: [name for rule in grammar.rules if rule.task == task for name in names_in(parse_rule(rule.when))]
+        for task in grammar.tasks
+    }
     return {
-        element.name: [task for task in grammar.tasks if element.enriched.get(task, 0.0) > 0]
+        element.name: [
+            task for task in grammar.tasks if element.enriched.get(task, 0.0) > 0 or element.name in named[task]
+        ]
         for element in grammar.elements
     }
 
@@ -237,7 +249,7 @@ def used_motifs(grammar: Grammar) -> list[Motif]:
 
 def zero_order_background(grammar: Grammar) -> tuple[float, ...]:
     """Base frequencies A, C, G, T of the background, against which sites are scored."""
-    return tuple(grammar.hmm.stationary.tolist())
+    return tuple(grammar.hmm.background[0].tolist())
 
 
 def _look_up(motifs: Sequence[Motif], name: str | None, number: int) -> Motif:
@@ -245,43 +257,6 @@ def _look_up(motifs: Sequence[Motif], name: str | None, number: int) -> Motif:
         return find_motif(motifs, str(name))
     except InputError as error:
         raise InputError(f"simulation.elements.{number}", f"{error.where}: {error.what}", error.mend) from error
-
-
-def _background(
-    source: str | Path | tuple[tuple[float, ...], ...], index_dir: str | PathLike[str] | None
-) -> npt.NDArray[np.float64]:
-    """An order-1 table (4, 4) whose rows sum to 1, and in which every base keeps coming back."""
-    key = "simulation.background"
-    where = str(source) if isinstance(source, Path) else key
-    if isinstance(source, Path):
-        rows = _counted_in(source, index_dir).tolist()
-    else:
-        rows = [list(row) for row in (HUMAN_BACKGROUND if isinstance(source, str) else source)]
-    if [len(row) for row in rows] != [4] * 4:
-        raise InputError(key, "is no 4 x 4 table", "give P(column base | row base) for A, C, G, T")
-    probabilities = np.array(rows, np.float64)
-    if not (np.abs(probabilities.sum(axis=1) - 1) <= 1e-3).all() or (probabilities < 0).any():
-        raise InputError(key, "holds a row that is not four probabilities with sum 1", "mend the row")
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    # from any base to any base in some number of steps: else the stationary distribution misses a base or is not unique
-    if not (np.linalg.matrix_power(np.eye(4) + probabilities, 3) > 0).all():
-        raise InputError(where, "some base never comes back in this background", "make more of its steps possible")
-    return probabilities
-
-
-def _counted_in(fasta: Path, index_dir: str | PathLike[str] | None) -> Floats:
-    """P(base | base before) in a FASTA file, both strands together."""
-    genome = open_genome(fasta, index_dir)
-    counts = np.zeros((4, 4), np.int64)
-    for chrom, length in genome.lengths.items():
-        if length > 0:
-            contig = pd.DataFrame({"chrom": [chrom], "start": [0], "end": [length]})
-            counts += dinucleotide_counts(fetch(genome, contig))[0]
-    # ab on one strand is the complement of b, then of a, on the other
-    counts = counts + counts[::-1, ::-1].T
-    if not counts.sum(axis=1).all():
-        raise InputError(fasta, "holds too few bases to estimate a background from", "give a longer FASTA file")
-    return counts / counts.sum(axis=1, keepdims=True)
 
 
 def _seq_ids(indices: Integers) -> pa.StringArray:
@@ -342,6 +317,6 @@ def _scores(
         chosen = np.flatnonzero(motif == number)
         windows = bases_of(matched.take(pa.array(chosen)))
         scores[chosen], pvalues[chosen] = score_sites(
-            windows, strands[chosen], grammar.motifs[number], grammar.hmm.stationary
+            windows, strands[chosen], grammar.motifs[number], grammar.hmm.background[0]
         )
     return scores, pvalues

@@ -1,0 +1,145 @@
+"""The random background of a grammar: each base drawn given the k before it, k being 0 to 5.
+
+Rows of tables over contexts are numbered by the context as digits of base 4, the oldest base first.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+import numba as nb
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import connected_components
+
+from simbench_tf.errors import InputError
+from simbench_tf.genome import fetch, open_genome
+from simbench_tf.simulation_config import HUMAN_BACKGROUND, GrammarSimulation
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+MAX_ORDER = 5
+_KEY = "simulation.background"
+
+
+def background_of(simulation: GrammarSimulation, index_dir: str | PathLike[str] | None) -> Floats:
+    """Return the table a configuration asks for, P(column base | the k bases before), float64 (4 ** k, 4).
+
+    Raises
+    ------
+    InputError
+        It is no such table or file, its order contradicts `background_order`, or a base never comes back in it.
+    """
+    source, order = simulation.background, simulation.background_order
+    if isinstance(source, Path):
+        where, table = str(source), _counted_in(source, 1 if order is None else order, index_dir)
+    else:
+        where, table = _KEY, _given(HUMAN_BACKGROUND if isinstance(source, str) else source, order)
+    frequencies = context_frequencies(table)
+    if frequencies is None or not (frequencies @ table > 0).all():
+        raise InputError(where, "some base never comes back in this background", "make more of its steps possible")
+    return table
+
+
+def order_of(table: Floats) -> int:
+    """k of a table of 4 ** k rows."""
+    return (len(table).bit_length() - 1) // 2
+
+
+def with_lower_orders(table: Floats) -> Floats:
+    """Tables of order 0 to k, one below the other: row ``(4 ** j - 1) / 3 + context`` for the j bases at a start.
+
+    A sequence is a stretch of an endless background, so that its first bases follow the table's long run.
+
+    Examples
+    --------
+    >>> with_lower_orders(np.full((4, 4), 0.25)).shape
+    (5, 4)
+    """
+    frequencies = context_frequencies(table)
+    if frequencies is None:
+        raise ValueError("the table has no single long run")
+    # P(k bases and the next one): sums over the oldest bases leave those of fewer
+    joint = frequencies[:, None] * table
+    tables = [table]
+    for j in range(order_of(table) - 1, -1, -1):
+        joint = joint.reshape(4, 4**j, 4).sum(axis=0)
+        total = joint.sum(axis=1, keepdims=True)
+        # a context that the background never has can still be made by a motif
+        shorter = np.divide(joint, total, where=total > 0, out=np.full(joint.shape, 0.25))
+        tables.insert(0, shorter)
+    return np.concatenate(tables)
+
+
+def context_frequencies(table: Floats) -> Floats | None:
+    """How often each context stands in the long run of a background, float64 (4 ** k,); None where that is not one."""
+    n = len(table)
+    before, base = np.divmod(np.arange(4 * n), 4)
+    steps = csr_array((table.ravel(), (before, (4 * before + base) % n)), shape=(n, n))
+    steps.eliminate_zeros()
+    n_classes, member = connected_components(steps, directed=True, connection="strong")
+    start, end = steps.nonzero()
+    closed = set(range(n_classes)) - set(member[start[member[start] != member[end]]].tolist())
+    if len(closed) != 1:
+        return None
+    # stationarity (n equations, one redundant) and sum 1
+    equations = np.vstack([steps.toarray().T - np.eye(n), np.ones(n)])
+    frequencies = np.linalg.lstsq(equations, np.append(np.zeros(n), 1.0), rcond=None)[0].clip(0)
+    frequencies[member != closed.pop()] = 0.0
+    return np.asarray(frequencies / frequencies.sum())
+
+
+def _given(rows: tuple[tuple[float, ...], ...], order: int | None) -> Floats:
+    allowed = [4**k for k in range(MAX_ORDER + 1)]
+    if len(rows) not in allowed or {len(row) for row in rows} != {4}:
+        raise InputError(_KEY, "is no table of 4 ** k rows of 4", "give P(column base | row base) for A, C, G, T")
+    table = np.array(rows, np.float64)
+    if order not in (None, order_of(table)):
+        raise InputError("simulation.background_order", f"is {order}, the table's is {order_of(table)}", "leave it out")
+    if not (np.abs(table.sum(axis=1) - 1) <= 1e-3).all() or (table < 0).any():
+        raise InputError(_KEY, "holds a row that is not four probabilities with sum 1", "mend the row")
+    return table / table.sum(axis=1, keepdims=True)
+
+
+def _counted_in(fasta: Path, order: int, index_dir: str | PathLike[str] | None) -> Floats:
+    """P(base | bases before) in a FASTA file, both strands together."""
+    genome = open_genome(fasta, index_dir)
+    counts = np.zeros(4 ** (order + 1), np.int64)
+    for chrom, length in genome.lengths.items():
+        if length > 0:
+            contig = pd.DataFrame({"chrom": [chrom], "start": [0], "end": [length]})
+            _count_words(fetch(genome, contig)[0], order + 1, counts)
+    counts += counts[_reverse_complements(order + 1)]
+    table = counts.reshape(-1, 4)
+    if not table.sum(axis=1).all():
+        mend = "give a longer FASTA file" + (" or a lower background_order" if order > 1 else "")
+        raise InputError(fasta, "holds too few bases to estimate a background from", mend)
+    return np.asarray(table / table.sum(axis=1, keepdims=True))
+
+
+@nb.njit(cache=True)
+def _count_words(bases: npt.NDArray[np.uint8], width: int, counts: Integers) -> None:
+    """Add the words of `width` bases without N to `counts`, (4 ** width,)."""
+    word, known = 0, 0
+    for base in bases:
+        if base > 3:
+            known = 0
+            continue
+        word = (word * 4 + base) % counts.size
+        known += 1
+        if known >= width:
+            counts[word] += 1
+
+
+def _reverse_complements(width: int) -> Integers:
+    """The code of each word's reverse complement."""
+    codes = np.arange(4**width)
+    reversed_ = np.zeros_like(codes)
+    for _ in range(width):
+        reversed_ = 4 * reversed_ + 3 - codes % 4
+        codes //= 4
+    return reversed_
