@@ -163,6 +163,33 @@ def score_caption(place: str, summary: pd.DataFrame) -> str:
     return caption + (f", oracle auPRC {oracle}" if oracle != "–" else "")
 
 
+def rule_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> Table:
+    """What the methods make of one interaction, a row a method, the one nearest to the model's own answer first."""
+    heads = ["method", "change of the first", "change of the second", "agreement", "agreement with the oracle"]
+    ranked = rows.sort_values("agreement", ascending=False, kind="stable", na_position="last")
+    cells = [
+        [
+            labels[row["key"]],
+            *(with_error(row[name], row[f"{name}_se"], 2) for name in ("first_change", "second_change")),
+            *(fixed(row[name], 2) for name in ("agreement", "oracle_agreement")),
+        ]
+        for row in ranked.to_dict("records")
+    ]
+    return Table(heads, cells, (1, 99))
+
+
+def rule_caption(row: Mapping[str, Any]) -> str:
+    """Which interaction it is, what should be seen, and what the model and the oracle answer."""
+    first, second = row["first"], row["second"]
+    what = f"{first} beside {second}" if row["rule"] in (first, second) else f"{row['rule']}: {first} beside {second}"
+    should = "counts for more" if row["expected"] > 0 else "counts for less"
+    answers = ", ".join(
+        f"{who} {with_error(row[name], row[f'{name}_se'], 2)}"
+        for who, name in (("model's interaction", "interaction"), ("oracle's", "oracle_interaction"))
+    )
+    return f"{row['task']}, {row['model']}; {what} {should} ({fixed(row['n_sequences'], 0)} sequences; {answers})"
+
+
 def seconds(value: Any) -> str:
     """Format a duration to two significant digits.
 
@@ -195,7 +222,8 @@ def data_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> str:
         return (
             f"{number} artificial sequences of {length}, drawn from a generative model: a random background in which "
             f"each base depends on the one before, and motifs drawn from their matrices ({source}). A label changes "
-            "how often some of the motifs occur, and nothing else, so those motifs are the only truth to find."
+            f"how often some of the motifs occur{_rules_story(simulation)}, and nothing else, so those motifs are the "
+            "only truth to find."
         )
     negatives = "the hits of a background region" if simulation.get("negative_implants", True) else "no hits"
     return (
@@ -204,6 +232,15 @@ def data_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> str:
         f"({source}) are put back, base for base, where they stood. Negatives are shuffles of positives too, so that "
         f"composition cannot give the label away, with {negatives} put in. So the motifs are the only truth to find."
     )
+
+
+def _rules_story(simulation: Mapping[str, Any]) -> str:
+    rules = [
+        f"{rule['when']} holds in {100 * rule['with_label']:g}% of the sequences with the label {rule['task']} and in "
+        f"{100 * rule['without_label']:g}% of the others"
+        for rule in simulation.get("rules", [])
+    ]
+    return f" or stand together ({'; '.join(rules)})" if rules else ""
 
 
 def motif_source(motifs: str) -> str:
@@ -237,6 +274,8 @@ def element_table(simulation: Mapping[str, Any]) -> Table:
     for element in simulation.get("elements", []):
         pair = element.get("pair")
         name = str(element.get("motif")) if pair is None else f"{pair[0]} + {pair[1]}"
+        own = element.get("name")
+        name = name if own in (None, name, name.replace(" ", "")) else f"{own}: {name}"
         gap = element.get("gap") or [0, 0]
         apart = f"{gap[0]}" if gap[0] == gap[1] else f"{gap[0]} to {gap[1]}"
         spacing = "" if pair is None else f", gap {apart}, {element.get('orientation', 'same')} orientation"

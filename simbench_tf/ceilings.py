@@ -4,6 +4,7 @@ posteriors.parquet holds P(label | sequence) of every test and explained sequenc
 P(a base lies in a site that counts as the task's truth), for explained sequences and others of their split, told the
 task's own label and no other. ceilings.csv scores both as models and methods are scored. Occupancy is the best ranking
 of bases pooled over sequences; for the mean over sequences of each one's auPRC it is a reference, not a strict bound.
+knockouts.h5 holds the exact answers to the probes of rules and pairs, where there are any.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import expit
 
 from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset
@@ -24,13 +26,15 @@ from simbench_tf.errors import InputError
 from simbench_tf.explained import explained_rows
 from simbench_tf.files import whole_file
 from simbench_tf.motifs import load_motifs
+from simbench_tf.probed import Probes, probes_of
 from simbench_tf.score import pooled_scores, score_attributions, summarise
 from simbench_tf.simulate.grammar import Grammar, build_grammar
-from simbench_tf.simulate.oracle import explain, label_ceiling, label_posterior, log_likelihood
+from simbench_tf.simulate.oracle import explain, label_ceiling, label_log_odds, label_posterior, log_likelihood
 from simbench_tf.simulation_config import GrammarSimulation
 from simbench_tf.workers import MapInOrder
 
 Bases = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
 
 #: Sequences in one piece of work, and sequences of a split whose occupancy is kept beside the explained ones.
 TOGETHER = 2_000
@@ -39,7 +43,8 @@ KEPT = 5_000
 
 def oracle_files(folder: Path) -> list[Path]:
     """List the files of RUN/oracle."""
-    return [folder / "oracle" / name for name in ("posteriors.parquet", "occupancy.h5", "ceilings.csv")]
+    names = ("posteriors.parquet", "occupancy.h5", "ceilings.csv", "knockouts.h5")
+    return [folder / "oracle" / name for name in names]
 
 
 def n_explained_by_oracle(config: Config, dataset: Dataset) -> int:
@@ -83,7 +88,27 @@ def write_oracle(
         h5.create_dataset("seq_id", data=seq_ids.astype("S"))
     with whole_file(files[2]) as partial:
         ceilings.to_csv(partial, index=False)
+    with whole_file(files[3]) as partial, h5py.File(partial, "w") as h5:
+        for number, probes in enumerate(probes_of(config, dataset, folder)):
+            h5.create_dataset(str(number), data=_exact_answers(config, grammar, probes))
     return files
+
+
+def read_exact_answers(folder: Path) -> list[Floats]:
+    """Read RUN/oracle/knockouts.h5: answers (N, 4) to each of the run's probes, in order; none where it is not."""
+    path = folder / "oracle" / "knockouts.h5"
+    if not path.is_file():
+        return []
+    with h5py.File(path) as h5:
+        return [h5[str(number)][:] for number in range(len(h5))]
+
+
+def _exact_answers(config: Config, grammar: Grammar, probes: Probes) -> Floats:
+    """Log-odds of the probes' task, or its probability where that is what methods explain, (N, 4)."""
+    n, _, length = probes.variants.shape
+    log_odds = label_log_odds(grammar, log_likelihood(grammar, probes.variants.reshape(-1, length)))
+    answers = log_odds[:, grammar.tasks.index(probes.interaction.task)].reshape(n, 4)
+    return np.asarray(expit(answers)) if config.attribution.output == "probability" else answers
 
 
 def read_ceilings(folder: Path) -> pd.DataFrame:

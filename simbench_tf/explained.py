@@ -103,12 +103,37 @@ def write_explained(
         The method does not give an array that the configuration asks to keep.
     """
     rows = explained_rows(dataset, config, file.task)
-    split, output = config.attribution.split, config.attribution.output
-    bases = dataset.bases(split)[rows]
+    split = config.attribution.split
+    arrays, seconds = explain_bases(
+        file, config, dataset.bases(split)[rows], ["scores", *config.attribution.arrays], map_in_order, advance
+    )
+    with whole_file(file.path) as partial, h5py.File(partial, "w") as h5:
+        for name, values in arrays.items():
+            h5.create_dataset(name, data=values, compression="gzip")
+        h5.create_dataset("seq_id", data=np.asarray(dataset.seq_ids(split))[rows].astype("S"))
+        h5.attrs.update(model=file.model, task=file.task, key=file.key, method=file.method.method)
+    return seconds
+
+
+def explain_bases(
+    file: Explained,
+    config: Config,
+    bases: npt.NDArray[np.uint8],
+    names: list[str],
+    map_in_order: MapInOrder,
+    advance: Callable[[int], None],
+) -> tuple[dict[str, npt.NDArray[np.float32]], float]:
+    """Attribute sequences, uint8 (N, L), chunk by chunk: the arrays asked for, and the median of seconds a sequence.
+
+    Raises
+    ------
+    InputError
+        The method does not give an array that is asked for.
+    """
     chunks = [bases[first : first + EXPLAINED_TOGETHER] for first in range(0, len(bases), EXPLAINED_TOGETHER)]
-    version = checksum(file.model_file)
+    output, version = config.attribution.output, checksum(file.model_file)
     explain = functools.partial(_explain, str(file.model_file), version, file.target, file.method, output, config.seed)
-    arrays: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in ("scores", *config.attribution.arrays)}
+    arrays: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in names}
     seconds = []
     for chunk, (result, took) in zip(chunks, map_in_order(explain, chunks), strict=True):
         seconds.append(took / len(chunk))
@@ -118,12 +143,18 @@ def write_explained(
                 raise InputError("attribution.arrays", f"{file.method.method} gives no {name}", "leave it out")
             parts.append(part)
         advance(len(chunk))
-    with whole_file(file.path) as partial, h5py.File(partial, "w") as h5:
-        for name, parts in arrays.items():
-            h5.create_dataset(name, data=np.concatenate(parts), compression="gzip")
-        h5.create_dataset("seq_id", data=np.asarray(dataset.seq_ids(split))[rows].astype("S"))
-        h5.attrs.update(model=file.model, task=file.task, key=file.key, method=file.method.method)
-    return float(np.median(seconds))
+    return {name: np.concatenate(parts) for name, parts in arrays.items()}, float(np.median(seconds))
+
+
+def answers_of(file: Explained, config: Config, bases: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """What the model itself says, float32 (N,): the output that is explained, for sequences uint8 (N, L)."""
+    from simbench_tf.attribution.network import open_network
+    from simbench_tf.dna import one_hot
+
+    model = _loaded(str(file.model_file), checksum(file.model_file))
+    network = open_network(model, bases.shape[1], file.target, config.attribution.output)
+    parts = [network.outputs(one_hot(bases[first : first + 4096]))[0] for first in range(0, len(bases), 4096)]
+    return np.concatenate(parts)
 
 
 def read_explained(path: Path) -> tuple[npt.NDArray[np.float32], list[str]]:

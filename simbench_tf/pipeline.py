@@ -23,6 +23,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.explained import Explained, explained, explained_rows, write_explained
 from simbench_tf.files import TEMPORARY_PREFIX, checksum, whole_file
 from simbench_tf.manifest import discard_stale, fingerprint, fresh_files, read_manifest, stage_checksums, write_records
+from simbench_tf.probed import Probes, probed_file, probes_of, write_probed
 from simbench_tf.reported import write_run_report
 from simbench_tf.scored import write_scores
 from simbench_tf.simulated import by_content, checksum_named, prepare
@@ -219,13 +220,17 @@ def _dataset_checksums(folder: Path) -> dict[str, str]:
 
 
 def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> None:
-    """Write RUN/attributions/MODEL/TASK/KEY.h5 for every model, task and method of the configuration."""
+    """Write RUN/attributions/MODEL/TASK/KEY.h5 for every model, task and method of the configuration.
+
+    And RUN/knockouts/MODEL/TASK/KEY.h5 for tasks whose label depends on how elements stand together.
+    """
     made_from = {
         "dataset": _dataset_checksums(folder),
         "seed": config.seed,
         **config.attribution.model_dump(mode="json", include={"n_sequences", "split", "output", "arrays"}),
     }
     dataset = open_dataset(folder / "dataset")
+    probes = probes_of(config, dataset, folder)
 
     def make(file: Explained) -> tuple[list[Path], dict[str, float]]:
         n_sequences = len(explained_rows(dataset, config, file.task))
@@ -233,12 +238,20 @@ def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, trac
             seconds = write_explained(file, config, dataset, map_in_order, advance)
         return [file.path], {"seconds_per_sequence": seconds}
 
+    def probe(file: Explained, mine: list[Probes]) -> tuple[list[Path], dict[str, float]]:
+        with track(f"{file.model} {file.task} {file.key} knock-outs", 3 * sum(len(p.rows) for p in mine)) as advance:
+            return [write_probed(file, config, folder, mine, map_in_order, advance)], {}
+
     for file in explained(config, folder):
         if not file.model_file.is_file():
             raise InputError(file.model_file, "is missing", "train it with `simbench train`")
         method = file.method.model_dump(mode="json")
         step = {**made_from, "model": checksum(file.model_file), "task": file.task, "method": method}
         _step(folder, "attribute", step, functools.partial(make, file), _device)
+        mine = [each for each in probes if each.interaction.task == file.task]
+        if mine:
+            step = {**step, "simulation": by_content(config), "probes": "knocked out"}
+            _step(folder, "attribute", step, functools.partial(probe, file, mine), _device)
 
 
 # oracle
@@ -269,7 +282,7 @@ def _oracle_key(config: Config, folder: Path) -> str:
         "dataset": _dataset_checksums(folder),
         "seed": config.seed,
         "scoring": config.scoring.model_dump(mode="json"),
-        **config.attribution.model_dump(mode="json", include={"n_sequences", "split", "tasks"}),
+        **config.attribution.model_dump(mode="json", include={"n_sequences", "split", "tasks", "output"}),
     }
     return fingerprint("oracle", made_from)
 
@@ -306,6 +319,7 @@ def score(config: Config, folder: Path, track: Track = silent) -> Path:
     for file in files:
         if not file.path.is_file():
             raise InputError(file.path, "is missing", "make it with `simbench attribute`")
+    made = [path for file in files for path in (file.path, probed_file(file, folder))]
 
     def make() -> tuple[list[Path], dict[str, float]]:
         with track("score", len(files)) as advance:
@@ -316,7 +330,7 @@ def score(config: Config, folder: Path, track: Track = silent) -> Path:
         "score",
         {
             "dataset": _dataset_checksums(folder),
-            "attributions": {str(file.path.relative_to(folder)): checksum(file.path) for file in files},
+            "attributions": {str(path.relative_to(folder)): checksum(path) for path in made if path.is_file()},
             "oracle": stage_checksums(folder, "oracle"),
             "scoring": config.scoring.model_dump(mode="json"),
         },

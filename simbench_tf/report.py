@@ -60,6 +60,7 @@ def write_report(
     metrics: Mapping[str, Mapping[str, Mapping[str, float | None]]],
     histories: Mapping[str, pd.DataFrame],
     examples: Sequence[Example] = (),
+    faithfulness: pd.DataFrame | None = None,
     motif_log: pd.DataFrame | None = None,
     method_descriptions: Mapping[str, str] | None = None,
 ) -> Path:
@@ -87,6 +88,8 @@ def write_report(
         For each model, RUN/models/MODEL/history.csv: batch, loss, valid_loss and any other ``valid_`` columns.
     examples : sequence of Example
         Drawn as logos, in this order.
+    faithfulness : DataFrame, optional
+        RUN/scores/faithfulness.csv, where labels depend on rules or pairs.
     motif_log : DataFrame, optional
         RUN/dataset/motif_log.csv, for peaks.
     method_descriptions : dict, optional
@@ -122,6 +125,7 @@ def write_report(
         lost=text.lost_table(dataset_info["lost"]) if dataset_info.get("lost") else None,
         models=_models(metrics, histories, ids),
         scores=_scores(answers, tables, labels),
+        rules=_rules(faithfulness, labels),
         truth=_truth(summary),
         split=config.get("attribution", {}).get("split", "test"),
         output=config.get("attribution", {}).get("output", "logit"),
@@ -222,6 +226,14 @@ def _scores(answers: list[text.Answer], tables: list[pd.DataFrame], labels: Mapp
         _Scores(text.score_caption(answer.place, table), text.score_table(table, labels, answer.standings))
         for answer, table in zip(answers[-len(tables) :], tables, strict=True)
     ]
+
+
+def _rules(faithfulness: pd.DataFrame | None, labels: Mapping[str, str]) -> list[_Scores]:
+    """Return a table a model and interaction."""
+    if faithfulness is None:
+        return []
+    groups = faithfulness.groupby(["model", "task", "rule", "first", "second"], sort=False)
+    return [_Scores(text.rule_caption(rows.iloc[0].to_dict()), text.rule_table(rows, labels)) for _, rows in groups]
 
 
 def _truth(summary: pd.DataFrame) -> str:

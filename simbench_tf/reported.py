@@ -24,6 +24,7 @@ def write_run_report(config: Config, folder: Path, target: Path) -> Path:
 
     models = {model.name: folder / "models" / model.name for model in config.models}
     motif_log = folder / "dataset" / "motif_log.csv"
+    faithfulness = folder / "scores" / "faithfulness.csv"
     return write_report(
         target,
         config=config_dict(config),
@@ -34,6 +35,7 @@ def write_run_report(config: Config, folder: Path, target: Path) -> Path:
         metrics={name: json.loads((path / "metrics.json").read_text("utf-8")) for name, path in models.items()},
         histories={name: pd.read_csv(path / "history.csv") for name, path in models.items()},
         examples=_examples(config, folder),
+        faithfulness=pd.read_csv(faithfulness) if faithfulness.exists() else None,
         motif_log=pd.read_csv(motif_log) if motif_log.exists() else None,
         method_descriptions={name: method.description for name, method in methods().items()},
     )

@@ -52,6 +52,11 @@ SUMMARY_COLUMNS = (
     "mass_fraction", "mass_fraction_se", "chance_auprc", "oracle_auprc", "seconds_per_sequence",
 )  # fmt: skip
 
+#: One row a model x task x key x interaction (RUN/scores/faithfulness.csv); `score.faithfulness` follows.
+FAITHFULNESS_KEYS = (
+    "model", "task", "key", "method", "references", "settings", "rule", "first", "second", "expected", "n_sequences",
+)  # fmt: skip
+
 _LETTERS = np.frombuffer(b"ACGTN", np.uint8)
 _CODES = np.full(256, 4, np.uint8)
 for _code, _letter in enumerate(b"ACGT"):

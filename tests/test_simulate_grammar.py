@@ -416,6 +416,8 @@ def test_element_tasks_and_motifs() -> None:
     grammar = grammar_of(elements=[*ELEMENTS, {"motif": "BETA", "enriched": {"x": 0}}])
     assert element_tasks(grammar) == {"ALPHA": ["x"], "GAMMA": ["x", "y"], "BETA+GAMMA": ["y"], "BETA": []}
     assert [motif.tf for motif in used_motifs(grammar)] == ["ALPHA", "GAMMA", "BETA"]
+    twice = grammar_of(elements=[{"pair": ["BETA", "BETA"]}, {"motif": "ALPHA"}])
+    assert [motif.tf for motif in used_motifs(twice)] == ["BETA", "ALPHA"]
 
 
 # ---------------------------------------------------------------- bad input

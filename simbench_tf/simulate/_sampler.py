@@ -173,6 +173,16 @@ def fill(
         _write(hmm, placed[:n_placed], open_stream(bases_key, first + row, 0), letters[row], own)
 
 
+@nb.njit(cache=True, parallel=True)
+def background_letters(hmm: SemiMarkov, key: np.uint64, indices: Integers) -> Letters:
+    """Random background without any element, ASCII, uint8 (N, L): one sequence for each index."""
+    letters = np.empty((indices.size, hmm.profile.shape[0]), np.uint8)
+    for row in nb.prange(indices.size):
+        nothing = np.empty((0, 3), np.int64)
+        _write(hmm, nothing, open_stream(key, indices[row], 0), letters[row], nothing)
+    return letters
+
+
 @nb.njit(cache=True)
 def _write(hmm: SemiMarkov, placed: Integers, stream: Stream, letters: Letters, sites: Integers) -> None:
     """Write one sequence's letters, and start, segment and element of its sites."""

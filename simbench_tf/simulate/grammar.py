@@ -111,7 +111,9 @@ def build_grammar(
     element_motifs = []
     for number, element in enumerate(simulation.elements):
         found = [_look_up(motifs, name, number) for name in element.pair or (element.motif,)]
-        used += [motif for motif in found if all(motif.motif_id != other.motif_id for other in used)]
+        for motif in found:
+            if motif.motif_id not in [other.motif_id for other in used]:
+                used.append(motif)
         ids = [motif.motif_id for motif in used]
         element_motifs.append(tuple(ids.index(motif.motif_id) for motif in found))
     hmm = build_semi_markov(

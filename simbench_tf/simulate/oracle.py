@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.special import logsumexp
+from scipy.special import expit, logsumexp
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from simbench_tf.simulate._forward_backward import explain_rows, log_likelihood_rows
@@ -127,14 +127,21 @@ def label_posterior(grammar: Grammar, log_likelihood: Floats) -> Floats:
 
     Sequences that no pattern can give have NaN.
     """
+    return np.asarray(expit(label_log_odds(grammar, log_likelihood)))
+
+
+def label_log_odds(grammar: Grammar, log_likelihood: Floats) -> Floats:
+    """Log of P(label = 1 | sequence) / P(label = 0 | sequence), float64 (N, T), natural logarithm.
+
+    What a model's logit should be. Parameters as of :func:`label_posterior`.
+    """
     with np.errstate(divide="ignore"):
         joint = log_likelihood + np.log(label_prior(grammar))
+    carried = labels_of(np.arange(joint.shape[1]), len(grammar.tasks)).astype(np.bool_)
     possible = joint.max(axis=1, keepdims=True, initial=-math.inf) > -math.inf
     joint = np.where(possible, joint, math.nan)
-    share = np.exp(joint - logsumexp(joint, axis=1, keepdims=True))
-    carried = labels_of(np.arange(share.shape[1]), len(grammar.tasks))
-    # round-off may bring a sum of all patterns above 1
-    return np.minimum(np.einsum("np,pt->nt", share, carried), 1.0)
+    columns = [logsumexp(joint[:, with_it], axis=1) - logsumexp(joint[:, ~with_it], axis=1) for with_it in carried.T]
+    return np.stack(columns, axis=1)
 
 
 def label_ceiling(tasks: tuple[str, ...], label_probability: Floats, labels: npt.NDArray[np.integer]) -> pd.DataFrame:

@@ -127,6 +127,18 @@ def interaction(expression: Expression, first: str, second: str) -> float:
     return float(4 * (sign * values).mean())
 
 
+def main_effect(expression: Expression, name: str) -> float:
+    """How much a name speaks for a rule: f(with it) - f(without), averaged over the others' presence.
+
+    Examples
+    --------
+    >>> main_effect(parse_rule("A without B"), "A"), main_effect(parse_rule("A without B"), "B")
+    (0.5, -0.5)
+    """
+    presences = presences_of(names_in(expression))
+    return float(2 * (np.where(presences[name], 1.0, -1.0) * holds_at(expression, presences)).mean())
+
+
 def presences_of(names: Sequence[str]) -> dict[str, Booleans]:
     """Every presence of some names: for each, bool (2 ** K,)."""
     codes = np.arange(2 ** len(names))
