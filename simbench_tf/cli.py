@@ -86,6 +86,43 @@ def simulate(
 
 
 @app.command()
+def fit(
+    source: Source,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The grammar's configuration, as grammar.yaml.")],
+    set_: Set = None,
+    max_sequences: Annotated[
+        int, typer.Option("--max-sequences", min=100, help="Fit to so many regions at most, a random part of them.")
+    ] = 20_000,
+    background_order: Annotated[
+        int, typer.Option("--background-order", min=0, max=5, help="Bases before it that a background base depends on.")
+    ] = 3,
+    n_workers: Workers = None,
+    dask: Dask = None,
+) -> None:
+    """Fit a grammar to real peaks: a configuration that draws any number of sequences like them, with their ceiling.
+
+    Example: [bold]simbench fit peaks.yaml --out grammar.yaml[/]
+    """
+    from simbench_tf.fitted import write_fitted
+    from simbench_tf.workers import workers
+
+    if out.exists() and Path(source).exists() and out.samefile(source):
+        raise InputError(out, "is the configuration to fit to", "name another file for the grammar")
+    config = load_config(source, set_ or ())
+    with workers(n_workers, dask) as map_in_order, _bars() as track:
+        fitted = write_fitted(
+            config,
+            out,
+            max_sequences=max_sequences,
+            background_order=background_order,
+            map_in_order=map_in_order,
+            track=track,
+        )
+    _console.print(fitted.summary, markup=False, highlight=False, soft_wrap=True)
+    _console.print(f"grammar: {fitted.path}", soft_wrap=True)
+
+
+@app.command()
 def train(run: Run) -> None:
     """Train the models of a run on its data set.
 

@@ -10,8 +10,7 @@ import functools
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +26,13 @@ from simbench_tf.probed import Probes, probed_file, probes_of, write_probed
 from simbench_tf.reported import write_run_report
 from simbench_tf.scored import write_scores
 from simbench_tf.simulated import by_content, checksum_named, prepare
-from simbench_tf.workers import MapInOrder
+from simbench_tf.workers import MapInOrder, Track, silent
 
 #: Sequences in a part file of the data set and in one file of work; constants, so no result depends on the workers.
 PART_SEQUENCES = 50_000
 
 #: Stages in order; `export` is one more, where it is asked for.
 STAGES = ("simulate", "train", "attribute", "oracle", "score", "report")
-
-Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-
-
-@contextmanager
-def silent(_description: str, _total: int) -> Iterator[Callable[[int], None]]:
-    """Track progress without showing it."""
-    yield lambda _n: None
 
 
 def run(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> Path:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 
 from simbench_tf.errors import InputError
@@ -16,6 +16,9 @@ from simbench_tf.errors import InputError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+
+#: ``track(description, total)`` is a context manager that yields ``advance(n)``, to show progress.
+Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 #: How long a scheduler may take to answer.
 ANSWER_WITHIN = "10s"
@@ -27,6 +30,12 @@ class MapInOrder(Protocol):
     def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
         """Yield function(item) for every item, in order."""
         ...
+
+
+@contextmanager
+def silent(_description: str, _total: int) -> Iterator[Callable[[int], None]]:
+    """Track progress without showing it."""
+    yield lambda _n: None
 
 
 @contextmanager

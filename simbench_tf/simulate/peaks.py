@@ -4,17 +4,13 @@ The pipeline of Prakash, Shrikumar and Kundaje, "Towards More Realistic Simulate
 Learning Models in Regulatory Genomics" (MLCB 2021, PMLR 165:58-77), for one task against a background or for several
 tasks. `plan_peaks` decides everything that concerns all regions - where they lie, their labels and splits, which
 motifs are kept; `implant` then makes any stretch of the data set, the same bytes whatever the stretches.
-
-Hits are scanned for against the composition of the regions themselves, both strands together: a uniform background
-would call GC-rich motifs in GC-rich regions that hold them by chance.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,17 +18,15 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from simbench_tf import genome as gn
 from simbench_tf.dna import dinucleotide_shuffle
-from simbench_tf.motifs import Motif, load_motifs, scan
+from simbench_tf.motifs import Motif
 from simbench_tf.random_streams import stream_key, uniforms
-from simbench_tf.simulate._enrichment import check_any_passes, motif_log
-from simbench_tf.simulate._regions import assign_splits, check_splits, drop, lost_table, place_regions
+from simbench_tf.simulate._regions import check_splits, drop, lost_table
+from simbench_tf.simulate.scanning import MapChunks, scan_regions
 from simbench_tf.simulation_config import PeaksSimulation
 from simbench_tf.tables import SITES_SCHEMA, sequence_schema, text_column
 
 Bases = npt.NDArray[np.uint8]
-MapChunks = Callable[..., Iterable[Any]]
 
 _LETTERS = np.frombuffer(b"ACGT", np.uint8)
 _CHUNK = 4096
@@ -178,24 +172,7 @@ def plan_peaks(
     [['chr1:100-200', 50, 60, '+', 'TGACTCATGC']]
     """
     tasks = list(simulation.peaks)
-    motifs = load_motifs(simulation.motifs)
-    genome = gn.open_genome(simulation.genome, index_dir)
-    regions, lost = place_regions(simulation, genome)
-    bases = gn.fetch(genome, regions)
-    unknown = gn.has_n(bases)
-    bases = bases[~unknown]
-    regions, with_n = drop(regions, unknown, "holds a base other than ACGT", tasks)
-    regions["split"] = assign_splits(regions, simulation.splits, seed, list(genome.lengths))
-    check_splits(regions, tasks, simulation.splits)
-
-    background = _composition(bases)
-    hits = _all_hits(bases, motifs, simulation.scan_pvalue, background, map_chunks)
-    thresholds = (simulation.min_pos_hits, simulation.min_enrichment)
-    log = motif_log(hits, regions[tasks].to_numpy(), motifs, tasks, simulation.region_size, *thresholds)
-    check_any_passes(log, *thresholds)
-    motif_kept = log.drop_duplicates("motif")["kept"].to_numpy()
-    hits = hits[motif_kept[hits["motif"].to_numpy()]]
-
+    regions, bases, motifs, kept, hits, log, lost, background = scan_regions(simulation, seed, index_dir, map_chunks)
     positive = regions[tasks].to_numpy().any(axis=1)
     hitless = positive & (np.bincount(hits["row"], minlength=len(regions)) == 0)
     if not simulation.negative_implants:
@@ -207,48 +184,13 @@ def plan_peaks(
         regions=regions,
         bases=bases[~hitless],
         sources=_sources(regions["split"].to_numpy(), positive[~hitless], seed),
-        hits=_renumbered(hits, ~hitless, motif_kept),
-        motifs=[motif for motif, kept in zip(motifs, motif_kept, strict=True) if kept],
+        hits=_renumbered(hits, ~hitless, kept),
+        motifs=[motif for motif, passes in zip(motifs, kept, strict=True) if passes],
         motif_log=log,
-        lost=lost_table([*lost, with_n, without_hit]),
+        lost=lost_table([*lost, without_hit]),
         background=background,
         scan_pvalue=simulation.scan_pvalue,
         seed=seed,
-    )
-
-
-def _composition(bases: Bases) -> npt.NDArray[np.float64]:
-    """Base frequencies of both strands together, one of each base added so that none is impossible."""
-    counts = np.array([np.count_nonzero(bases == base) for base in range(4)]) + 1.0
-    counts += counts[::-1]
-    return counts / counts.sum()
-
-
-def _all_hits(
-    bases: Bases, motifs: list[Motif], pvalue: float, background: npt.NDArray[np.float64], map_chunks: MapChunks
-) -> pd.DataFrame:
-    scan_chunk = partial(_scan_chunk, motifs=motifs, pvalue=pvalue, background=background)
-    chunks = ((first, bases[first : first + _CHUNK]) for first in range(0, len(bases), _CHUNK))
-    return pd.concat(list(map_chunks(scan_chunk, chunks)), ignore_index=True)
-
-
-def _scan_chunk(
-    chunk: tuple[int, Bases], motifs: list[Motif], pvalue: float, background: npt.NDArray[np.float64]
-) -> pd.DataFrame:
-    """Hits of some rows in numbers only: there are many before the filter."""
-    first, bases = chunk
-    hits = scan(bases, motifs, pvalue, background)
-    index = {motif.motif_id: number for number, motif in enumerate(motifs)}
-    return pd.DataFrame(
-        {
-            "row": hits["row"].to_numpy(np.int64) + first,
-            "motif": hits["motif"].map(index).to_numpy(np.int32),
-            "start": hits["start"].to_numpy(np.int32),
-            "end": hits["end"].to_numpy(np.int32),
-            "minus": (hits["strand"] == "-").to_numpy(np.bool_),
-            "score": hits["score"].to_numpy(np.float32),
-            "pvalue": hits["pvalue"].to_numpy(np.float64),
-        }
     )
 
 

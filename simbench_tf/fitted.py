@@ -1,0 +1,191 @@
+"""A peaks configuration turned into a grammar configuration that draws data like those peaks, ready to run."""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from simbench_tf.config import Config, check_config
+from simbench_tf.errors import InputError
+from simbench_tf.files import whole_file
+from simbench_tf.motifs import Motif, find_motif
+from simbench_tf.simulate.fit import NEGLIGIBLE, Fit, fit_grammar
+from simbench_tf.simulate.scanning import MapChunks, Scanned, scan_regions
+from simbench_tf.simulation_config import Element, PeaksSimulation
+from simbench_tf.workers import Track, silent
+
+#: Regions that a grammar is fitted to at most, unless asked for more.
+MAX_SEQUENCES = 20_000
+#: What the composition of real DNA does not leave to motifs that look like it; a lower order leaves more.
+BACKGROUND_ORDER = 3
+_MAX_PASSES = 60
+
+
+class Fitted(NamedTuple):
+    """What was written, and a line on how it came about."""
+
+    path: Path
+    summary: str
+
+
+def write_fitted(
+    config: Config,
+    out: Path,
+    *,
+    max_sequences: int = MAX_SEQUENCES,
+    background_order: int = BACKGROUND_ORDER,
+    map_in_order: MapChunks = map,
+    track: Track = silent,
+) -> Fitted:
+    """Fit a grammar to the regions of a peaks configuration and write the configuration of a run on such data.
+
+    The regions are fitted as they stand in the genome, with the motifs that the configuration's filter keeps. Models,
+    training, attribution, scoring, splits and seed stay as they are.
+
+    Parameters
+    ----------
+    config : Config
+        Of kind peaks.
+    out : path
+        The file; its folder is made where it is missing. The same configuration gives the same bytes.
+    max_sequences : int
+        Regions to fit at most; more of them are a random part, drawn by the configuration's seed.
+    background_order : int
+        How many bases before it a background base depends on, up to 5.
+    map_in_order : callable
+        From `simbench_tf.workers.workers`; scans run through it.
+    track : callable, optional
+        ``track(description, total)`` is a context manager that yields ``advance(n)``; the fit ends before its total.
+
+    Raises
+    ------
+    InputError
+        The configuration is of a grammar, a file is at fault, no motif passes, or `out` cannot be written.
+
+    Notes
+    -----
+    The grammar has one background and independent sites, while real regions differ in composition and sites come in
+    clusters, as in CpG islands. What the background does not explain, motifs that look like it do, the less so the
+    higher `background_order` is. So the ceiling of the drawn data is above what can be reached on the peaks.
+    """
+    simulation = config.simulation
+    if not isinstance(simulation, PeaksSimulation):
+        raise InputError("simulation.kind", "is a grammar already", "give a configuration of kind peaks to fit one to")
+    _check_place(out)
+    with tempfile.TemporaryDirectory() as index_dir:
+        scanned = scan_regions(simulation, config.seed, index_dir, map_in_order)
+    motifs = [motif for motif, kept in zip(scanned.motifs, scanned.kept, strict=True) if kept]
+    total = _MAX_PASSES * min(max_sequences, len(scanned.bases))
+    with track("fit", total) as advance:
+        fit = fit_grammar(
+            scanned.bases,
+            scanned.regions[config.tasks].to_numpy(),
+            motifs,
+            config.tasks,
+            background_order=background_order,
+            seed=config.seed,
+            max_sequences=max_sequences,
+            max_passes=_MAX_PASSES,
+            advance=advance,
+        )
+    _warn(fit, scanned, config.tasks)
+    raw = _as_yaml(config, fit, scanned.motifs)
+    check_config(raw, out)
+    text = yaml.safe_dump(raw, sort_keys=False, default_flow_style=None, width=120)
+    with whole_file(out) as partial:
+        partial.write_text(_head(config, fit, scanned) + text, encoding="utf-8")
+    return Fitted(out, _summary(fit, len(motifs)))
+
+
+def _check_place(out: Path) -> None:
+    """Refuse, before the work, a file that could not be written after it."""
+    if out.is_dir():
+        raise InputError(out, "is a folder", "name a file in it, as grammar.yaml")
+    folder = next(parent for parent in out.absolute().parents if parent.exists())
+    if not folder.is_dir():
+        raise InputError(out, f"{folder} is no folder", "choose another place")
+
+
+def _as_yaml(config: Config, fit: Fit, motifs: Sequence[Motif]) -> dict[str, Any]:
+    """The configuration in plain values, with what it does not say left unsaid."""
+    rest = config.model_dump(mode="json", exclude_unset=True, exclude_none=True)
+    simulation = fit.simulation.model_dump(mode="json", exclude_none=True)
+    fractions = config.simulation.splits
+    fitted = {
+        **{key: simulation[key] for key in ("kind", "seq_length", "n_sequences")},
+        "motifs": config.simulation.motifs,
+        **{key: simulation[key] for key in ("tasks", "label_correlation")},
+        "elements": [_element(element, motifs) for element in fit.simulation.elements],
+        "background": simulation["background"],
+        "splits": {"valid": fractions.valid, "test": fractions.test},
+    }
+    first = {"name": f"{config.name}_fitted", "seed": config.seed, "simulation": fitted}
+    return first | {key: value for key, value in rest.items() if key not in first}
+
+
+def _element(element: Element, motifs: Sequence[Motif]) -> dict[str, Any]:
+    position = element.position.model_dump(exclude_none=True) if element.position.sd is not None else None
+    settings = {"motif": _name(element, motifs), "rate": element.rate}
+    return (
+        settings
+        | ({"enriched": element.enriched} if element.enriched else {})
+        | ({"position": position} if position else {})
+    )
+
+
+def _name(element: Element, motifs: Sequence[Motif]) -> str:
+    """The motif's factor where no other motif of the source goes by it, else its id."""
+    motif = find_motif(motifs, str(element.motif))
+    try:
+        return motif.tf if find_motif(motifs, motif.tf) is motif else motif.motif_id
+    except InputError:
+        return motif.motif_id
+
+
+def _warn(fit: Fit, scanned: Scanned, tasks: Sequence[str]) -> None:
+    unlabelled = (~scanned.regions[list(tasks)].to_numpy().any(axis=1)).mean()
+    if unlabelled == 0:
+        warnings.warn(
+            f"every region is positive for some task, but {fit.unlabelled:.1%} of the sequences that the grammar draws "
+            "will have no label; a background in the peaks' configuration gives it regions to learn them from",
+            UserWarning,
+            stacklevel=3,
+        )
+    if not fit.converged:
+        warnings.warn(
+            f"rates still move after {fit.n_passes} passes; fewer similar motifs would settle sooner",
+            UserWarning,
+            stacklevel=3,
+        )
+
+
+def _summary(fit: Fit, n_motifs: int) -> str:
+    few = ", ".join(motif.tf for motif in fit.left_out)
+    left_out = f"; left out, with fewer than {NEGLIGIBLE:g} starts a sequence: {few}" if few else ""
+    return (
+        f"{len(fit.simulation.elements)} of {n_motifs} motifs, fitted to {fit.n_fitted} regions in {fit.n_passes} "
+        f"passes{left_out}"
+    )
+
+
+def _head(config: Config, fit: Fit, scanned: Scanned) -> str:
+    """What the file was fitted from, and how well each rate is known."""
+    tasks = config.tasks
+    labels = scanned.regions[tasks].to_numpy()
+    positive = ", ".join(f"{100 * share:.1f}% {task}" for task, share in zip(tasks, labels.mean(axis=0), strict=True))
+    lines = [
+        f"A grammar fitted by `simbench fit` to the peaks of {config.name}, to draw any number of sequences like them.",
+        "",
+        f"From {fit.n_fitted} of {len(labels)} regions of {scanned.bases.shape[1]} bases ({positive}).",
+        "Standard errors of rate and enriched, in the order of the elements:",
+    ]
+    for element, errors in zip(fit.simulation.elements, fit.rate_errors.T, strict=True):
+        named = zip(["rate", *tasks], errors.tolist(), strict=True)
+        known = ", ".join(f"{name} {error:.1g}" for name, error in named if error > 0)
+        lines.append(f"  {_name(element, scanned.motifs)}: {known}")
+    return "".join(f"# {line}".rstrip() + "\n" for line in lines)

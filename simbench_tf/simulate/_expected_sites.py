@@ -1,0 +1,230 @@
+"""What sequences whose labels are known say of a grammar: expected starts by position, and expected background steps.
+
+The exact posterior (`oracle.explain`) gives the probability that a base lies in an element. All that estimation needs
+follows from sums of it over sequences of one label pattern, so a grammar is explained a pattern at a time: the rates of
+that pattern in a grammar whose one label changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simbench_tf.motifs import Motif
+from simbench_tf.simulate._labels import labels_of
+from simbench_tf.simulate.grammar import Grammar, build_grammar
+from simbench_tf.simulate.oracle import explain
+from simbench_tf.simulation_config import Element, GrammarSimulation, Position, Task
+
+Bases = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+# the occupancies of one chunk, an element's base at 8 bytes
+_CHUNK_BYTES = 2**27
+
+
+class Data(NamedTuple):
+    """Sequences sorted by their label pattern; K patterns that occur, T tasks.
+
+    Attributes
+    ----------
+    bases : uint8 (N, L)
+    bounds : int64 (K + 1,)
+        Pattern k's sequences are ``bases[bounds[k]:bounds[k + 1]]``.
+    design : float64 (K, T + 1)
+        1, then the labels of each pattern: ``design @ rates`` are the pattern's rates.
+    """
+
+    bases: Bases
+    bounds: Integers
+    design: Floats
+
+    @property
+    def sizes(self) -> Integers:
+        """Sequences of each pattern, int64 (K,)."""
+        return np.diff(self.bounds)
+
+
+class Parameters(NamedTuple):
+    """What a fit moves; E elements of one motif each, on both strands.
+
+    Attributes
+    ----------
+    rates : float64 (T + 1, E)
+        Expected starts without a label, then how many more with each task's.
+    positions : tuple of Position
+        One an element.
+    background : float64 (4 ** k, 4)
+        P(base | the k bases before).
+    """
+
+    rates: Floats
+    positions: tuple[Position, ...]
+    background: Floats
+
+
+class Expected(NamedTuple):
+    """Posterior expectations under some parameters.
+
+    Attributes
+    ----------
+    starts : float64 (K, L, E)
+        Expected starts of each element at each position, summed over the sequences of each pattern.
+    scores : float64 (K, E, E)
+        ``sum_n s_n s_n'`` over sequences, ``s_n = expected starts / rate - 1``: how much the sequences of a pattern
+        disagree on a rate, from which its standard error follows.
+    resolved : float64 (E,)
+        ``sum_n (expected starts - rate)^2``: the information on how many starts there are, counted in starts that are
+        seen beyond doubt. Less than all starts, as far as chance matches look like sites.
+    words : float64 (4 ** (k + 1),)
+        Expected words of k + 1 background bases.
+    log_likelihood : float
+        Of all sequences given their labels, natural logarithm.
+    """
+
+    starts: Floats
+    scores: Floats
+    resolved: Floats
+    words: Floats
+    log_likelihood: float
+
+
+def sorted_by_pattern(bases: Bases, labels: npt.NDArray[np.integer]) -> Data:
+    """Sequences (N, L) and labels (N, T) laid out for `expect`."""
+    codes = pattern_codes(labels)
+    patterns, counts = np.unique(codes, return_counts=True)
+    design = np.concatenate([np.ones((len(patterns), 1)), labels_of(patterns, labels.shape[1])], axis=1)
+    bounds = np.concatenate([[0], np.cumsum(counts)])
+    return Data(np.ascontiguousarray(bases[np.argsort(codes, kind="stable")]), bounds, design)
+
+
+def pattern_codes(labels: npt.NDArray[np.integer]) -> Integers:
+    """The pattern ``sum_t y_t << t`` of each row of labels (N, T), int64 (N,)."""
+    return (labels.astype(np.int64) << np.arange(labels.shape[1])).sum(axis=1)
+
+
+def pattern_rates(data: Data, rates: Floats) -> Floats:
+    """Expected starts in a sequence of each pattern, float64 (K, E)."""
+    return np.einsum("kt,te->ke", data.design, rates)
+
+
+def expect(parameters: Parameters, motifs: Sequence[Motif], data: Data, advance: Callable[[int], None]) -> Expected:
+    """Explain every sequence; memory is bounded whatever their number.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    motifs : sequence of Motif
+        One an element.
+    data : Data
+    advance : callable
+        Told of each number of sequences done.
+
+    Raises
+    ------
+    InputError
+        The rates are too high for the length.
+    """
+    n_patterns, length, n_elements = len(data.sizes), data.bases.shape[1], len(motifs)
+    widths = np.array([len(motif.ppm) for motif in motifs])
+    coverage = np.zeros((n_patterns, length, n_elements))
+    scores = np.zeros((n_patterns, n_elements, n_elements))
+    words, log_likelihood = np.zeros(parameters.background.size), 0.0
+    for k, rates in enumerate(pattern_rates(data, parameters.rates)):
+        grammar = _one_pattern(parameters, rates, motifs, length)
+        for bases in _chunks(data.bases[data.bounds[k] : data.bounds[k + 1]], n_elements):
+            posterior = explain(grammar, bases, by="element")
+            covered = posterior.part_occupancy
+            assert covered is not None
+            coverage[k] += covered.sum(axis=0)
+            score = covered.sum(axis=1) / (widths * rates) - 1
+            scores[k] += np.einsum("ne,nf->ef", score, score)
+            words += _word_counts(bases, words.size, posterior.occupancy)
+            log_likelihood += float(posterior.log_likelihood[:, 0].sum())
+            advance(len(bases))
+    squares = pattern_rates(data, parameters.rates) ** 2 * np.einsum("kee->ke", scores)
+    return Expected(start_counts(coverage, widths), scores, squares.sum(axis=0), words, log_likelihood)
+
+
+def start_counts(coverage: Floats, widths: npt.ArrayLike) -> Floats:
+    """Expected starts at each position, from how often each base is expected to be covered; same shape.
+
+    An element of width w covers base i when it starts at i or covers i - 1 without having started at i - w, so
+    ``start[i] = coverage[i] - coverage[i - 1] + start[i - w]``.
+
+    Parameters
+    ----------
+    coverage : float64 (..., L, E)
+    widths : int (E,)
+        Bases of each element.
+
+    Examples
+    --------
+    >>> start_counts(np.array([[0.0, 1.0, 1.0, 0.5, 0.5]]).T, [2]).ravel().tolist()
+    [0.0, 1.0, 0.0, 0.5, 0.0]
+    """
+    starts = np.diff(coverage, axis=-2, prepend=0.0)
+    for element, width in enumerate(np.asarray(widths).tolist()):
+        column = starts[..., element]
+        for first in range(width, column.shape[-1], width):
+            block = column[..., first : first + width]
+            block += column[..., first - width : first - width + block.shape[-1]]
+    return starts
+
+
+def first_background(bases: Bases, order: int) -> Floats:
+    """P(base | the `order` bases before) in whole sequences, both strands together, float64 (4 ** order, 4)."""
+    return counted_background(_word_counts(bases, 4 ** (order + 1), np.zeros(bases.shape)))
+
+
+def counted_background(words: Floats) -> Floats:
+    """P(base | the k bases before) from counts of words of k + 1 bases, both strands together, float64 (4 ** k, 4).
+
+    One word of each kind is added, so that none is impossible.
+
+    Examples
+    --------
+    Four times AA on one strand are four times TT on the other:
+
+    >>> counted_background(np.array([4.0] + [0] * 15))[[0, 3]].tolist()
+    [[0.625, 0.125, 0.125, 0.125], [0.125, 0.125, 0.125, 0.625]]
+    """
+    by_base = words.reshape((4,) * (words.size.bit_length() // 2))
+    # the complement of every base, in the other order
+    counts = (by_base + np.flip(by_base).T + 1).reshape(-1, 4)
+    return counts / counts.sum(axis=1, keepdims=True)
+
+
+def _one_pattern(parameters: Parameters, rates: Floats, motifs: Sequence[Motif], length: int) -> Grammar:
+    elements = [
+        Element(motif=motif.motif_id, rate=rate, position=position)
+        for motif, rate, position in zip(motifs, rates.tolist(), parameters.positions, strict=True)
+    ]
+    background = tuple(map(tuple, parameters.background.tolist()))
+    settings = GrammarSimulation(
+        kind="grammar", seq_length=length, background=background, tasks={"any": Task(fraction=0.5)}, elements=elements
+    )
+    return build_grammar(settings, motifs)
+
+
+def _chunks(bases: Bases, n_elements: int) -> Iterator[Bases]:
+    rows = max(32, _CHUNK_BYTES // (8 * bases.shape[1] * n_elements))
+    return (bases[first : first + rows] for first in range(0, len(bases), rows))
+
+
+def _word_counts(bases: Bases, n_words: int, occupancy: Floats) -> Floats:
+    """Expected words of which no base lies in a site, float64 (n_words,), numbered as digits of base 4.
+
+    Of neighbours, the one that is most often covered is nearly always covered when another one is.
+    """
+    width = n_words.bit_length() // 2
+    stretch = bases.shape[1] - width + 1
+    words, covered = np.zeros((len(bases), stretch), np.int64), np.zeros((len(bases), stretch))
+    for offset in range(width):
+        words = 4 * words + bases[:, offset : offset + stretch]
+        covered = np.maximum(covered, occupancy[:, offset : offset + stretch])
+    return np.bincount(words.ravel(), (1 - covered).ravel(), minlength=n_words).astype(np.float64)

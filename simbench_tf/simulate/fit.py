@@ -1,0 +1,368 @@
+"""A grammar estimated from labelled sequences: background, motif rates a label, positional profiles, label correlation.
+
+Maximum likelihood by EM (Dempster, Laird & Rubin 1977), as MEME does for one motif (Bailey & Elkan 1994), with the
+exact posterior of the whole grammar as its E step, so that overlapping and similar motifs share their sites out. The
+generator's expected number of starts is exactly the rate asked for, so at the truth every rate equals the mean of its
+posterior starts, which is where EM rests: the estimates are consistent for data the generator drew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from simbench_tf.errors import InputError
+from simbench_tf.motifs import Motif
+from simbench_tf.random_streams import uniforms
+from simbench_tf.simulate._evidence import Profile, profile_kinds, rate_errors, supported_profiles, supported_rates
+from simbench_tf.simulate._expected_sites import (
+    Data,
+    Expected,
+    Parameters,
+    counted_background,
+    expect,
+    first_background,
+    pattern_codes,
+    pattern_rates,
+    sorted_by_pattern,
+)
+from simbench_tf.simulate._labels import check_labels
+from simbench_tf.simulate._maximise import fit_label_correlation, fit_position, fit_rates
+from simbench_tf.simulate.grammar import Grammar, build_grammar, label_prior
+from simbench_tf.simulation_config import Element, GrammarSimulation, Position, Task
+
+Bases = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+#: A motif with fewer expected starts in a sequence, whatever its labels, is left out of the grammar.
+NEGLIGIBLE = 1e-3
+# passes end when no rate moves by more of the standard error it would have if all sites were seen
+_TOLERANCE = 0.05
+# as many sequences give the values from which all of them are then fitted
+_FEW = 2_000
+_STRIDE = 16.0
+
+
+class Fit(NamedTuple):
+    """A fitted grammar, and how the fit went.
+
+    Attributes
+    ----------
+    simulation : GrammarSimulation
+        Elements are named by their motif's id; `n_sequences` is the number given, `splits` and `motifs` are defaults.
+    rate_errors : float64 (T + 1, E)
+        Standard errors of each element's rate and of its enrichment for each task; 0 where that is held at 0.
+    left_out : list of Motif
+        Motifs with a negligible rate.
+    n_fitted : int
+        Sequences that rates, positions and background were estimated from.
+    n_passes : int
+        E steps over all of them.
+    converged : bool
+        Whether passes ended by themselves.
+    unlabelled : float
+        Share of sequences without any label that the grammar will draw.
+    """
+
+    simulation: GrammarSimulation
+    rate_errors: Floats
+    left_out: list[Motif]
+    n_fitted: int
+    n_passes: int
+    converged: bool
+    unlabelled: float
+
+
+def fit_grammar(
+    bases: Bases,
+    labels: npt.NDArray[np.integer],
+    motifs: Sequence[Motif],
+    tasks: Sequence[str],
+    *,
+    background_order: int = 1,
+    seed: int = 0,
+    max_sequences: int = 20_000,
+    max_passes: int = 60,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Fit:
+    """Estimate the grammar that explains labelled sequences best, with these motifs as they are.
+
+    Parameters
+    ----------
+    bases : uint8 (N, L)
+        A, C, G, T as 0-3.
+    labels : int (N, T)
+        0 or 1, of each task.
+    motifs : sequence of Motif
+        Each becomes an element, on both strands.
+    tasks : sequence of str
+        Names of the labels.
+    background_order : int
+        How many bases before it a background base depends on, up to 5.
+    seed : int
+        Chooses the sequences to fit where there are more than `max_sequences`.
+    max_sequences, max_passes : int
+        Bounds on the work, which is their product times L times the number of motifs.
+    advance : callable
+        Told of each number of sequences explained, ``max_passes * min(N, max_sequences)`` of them at most.
+
+    Returns
+    -------
+    Fit
+
+    Raises
+    ------
+    InputError
+        More than 10 tasks, a motif that does not fit the sequences, no motif with more than a negligible rate, or rates
+        that no sequence with all labels has room for.
+    ValueError
+        Shapes that do not fit, or a label that all sequences have, or none.
+
+    Notes
+    -----
+    Rates are additive in the labels and never negative. They are followed by EM with squared extrapolation of each
+    element's rates (Varadhan & Roland 2008), first on 2,000 of the sequences, until no number of starts, in all
+    sequences or in those with a label, moves by more than 0.05 of its Poisson standard deviation in one pass. Then
+    motifs with a negligible rate are dropped, and enrichments less than two standard errors above 0, the least
+    significant first; else chance would make every motif part of every task's truth. Standard errors are those of the
+    summed outer products of each sequence's score (Meilijson 1989), all rates together, so that of two similar motifs
+    one keeps what both explain. Then EM goes on to the end.
+
+    An element with as much information as 300 starts seen beyond doubt has a positional profile of its own, the others
+    share one; a profile that is not better than a flat one by the Bayesian information criterion (Schwarz 1978) is
+    flat. Background words are counted where no base is likely to lie in a site, both strands together. Fractions of
+    labels, and the correlation of the latent normals behind them, are the maximum-likelihood ones of all sequences.
+
+    Examples
+    --------
+    >>> from simbench_tf.motifs import find_motif, load_motifs
+    >>> from simbench_tf.simulate.grammar import draw
+    >>> from simbench_tf.tables import bases_of
+    >>> truth = GrammarSimulation(kind="grammar", seq_length=100, tasks={"K562": {"fraction": 0.5}},
+    ...                           elements=[{"motif": "GATA1", "rate": 0.1, "enriched": {"K562": 0.5}}])
+    >>> gata1 = find_motif(load_motifs("default"), "GATA1")
+    >>> sequences = draw(build_grammar(truth, [gata1]), seed=1, start=0, stop=2000).sequences
+    >>> labels = sequences["K562"].to_numpy()[:, None]
+    >>> fit = fit_grammar(bases_of(sequences["sequence"]), labels, [gata1], ["K562"])
+    >>> element = fit.simulation.elements[0]
+    >>> round(element.rate, 1), round(element.enriched["K562"], 1), fit.simulation.tasks["K562"].fraction
+    (0.1, 0.5, 0.4855)
+    """
+    labels = _checked(bases, labels, tasks)
+    chosen = np.argsort(uniforms(seed, "fit: which sequences", np.arange(len(bases)))[:, 0], kind="stable")
+    chosen = chosen[:max_sequences]
+    few, data = (sorted_by_pattern(bases[rows], labels[rows]) for rows in (chosen[:_FEW], chosen))
+    parameters = _first_guess(data, motifs, background_order)
+    if len(chosen) >= 2 * _FEW:
+        parameters = _climb(parameters, _Form(tuple(motifs)), few, max_passes, lambda _: None).parameters
+    free = _climb(parameters, _Form(tuple(motifs)), data, max_passes, advance)
+    parameters, form = _pruned(free, _Form(tuple(motifs)), data)
+    final = _climb(parameters, form, data, max_passes - free.n_passes, advance)
+    there = _present(final.parameters.rates, data)
+    parameters, form = _only(there, final.parameters, form)
+    simulation = _simulation(parameters, form.motifs, labels, tasks, bases.shape)
+    kept = {motif.motif_id for motif in form.motifs}
+    return Fit(
+        simulation=simulation,
+        rate_errors=rate_errors(final.parameters.rates, final.expected.scores, data.design)[:, there],
+        left_out=[motif for motif in motifs if motif.motif_id not in kept],
+        n_fitted=len(chosen),
+        n_passes=free.n_passes + final.n_passes,
+        converged=free.converged and final.converged,
+        unlabelled=float(label_prior(_built(simulation, form.motifs))[0]),
+    )
+
+
+class _Form(NamedTuple):
+    """What is estimated: these motifs, and where told, which kind of positional profile each has."""
+
+    motifs: tuple[Motif, ...]
+    profiles: tuple[Profile, ...] | None = None
+
+    @property
+    def widths(self) -> Integers:
+        return np.array([len(motif.ppm) for motif in self.motifs])
+
+
+class _Climbed(NamedTuple):
+    parameters: Parameters
+    expected: Expected
+    n_passes: int
+    converged: bool
+
+
+def _checked(bases: Bases, labels: npt.NDArray[np.integer], tasks: Sequence[str]) -> npt.NDArray[np.uint8]:
+    check_labels(len(tasks), 0.0)
+    if bases.dtype != np.uint8 or bases.ndim != 2 or labels.shape != (len(bases), len(tasks)):
+        raise ValueError(
+            f"need bases uint8 (N, L) and labels (N, {len(tasks)}), not {bases.dtype} {bases.shape} and {labels.shape}"
+        )
+    if not np.isin(labels, (0, 1)).all():
+        raise ValueError("labels must be 0 or 1")
+    for task, column in zip(tasks, labels.T, strict=True):
+        if column.min(initial=1) == column.max(initial=0):
+            raise ValueError(f"all sequences have the same label for {task}")
+    return labels.astype(np.uint8)
+
+
+def _first_guess(data: Data, motifs: Sequence[Motif], background_order: int) -> Parameters:
+    """Every motif alike, a fifth of the bases in sites in a sequence with half of the labels, anywhere."""
+    length, n_tasks = data.bases.shape[1], data.design.shape[1] - 1
+    rates = np.full((n_tasks + 1, len(motifs)), 0.2 * length / sum(len(motif.ppm) for motif in motifs))
+    rates /= np.array([[1.0]] + [[float(n_tasks)]] * n_tasks) * 1.5
+    return Parameters(rates, (Position(),) * len(motifs), first_background(data.bases, background_order))
+
+
+def _climb(
+    parameters: Parameters, form: _Form, data: Data, max_passes: int, advance: Callable[[int], None]
+) -> _Climbed:
+    """EM until it settles, every second step stretched as far as the last two let hope."""
+    before: Parameters | None = None
+    fallback, to_beat = None, -np.inf
+    n_passes = 0
+    while True:
+        n_passes += 1
+        try:
+            expected = expect(parameters, form.motifs, data, advance)
+        except InputError:  # the stretched step asks for more sites than there is room for
+            if fallback is None:
+                raise
+            parameters, before, fallback = fallback, None, None
+            continue
+        if fallback is not None and expected.log_likelihood < to_beat and n_passes < max_passes:
+            parameters, before, fallback = fallback, None, None
+            continue
+        after = _maximised(parameters, expected, form, data)
+        converged = _movement(parameters, after, data) <= _TOLERANCE
+        if converged or n_passes >= max_passes:
+            return _Climbed(after, expected, n_passes, converged)
+        if before is None:
+            before, parameters, fallback = parameters, after, None
+        else:
+            fallback, to_beat = after, expected.log_likelihood
+            parameters, before = after._replace(rates=_stretched(before.rates, parameters.rates, after.rates)), None
+
+
+def _maximised(parameters: Parameters, expected: Expected, form: _Form, data: Data) -> Parameters:
+    rates = fit_rates(expected.starts.sum(axis=1), data.sizes, data.design, parameters.rates)
+    starts = expected.starts.sum(axis=0)
+    profiles = form.profiles or profile_kinds(expected.resolved)
+    return Parameters(rates, _positions(starts, form.widths, profiles), counted_background(expected.words))
+
+
+def _positions(starts: Floats, widths: Integers, profiles: Sequence[Profile]) -> tuple[Position, ...]:
+    kinds = np.array(profiles)
+    shared = fit_position(starts[:, kinds == "shared"], widths[kinds == "shared"])[0]
+    own = {e: fit_position(starts[:, [e]], widths[[e]])[0] for e in np.flatnonzero(kinds == "own").tolist()}
+    return tuple(own.get(e, Position() if kind == "flat" else shared) for e, kind in enumerate(profiles))
+
+
+def _stretched(first: Floats, second: Floats, third: Floats) -> Floats:
+    """Where two steps of each element's rates lead to when they go on shrinking as they did (SQUAREM, scheme S3).
+
+    On square roots, whose sampling error is the same for rare and frequent elements.
+    """
+    start, step, last = np.sqrt(first), np.sqrt(second) - np.sqrt(first), np.sqrt(third)
+    bend = last - start - 2 * step
+    step_norm, bend_norm = np.sqrt((step**2).sum(axis=0)), np.sqrt((bend**2).sum(axis=0))
+    stride = np.clip(np.divide(step_norm, bend_norm, where=bend_norm > 0, out=np.ones_like(bend_norm)), 1, _STRIDE)
+    ahead = start + 2 * stride * step + stride**2 * bend
+    return ahead.clip(last / 2, last * 2) ** 2
+
+
+def _movement(parameters: Parameters, after: Parameters, data: Data) -> float:
+    """The largest change of a number of starts, in its Poisson standard deviation (of one start at least)."""
+    weights = data.sizes[:, None] * data.design
+    old, new = (np.einsum("kt,ke->te", weights, pattern_rates(data, each.rates)) for each in (parameters, after))
+    return float((np.abs(new - old) / np.sqrt(np.maximum(new, 1))).max())
+
+
+def _pruned(climbed: _Climbed, form: _Form, data: Data) -> tuple[Parameters, _Form]:
+    """What there is evidence for: no negligible motif, no enrichment or profile that may be chance."""
+    parameters, expected = climbed.parameters, climbed.expected
+    rates = np.where(supported_rates(parameters.rates, expected.scores, data.design), parameters.rates, 0)
+    rates = fit_rates(expected.starts.sum(axis=1), data.sizes, data.design, rates)
+    profiles = supported_profiles(expected.starts.sum(axis=0), expected.resolved, form.widths)
+    parameters, form = parameters._replace(rates=rates), form._replace(profiles=profiles)
+    return _only(_present(rates, data), parameters, form)
+
+
+def _present(rates: Floats, data: Data) -> list[int]:
+    """Which elements have more than a negligible rate.
+
+    Raises
+    ------
+    InputError
+        None has.
+    """
+    there: list[int] = np.flatnonzero(pattern_rates(data, rates).max(axis=0) >= NEGLIGIBLE).tolist()
+    if not there:
+        raise InputError(
+            "simulation.motifs",
+            f"none of {rates.shape[1]} motifs starts {NEGLIGIBLE:g} times or more a sequence, by its posterior",
+            "give motifs found in these peaks",
+        )
+    return there
+
+
+def _only(chosen: list[int], parameters: Parameters, form: _Form) -> tuple[Parameters, _Form]:
+    """The parameters and the form of these elements."""
+    positions = tuple(parameters.positions[e] for e in chosen)
+    profiles = None if form.profiles is None else tuple(form.profiles[e] for e in chosen)
+    return (
+        parameters._replace(rates=parameters.rates[:, chosen], positions=positions),
+        _Form(tuple(form.motifs[e] for e in chosen), profiles),
+    )
+
+
+def _simulation(
+    parameters: Parameters,
+    motifs: Sequence[Motif],
+    labels: npt.NDArray[np.uint8],
+    tasks: Sequence[str],
+    shape: tuple[int, int],
+) -> GrammarSimulation:
+    """The parameters as settings, to four significant digits."""
+    fractions = labels.mean(axis=0)
+    counts = np.bincount(pattern_codes(labels), minlength=2 ** len(tasks))
+    elements = [
+        Element(
+            motif=motif.motif_id,
+            rate=_significant(rates[0]),
+            enriched={task: _significant(rate) for task, rate in zip(tasks, rates[1:], strict=True) if rate > 0},
+            position=_rounded(position),
+        )
+        for motif, rates, position in zip(motifs, parameters.rates.T.tolist(), parameters.positions, strict=True)
+    ]
+    return GrammarSimulation(
+        kind="grammar",
+        seq_length=shape[1],
+        n_sequences=shape[0],
+        background=tuple(tuple(round(p, 5) for p in row) for row in parameters.background.tolist()),
+        tasks={task: Task(fraction=_significant(f)) for task, f in zip(tasks, fractions.tolist(), strict=True)},
+        label_correlation=round(fit_label_correlation(fractions, counts), 3),
+        elements=elements,
+    )
+
+
+def _significant(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _rounded(position: Position) -> Position:
+    if position.centre is None or position.sd is None:
+        return position
+    return Position(centre=round(position.centre, 1), sd=round(position.sd, 1), floor=round(position.floor, 4))
+
+
+def _built(simulation: GrammarSimulation, motifs: Sequence[Motif]) -> Grammar:
+    try:
+        return build_grammar(simulation, motifs)
+    except InputError as error:
+        raise InputError(
+            "simulation.motifs", f"their rates in the peaks cannot be drawn: {error.what}", "keep fewer of them"
+        ) from error

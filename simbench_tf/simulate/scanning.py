@@ -1,0 +1,126 @@
+"""Real regions and the motifs that mark them: placed, labelled, split, scanned and filtered.
+
+Hits are scanned for against the composition of the regions themselves, both strands together: a uniform background
+would call GC-rich motifs in GC-rich regions that hold them by chance.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from simbench_tf import genome as gn
+from simbench_tf.motifs import Motif, load_motifs, scan
+from simbench_tf.simulate._enrichment import check_any_passes, motif_log
+from simbench_tf.simulate._regions import Lost, assign_splits, check_splits, drop, place_regions
+from simbench_tf.simulation_config import PeaksSimulation
+
+Bases = npt.NDArray[np.uint8]
+MapChunks = Callable[..., Iterable[Any]]
+
+_CHUNK = 4096
+
+
+class Scanned(NamedTuple):
+    """Every region that can be read, its labels and split, and which motifs mark the positives.
+
+    Attributes
+    ----------
+    regions : DataFrame
+        chrom, start, end, split and one uint8 label column a task, of all regions, with a kept hit or without.
+    bases : uint8, shape (N, L)
+        What stands there in the genome.
+    motifs : list of Motif
+        Every motif of the source.
+    kept : bool, shape (M,)
+        Which of them pass the filter.
+    hits : DataFrame
+        Hits of the motifs kept: row, motif (index into `motifs`), start, end, minus, score, pvalue.
+    motif_log : DataFrame
+        Why each motif was kept or dropped.
+    lost : list of Lost
+        What each step took away.
+    background : float64, shape (4,)
+        Base frequencies the scan's p-values refer to.
+    """
+
+    regions: pd.DataFrame
+    bases: Bases
+    motifs: list[Motif]
+    kept: npt.NDArray[np.bool_]
+    hits: pd.DataFrame
+    motif_log: pd.DataFrame
+    lost: list[Lost]
+    background: npt.NDArray[np.float64]
+
+
+def scan_regions(
+    simulation: PeaksSimulation,
+    seed: int,
+    index_dir: str | os.PathLike[str] | None = None,
+    map_chunks: MapChunks = map,
+) -> Scanned:
+    """Place, label and split the regions, scan them, and decide which motifs are kept.
+
+    Parameters and errors are those of `peaks.plan_peaks`. No region is left out for want of a hit.
+    """
+    tasks = list(simulation.peaks)
+    motifs = load_motifs(simulation.motifs)
+    genome = gn.open_genome(simulation.genome, index_dir)
+    regions, lost = place_regions(simulation, genome)
+    bases = gn.fetch(genome, regions)
+    unknown = gn.has_n(bases)
+    bases = bases[~unknown]
+    regions, with_n = drop(regions, unknown, "holds a base other than ACGT", tasks)
+    regions["split"] = assign_splits(regions, simulation.splits, seed, list(genome.lengths))
+    check_splits(regions, tasks, simulation.splits)
+
+    background = _composition(bases)
+    hits = _all_hits(bases, motifs, simulation.scan_pvalue, background, map_chunks)
+    thresholds = (simulation.min_pos_hits, simulation.min_enrichment)
+    log = motif_log(hits, regions[tasks].to_numpy(), motifs, tasks, simulation.region_size, *thresholds)
+    check_any_passes(log, *thresholds)
+    kept = log.drop_duplicates("motif")["kept"].to_numpy()
+    hits = hits[kept[hits["motif"].to_numpy()]]
+    return Scanned(regions, bases, motifs, kept, hits, log, [*lost, with_n], background)
+
+
+def _composition(bases: Bases) -> npt.NDArray[np.float64]:
+    """Base frequencies of both strands together, one of each base added so that none is impossible."""
+    counts = np.array([np.count_nonzero(bases == base) for base in range(4)]) + 1.0
+    counts += counts[::-1]
+    return counts / counts.sum()
+
+
+def _all_hits(
+    bases: Bases, motifs: list[Motif], pvalue: float, background: npt.NDArray[np.float64], map_chunks: MapChunks
+) -> pd.DataFrame:
+    scan_chunk = partial(_scan_chunk, motifs=motifs, pvalue=pvalue, background=background)
+    chunks = ((first, bases[first : first + _CHUNK]) for first in range(0, len(bases), _CHUNK))
+    return pd.concat(list(map_chunks(scan_chunk, chunks)), ignore_index=True)
+
+
+def _scan_chunk(
+    chunk: tuple[int, Bases], motifs: list[Motif], pvalue: float, background: npt.NDArray[np.float64]
+) -> pd.DataFrame:
+    """Hits of some rows in numbers only: there are many before the filter."""
+    first, bases = chunk
+    hits = scan(bases, motifs, pvalue, background)
+    index = {motif.motif_id: number for number, motif in enumerate(motifs)}
+    return pd.DataFrame(
+        {
+            "row": hits["row"].to_numpy(np.int64) + first,
+            "motif": hits["motif"].map(index).to_numpy(np.int32),
+            "start": hits["start"].to_numpy(np.int32),
+            "end": hits["end"].to_numpy(np.int32),
+            "minus": (hits["strand"] == "-").to_numpy(np.bool_),
+            "score": hits["score"].to_numpy(np.float32),
+            "pvalue": hits["pvalue"].to_numpy(np.float64),
+        }
+    )
