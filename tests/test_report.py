@@ -357,6 +357,11 @@ def test_the_oracle_is_shown_where_there_is_one(tmp_path, markup):
     page = written(tmp_path, run)
     assert "oracle auPRC 0.931" in page.text
     assert "0.901" in page.cells
+    # (auroc - .5) of (.9012 - .5), and auPRC of .9312
+    reached = (run["metrics"]["basset"]["HepG2"]["auroc"] - 0.5) / 0.4012
+    assert f"{100 * reached:.0f}%" in page.cells
+    assert f"{100 * run['summary']['auprc'].max() / 0.9312:.0f}%" in page.cells
+    assert "a reference, not a strict bound" in page.text
     assert "the best that any model can do" in page.text
     assert "oracle" not in Page(markup).text.lower()
 
