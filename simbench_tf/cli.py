@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from simbench_tf.config import load_config, presets
+from simbench_tf.config import load_config, presets, variants_of
 from simbench_tf.errors import InputError
 
 app = typer.Typer(
@@ -31,7 +31,13 @@ app = typer.Typer(
 _console = Console()
 _errors = Console(stderr=True)
 
-Source = Annotated[str, typer.Argument(metavar="PRESET|CONFIG.yaml", help="A built-in preset or a configuration file.")]
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="PRESET|CONFIG.yaml",
+        help="A built-in preset or a configuration file; with :VARIANT after it, a variant, e.g. five_lines:full.",
+    ),
+]
 Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that `simbench simulate` began.")]
 Out = Annotated[Path, typer.Option("--out", metavar="RUN", help="The folder of the run; made where it is missing.")]
 Set = Annotated[
@@ -251,10 +257,12 @@ def variants(
 
 @app.command(name="presets")
 def list_presets() -> None:
-    """List the built-in configurations, a line each."""
+    """List the built-in configurations and their variants, a line each."""
     for name, path in presets().items():
         first_line = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
         _console.print(f"[bold]{name}[/]  {escape(first_line)}", soft_wrap=True)
+        for variant, about in variants_of(path).items():
+            _console.print(f"  [bold]{name}:{variant}[/]  {escape(about)}", soft_wrap=True)
 
 
 @app.command()

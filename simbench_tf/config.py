@@ -1,7 +1,8 @@
 """The configuration of a run: one YAML file or a built-in preset, checked whole before anything is computed.
 
 Unknown keys are errors that name the nearest known one; paths are relative to the configuration file; everything
-but ``simulation.kind`` (and, for peaks, `genome` and `peaks`) has a default.
+but ``simulation.kind`` (and, for peaks, `genome` and `peaks`) has a default. A file's `variants` name settings that
+differ from its own: FILE:NAME (or PRESET:NAME) is the file with these in it.
 """
 
 from __future__ import annotations
@@ -157,13 +158,25 @@ def presets() -> dict[str, Path]:
     }
 
 
+def variants_of(path: Path) -> dict[str, str]:
+    """Name the variants of a configuration file, each with what its `about` says.
+
+    Examples
+    --------
+    >>> list(variants_of(presets()["five_lines"]))
+    ['small', 'full']
+    """
+    return {name: str(changes.get("about", "")) for name, changes in _variants(_read(path), path).items()}
+
+
 def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
-    """Read a preset or a YAML file, apply ``key=value`` overrides, and check the whole.
+    """Read a preset or a YAML file, or a variant of one, apply ``key=value`` overrides, and check the whole.
 
     Parameters
     ----------
     source : str or path
-        Name of a preset, or path of a YAML file.
+        Name of a preset, or path of a YAML file; with ``:VARIANT`` after it, that variant. Of a variant's settings,
+        mappings are merged into the file's, and anything else, lists too, takes the place of the file's.
     overrides : iterable of str
         Dotted key and YAML value, as ``training.max_batches=100`` or ``models.0.width=.5``.
 
@@ -176,13 +189,35 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     --------
     >>> load_config("demo", ["seed=7"]).seed
     7
+    >>> load_config("five_lines:full").simulation.n_sequences
+    3000000
     """
+    path, variant = _find(str(source))
+    raw = _read(path)
+    if variant is not None:
+        raw = _merged(raw, _variant(_variants(raw, path), variant, str(source)))
+    raw.pop("variants", None)
+    raw.pop("versions", None)  # RUN/config.yaml carries them; they are a record, not a setting
+    for override in overrides:
+        apply_override(raw, override)
+    raw.setdefault("name", path.stem)
+    return check_config(raw, path)
+
+
+def _find(source: str) -> tuple[Path, str | None]:
+    """The file that `source` means, and the variant of it; a file whose own name has a colon comes first."""
     known = presets()
-    path = known.get(str(source), Path(source))
-    if not path.is_file():
-        raise InputError(
-            source, f"is neither a file nor a preset{nearest(str(source), known)}", "`simbench presets` lists them"
-        )
+    base, _, variant = source.rpartition(":")
+    for name, chosen in ((source, None), (base, variant)):
+        path = known.get(name, Path(name))
+        if path.is_file():
+            return path, chosen
+    what = f"is neither a file nor a preset{nearest(base or source, known)}"
+    raise InputError(source, what, "`simbench presets` lists them")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """What a YAML file holds, unchecked but for being a mapping."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -193,11 +228,34 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
         ) from error
     if not isinstance(raw, dict):
         raise InputError(path, "holds no configuration", "start from `simulation: {kind: grammar}`")
-    raw.pop("versions", None)  # RUN/config.yaml carries them; they are a record, not a setting
-    for override in overrides:
-        apply_override(raw, override)
-    raw.setdefault("name", path.stem)
-    return check_config(raw, path)
+    return raw
+
+
+def _variants(raw: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:
+    """A file's variants: name -> settings that differ."""
+    variants = raw.get("variants", {})
+    if not isinstance(variants, dict) or not all(isinstance(changes, dict) for changes in variants.values()):
+        mend = "write e.g. `variants: {full: {training: {max_batches: 30000}}}`"
+        raise InputError(path, "variants: is no mapping of names to settings", mend)
+    return {str(name): changes for name, changes in variants.items()}
+
+
+def _variant(variants: Mapping[str, dict[str, Any]], name: str, source: str) -> dict[str, Any]:
+    if name not in variants:
+        rest = nearest(name, variants) if variants else ", it has none"
+        raise InputError(source, f"{name!r} is no variant of it{rest}", "`simbench presets` lists those of the presets")
+    return {key: value for key, value in variants[name].items() if key != "about"}
+
+
+def _merged(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """`raw` with `changes`: mappings key by key, to any depth; other values replaced."""
+    return {
+        **raw,
+        **{
+            key: _merged(raw[key], value) if isinstance(value, dict) and isinstance(raw.get(key), dict) else value
+            for key, value in changes.items()
+        },
+    }
 
 
 def check_config(raw: Mapping[str, Any], path: Path) -> Config:

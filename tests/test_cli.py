@@ -7,6 +7,7 @@ import warnings
 import pytest
 
 from simbench_tf import cli
+from simbench_tf.dataset import open_dataset
 
 
 def simbench(monkeypatch, capsys, *arguments):
@@ -20,7 +21,11 @@ def simbench(monkeypatch, capsys, *arguments):
 def test_presets_are_listed_a_line_each(monkeypatch, capsys):
     code, out, _ = simbench(monkeypatch, capsys, "presets")
     assert code == 0
-    assert any(line.startswith("demo  Two tasks") for line in out.splitlines())
+    lines = out.splitlines()
+    assert any(line.startswith("demo  Two tasks") for line in lines)
+    (at,) = (number for number, line in enumerate(lines) if line.startswith("five_lines  Five cell lines"))
+    assert lines[at + 1].startswith("  five_lines:small  60,000 sequences")
+    assert lines[at + 2].startswith("  five_lines:full  3,000,000 sequences")
 
 
 def test_methods_are_listed_with_settings_and_references(monkeypatch, capsys):
@@ -72,6 +77,8 @@ def test_the_single_stages_rebuild_what_is_missing(monkeypatch, capsys, tiny_con
     ("arguments", "message"),
     [
         (["run", "dmo", "--out", "x"], "dmo: is neither a file nor a preset; did you mean 'demo'"),
+        (["simulate", "five_lines:ful", "--out", "x"], "'ful' is no variant of it; did you mean 'full'"),
+        (["run", "demo:full", "--out", "x"], "demo:full: 'full' is no variant of it, it has none"),
         (["run", "demo", "--out", "x", "--set", "sed=1"], "unknown key 'sed'; did you mean 'seed'"),
         (["run", "demo", "--out", "x", "--set", "attribution.methods.0.method=izm"], "ism"),
         (["train", "nowhere"], "nowhere: is not a run"),
@@ -117,6 +124,13 @@ def test_a_warning_is_one_line(monkeypatch, capsys, tmp_path):
     assert code == 0
     (line,) = (line for line in err.splitlines() if "H1" in line)
     assert line.startswith("warning: elements.0.enriched names 'H1', which is no task; that rate is passed over")
+
+
+def test_a_variant_is_simulated(monkeypatch, capsys, tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("simulation: {kind: grammar, n_sequences: 20}\nvariants: {less: {simulation: {n_sequences: 10}}}")
+    assert simbench(monkeypatch, capsys, "simulate", f"{config}:less", "--out", tmp_path / "run")[0] == 0
+    assert sum(open_dataset(tmp_path / "run" / "dataset").counts.values()) == 10
 
 
 def test_usage_errors_end_with_2(monkeypatch, capsys):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from simbench_tf.config import config_dict, load_config, presets, write_config
+from simbench_tf.config import config_dict, load_config, presets, variants_of, write_config
 from simbench_tf.errors import InputError
 
 
@@ -148,3 +148,98 @@ def test_the_resolved_configuration_is_a_configuration(tmp_path, name):
     write_config(config, tmp_path / "config.yaml")
     assert config_dict(load_config(tmp_path / "config.yaml")) == config_dict(config)
     assert yaml.safe_load((tmp_path / "config.yaml").read_text())["versions"]["numpy"]
+
+
+VARIED = """
+simulation: {kind: grammar, n_sequences: 50, tasks: {H1: {fraction: .2}}, elements: [{motif: SOX2}]}
+models: [{name: a, architecture: basset}, {name: b, architecture: beluga}]
+training: {batch_size: 10, patience: 1}
+variants:
+  large: {about: for a GPU, simulation: {n_sequences: 70}, models: [{name: c, architecture: basset}], seed: 5}
+  more: {simulation: {tasks: {K562: {fraction: .3}}}, attribution: {n_sequences: 9}}
+"""
+
+
+def test_a_variant_is_the_file_with_its_settings_merged_in(tmp_path):
+    own = load(tmp_path, VARIED)
+    large, more = (load_config(f"{tmp_path / 'c.yaml'}:{name}") for name in ("large", "more"))
+    assert (own.simulation.n_sequences, own.seed) == (50, 1234)
+    assert (large.simulation.n_sequences, large.seed) == (70, 5)
+    assert [model.name for model in large.models] == ["c"], "a list takes the other's place"
+    assert large.training == own.training
+    assert large.simulation.elements == own.simulation.elements
+    assert {task: each.fraction for task, each in more.simulation.tasks.items()} == {"H1": 0.2, "K562": 0.3}
+    assert more.attribution.n_sequences == 9, "also where the file says nothing of its own"
+    assert more.name == "c"
+    assert variants_of(tmp_path / "c.yaml") == {"large": "for a GPU", "more": ""}
+
+
+def test_overrides_come_after_a_variant(tmp_path):
+    (tmp_path / "c.yaml").write_text(VARIED)
+    config = load_config(f"{tmp_path / 'c.yaml'}:large", ["simulation.n_sequences=80", "models.0.width=.5"])
+    assert config.simulation.n_sequences == 80
+    assert config.models[0].width == 0.5
+
+
+def test_paths_in_a_variant_are_taken_from_the_files_folder(tmp_path):
+    text = (
+        "simulation: {kind: peaks, genome: g.fa, peaks: {H1: h1.bed}}\nvariants: {other: {simulation: {genome: o.fa}}}"
+    )
+    (tmp_path / "c.yaml").write_text(text)
+    assert load_config(f"{tmp_path / 'c.yaml'}:other").simulation.genome == tmp_path / "o.fa"
+
+
+def test_a_file_whose_own_name_has_a_colon_comes_before_a_variant(tmp_path):
+    (tmp_path / "c.yaml").write_text(VARIED)
+    (tmp_path / "c.yaml:large").write_text("simulation: {kind: grammar, n_sequences: 3}")
+    assert load_config(tmp_path / "c.yaml:large").simulation.n_sequences == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "variant", "message"),
+    [
+        (VARIED, ":larg", "'larg' is no variant of it; did you mean 'large'?"),
+        (VARIED, ":x", "'x' is no variant of it; known: large, more"),
+        (VARIED, ":", "'' is no variant of it; known: large, more"),
+        ("simulation: {kind: grammar}", ":x", "'x' is no variant of it, it has none"),
+        ("simulation: {kind: grammar}\nvariants: [full]", ":full", "variants: is no mapping of names to settings"),
+        ("simulation: {kind: grammar}\nvariants: {full: 3}", ":full", "variants: is no mapping of names to settings"),
+        (
+            "simulation: {kind: grammar}\nvariants: {full: {trainig: {}}}",
+            ":full",
+            "unknown key 'trainig'; did you mean 'training'?",
+        ),
+        ("simulation: {kind: grammar}\nabout: me", "", "unknown key 'about'"),
+    ],
+)
+def test_what_is_wrong_with_a_variant_is_said_in_one_line(tmp_path, text, variant, message):
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(InputError) as error:
+        load_config(f"{tmp_path / 'c.yaml'}{variant}")
+    line = str(error.value)
+    assert line.startswith(str(tmp_path / "c.yaml"))
+    assert message in line
+    assert "\n" not in line
+
+
+def test_a_variant_of_an_unknown_preset_names_the_nearest_preset():
+    with pytest.raises(InputError, match="five_line:full: is neither a file nor a preset; did you mean 'five_lines'"):
+        load_config("five_line:full")
+
+
+VARIANTS = [f"{name}:{variant}" for name, path in presets().items() for variant in variants_of(path)]
+
+
+@pytest.mark.parametrize("source", VARIANTS)
+def test_variants_of_presets_say_what_they_are(source):
+    name, _, variant = source.partition(":")
+    assert variants_of(presets()[name])[variant]
+    load_config(source)
+
+
+@pytest.mark.parametrize("source", VARIANTS)
+def test_the_resolved_configuration_of_a_variant_holds_no_variants(tmp_path, source):
+    config = load_config(source)
+    write_config(config, tmp_path / "config.yaml")
+    assert config_dict(load_config(tmp_path / "config.yaml")) == config_dict(config)
+    assert "variants" not in yaml.safe_load((tmp_path / "config.yaml").read_text())
