@@ -198,7 +198,8 @@ def test_a_run_with_rules_has_its_table(tmp_path: Path) -> None:
     from simbench_tf.config import load_config
 
     small = [
-        "simulation.n_sequences=600", "simulation.seq_length=200", "training.max_batches=4", "models.0.width=0.05",
+        "simulation.n_sequences=600", "simulation.splits={valid: .1, test: .4}", "training.max_batches=4",
+        "models.0.width=0.05",
         "attribution.n_sequences=12",
         "attribution.methods=[{method: grad_x_input}, {method: saliency}]",
     ]  # fmt: skip
