@@ -1,5 +1,6 @@
-"""Make every notebook here anew from its script, with outputs: ``python examples/make_notebooks.py``."""
+"""Make the notebooks here anew from their scripts, with outputs: ``python examples/make_notebooks.py [NAME]...``."""
 
+import argparse
 from pathlib import Path
 
 import jupytext
@@ -7,7 +8,15 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).parent
-SCRIPTS = ["quickstart"]
+SCRIPTS = [
+    "quickstart",
+    "backpropagation",
+    "saturation",
+    "integrated_gradients_paths",
+    "your_own_peaks",
+    "your_own_model_and_method",
+    "share_through_kipoi",
+]
 
 
 def make(name: str) -> None:
@@ -22,6 +31,11 @@ def make(name: str) -> None:
 
 
 if __name__ == "__main__":
-    for script in SCRIPTS:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help="script without its ending; default all of them")
+    names = parser.parse_args().names or SCRIPTS
+    if unknown := sorted(set(names) - set(SCRIPTS)):
+        parser.error(f"no script {unknown[0]}: choose among {', '.join(SCRIPTS)}")
+    for script in names:
         make(script)
         print(HERE / f"{script}.ipynb")

@@ -23,6 +23,23 @@ def test_quickstart_runs():
     python("quickstart.py", N_SEQUENCES="1500", MAX_BATCHES="10")
 
 
+# each holds what it says to the numbers it finds
+@pytest.mark.slow
+def test_backpropagation_runs():
+    python("backpropagation.py", N_STEPS="300")
+
+
+@pytest.mark.slow
+def test_saturation_runs():
+    python("saturation.py", N_STEPS="16", MAX_COPIES="6")
+
+
+@pytest.mark.slow
+def test_integrated_gradients_paths_runs():
+    sizes = {"N_SEQUENCES": "300", "N_EXPLAINED": "6", "N_REFERENCES": "2", "MOST_STEPS": "10", "MOST_REFERENCES": "5"}
+    python("integrated_gradients_paths.py", **sizes)
+
+
 @pytest.mark.slow
 def test_a_plain_keras_script_trains_on_our_data(tiny_run):
     assert "auroc" in python("train_keras.py", tiny_run / "dataset", "--max-batches", 5).lower()
