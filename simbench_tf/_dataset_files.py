@@ -60,7 +60,7 @@ def write_dataset(
         RUN/dataset, made where missing.
     name : str
         The data set's name.
-    kind : {"peaks", "grammar"}
+    kind : {"peaks", "grammar", "text"}
         What simulated it.
     tasks : sequence of str
         Names of the label columns, in order.
@@ -355,6 +355,13 @@ def read_table(path: Path, columns: list[str] | None = None, split: str | None =
         return pq.read_table(path, columns=columns, filters=None if split is None else pc.field("split") == split)
     except (OSError, pa.ArrowInvalid) as error:
         raise InputError(path, f"cannot be read: {error}", _MAKE_AGAIN) from error
+
+
+def read_places(folder: Path, n_parts: int) -> pd.DataFrame | None:
+    """Columns chrom, start and end of a data set's sequences, by seq_id; None where they have no place in a genome."""
+    columns = ["seq_id", "chrom", "start", "end"]
+    parts = pa.concat_tables([read_table(part_path(folder, number), columns) for number in range(n_parts)])
+    return None if any(parts[column].null_count for column in columns) else parts.to_pandas().set_index("seq_id")
 
 
 def label_matrix(table: pa.Table, tasks: Sequence[str]) -> npt.NDArray[np.uint8]:

@@ -13,7 +13,7 @@ import yaml
 from simbench_tf.config import Config, Model, load_config
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
-from simbench_tf.simulation_config import GrammarSimulation
+from simbench_tf.simulation_config import GrammarSimulation, TextSimulation
 
 _ARCHITECTURES = {
     "basset": "Basset (Kelley et al. 2016, https://doi.org/10.1101/gr.200535.115)",
@@ -102,6 +102,8 @@ def _trained_on(config: Config, dataset: Dataset, run: Path) -> str:
     simulation = config.simulation
     if isinstance(simulation, GrammarSimulation):
         source = f"drawn from a motif grammar of {len(simulation.elements)} elements"
+    elif isinstance(simulation, TextSimulation):
+        source = f"simulated elsewhere, their sites told ({', '.join(simulation.positives)})"
     else:
         source = f"of dinucleotide-shuffled peaks with their motif hits put back ({', '.join(simulation.peaks)})"
     recorded = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")).get("versions", {})

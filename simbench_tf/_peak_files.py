@@ -68,7 +68,7 @@ def read_peaks(path: str | os.PathLike[str]) -> pd.DataFrame:
     path = Path(path)
     n_columns = 0
     peaks = []
-    for number, line in _lines(path):
+    for number, line in text_lines(path, "give a narrowPeak or BED file"):
         if line.startswith("#") or line.split(None, 1)[:1] in ([], ["track"], ["browser"]):
             continue
         fields = line.split("\t") if "\t" in line else line.split()
@@ -79,7 +79,8 @@ def read_peaks(path: str | os.PathLike[str]) -> pd.DataFrame:
     return pd.DataFrame(peaks, columns=list(PEAK_COLUMNS))
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
+def text_lines(path: Path, mend: str) -> Iterator[tuple[int, str]]:
+    """Lines of a plain or gzip file, numbered from 1, without their ends; `mend` is told where it is not text."""
     number = 0
     try:
         with _open_maybe_gzip(path) as handle:
@@ -90,7 +91,7 @@ def _lines(path: Path) -> Iterator[tuple[int, str]]:
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror or error}", "check the path") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}:{number}", "is not text", "give a narrowPeak or BED file") from error
+        raise InputError(f"{path}:{number}", "is not text", mend) from error
 
 
 def _open_maybe_gzip(path: Path) -> IO[bytes]:

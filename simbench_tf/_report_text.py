@@ -267,12 +267,25 @@ def data_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> str:
             f"how often some of the motifs occur{_rules_story(simulation)}, and nothing else, so those motifs are the "
             "only truth to find."
         )
+    if info["kind"] == "text":
+        return _text_story(info, simulation, f"{number} sequences of {length}")
     negatives = "the hits of a background region" if simulation.get("negative_implants", True) else "no hits"
     return (
         f"{number} regions of {length} from {PurePath(str(simulation['genome'])).name}. Each positive is a peak's "
         "region, shuffled so that its dinucleotides stay and all else is lost; then its hits of the motifs kept "
         f"({source}) are put back, base for base, where they stood. Negatives are shuffles of positives too, so that "
         f"composition cannot give the label away, with {negatives} put in. So the motifs are the only truth to find."
+    )
+
+
+def _text_story(info: Mapping[str, Any], simulation: Mapping[str, Any], sequences: str) -> str:
+    ways = dict.fromkeys(file["coordinates"] for file in info["files"] if file["coordinates"])
+    motifs = simulation.get("motifs")
+    matrices = "were counted from the sites" if motifs is None else f"are {motif_source(str(motifs))}"
+    return (
+        f"{sequences}, simulated elsewhere and read from text files that tell where their motifs stand (places counted "
+        f"{' and '.join(ways)}). Each site reads what its file says it does. Every site of a sequence counts as truth, "
+        f"for every task. The motifs' matrices {matrices}."
     )
 
 
@@ -301,13 +314,14 @@ def motif_source(motifs: str) -> str:
 
 
 def task_table(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> Table:
-    """Tasks, their share of positives and, for peaks, their file."""
-    files = simulation["peaks"] if info["kind"] == "peaks" else {}
+    """Tasks, their share of positives and, for peaks and text, their files."""
+    columns = {"peaks": ["peaks"], "text": ["positives", "negatives"]}.get(info["kind"], [])
     rows = []
     for task in info["tasks"]:
-        row = [task, fixed(100 * info["positive_fraction"][task], 1) + "%"]
-        rows.append(row + ([PurePath(str(files[task])).name] if files else []))
-    return Table(["task", "positives", *(["peaks"] if files else [])], rows, (1, 2))
+        files = [PurePath(str(simulation[column][task])).name for column in columns]
+        rows.append([task, fixed(100 * info["positive_fraction"][task], 1) + "%", *files])
+    titles = [column if column == "peaks" else f"file of {column}" for column in columns]
+    return Table(["task", "positives", *titles], rows, (1, 2))
 
 
 def element_table(simulation: Mapping[str, Any]) -> Table:

@@ -64,7 +64,8 @@ def write_oracle(
         The data were not drawn from a grammar.
     """
     if not isinstance(config.simulation, GrammarSimulation):
-        raise InputError("simulation.kind", "is peaks, whose posterior nobody knows", "an oracle needs kind: grammar")
+        what = f"is {config.simulation.kind}, whose posterior nobody knows"
+        raise InputError("simulation.kind", what, "an oracle needs kind: grammar")
     grammar = build_grammar(config.simulation, load_motifs(config.simulation.motifs), folder / "genome")
     posteriors = _posteriors(config, dataset, grammar, map_in_order, advance)
     rows = _kept_rows(config, dataset)

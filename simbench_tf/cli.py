@@ -6,17 +6,15 @@ import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from simbench_tf._cli_files import export, export_attributions, export_data, fetch, variants
+from simbench_tf._cli_parts import Dask, Out, Run, Set, Source, Workers, bars, console, errors
 from simbench_tf.config import load_config, presets, variants_of
 from simbench_tf.errors import InputError
 
@@ -28,24 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-_console = Console()
-_errors = Console(stderr=True)
-
-Source = Annotated[
-    str,
-    typer.Argument(
-        metavar="PRESET|CONFIG.yaml",
-        help="A built-in preset or a configuration file; with :VARIANT after it, a variant, e.g. five_lines:full.",
-    ),
-]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that `simbench simulate` began.")]
-Out = Annotated[Path, typer.Option("--out", metavar="RUN", help="The folder of the run; made where it is missing.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. [bold]--set training.max_batches=100[/]."),
-]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes on this machine.")]
-Dask = Annotated[str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port.")]
 
 
 @app.command()
@@ -64,9 +44,9 @@ def run(
     from simbench_tf.workers import workers
 
     config = load_config(source, set_ or ())
-    with workers(n_workers, dask) as map_in_order, _bars() as track:
+    with workers(n_workers, dask) as map_in_order, bars() as track:
         report = pipeline.run(config, out, map_in_order=map_in_order, track=track)
-    _console.print(f"report: {report}", soft_wrap=True)
+    console.print(f"report: {report}", soft_wrap=True)
 
 
 @app.command()
@@ -85,10 +65,10 @@ def simulate(
     from simbench_tf.workers import workers
 
     config = load_config(source, set_ or ())
-    with workers(n_workers, dask) as map_in_order, _bars() as track:
+    with workers(n_workers, dask) as map_in_order, bars() as track:
         pipeline.begin(config, out)
         pipeline.simulate(config, out, map_in_order=map_in_order, track=track)
-    _console.print(f"dataset: {out / 'dataset'}", soft_wrap=True)
+    console.print(f"dataset: {out / 'dataset'}", soft_wrap=True)
 
 
 @app.command()
@@ -115,7 +95,7 @@ def fit(
     if out.exists() and Path(source).exists() and out.samefile(source):
         raise InputError(out, "is the configuration to fit to", "name another file for the grammar")
     config = load_config(source, set_ or ())
-    with workers(n_workers, dask) as map_in_order, _bars() as track:
+    with workers(n_workers, dask) as map_in_order, bars() as track:
         fitted = write_fitted(
             config,
             out,
@@ -124,8 +104,8 @@ def fit(
             map_in_order=map_in_order,
             track=track,
         )
-    _console.print(fitted.summary, markup=False, highlight=False, soft_wrap=True)
-    _console.print(f"grammar: {fitted.path}", soft_wrap=True)
+    console.print(fitted.summary, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"grammar: {fitted.path}", soft_wrap=True)
 
 
 @app.command()
@@ -136,9 +116,9 @@ def train(run: Run) -> None:
     """
     from simbench_tf import pipeline
 
-    with _bars() as track:
+    with bars() as track:
         pipeline.train(pipeline.config_of(run), run, track=track)
-    _console.print(f"models: {run / 'models'}", soft_wrap=True)
+    console.print(f"models: {run / 'models'}", soft_wrap=True)
 
 
 @app.command()
@@ -150,9 +130,9 @@ def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     from simbench_tf import pipeline
     from simbench_tf.workers import workers
 
-    with workers(n_workers, dask) as map_in_order, _bars() as track:
+    with workers(n_workers, dask) as map_in_order, bars() as track:
         pipeline.attribute(pipeline.config_of(run), run, map_in_order=map_in_order, track=track)
-    _console.print(f"attributions: {run / 'attributions'}", soft_wrap=True)
+    console.print(f"attributions: {run / 'attributions'}", soft_wrap=True)
 
 
 @app.command()
@@ -164,9 +144,9 @@ def oracle(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     from simbench_tf import pipeline
     from simbench_tf.workers import workers
 
-    with workers(n_workers, dask) as map_in_order, _bars() as track:
+    with workers(n_workers, dask) as map_in_order, bars() as track:
         ceilings = pipeline.oracle(pipeline.config_of(run), run, map_in_order=map_in_order, track=track)
-    _console.print(f"ceilings: {ceilings}", soft_wrap=True)
+    console.print(f"ceilings: {ceilings}", soft_wrap=True)
 
 
 @app.command()
@@ -177,9 +157,9 @@ def score(run: Run) -> None:
     """
     from simbench_tf import pipeline
 
-    with _bars() as track:
+    with bars() as track:
         summary = pipeline.score(pipeline.config_of(run), run, track=track)
-    _console.print(f"scores: {summary}", soft_wrap=True)
+    console.print(f"scores: {summary}", soft_wrap=True)
 
 
 @app.command()
@@ -190,69 +170,14 @@ def report(run: Run) -> None:
     """
     from simbench_tf import pipeline
 
-    _console.print(f"report: {pipeline.report(pipeline.config_of(run), run)}", soft_wrap=True)
+    console.print(f"report: {pipeline.report(pipeline.config_of(run), run)}", soft_wrap=True)
 
 
-@app.command()
-def export(
-    run: Run,
-    model: Annotated[str | None, typer.Option("--model", help="One model of the run; by default every one.")] = None,
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The entry; by default RUN/kipoi/MODEL.")
-    ] = None,
-    float16: Annotated[bool, typer.Option("--float16", help="Store weights in half the space.")] = False,
-    url: Annotated[
-        str | None, typer.Option("--url", help="Where the weights will lie; the entry names this and their md5.")
-    ] = None,
-    group: Annotated[bool, typer.Option("--group", help="One group of all models, in --out.")] = False,
-) -> None:
-    """Write trained models as Kipoi model-zoo entries.
-
-    Example: [bold]simbench export runs/demo --model basset --out model_zoo/demo_basset[/]
-    """
-    from simbench_tf import pipeline
-    from simbench_tf.export import export_run, export_run_group
-
-    config = pipeline.config_of(run)
-    names = [model] if model is not None else [each.name for each in config.models if each.kipoi is None]
-    if group:
-        if out is None:
-            raise InputError("--group", "needs a folder", "add --out DIR")
-        entries = [export_run_group(run, names, out, float16=float16, url=url, overwrite=True)]
-    elif out is not None and len(names) > 1:
-        mend = "add --model NAME or --group"
-        raise InputError("--out", f"is one folder, but the run has the models {', '.join(names)}", mend)
-    else:
-        entries = [export_run(run, name, out, float16=float16, url=url, overwrite=True) for name in names]
-    for exported in entries:
-        change = f", no prediction changed by more than {exported.largest_change:.2g}" if float16 else ""
-        _console.print(f"entry: {exported.folder}{change}", soft_wrap=True)
-        for upload in exported.uploads:
-            _console.print(f"upload: {upload.path} to {upload.url}", soft_wrap=True)
-
-
-@app.command()
-def variants(
-    entry: Annotated[
-        str, typer.Argument(metavar="ENTRY", help="A Kipoi entry's folder or SOURCE/NAME, or a .keras file.")
-    ],
-    vcf: Annotated[Path, typer.Option("--vcf", help="Variants, plain or gzip.")],
-    fasta: Annotated[Path, typer.Option("--fasta", help="The genome they refer to.")],
-    out: Annotated[Path, typer.Option("--out", help="A .tsv or .vcf file.")],
-    both_strands: Annotated[bool, typer.Option("--both-strands", help="Average over both strands.")] = False,
-) -> None:
-    """Score variants: each alternative allele against the reference.
-
-    Example: [bold]simbench variants model_zoo/demo_basset --vcf a.vcf --fasta hg38.fa --out a.tsv[/]
-    """
-    from simbench_tf.variants import score_variants
-
-    with _bars():
-        scores = score_variants(entry, vcf, fasta, out, both_strands=both_strands)
-    for line in scores.rejected[:20]:
-        _errors.print(line, markup=False, highlight=False, soft_wrap=True)
-    left_out = f", {len(scores.rejected)} rejected" if scores.rejected else ""
-    _console.print(f"{out}: {scores.n_scored} alleles of {scores.n_records} records{left_out}", soft_wrap=True)
+app.command()(export)
+app.command(name="export-data")(export_data)
+app.command(name="export-attributions")(export_attributions)
+app.command()(variants)
+app.command()(fetch)
 
 
 @app.command(name="presets")
@@ -260,9 +185,9 @@ def list_presets() -> None:
     """List the built-in configurations and their variants, a line each."""
     for name, path in presets().items():
         first_line = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
-        _console.print(f"[bold]{name}[/]  {escape(first_line)}", soft_wrap=True)
+        console.print(f"[bold]{name}[/]  {escape(first_line)}", soft_wrap=True)
         for variant, about in variants_of(path).items():
-            _console.print(f"  [bold]{name}:{variant}[/]  {escape(about)}", soft_wrap=True)
+            console.print(f"  [bold]{name}:{variant}[/]  {escape(about)}", soft_wrap=True)
 
 
 @app.command()
@@ -274,7 +199,7 @@ def methods() -> None:
     for method in registered().values():
         settings = ", ".join(f"{name}={value}" for name, value in method.settings.items()) or "-"
         table.add_row(method.name, escape(settings), escape(method.references or "-"), escape(method.description))
-    _console.print(table)
+    console.print(table)
 
 
 @app.command()
@@ -286,7 +211,7 @@ def doctor() -> None:
     findings = examine()
     for finding in findings:
         table.add_row(finding.part, ("" if finding.works else "[red]missing[/] ") + escape(finding.state))
-    _console.print(table)
+    console.print(table)
     if any(finding.needed and not finding.works for finding in findings):
         raise typer.Exit(1)
 
@@ -310,7 +235,7 @@ def main() -> None:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    _errors.print(f"warning: {' '.join(str(message).split())}", markup=False, highlight=False, soft_wrap=True)
+    errors.print(f"warning: {' '.join(str(message).split())}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _hush_native_notes() -> None:
@@ -331,24 +256,9 @@ def _hush_native_notes() -> None:
 
 def _fail(message: str, code: int, debug: bool) -> None:
     if debug:
-        _errors.print_exception()
-    _errors.print(message, markup=False, highlight=False, soft_wrap=True)
+        errors.print_exception()
+    errors.print(message, markup=False, highlight=False, soft_wrap=True)
     sys.exit(code)
-
-
-@contextmanager
-def _bars() -> Iterator[Callable]:
-    """Progress bars on a terminal; elsewhere one line a finished step."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=_errors, disable=not _errors.is_terminal) as progress:
-
-        @contextmanager
-        def track(description: str, total: int) -> Iterator[Callable[[int], None]]:
-            task = progress.add_task(escape(description), total=total)
-            yield lambda n: progress.advance(task, n)
-            progress.update(task, completed=total)
-
-        yield track
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """The configuration of a run: one YAML file or a built-in preset, checked whole before anything is computed.
 
-Unknown keys are errors that name the nearest known one; paths are relative to the configuration file; everything
-but ``simulation.kind`` (and, for peaks, `genome` and `peaks`) has a default. A file's `variants` name settings that
-differ from its own: FILE:NAME (or PRESET:NAME) is the file with these in it.
+Unknown keys are errors that name the nearest known one. Paths are relative to the configuration file; a preset's, and
+what overrides them, to the working directory, where `simbench fetch` makes a folder ``data``. Everything but
+``simulation.kind`` (for peaks also `genome` and `peaks`, for text `positives` and `negatives`) has a default. A file's
+`variants` name settings that differ from its own: FILE:NAME (or PRESET:NAME) is the file with these in it.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 from simbench_tf.config_messages import apply_override, first_problem, nearest
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
-from simbench_tf.simulation_config import GrammarSimulation, PeaksSimulation, Strict
+from simbench_tf.simulation_config import GrammarSimulation, PeaksSimulation, Strict, TextSimulation
 from simbench_tf.tables import SEQUENCE_COLUMNS
 
 #: Packages whose versions can change a result; written into RUN/config.yaml.
@@ -118,7 +119,7 @@ class Config(Strict):
 
     name: str = "run"
     seed: Annotated[int, Field(ge=0)] = 1234
-    simulation: Annotated[PeaksSimulation | GrammarSimulation, Field(discriminator="kind")]
+    simulation: Annotated[PeaksSimulation | GrammarSimulation | TextSimulation, Field(discriminator="kind")]
     models: Annotated[list[Model], Field(min_length=1)] = [Model(architecture="basset")]
     training: Training = Training()
     attribution: Attribution = Attribution()
@@ -129,7 +130,9 @@ class Config(Strict):
     def tasks(self) -> list[str]:
         """Names of the label columns, in order."""
         simulation = self.simulation
-        return list(simulation.peaks if isinstance(simulation, PeaksSimulation) else simulation.tasks)
+        if isinstance(simulation, PeaksSimulation):
+            return list(simulation.peaks)
+        return list(simulation.positives if isinstance(simulation, TextSimulation) else simulation.tasks)
 
     @model_validator(mode="after")
     def _names_fit(self) -> Config:
@@ -201,7 +204,7 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     for override in overrides:
         apply_override(raw, override)
     raw.setdefault("name", path.stem)
-    return check_config(raw, path)
+    return check_config(raw, path, Path.cwd() if path in presets().values() else None)
 
 
 def _find(source: str) -> tuple[Path, str | None]:
@@ -258,8 +261,8 @@ def _merged(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def check_config(raw: Mapping[str, Any], path: Path) -> Config:
-    """Check a configuration read from `path`; relative paths in it are taken from that file's folder.
+def check_config(raw: Mapping[str, Any], path: Path, folder: Path | None = None) -> Config:
+    """Check a configuration read from `path`; relative paths in it are taken from `folder`, by default the file's.
 
     Raises
     ------
@@ -267,7 +270,7 @@ def check_config(raw: Mapping[str, Any], path: Path) -> Config:
         Naming the file and the first key at fault.
     """
     try:
-        return _resolve_paths(Config.model_validate(raw), path.parent)
+        return _resolve_paths(Config.model_validate(raw), path.parent if folder is None else folder)
     except ValidationError as error:
         raise InputError(path, first_problem(error, Config)) from error
 
@@ -276,12 +279,19 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     """Absolute paths for every path and for `motifs` where it names a file."""
 
     def absolute(value: Any) -> Any:
+        if isinstance(value, list):
+            return [absolute(each) for each in value]
         return (folder / value.expanduser()).resolve() if isinstance(value, Path) else value
 
     simulation = config.simulation
-    update: dict[str, Any] = {"background": absolute(simulation.background)}
-    if simulation.motifs != "default" and not simulation.motifs.startswith("jaspar:"):
+    update: dict[str, Any] = {}
+    if simulation.motifs not in (None, "default") and not simulation.motifs.startswith("jaspar:"):
         update["motifs"] = str(absolute(Path(simulation.motifs)))
+    if isinstance(simulation, TextSimulation):
+        for label in ("positives", "negatives"):
+            update[label] = {task: absolute(file) for task, file in getattr(simulation, label).items()}
+    else:
+        update["background"] = absolute(simulation.background)
     if isinstance(simulation, PeaksSimulation):
         update["genome"] = absolute(simulation.genome)
         update["peaks"] = {task: absolute(file) for task, file in simulation.peaks.items()}

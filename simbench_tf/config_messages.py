@@ -38,7 +38,7 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     if problem["type"] == "missing":
         return f"{key}: is missing; give it"
     if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        return "simulation.kind: must be peaks or grammar"
+        return "simulation.kind: must be peaks, grammar or text"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key}: {message}" if key else message
 

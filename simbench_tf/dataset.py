@@ -95,7 +95,7 @@ class Dataset:
     path : Path
         Its folder.
     name, kind : str
-        Its name, and what simulated it: "peaks" or "grammar".
+        Its name, and what it was made from: "peaks", "grammar" or "text".
     tasks : list of str
         Names of the label columns, in order.
     seq_length : int
@@ -176,7 +176,7 @@ class Dataset:
         split : {"train", "valid", "test"}
         task : str, optional
             With a task of grammar data and ``motifs="task"``, only the sites of those elements whose rate depends on
-            the task's label. Without a task, and always for peaks data, every site.
+            the task's label. Without a task, and always for peaks and text data, every site.
         motifs : {"task", "all"}
             "all" counts every site whatever the task.
         truth : {"embedded", "rescanned"}

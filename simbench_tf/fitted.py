@@ -75,7 +75,8 @@ def write_fitted(
     """
     simulation = config.simulation
     if not isinstance(simulation, PeaksSimulation):
-        raise InputError("simulation.kind", "is a grammar already", "give a configuration of kind peaks to fit one to")
+        what = "is a grammar already" if simulation.kind == "grammar" else "is text, which names no real peaks"
+        raise InputError("simulation.kind", what, "give a configuration of kind peaks to fit one to")
     _check_place(out)
     with tempfile.TemporaryDirectory() as index_dir:
         scanned = scan_regions(simulation, config.seed, index_dir, map_in_order)

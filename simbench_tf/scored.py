@@ -94,7 +94,7 @@ def _score_one(
     scores, seq_ids = read_explained(file.path)
     split = config.attribution.split
     rows = pd.Index(dataset.seq_ids(split)).get_indexer(pd.Index(seq_ids))
-    # for peaks every site bears on every task
+    # for peaks and text every site bears on every task
     which = config.scoring.motifs if dataset.kind == "grammar" else "all"
     mask = dataset.mask(split, task=file.task, motifs=which, truth=config.scoring.truth)[rows]
     table = score_attributions(scores, mask)

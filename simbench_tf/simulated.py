@@ -13,7 +13,8 @@ from simbench_tf.config import Config
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum
 from simbench_tf.motifs import Motif, load_motifs
-from simbench_tf.simulation_config import GrammarSimulation, PeaksSimulation
+from simbench_tf.simulation_config import GrammarSimulation, PeaksSimulation, TextSimulation
+from simbench_tf.sources import check_fetched
 from simbench_tf.workers import MapInOrder
 
 
@@ -45,6 +46,8 @@ def prepare(config: Config, folder: Path, map_in_order: MapInOrder) -> Simulatio
     """
     if isinstance(config.simulation, PeaksSimulation):
         return _prepare_peaks(config.simulation, config.seed, folder, map_in_order)
+    if isinstance(config.simulation, TextSimulation):
+        return _prepare_text(config.simulation, config.seed)
     return _prepare_grammar(config.simulation, config.seed, folder, map_in_order)
 
 
@@ -52,11 +55,19 @@ def by_content(config: Config) -> dict[str, Any]:
     """The simulation's settings with every file's checksum in place of its path: moving a file changes nothing."""
     simulation = config.simulation
     settings = simulation.model_dump(mode="json")
-    if simulation.motifs != "default" and not simulation.motifs.startswith("jaspar:"):
+    if isinstance(simulation, PeaksSimulation):
+        check_fetched(simulation.files)
+    if simulation.motifs not in (None, "default") and not simulation.motifs.startswith("jaspar:"):
         settings["motifs"] = checksum_named(Path(simulation.motifs), "simulation.motifs")
+    if isinstance(simulation, TextSimulation):
+        for label, given in (("positives", simulation.positives), ("negatives", simulation.negatives)):
+            settings[label] = {task: checksum_named(file, f"simulation.{label}.{task}") for task, file in given.items()}
+        return settings
     if isinstance(simulation.background, Path):
         settings["background"] = checksum_named(simulation.background, "simulation.background")
     if isinstance(simulation, PeaksSimulation):
+        if isinstance(simulation.background, list):
+            settings["background"] = [checksum_named(file, key) for key, file in simulation.background_files.items()]
         settings["genome"] = checksum_named(simulation.genome, "simulation.genome")
         files = simulation.peaks.items()
         settings["peaks"] = {task: checksum_named(file, f"simulation.peaks.{task}") for task, file in files}
@@ -105,4 +116,18 @@ def _prepare_peaks(settings: PeaksSimulation, seed: int, folder: Path, map_in_or
         motifs=plan.motifs,
         notes=plan.notes,
         motif_log=plan.motif_log,
+    )
+
+
+def _prepare_text(settings: TextSimulation, seed: int) -> Simulation:
+    from simbench_tf.simulate.text import plan_text, take
+
+    plan = plan_text(settings, seed)
+    return Simulation(
+        n_sequences=len(plan.sequences),
+        # cutting up what was read is quicker than sending it to a worker
+        parts=lambda ranges: (take(plan, *bounds) for bounds in ranges),
+        motifs=plan.motifs,
+        notes=plan.notes,
+        motif_log=None,
     )

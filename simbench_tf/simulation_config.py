@@ -1,4 +1,4 @@
-"""What a simulation is made from, as a configuration spells it: real peaks, or a grammar of motifs."""
+"""What a simulation is made from, as a configuration spells it: real peaks, a grammar of motifs, or text files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from simbench_tf.config_messages import close_to, nearest
 
@@ -174,12 +174,15 @@ class GrammarSimulation(Strict):
 
 
 class PeaksSimulation(Strict):
-    """Real peaks, dinucleotide-shuffled, with their real motif hits put back."""
+    """Real peaks, dinucleotide-shuffled, with their real motif hits put back.
+
+    `background` is one file of regions or a list of them, as the peaks of the cell lines that are no task.
+    """
 
     kind: Literal["peaks"]
     genome: Path
     peaks: Annotated[dict[str, Path], Field(min_length=1)]
-    background: Path | None = None
+    background: Path | list[Path] | None = None
     region_size: Annotated[int, Field(ge=20)] = 400
     motifs: str = "default"
     scan_pvalue: Annotated[float, Field(gt=0, lt=1)] = 1e-4
@@ -187,3 +190,61 @@ class PeaksSimulation(Strict):
     min_enrichment: Annotated[float, Field(ge=0)] = 1.2
     negative_implants: bool = True
     splits: Splits = Splits()
+
+    @field_validator("background", mode="before")
+    @classmethod
+    def _one_file_or_several(cls, raw: Any) -> Any:
+        # the message that a union gives names neither
+        files = raw if isinstance(raw, list) else [raw]
+        if raw is not None and not (files and all(map(_is_path, files))):
+            raise ValueError("is no file and no list of files; give the one or the other")
+        return raw
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The genome and every file of regions, by the key of the configuration that names it."""
+        peaks = {f"simulation.peaks.{task}": file for task, file in self.peaks.items()}
+        return {"simulation.genome": self.genome, **peaks, **self.background_files}
+
+    @property
+    def background_files(self) -> dict[str, Path]:
+        """The files of the background, by the key of the configuration that names each."""
+        if isinstance(self.background, list):
+            return {f"simulation.background.{number}": file for number, file in enumerate(self.background)}
+        return {} if self.background is None else {"simulation.background": self.background}
+
+
+class TextSimulation(Strict):
+    """Sequences simulated elsewhere, whose sites are told: files in the three-column text of the paper's own code.
+
+    `positives` is a file a task; `negatives` is one file for every task, or a file a task. A sequence that no file of
+    a task names is a negative of it. `motifs` is where the motifs' matrices are looked up, by the names that the sites
+    bear; without it they are counted from the sites. `splits.chromosomes` needs ids that are ``chrom:start-end``.
+    """
+
+    kind: Literal["text"]
+    positives: Annotated[dict[str, Path], Field(min_length=1)]
+    negatives: dict[str, Path]
+    motifs: str | None = None
+    splits: Splits = Splits()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _negatives_of_every_task(cls, raw: Any) -> Any:
+        if not isinstance(raw, Mapping) or not isinstance(raw.get("positives"), Mapping):
+            return raw
+        negatives = raw.get("negatives")
+        return {**raw, "negatives": dict.fromkeys(raw["positives"], negatives)} if _is_path(negatives) else raw
+
+    @model_validator(mode="after")
+    def _same_tasks(self) -> TextSimulation:
+        for task in [*self.positives, *self.negatives]:
+            if task not in self.negatives:
+                raise ValueError(f"negatives: names no file for {task!r}; give one, or one file for all tasks")
+            if task not in self.positives:
+                raise ValueError(f"negatives: {task!r} is no task{nearest(task, self.positives)}")
+        return self
+
+
+def _is_path(value: Any) -> bool:
+    return isinstance(value, str | Path)

@@ -66,7 +66,7 @@ def test_only_kind_genome_and_peaks_have_no_default(tmp_path):
             "simulation: {kind: peaks, genome: a.fa, peaks: {}}",
             "simulation.peaks: Dictionary should have at least 1 item",
         ),
-        ("simulation: {kind: pekas}", "simulation.kind: must be peaks or grammar"),
+        ("simulation: {kind: pekas}", "simulation.kind: must be peaks, grammar or text"),
         ("name: a", "simulation: is missing"),
         ("simulation: {kind: grammar, tasks: {H1: {fraction: 2}}}", "simulation.tasks.H1.fraction"),
         (

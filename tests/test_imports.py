@@ -15,10 +15,10 @@ PACKAGE = Path(simbench_tf.__file__).parent
 LAYERS = [
     ["cli"],
     ["pipeline"],
-    ["scored", "reported"],
+    ["scored", "reported", "interchange"],
     ["ceilings"],
     ["probed"],
-    ["simulated", "fitted", "explained", "doctor", "manifest"],
+    ["simulated", "fitted", "explained", "doctor", "manifest", "fetch"],
     ["workers", "adopted"],
     ["report", "export", "variants"],
     ["kipoi_entry"],
@@ -33,7 +33,7 @@ LAYERS = [
     ["dna"],
     ["config"],
     ["simulation_config"],
-    ["tables", "config_messages", "random_streams"],
+    ["tables", "config_messages", "random_streams", "sources"],
     ["files"],
     ["errors"],
 ]

@@ -69,7 +69,9 @@ def place_regions(simulation: PeaksSimulation, genome: gn.Genome) -> tuple[pd.Da
     peaks = pd.concat(
         [_summits(path, genome).assign(task=task) for task, path in simulation.peaks.items()], ignore_index=True
     )
-    background = peaks[:0] if simulation.background is None else _summits(simulation.background, genome)
+    background = pd.concat(
+        [peaks[:0], *(_summits(path, genome) for path in simulation.background_files.values())], ignore_index=True
+    )
     merged = gn.merge_summits(peaks["chrom"], peaks["summit"], size / 2)
     away = background[~_over_a_peak(background, peaks, size)]
     distinct = away.drop_duplicates(["chrom", "summit"])

@@ -20,6 +20,7 @@ from simbench_tf.motifs import Motif, load_motifs, scan
 from simbench_tf.simulate._enrichment import check_any_passes, motif_log
 from simbench_tf.simulate._regions import Lost, assign_splits, check_splits, drop, place_regions
 from simbench_tf.simulation_config import PeaksSimulation
+from simbench_tf.sources import check_fetched
 
 Bases = npt.NDArray[np.uint8]
 MapChunks = Callable[..., Iterable[Any]]
@@ -70,6 +71,7 @@ def scan_regions(
 
     Parameters and errors are those of `peaks.plan_peaks`. No region is left out for want of a hit.
     """
+    check_fetched(simulation.files)
     tasks = list(simulation.peaks)
     motifs = load_motifs(simulation.motifs)
     genome = gn.open_genome(simulation.genome, index_dir)
@@ -81,7 +83,7 @@ def scan_regions(
     regions["split"] = assign_splits(regions, simulation.splits, seed, list(genome.lengths))
     check_splits(regions, tasks, simulation.splits)
 
-    background = _composition(bases)
+    background = composition(bases)
     hits = _all_hits(bases, motifs, simulation.scan_pvalue, background, map_chunks)
     thresholds = (simulation.min_pos_hits, simulation.min_enrichment)
     log = motif_log(hits, regions[tasks].to_numpy(), motifs, tasks, simulation.region_size, *thresholds)
@@ -91,7 +93,7 @@ def scan_regions(
     return Scanned(regions, bases, motifs, kept, hits, log, [*lost, with_n], background)
 
 
-def _composition(bases: Bases) -> npt.NDArray[np.float64]:
+def composition(bases: Bases) -> npt.NDArray[np.float64]:
     """Base frequencies of both strands together, one of each base added so that none is impossible."""
     counts = np.array([np.count_nonzero(bases == base) for base in range(4)]) + 1.0
     counts += counts[::-1]

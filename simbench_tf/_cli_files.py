@@ -1,0 +1,154 @@
+"""Commands that bring files in and carry results out: export, export-data, export-attributions, variants, fetch."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import DownloadColumn
+
+from simbench_tf._cli_parts import Run, bars, console, errors
+from simbench_tf.errors import InputError
+from simbench_tf.sources import DATA_FOLDER
+
+
+class DataFormat(StrEnum):
+    """What `export-data` writes."""
+
+    FASTA = "fasta"
+    PAPER = "paper"
+    ALL = "all"
+
+
+class AttributionFormat(StrEnum):
+    """What `export-attributions` writes."""
+
+    NPZ = "npz"
+    BIGWIG = "bigwig"
+
+
+def export(
+    run: Run,
+    model: Annotated[str | None, typer.Option("--model", help="One model of the run; by default every one.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", help="The entry; by default RUN/kipoi/MODEL.")
+    ] = None,
+    float16: Annotated[bool, typer.Option("--float16", help="Store weights in half the space.")] = False,
+    url: Annotated[
+        str | None, typer.Option("--url", help="Where the weights will lie; the entry names this and their md5.")
+    ] = None,
+    group: Annotated[bool, typer.Option("--group", help="One group of all models, in --out.")] = False,
+) -> None:
+    """Write trained models as Kipoi model-zoo entries.
+
+    Example: [bold]simbench export runs/demo --model basset --out model_zoo/demo_basset[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.export import export_run, export_run_group
+
+    config = pipeline.config_of(run)
+    names = [model] if model is not None else [each.name for each in config.models if each.kipoi is None]
+    if group:
+        if out is None:
+            raise InputError("--group", "needs a folder", "add --out DIR")
+        entries = [export_run_group(run, names, out, float16=float16, url=url, overwrite=True)]
+    elif out is not None and len(names) > 1:
+        mend = "add --model NAME or --group"
+        raise InputError("--out", f"is one folder, but the run has the models {', '.join(names)}", mend)
+    else:
+        entries = [export_run(run, name, out, float16=float16, url=url, overwrite=True) for name in names]
+    for exported in entries:
+        change = f", no prediction changed by more than {exported.largest_change:.2g}" if float16 else ""
+        console.print(f"entry: {exported.folder}{change}", soft_wrap=True)
+        for upload in exported.uploads:
+            console.print(f"upload: {upload.path} to {upload.url}", soft_wrap=True)
+
+
+def export_data(
+    run: Run,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; made where it is missing.")],
+    format_: Annotated[
+        DataFormat,
+        typer.Option("--format", help="FASTA, BED and TSV; the three-column text of the paper's own code; or both."),
+    ] = DataFormat.FASTA,
+    compress: Annotated[bool, typer.Option("--gzip", help="Compress them.")] = False,
+) -> None:
+    """Write the data set of a run as files that other tools read.
+
+    Example: [bold]simbench export-data runs/demo --out demo_data --format all[/]
+    """
+    from simbench_tf import interchange
+
+    with bars() as track:
+        files = interchange.export_data(run, out, str(format_), compress=compress, track=track)
+    for file in files:
+        console.print(f"{file}", soft_wrap=True)
+
+
+def export_attributions(
+    run: Run,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; made where it is missing.")],
+    format_: Annotated[
+        AttributionFormat,
+        typer.Option("--format", help="For tfmodisco-lite; or scores along the genome (peaks data)."),
+    ] = AttributionFormat.NPZ,
+) -> None:
+    """Write the attributions of a run as files that other tools read.
+
+    Example: [bold]simbench export-attributions runs/demo --out demo_attributions[/], then
+    [bold]modisco motifs -s demo_attributions/K562/ohe.npz -a demo_attributions/K562/MODEL/KEY.npz[/]
+    """
+    from simbench_tf import interchange, pipeline
+
+    with bars() as track:
+        files = interchange.export_attributions(pipeline.config_of(run), run, out, str(format_), track=track)
+    for file in files:
+        console.print(f"{file}", soft_wrap=True)
+
+
+def variants(
+    entry: Annotated[
+        str, typer.Argument(metavar="ENTRY", help="A Kipoi entry's folder or SOURCE/NAME, or a .keras file.")
+    ],
+    vcf: Annotated[Path, typer.Option("--vcf", help="Variants, plain or gzip.")],
+    fasta: Annotated[Path, typer.Option("--fasta", help="The genome they refer to.")],
+    out: Annotated[Path, typer.Option("--out", help="A .tsv or .vcf file.")],
+    both_strands: Annotated[bool, typer.Option("--both-strands", help="Average over both strands.")] = False,
+) -> None:
+    """Score variants: each alternative allele against the reference.
+
+    Example: [bold]simbench variants model_zoo/demo_basset --vcf a.vcf --fasta hg38.fa --out a.tsv[/]
+    """
+    from simbench_tf.variants import score_variants
+
+    with bars():
+        scores = score_variants(entry, vcf, fasta, out, both_strands=both_strands)
+    for line in scores.rejected[:20]:
+        errors.print(line, markup=False, highlight=False, soft_wrap=True)
+    left_out = f", {len(scores.rejected)} rejected" if scores.rejected else ""
+    console.print(f"{out}: {scores.n_scored} alleles of {scores.n_records} records{left_out}", soft_wrap=True)
+
+
+def fetch(
+    what: Annotated[
+        str, typer.Argument(metavar="hg38|hg19|encode-five", help="A genome, or hg19 with five lines' peaks.")
+    ],
+    out: Annotated[
+        Path, typer.Option("--out", metavar="FOLDER", help="Presets look into data where they run.")
+    ] = DATA_FOLDER,
+    mirror: Annotated[
+        str | None,
+        typer.Option("--mirror", metavar="URL", envvar="SIMBENCH_MIRROR", help="A server with the paths of UCSC's."),
+    ] = None,
+) -> None:
+    """Fetch a genome, or the genome and DNase peaks of the presets encode_five and encode_a549; goes on after a cut.
+
+    Example: [bold]simbench fetch encode-five[/]
+    """
+    from simbench_tf.fetch import fetch as fetch_files
+
+    with bars(DownloadColumn()) as track:
+        for path, state in fetch_files(what, out, mirror=mirror, track=track):
+            console.print(f"{path}: {state}", markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,47 @@
+"""What the commands share: options, the two consoles, progress bars on a terminal only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+
+console = Console()
+errors = Console(stderr=True)
+
+Source = Annotated[
+    str,
+    typer.Argument(
+        metavar="PRESET|CONFIG.yaml",
+        help="A built-in preset or a configuration file; with :VARIANT after it, a variant, e.g. five_lines:full.",
+    ),
+]
+Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that `simbench simulate` began.")]
+Out = Annotated[Path, typer.Option("--out", metavar="RUN", help="The folder of the run; made where it is missing.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. [bold]--set training.max_batches=100[/]."),
+]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes on this machine.")]
+Dask = Annotated[str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port.")]
+
+
+@contextmanager
+def bars(count: ProgressColumn | None = None) -> Iterator[Callable]:
+    """Progress bars on a terminal, nothing elsewhere; `count` shows how much is done, as steps unless given."""
+    columns = (TextColumn("{task.description}"), BarColumn(), count or MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=errors, disable=not errors.is_terminal) as progress:
+
+        @contextmanager
+        def track(description: str, total: int) -> Iterator[Callable[[int], None]]:
+            task = progress.add_task(escape(description), total=total)
+            yield lambda n: progress.advance(task, n)
+            progress.update(task, completed=total)
+
+        yield track

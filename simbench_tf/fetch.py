@@ -1,0 +1,143 @@
+"""Public genomes and peaks brought to this machine once, and held to their checksums ever after."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pooch
+
+from simbench_tf._download import download
+from simbench_tf.config_messages import nearest
+from simbench_tf.errors import InputError
+from simbench_tf.files import whole_file
+from simbench_tf.sources import DATA_FOLDER, SERVER, SETS
+from simbench_tf.workers import Track, silent
+
+
+class Fetched(NamedTuple):
+    """A file that is there and whole.
+
+    `state` tells how it came: fetched now; fetched earlier and still the same bytes; or found there, put by someone
+    else, with its checksum recorded from now on.
+    """
+
+    path: Path
+    state: Literal["fetched", "unchanged", "found"]
+
+
+def fetch(
+    what: str, folder: Path = DATA_FOLDER, *, mirror: str | None = None, track: Track = silent
+) -> Iterator[Fetched]:
+    """Bring the files of a set into a folder, one after the other.
+
+    The SHA-256 of each is recorded at first, in FILE.sha256 beside it (as `sha256sum` writes it), and checked at every
+    later call; then nothing is asked of the server. A download that was cut off or stopped goes on where it was.
+
+    Parameters
+    ----------
+    what : str
+        A set of `simbench_tf.sources.SETS`: hg38, hg19 or encode-five.
+    folder : path
+        Made where it is missing.
+    mirror : str, optional
+        A server with the same paths, http or https, in place of `simbench_tf.sources.SERVER`.
+    track : callable
+        ``track(description, total)`` is a context manager that yields ``advance(n)``; counts bytes.
+
+    Yields
+    ------
+    Fetched
+        As soon as each file is there.
+
+    Raises
+    ------
+    InputError
+        The set is unknown, the server is not reached or lacks the file, the folder cannot be written, or a file, here
+        or on the server, is not the one whose checksum was recorded.
+
+    Examples
+    --------
+    >>> import gzip, tempfile
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> _ = (folder / "hg38.fa.gz").write_bytes(gzip.compress(b">chr1"))
+    >>> [[fetched.state for fetched in fetch("hg38", folder)] for _ in range(2)]
+    [['found'], ['unchanged']]
+    """
+    if what not in SETS:
+        raise InputError(what, f"is no set of files to fetch{nearest(what, SETS)}")
+    server = (mirror or SERVER).rstrip("/")
+    if not server.startswith(("http://", "https://")):
+        raise InputError(f"--mirror {mirror}", "is no http address", f"write it as {SERVER}")
+    # pooch would tell of each download and checksum in lines of its own
+    logger, level = pooch.get_logger(), pooch.get_logger().level
+    logger.setLevel(logging.WARNING)
+    try:
+        for file in SETS[what]:
+            yield _fetch_one(f"{server}/{file}", folder / Path(file).name, track)
+    finally:
+        logger.setLevel(level)
+
+
+def _fetch_one(url: str, path: Path, track: Track) -> Fetched:
+    record = path.with_name(f"{path.name}.sha256")
+    recorded = _recorded(record)
+    if not path.is_file():
+        _retrieve(url, path, record, recorded, track)
+        return Fetched(path, "fetched")
+    if recorded is None:
+        _check_gzip(path, path)
+        _write_record(record, path.name, pooch.file_hash(str(path)))
+        return Fetched(path, "found")
+    if pooch.file_hash(str(path)) != recorded:
+        raise InputError(path, f"changed since {record.name} was recorded", "delete it to fetch it again")
+    return Fetched(path, "unchanged")
+
+
+def _retrieve(url: str, path: Path, record: Path, recorded: str | None, track: Track) -> None:
+    part = path.with_name(f"{path.name}.part")
+
+    def downloader(address: str, output_file: str, caller: Any) -> None:
+        download(address, output_file, caller, part=part, track=track)
+        _check_gzip(Path(output_file), address)
+        if recorded is None:  # before pooch gives the file its name: no file is there without its record
+            _write_record(record, path.name, pooch.file_hash(output_file))
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pooch.retrieve(url, recorded, fname=path.name, path=path.parent, downloader=downloader)
+    except InputError:
+        raise
+    except ValueError as error:  # what pooch raises for another checksum
+        what = f"is not the file whose checksum is in {record}"
+        raise InputError(url, what, "it changed on the server; delete the record to take what is there now") from error
+    except OSError as error:
+        reason = error.strerror or getattr(error.__cause__, "strerror", None) or str(error)
+        mend = "choose another folder by --out or free some space"
+        raise InputError(path, f"cannot be written: {reason}", mend) from error
+
+
+def _recorded(record: Path) -> str | None:
+    """The checksum in a record as `sha256sum` writes it, None where there is no record."""
+    if not record.is_file():
+        return None
+    text = record.read_text(encoding="utf-8", errors="replace")
+    found = re.match(r"[0-9a-f]{64}\b", text)
+    if found is None:
+        raise InputError(record, "holds no SHA-256", "delete it; the next fetch records the file as it is then")
+    return found.group()
+
+
+def _write_record(record: Path, name: str, sha256: str) -> None:
+    with whole_file(record) as partial:
+        partial.write_text(f"{sha256}  {name}\n", encoding="utf-8")
+
+
+def _check_gzip(path: Path, where: Path | str) -> None:
+    """Refuse what is no gzip file, as the log-in page that a network may answer everything with."""
+    with path.open("rb") as handle:
+        if handle.read(2) != b"\x1f\x8b":
+            raise InputError(where, "is no gzip file", "delete it" if path == where else "look at it in a browser")

@@ -1,0 +1,195 @@
+"""A run as files that other tools read: data as FASTA, BED, TSV or the paper's text, attributions as npz or bigWig.
+
+Text is UTF-8 with one kind of line end; the same run gives the same bytes, compressed or not.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+import pandas as pd
+import yaml
+
+from simbench_tf import tables
+from simbench_tf._attribution_files import export_attributions
+from simbench_tf._dataset_files import part_path, read_places, read_table
+from simbench_tf.dataset import Dataset, open_dataset
+from simbench_tf.errors import InputError
+from simbench_tf.files import whole_file
+from simbench_tf.simulate.text import HEADER, Site, site_text
+from simbench_tf.workers import Track, silent
+
+__all__ = ["export_attributions", "export_data"]
+
+Advance = Callable[[int], None]
+
+
+def export_data(
+    run: Path, out: Path, format_: str = "fasta", *, compress: bool = False, track: Track = silent
+) -> list[Path]:
+    """Write the data set of a run as files that other tools read, a part of it in memory at a time.
+
+    ``fasta``: SPLIT.fa; labels.tsv (seq_id, split, a column a task); sites.bed (chrom is the seq_id) and, where the
+    sequences have places in a genome, sites_genome.bed. Column 5 of both is ``-10 log10 p``, from 0 to 1000 as BED has
+    it; the exact numbers follow from column 7 on, and line 1 names the columns. ``paper``: TASK.positives.txt and
+    TASK.negatives.txt, the three-column text of Prakash, Shrikumar and Kundaje's own code, with every site of a
+    sequence, and paper.yaml, a configuration that reads them. motifs.meme goes with all.
+
+    Parameters
+    ----------
+    run : path
+        RUN, with a finished data set.
+    out : path
+        A folder, made where missing.
+    format_ : {"fasta", "paper", "all"}
+    compress : bool
+        Gzip all but motifs.meme and paper.yaml, and add .gz to their names.
+    track : callable, optional
+        ``track(description, total)`` is a context manager that yields ``advance(n)``.
+
+    Returns
+    -------
+    list of Path
+        The files.
+
+    Raises
+    ------
+    InputError
+        There is no data set, a file cannot be written, or a motif's name has a comma, which the text cannot hold.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from simbench_tf import pipeline
+    >>> from simbench_tf.config import load_config
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> pipeline.simulate(load_config("demo", ["simulation.n_sequences=50"]), folder / "run")
+    >>> [file.name for file in export_data(folder / "run", folder / "data")]
+    ['train.fa', 'valid.fa', 'test.fa', 'labels.tsv', 'sites.bed', 'motifs.meme']
+    """
+    dataset = open_dataset(run / "dataset")
+    suffix = ".gz" if compress else ""
+    files = []
+    with track("export", len(dataset.parts) * (1 + (format_ == "all"))) as advance:
+        if format_ in ("fasta", "all"):
+            files += _write_sequences(dataset, out, suffix, advance)
+            files += _write_sites(dataset, out, suffix)
+        if format_ in ("paper", "all"):
+            files += _write_paper(dataset, out, suffix, advance)
+    with whole_file(out / "motifs.meme") as partial:
+        shutil.copyfile(dataset.path / "motifs.meme", partial)
+    return [*files, out / "motifs.meme"]
+
+
+def _write_sequences(dataset: Dataset, out: Path, suffix: str, advance: Advance) -> list[Path]:
+    """SPLIT.fa and labels.tsv."""
+    fasta = {split: out / f"{split}.fa{suffix}" for split in tables.SPLITS if dataset.counts[split]}
+    labels = out / f"labels.tsv{suffix}"
+    columns = ["seq_id", "split", *dataset.tasks]
+    with ExitStack() as stack:
+        handles = {split: stack.enter_context(_text_file(path)) for split, path in fasta.items()}
+        table = stack.enter_context(_text_file(labels))
+        table.write("\t".join(columns) + "\n")
+        for part in _parts(dataset):
+            part[columns].to_csv(table, sep="\t", index=False, header=False, lineterminator="\n")
+            for split, seq_id, sequence in zip(part["split"], part["seq_id"], part["sequence"], strict=True):
+                handles[split].write(f">{seq_id}\n{sequence}\n")
+            advance(1)
+    return [*fasta.values(), labels]
+
+
+def _write_sites(dataset: Dataset, out: Path, suffix: str) -> list[Path]:
+    """sites.bed, and sites_genome.bed where the sequences have places."""
+    sites = dataset.sites
+    # a p-value of 0 is a word of a motif so sharp that float64 has no smaller number
+    tens = -10 * np.log10(np.maximum(sites["pvalue"], np.finfo(np.float64).tiny))
+    bed = pd.DataFrame(
+        {
+            "chrom": sites["seq_id"],
+            "start": sites["start"],
+            "end": sites["end"],
+            "name": sites["motif"],
+            "score": tens.round().clip(0, 1000).astype(np.int64),
+            "strand": sites["strand"],
+            "tf": sites["tf"],
+            "bits": sites["score"],
+            "pvalue": sites["pvalue"],
+            "matched": sites["matched"],
+            "element": sites["element"],
+        }
+    )
+    written = {out / f"sites.bed{suffix}": bed}
+    places = read_places(dataset.path, len(dataset.parts))
+    if places is not None:
+        places = places.loc[sites["seq_id"]]
+        start = places["start"].to_numpy()
+        moved = bed.assign(chrom=places["chrom"].to_numpy(), start=start + bed["start"], end=start + bed["end"])
+        moved = moved.assign(seq_id=sites["seq_id"]).sort_values(["chrom", "start", "end"], kind="stable")
+        written[out / f"sites_genome.bed{suffix}"] = moved
+    for path, table in written.items():
+        with _text_file(path) as handle:
+            handle.write("#")
+            table.to_csv(handle, sep="\t", index=False, lineterminator="\n")
+    return list(written)
+
+
+def _write_paper(dataset: Dataset, out: Path, suffix: str, advance: Advance) -> list[Path]:
+    """TASK.positives.txt, TASK.negatives.txt and paper.yaml."""
+    names = {
+        label: {task: f"{task}.{label}.txt{suffix}" for task in dataset.tasks} for label in ("negatives", "positives")
+    }
+    listed = _listed_sites(dataset)
+    with ExitStack() as stack:
+        handles = [[stack.enter_context(_text_file(out / name)) for name in files.values()] for files in names.values()]
+        for handle in (handle for group in handles for handle in group):
+            handle.write(HEADER + "\n")
+        for part in _parts(dataset):
+            labels = part[dataset.tasks].to_numpy()
+            for row, (seq_id, sequence) in enumerate(zip(part["seq_id"], part["sequence"], strict=True)):
+                line = f"{seq_id}\t{sequence}\t{listed.get(seq_id, '')}\n"
+                for number, label in enumerate(labels[row]):
+                    handles[label][number].write(line)
+            advance(1)
+    simulation = {"kind": "text", "positives": names["positives"], "negatives": names["negatives"]}
+    raw = {"name": dataset.name, "simulation": {**simulation, "motifs": "motifs.meme"}}
+    with whole_file(out / "paper.yaml") as partial:
+        partial.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+    return [*(out / name for files in names.values() for name in files.values()), out / "paper.yaml"]
+
+
+def _listed_sites(dataset: Dataset) -> dict[str, str]:
+    """For each sequence that has sites, the third column of the paper's text."""
+    sites = dataset.sites
+    for motif in sites["motif"].unique():
+        if "," in motif:
+            raise InputError(motif, "is a motif whose name holds a comma, which parts sites in the text", "rename it")
+    # numbers of numpy print the fewest digits that give back their own bits
+    columns = [sites[name].to_numpy() for name in ("start", "end", "score")]
+    texts = [
+        site_text(Site(motif, strand == "-", start, end, score, pvalue, matched))
+        for motif, strand, start, end, score, pvalue, matched in zip(
+            sites["motif"], sites["strand"], *columns, sites["pvalue"].tolist(), sites["matched"], strict=True
+        )
+    ]
+    return pd.Series(texts, dtype=object).groupby(sites["seq_id"].to_numpy(), sort=False).agg(",".join).to_dict()
+
+
+def _parts(dataset: Dataset) -> Iterator[pd.DataFrame]:
+    for number in range(len(dataset.parts)):
+        yield read_table(part_path(dataset.path, number)).to_pandas()
+
+
+@contextmanager
+def _text_file(path: Path) -> Iterator[IO[str]]:
+    """A text file that appears whole, gzip where its name ends so, with neither a name nor a time inside."""
+    with whole_file(path) as partial, partial.open("wb") as raw:
+        packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else raw
+        with io.TextIOWrapper(cast(IO[bytes], packed), encoding="utf-8", newline="\n") as text:
+            yield text
