@@ -89,7 +89,7 @@ simulation:
 models:
   - {{name: basset, architecture: basset, width: 0.25}}
   - {{name: beluga, architecture: beluga, width: 0.2}}
-training: {{batch_size: 100, max_batches: 3000}}
+training: {{batch_size: 100, max_batches: 6000}}
 attribution:
   n_sequences: 100
   methods:
