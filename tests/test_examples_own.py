@@ -31,7 +31,7 @@ def test_your_own_peaks_runs(shared_data):
 def test_your_own_peaks_says_what_is_missing(tmp_path):
     examples = tmp_path / "project" / "examples"
     examples.mkdir(parents=True)
-    for name in ("your_own_peaks.py", "chr2.yaml", "chr2_background.bed"):
+    for name in ("your_own_peaks.py", "chr2.yaml"):
         shutil.copy(EXAMPLES / name, examples)
     ran = run(examples / "your_own_peaks.py")
     assert ran.returncode == 1
