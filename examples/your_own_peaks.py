@@ -58,9 +58,11 @@ config = sb.load_config(examples / "chr2.yaml", settings)
 missing = [path.name for path in (config.simulation.genome, *config.simulation.peaks.values()) if not path.is_file()]
 if missing:
     sys.exit(f"There is no {' and no '.join(missing)} where examples/chr2.yaml looks: write your own paths into it.")
-if not config.simulation.background.is_file():
-    # windows of the same stretch that hold no peak
-    subprocess.run([sys.executable, str(examples / "make_chr2_background.py")], check=True, capture_output=True)
+# a window without a peak every 1,000 bases: one region in nine is then a peak, much as in the paper
+background = folder / "background.bed"
+command = [sys.executable, str(examples / "make_chr2_background.py"), "--region-size", "1000", "--out", str(background)]
+subprocess.run(command, check=True, capture_output=True)
+config = sb.load_config(examples / "chr2.yaml", [*settings, f"simulation.background={background}"])
 
 # %% [markdown]
 # `simbench run` makes data set, model, attributions, scores and report in one go. Here we go stage by stage.
