@@ -831,6 +831,29 @@ def test_compiles_once_and_sees_new_weights(monkeypatch):
     np.testing.assert_allclose(doubled, 2 * first[:3], rtol=1e-4, atol=1e-6)
 
 
+def test_one_compiled_graph_a_shape_and_no_retracing(monkeypatch, caplog):
+    """Whatever number of sequences comes, few shapes are compiled, each once, and TensorFlow has nothing to say."""
+    from simbench_tf.attribution._deeplift_run import Run
+
+    shapes = []
+    build = Run.__init__
+
+    def noting(self, steps, one_hot, references):
+        shapes.append(tuple(references.shape[:2]))
+        build(self, steps, one_hot, references)
+
+    monkeypatch.setattr(Run, "__init__", noting)
+    x, references = sequences(n=9)
+    model = basset_like().model()
+    expected = attribute(model, x, "deeplift_rescale", references=references[:, :1], batch_size=16).scores
+    for _ in range(2):
+        for n in range(1, 10):
+            found = attribute(model, x[:n], "deeplift_rescale", references=references[:n, :1], batch_size=16).scores
+            np.testing.assert_allclose(found, expected[:n], rtol=0, atol=1e-6 * abs(expected).max())
+    assert sorted(shapes) == [(1, 1), (2, 1), (4, 1), (8, 1)]
+    assert "retracing" not in caplog.text
+
+
 # the examples of the paper
 
 
