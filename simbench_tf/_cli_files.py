@@ -49,7 +49,7 @@ def export(
     from simbench_tf.export import export_run, export_run_group
 
     config = pipeline.config_of(run)
-    names = [model] if model is not None else [each.name for each in config.models if each.kipoi is None]
+    names = [model] if model is not None else [each.name for each in config.replicates if each.model.kipoi is None]
     if group:
         if out is None:
             raise InputError("--group", "needs a folder", "add --out DIR")

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from simbench_tf.config import Config, Model, load_config
+from simbench_tf.config import Config, Replicate, load_config
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
+from simbench_tf.own_models import load_trained
 from simbench_tf.simulation_config import GrammarSimulation, TextSimulation
 
 _ARCHITECTURES = {
@@ -49,8 +50,6 @@ def read_trained(run: Path, name: str) -> Trained:
     InputError
         The run, its data set or the model is missing.
     """
-    import keras
-
     folder = run / "models" / name
     if not (run / "config.yaml").is_file():
         raise InputError(run, "is not a run: it has no config.yaml", "begin it with `simbench simulate`")
@@ -58,26 +57,26 @@ def read_trained(run: Path, name: str) -> Trained:
         known = ", ".join(sorted(path.parent.name for path in run.glob("models/*/model.keras"))) or "none"
         raise InputError(folder, "holds no trained model", f"trained are: {known}")
     config, dataset = load_config(run / "config.yaml"), open_dataset(run / "dataset")
-    settings = _settings_of(config, name)
-    architecture = _ARCHITECTURES.get(settings.architecture or "", "a Keras model of the user's own")
+    replicate = _replicate_of(config, name)
+    architecture = _ARCHITECTURES.get(replicate.model.architecture or "", "a Keras model of the user's own")
+    width = f", width {replicate.model.width:g}" if replicate.model.architecture else ""
     return Trained(
-        model=keras.saving.load_model(folder / "model.keras", compile=False),
+        model=load_trained(folder / "model.keras"),
         task_names=dataset.tasks,
         sequences=dataset.bases("test")[:_SEQUENCES],
         dataset_name=dataset.name,
-        doc=f"{architecture}, width {settings.width:g}, trained on simulated DNA whose motifs are known. "
+        doc=f"{architecture}{width}, trained on simulated DNA whose motifs are known. "
         f"From {dataset.seq_length} bases it predicts the probability of each label. {_metrics(folder)}",
         cite_as=f"{_SIMULATION}; architecture: {architecture}",
         trained_on=_trained_on(config, dataset, run),
-        training_procedure=_procedure(config),
+        training_procedure=_procedure(config, replicate.seed),
     )
 
 
-def _settings_of(config: Config, name: str) -> Model:
-    for model in config.models:
-        # repeats of a model under further seeds have these in their names
-        if name == model.name or name.rpartition("-seed")[0] == model.name:
-            return model
+def _replicate_of(config: Config, name: str) -> Replicate:
+    for replicate in config.replicates:
+        if name == replicate.name:
+            return replicate
     raise InputError(f"models/{name}", "is no model of the run's configuration", "name one of its models")
 
 
@@ -116,10 +115,10 @@ def _trained_on(config: Config, dataset: Dataset, run: Path) -> str:
     )
 
 
-def _procedure(config: Config) -> str:
+def _procedure(config: Config, seed: int) -> str:
     training = config.training
     return (
         f"Adam, learning rate {training.learning_rate:g}, batches of {training.batch_size}, binary cross-entropy, "
         f"at most {training.max_batches:,} batches, early stopping on the validation split with patience "
-        f"{training.patience}; seed {config.seed}."
+        f"{training.patience}; seed {seed}."
     )

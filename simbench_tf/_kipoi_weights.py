@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +47,7 @@ def store_model(
     path = folder / "model_files" / f"{weights_name}.keras"
     path.parent.mkdir(exist_ok=True)
     exact.save(path)
+    _check_known_layers(path)
     change = 0.0
     if float16:
         halve_weights(path)
@@ -80,6 +82,31 @@ def in_float32(model: Any) -> Any:
     copy.set_weights(model.get_weights())
     # a model that lists its one input would warn of every array it is given
     return keras.Model(copy.inputs[0], copy.outputs[0], name=model.name)
+
+
+def _check_known_layers(path: Path) -> None:
+    """Refuse layers that are not Keras' own: whoever loads an entry has no code of theirs."""
+    with zipfile.ZipFile(path) as archive:
+        foreign = sorted(set(_foreign_classes(json.loads(archive.read("config.json")))))
+    if foreign:
+        what = f"holds what is not Keras' own ({', '.join(foreign)}), and a Kipoi entry carries no code of yours"
+        raise InputError("model", what, "build it of Keras' layers to export it")
+
+
+def _foreign_classes(config: Any) -> Iterator[str]:
+    """Names of the classes and functions in a saved model's configuration that come from elsewhere."""
+    if isinstance(config, list):
+        for each in config:
+            yield from _foreign_classes(each)
+    if isinstance(config, dict):
+        if "class_name" in config and "config" in config:
+            module = str(config.get("module") or "")
+            registered = config.get("registered_name") or ""
+            own = module.split(".")[0] in ("keras", "builtins") or (not module and ">" not in registered)
+            if not own:
+                yield str(config["config"] if config["class_name"] == "function" else config["class_name"])
+        for each in config.values():
+            yield from _foreign_classes(each)
 
 
 def halve_weights(path: Path) -> None:

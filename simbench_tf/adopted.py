@@ -106,9 +106,9 @@ def load_model_of_run(path: Path) -> Any:
     """Load the Keras model of a `ModelOfRun`; one that only predicts where there is no other."""
     if path.name == "kipoi.json":
         return load_kipoi_model(json.loads(path.read_text(encoding="utf-8"))["source"]).model
-    import keras
+    from simbench_tf.own_models import load_trained
 
-    return keras.saving.load_model(path, compile=False)
+    return load_trained(path)
 
 
 def _outputs_of_tasks(source: str, entry: KipoiModel, tasks: list[str]) -> dict[str, int]:

@@ -10,6 +10,7 @@ knockouts.h5 holds the exact answers to the probes of rules and pairs, where the
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,20 @@ def read_ceilings(folder: Path) -> pd.DataFrame:
     if not path.is_file():
         return pd.DataFrame(columns=["auroc", "auprc", "attribution_auroc", "attribution_auprc"])
     return pd.read_csv(path).set_index("task")
+
+
+def note_ceilings(path: Path, ceilings: pd.DataFrame) -> bool:
+    """Write each task's ceilings into a model's metrics.json; whether that changed the file."""
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    noted = {
+        task: values | {f"oracle_{name}": float(ceilings.loc[task, name]) for name in ("auroc", "auprc")}
+        for task, values in metrics.items()
+    }
+    if noted == metrics:
+        return False
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
+    return True
 
 
 def _splits(config: Config) -> list[str]:

@@ -122,6 +122,20 @@ def train(run: Run) -> None:
 
 
 @app.command()
+def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
+    """Tell which motif each model had learnt by which batch, of a run whose configuration has `dynamics`.
+
+    Example: [bold]simbench run demo --out runs/demo --set dynamics={}[/], then [bold]simbench dynamics runs/demo[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.workers import workers
+
+    with workers(n_workers, dask) as map_in_order, bars() as track:
+        target = pipeline.dynamics(pipeline.config_of(run), run, map_in_order=map_in_order, track=track)
+    console.print(f"dynamics: {target}", soft_wrap=True)
+
+
+@app.command()
 def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     """Explain the trained models' predictions with each method of the run.
 

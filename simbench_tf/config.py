@@ -8,13 +8,14 @@ what overrides them, to the working directory, where `simbench fetch` makes a fo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from simbench_tf.config_messages import apply_override, first_problem, nearest
 from simbench_tf.errors import InputError
@@ -34,7 +35,11 @@ def _safe(name: str) -> bool:
 
 
 class Model(Strict):
-    """A network: one of ours by `architecture`, or any Keras model with input (N, L, 4) by `keras`, to be trained.
+    """A network: one of ours by `architecture`, or any Keras model with input (N, L, 4), to be trained.
+
+    Such a model is a file, `keras`, or what a function returns: `python`, my_package.my_module:build or
+    my_model.py:build, called with seq_length, n_tasks and seed, those that it accepts, and with `settings`. With
+    `seeds` above 1 a model is trained so many times, as NAME-seed1, NAME-seed2, ...; the first has the run's seed.
 
     Or a trained one by `kipoi`: an entry's folder or SOURCE/NAME; it is explained as it is.
     """
@@ -42,14 +47,28 @@ class Model(Strict):
     name: str = "basset"
     architecture: Literal["basset", "beluga"] | None = None
     keras: Path | None = None
+    python: str | None = None
+    settings: dict[str, Any] = {}
     kipoi: str | None = None
     width: Annotated[float, Field(gt=0)] = 1.0
+    seeds: Annotated[int, Field(ge=1)] = 1
 
     @model_validator(mode="after")
     def _architecture_or_keras(self) -> Model:
-        if [self.architecture, self.keras, self.kipoi].count(None) != 2:
-            known = "`architecture` (basset or beluga), `keras` (a .keras file), `kipoi` (an entry)"
+        if [self.architecture, self.keras, self.python, self.kipoi].count(None) != 3:
+            known = (
+                "`architecture` (basset or beluga), `keras` (a .keras file), `python` (a function), `kipoi` (an entry)"
+            )
             raise ValueError(f"a model needs one of {known}")
+        if self.python is not None and not re.fullmatch(r".+:[^\W\d]\w*", self.python):
+            raise ValueError(f"python {self.python!r} names no function; write e.g. my_model.py:build")
+        if self.settings and self.python is None:
+            raise ValueError("settings are those of a `python` model's function; leave them out")
+        for name in ("seq_length", "n_tasks", "seed"):
+            if name in self.settings:
+                raise ValueError(f"settings.{name} is given by the run; leave it out")
+        if self.kipoi is not None and self.seeds > 1:
+            raise ValueError("seeds are of models that are trained, one of kipoi is taken as it is; leave them out")
         if not _safe(self.name):
             raise ValueError(f"model name {self.name!r} cannot be a folder's name; use letters, digits, . _ -")
         return self
@@ -109,10 +128,37 @@ class Scoring(Strict):
     motifs: Literal["task", "all"] = "task"
 
 
+def _method(value: Any) -> Any:
+    return {"method": value} if isinstance(value, str) else value
+
+
+class Dynamics(Strict):
+    """When is each motif learnt: weights are kept at log-spaced batches, and looked at on a fixed probe set.
+
+    `checkpoints` counts the batches, 0 and the last of `training.max_batches` among them; the probe set of a task is
+    `n_sequences` of its positives, and as many others, drawn from `split`. `method` is a name, or a method with its
+    references and settings as in `attribution.methods`.
+    """
+
+    checkpoints: Annotated[int, Field(ge=2)] = 12
+    n_sequences: Annotated[int, Field(ge=2)] = 64
+    split: Literal["train", "valid", "test"] = "test"
+    tasks: list[str] | None = None
+    method: Annotated[Method, BeforeValidator(_method)] = Method(method="grad_x_input")
+
+
 class Export(Strict):
     """What is made of the trained models beside the report."""
 
     kipoi: bool = False
+
+
+class Replicate(NamedTuple):
+    """A model to be trained from one seed: its name in files and tables, what it is, and the seed."""
+
+    name: str
+    model: Model
+    seed: int
 
 
 class Config(Strict):
@@ -124,6 +170,7 @@ class Config(Strict):
     models: Annotated[list[Model], Field(min_length=1)] = [Model(architecture="basset")]
     training: Training = Training()
     attribution: Attribution = Attribution()
+    dynamics: Dynamics | None = None
     scoring: Scoring = Scoring()
     export: Export = Export()
 
@@ -135,6 +182,27 @@ class Config(Strict):
             return list(simulation.peaks)
         return list(simulation.positives if isinstance(simulation, TextSimulation) else simulation.tasks)
 
+    @property
+    def replicates(self) -> list[Replicate]:
+        """Every model once, or once a seed: initial weights, the order of the data and dropout follow from the seed.
+
+        Examples
+        --------
+        >>> config = load_config("demo", ["models.0.seeds=2"])
+        >>> [each.name for each in config.replicates], config.replicates[0].seed == config.seed
+        (['basset-seed1', 'basset-seed2'], True)
+        """
+        return [
+            Replicate(f"{model.name}-seed{number + 1}" if model.seeds > 1 else model.name, model, self._seed(number))
+            for model in self.models
+            for number in range(model.seeds)
+        ]
+
+    def _seed(self, number: int) -> int:
+        from simbench_tf.random_streams import stream_key  # numba takes half a second to import
+
+        return int(stream_key(self.seed, f"replicate {number}")) % 2**31 if number else self.seed
+
     @model_validator(mode="after")
     def _names_fit(self) -> Config:
         for task in self.tasks:
@@ -143,10 +211,11 @@ class Config(Strict):
                     f"task name {task!r} cannot be used; use letters, digits, . _ - "
                     f"and none of {list(SEQUENCE_COLUMNS)}"
                 )
-        for task in self.attribution.tasks or []:
+        chosen = {"attribution": self.attribution.tasks, "dynamics": self.dynamics and self.dynamics.tasks}
+        for key, task in ((key, task) for key, tasks in chosen.items() for task in tasks or []):
             if task not in self.tasks:
-                raise ValueError(f"attribution.tasks names {task!r}, which is no task{nearest(task, self.tasks)}")
-        names = [model.name for model in self.models]
+                raise ValueError(f"{key}.tasks names {task!r}, which is no task{nearest(task, self.tasks)}")
+        names = [each.name for each in self.replicates]
         if len(set(names)) < len(names):
             raise ValueError(f"models share a name: {names}")
         return self
@@ -297,10 +366,22 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
         update["genome"] = absolute(simulation.genome)
         update["peaks"] = {task: absolute(file) for task, file in simulation.peaks.items()}
     models = [
-        model.model_copy(update={"keras": absolute(model.keras), "kipoi": _entry(model.kipoi, folder)})
+        model.model_copy(
+            update={
+                "keras": absolute(model.keras),
+                "python": _function(model.python, folder),
+                "kipoi": _entry(model.kipoi, folder),
+            }
+        )
         for model in config.models
     ]
     return config.model_copy(update={"simulation": simulation.model_copy(update=update), "models": models})
+
+
+def _function(python: str | None, folder: Path) -> str | None:
+    """An absolute path where a function is one of a file; that of a module stays."""
+    source, _, name = (python or "").rpartition(":")
+    return f"{(folder / Path(source).expanduser()).resolve()}:{name}" if source.endswith(".py") else python
 
 
 def _entry(kipoi: str | None, folder: Path) -> str | None:

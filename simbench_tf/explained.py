@@ -15,7 +15,7 @@ import numpy.typing as npt
 from simbench_tf._explained_parts import Part, join_parts, parts_of, read_parts, seconds_of, write_part
 from simbench_tf._explained_references import n_shuffles, read_references
 from simbench_tf.adopted import ModelOfRun, adopted_model, load_model_of_run
-from simbench_tf.config import Config, Method, Model
+from simbench_tf.config import Config, Method, Replicate
 from simbench_tf.dataset import Dataset
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
@@ -54,7 +54,7 @@ def explained(config: Config, folder: Path) -> list[Explained]:
     from simbench_tf.attribution import method_key
 
     files = []
-    for model in config.models:
+    for model in config.replicates:
         model_file, outputs = model_of_run(model, config.tasks, folder)
         for task in config.attribution.tasks or config.tasks:
             for method in config.attribution.methods:
@@ -64,7 +64,7 @@ def explained(config: Config, folder: Path) -> list[Explained]:
     return files
 
 
-def model_of_run(model: Model, tasks: list[str], folder: Path) -> ModelOfRun:
+def model_of_run(model: Replicate, tasks: list[str], folder: Path) -> ModelOfRun:
     """Where a run keeps a model, and the number of the output that stands for each task.
 
     Raises
@@ -73,7 +73,7 @@ def model_of_run(model: Model, tasks: list[str], folder: Path) -> ModelOfRun:
         A model from Kipoi was not taken yet.
     """
     place = folder / "models" / model.name
-    if model.kipoi is not None:
+    if model.model.kipoi is not None:
         return adopted_model(place)
     return ModelOfRun(place / "model.keras", {task: number for number, task in enumerate(tasks)})
 

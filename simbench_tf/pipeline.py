@@ -1,4 +1,4 @@
-"""The stages of a run, in order: simulate, train, attribute, oracle, score, report. Nothing up to date is made again.
+"""The stages of a run, in order: simulate, train, dynamics, attribute, oracle, score, report. What is up to date stays.
 
 Every result is recorded in RUN/manifest.json under a fingerprint of what it was made from, so a run that was killed
 goes on where it stopped, and a changed setting repeats exactly what depends on it.
@@ -7,7 +7,6 @@ goes on where it stopped, and a changed setting repeats exactly what depends on 
 from __future__ import annotations
 
 import functools
-import json
 import shutil
 import time
 from collections.abc import Callable
@@ -18,25 +17,26 @@ import numpy as np
 
 from simbench_tf._explained_parts import discard_parts
 from simbench_tf._explained_references import n_shuffles, references_file, write_references
-from simbench_tf.adopted import adopt, files_of
-from simbench_tf.ceilings import n_explained_by_oracle, read_ceilings, write_oracle
-from simbench_tf.config import Config, Model, load_config, write_config
+from simbench_tf.ceilings import n_explained_by_oracle, note_ceilings, read_ceilings, write_oracle
+from simbench_tf.config import Config, Replicate, load_config, write_config
 from simbench_tf.dataset import Dataset, finish_dataset, open_dataset, write_part
 from simbench_tf.errors import InputError
 from simbench_tf.explained import Explained, explained, explained_rows, write_explained
-from simbench_tf.files import TEMPORARY_PREFIX, checksum, whole_file
+from simbench_tf.files import TEMPORARY_PREFIX, checksum
+from simbench_tf.learnt import Step, steps_of, write_dynamics
 from simbench_tf.manifest import discard_stale, fingerprint, fresh_files, read_manifest, stage_checksums, write_records
 from simbench_tf.probed import Probes, probed_file, probes_of, write_probed
 from simbench_tf.reported import write_run_report
 from simbench_tf.scored import write_scores
-from simbench_tf.simulated import by_content, checksum_named, prepare
+from simbench_tf.simulated import by_content, prepare
+from simbench_tf.trained import device, snapshots_of, trained_from, write_trained
 from simbench_tf.workers import MapInOrder, Track, silent
 
 #: Sequences in a part file of the data set and in one file of work; constants, so no result depends on the workers.
 PART_SEQUENCES = 50_000
 
-#: Stages in order; `export` is one more, where it is asked for.
-STAGES = ("simulate", "train", "attribute", "oracle", "score", "report")
+#: Stages in order; `dynamics` only where it is asked for, as `export`, which is one more.
+STAGES = ("simulate", "train", "dynamics", "attribute", "oracle", "score", "report")
 
 
 def run(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> Path:
@@ -61,6 +61,10 @@ def run(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Tra
     begin(config, folder)
     simulate(config, folder, map_in_order, track)
     train(config, folder, track)
+    if config.dynamics is not None:
+        dynamics(config, folder, map_in_order, track)
+    else:  # the report would take those of an earlier configuration
+        shutil.rmtree(folder / "dynamics", ignore_errors=True)
     attribute(config, folder, map_in_order, track)
     if config.simulation.kind == "grammar":
         oracle(config, folder, map_in_order, track)
@@ -81,7 +85,8 @@ def begin(config: Config, folder: Path) -> None:
     """
     from simbench_tf.attribution import method_key
 
-    for method in config.attribution.methods:
+    others = [config.dynamics.method] if config.dynamics is not None else []
+    for method in [*config.attribution.methods, *others]:
         method_key(method.method, method.references, method.settings)
     path = folder / "config.yaml"
     if (
@@ -166,49 +171,65 @@ def simulate(config: Config, folder: Path, map_in_order: MapInOrder = map, track
 
 
 def train(config: Config, folder: Path, track: Track = silent) -> None:
-    """Write RUN/models/MODEL for every model of the configuration."""
-    made_from = {"dataset": _dataset_checksums(folder), "training": config.training.model_dump(mode="json")}
-    for model in config.models:
-        settings = model.model_dump(mode="json")
-        if model.keras is not None:
-            settings["keras"] = checksum_named(model.keras, f"models.{model.name}.keras")
-        if model.kipoi is not None:
-            settings["kipoi"] = files_of(model.kipoi) or model.kipoi
-        _step(
-            folder,
-            "train",
-            {**made_from, "model": settings, "seed": config.seed},
-            functools.partial(_train_one, config, folder, model, track),
-            _device,
-        )
+    """Write RUN/models/MODEL for every model of the configuration, or model and seed.
+
+    With `dynamics` also the snapshots of its weights, which are that stage's: without it, none is missed.
+    """
+    dataset = _dataset_checksums(folder)
+    for replicate in config.replicates:
+        made_from = {"dataset": dataset, **trained_from(config, replicate)}
+        keys = {"train": fingerprint("train", made_from)}
+        if config.dynamics is not None and replicate.model.kipoi is None:
+            keys["dynamics"] = fingerprint("snapshots", {**made_from, "checkpoints": config.dynamics.checkpoints})
+        if not all(fresh_files(folder, key) for key in keys.values()):
+            start = time.perf_counter()
+            files = write_trained(config, folder, replicate, track)
+            seconds = time.perf_counter() - start
+            for stage, key in keys.items():
+                write_records(folder, files[stage], stage, key, seconds, device())
     _note_ceilings(config, folder)
-
-
-def _train_one(config: Config, folder: Path, model: Model, track: Track) -> tuple[list[Path], dict[str, float]]:
-    from simbench_tf.train import build_model
-    from simbench_tf.train import train as fit
-
-    dataset = open_dataset(folder / "dataset")
-    target = folder / "models" / model.name
-    if model.kipoi is not None:
-        return adopt(model.kipoi, dataset, target), {}
-    network = build_model(model, dataset.seq_length, len(dataset.tasks), config.seed)
-    with track(f"train {model.name}", config.training.max_batches) as advance:
-        fit(network, dataset, config.training, seed=config.seed, folder=target, progress=advance)
-    return [target / name for name in ("model.keras", "history.csv", "metrics.json")], {}
-
-
-def _device() -> str:
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu") if gpus else "cpu"
 
 
 def _dataset_checksums(folder: Path) -> dict[str, str]:
     if not (folder / "dataset" / "dataset.json").is_file():
         raise InputError(folder, "has no finished data set", "make it with `simbench simulate`")
     return stage_checksums(folder, "simulate")
+
+
+# dynamics
+
+
+def dynamics(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> Path:
+    """Write RUN/dynamics/MODEL: which motif each trained model had learnt by which batch; return RUN/dynamics.
+
+    Raises
+    ------
+    InputError
+        The configuration asks for none, or a model was trained without snapshots of its weights.
+    """
+    if config.dynamics is None:
+        mend = "add `dynamics: {}` to the configuration, or `--set dynamics={}` to `simbench run`, and train with it"
+        raise InputError(folder, "was not asked for learning dynamics", mend)
+    dataset, target = open_dataset(folder / "dataset"), folder / "dynamics"
+
+    def make(replicate: Replicate, steps: list[Step]) -> tuple[list[Path], dict[str, float]]:
+        model_file = folder / "models" / replicate.name / "model.keras"
+        with track(f"dynamics {replicate.name}", len(steps)) as advance:
+            return write_dynamics(
+                config, dataset, model_file, steps, target / replicate.name, map_in_order, advance
+            ), {}
+
+    for replicate in (replicate for replicate in config.replicates if replicate.model.kipoi is None):
+        steps = steps_of(folder / "models" / replicate.name / "model.keras", snapshots_of(folder, replicate.name))
+        made_from = {
+            "model": replicate.name,
+            "dataset": _dataset_checksums(folder),
+            "dynamics": config.dynamics.model_dump(mode="json"),
+            "seed": config.seed,
+            "weights": [(batch, checksum(Path(path))) for batch, path in steps],
+        }
+        _step(folder, "dynamics", made_from, functools.partial(make, replicate, steps), device)
+    return target
 
 
 # attribute
@@ -243,12 +264,12 @@ def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, trac
             raise InputError(file.model_file, "is missing", "train it with `simbench train`")
         method = file.method.model_dump(mode="json")
         step = {**made_from, "model": checksum(file.model_file), "task": file.task, "method": method}
-        _step(folder, "attribute", step, functools.partial(make, file, fingerprint("attribute", step)), _device)
+        _step(folder, "attribute", step, functools.partial(make, file, fingerprint("attribute", step)), device)
         mine = [each for each in probes if each.interaction.task == file.task]
         if mine:
             step = {**step, "simulation": by_content(config), "probes": "knocked out"}
             key = fingerprint("attribute", step)
-            _step(folder, "attribute", step, functools.partial(probe, file, mine, key), _device)
+            _step(folder, "attribute", step, functools.partial(probe, file, mine, key), device)
     for results in ("attributions", "knockouts"):
         discard_parts(folder / results)
 
@@ -306,23 +327,12 @@ def _note_ceilings(config: Config, folder: Path) -> None:
     """Write the ceilings into each model's metrics.json, where both are there; the record follows the file."""
     if not fresh_files(folder, _oracle_key(config, folder)):
         return
-    ceilings = read_ceilings(folder)
     records = read_manifest(folder)
-    for model in config.models:
-        path = folder / "models" / model.name / "metrics.json"
+    for replicate in config.replicates:
+        path = folder / "models" / replicate.name / "metrics.json"
         record = records.get(path.relative_to(folder).as_posix())
-        if record is None:
-            continue
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-        noted = {
-            task: values | {f"oracle_{name}": float(ceilings.loc[task, name]) for name in ("auroc", "auprc")}
-            for task, values in metrics.items()
-        }
-        if noted == metrics:
-            continue
-        with whole_file(path) as partial:
-            partial.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
-        write_records(folder, [path], record["stage"], record["fingerprint"], record["seconds"], record["device"])
+        if record is not None and note_ceilings(path, read_ceilings(folder)):
+            write_records(folder, [path], record["stage"], record["fingerprint"], record["seconds"], record["device"])
 
 
 # score
@@ -384,13 +394,13 @@ def report(config: Config, folder: Path) -> Path:
 def export(config: Config, folder: Path) -> list[Path]:
     """Write RUN/kipoi/MODEL, a Kipoi entry of every model of the run; return the entries' folders."""
     entries = []
-    for model in (model for model in config.models if model.kipoi is None):  # the others are entries
-        target = folder / "kipoi" / model.name
+    for name in (each.name for each in config.replicates if each.model.kipoi is None):  # the others are entries
+        target = folder / "kipoi" / name
         _step(
             folder,
             "export",
-            {"train": stage_checksums(folder, "train"), "model": model.name},
-            functools.partial(_export_one, folder, model.name, target),
+            {"train": stage_checksums(folder, "train"), "model": name},
+            functools.partial(_export_one, folder, name, target),
         )
         entries.append(target)
     return entries

@@ -22,7 +22,7 @@ def write_run_report(config: Config, folder: Path, target: Path) -> Path:
     """Gather what a scored run holds and write its report; returns `target`."""
     from simbench_tf.attribution import methods
 
-    models = {model.name: folder / "models" / model.name for model in config.models}
+    models = {each.name: folder / "models" / each.name for each in config.replicates}
     motif_log = folder / "dataset" / "motif_log.csv"
     faithfulness = folder / "scores" / "faithfulness.csv"
     return write_report(

@@ -14,7 +14,6 @@ from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
-from zipfile import BadZipFile
 
 import keras
 import numpy as np
@@ -29,6 +28,7 @@ from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.models import basset, beluga
+from simbench_tf.own_models import build_own_model, load_own_model
 from simbench_tf.random_streams import stream_key
 
 Metrics = dict[str, dict[str, float]]
@@ -115,7 +115,7 @@ def train(
 
 
 def build_model(model: config.Model, seq_length: int, n_tasks: int, seed: int) -> keras.Model:
-    """Build the network that a configuration names, or load it from its .keras file.
+    """Build the network that a configuration names, by the user's function where it names one, or load it.
 
     Parameters
     ----------
@@ -128,8 +128,8 @@ def build_model(model: config.Model, seq_length: int, n_tasks: int, seed: int) -
     Raises
     ------
     InputError
-        The sequences are too short for the architecture; or the file is no Keras model, or its input, output or last
-        activation does not fit.
+        The sequences are too short for the architecture; the file is no Keras model; the function cannot be called; or
+        the model's input, output or last activation does not fit.
 
     Examples
     --------
@@ -138,7 +138,9 @@ def build_model(model: config.Model, seq_length: int, n_tasks: int, seed: int) -
     ((None, 400, 4), (None, 2))
     """
     if model.keras is not None:
-        return _load(model.keras, seq_length, n_tasks)
+        return load_own_model(model.keras, seq_length, n_tasks)
+    if model.python is not None:
+        return build_own_model(model.python, model.settings, seq_length, n_tasks, seed, f"models.{model.name}.python")
     architecture = basset if model.architecture == "basset" else beluga
     try:
         return architecture(seq_length, n_tasks, model.width, seed=seed)
@@ -319,37 +321,6 @@ def _validation_metrics(
         "valid_auprc": float(np.mean([task["auprc"] for task in defined])) if defined else math.nan,
         **{f"valid_auprc_{task}": metrics[task]["auprc"] for task in tasks},
     }
-
-
-def _load(path: Path, seq_length: int, n_tasks: int) -> keras.Model:
-    if not path.is_file():
-        raise InputError(path, "is no file", "give a model saved with `model.save('NAME.keras')`")
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except (ValueError, TypeError, OSError, KeyError, BadZipFile) as error:
-        raise InputError(
-            path, f"is no model that Keras can load: {error}", "save it with `model.save('NAME.keras')`"
-        ) from error
-    shape = model.input_shape
-    if not isinstance(shape, tuple) or len(shape) != 3 or shape[1] not in (None, seq_length) or shape[2] != 4:
-        raise InputError(
-            path, f"has the input {shape}, the data set needs (N, {seq_length}, 4)", "change one or the other"
-        )
-    if model.output_shape != (None, n_tasks):
-        raise InputError(
-            path, f"has the output {model.output_shape}, the data set {n_tasks} tasks", "give the model one a task"
-        )
-    if _gives_logits(model):
-        raise InputError(path, "gives logits", "let it end in a sigmoid: it is trained on probabilities")
-    return model
-
-
-def _gives_logits(model: keras.Model) -> bool:
-    # not the last layer: `keras.ops.sigmoid` is none
-    last = model.outputs[0]._keras_history.operation
-    if isinstance(last, keras.Model):
-        return _gives_logits(last)
-    return getattr(last, "activation", None) is keras.activations.linear
 
 
 def _write(folder: Path, model: keras.Model, trained: Trained) -> None:

@@ -1,0 +1,346 @@
+"""Learning dynamics: which motif a network has learnt by which batch of its training, and why that one first.
+
+A fixed *probe* is looked at with the weights of several batches. Of each motif it tells the *recall*, the average
+precision with which |attribution| ranks the motif's bases above bases in no site, and the *effect*, what the logit
+loses when one of its sites is deleted. A motif is learnt at the batch at which its recall has risen halfway.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from scipy.stats import spearmanr
+
+from simbench_tf.dna import one_hot
+from simbench_tf.random_streams import uniforms
+from simbench_tf.score import score_attributions
+
+Bases = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.floating]
+
+#: Motifs with sites in fewer sequences of a probe than this are left out: nothing can be said of them.
+FEWEST = 5
+#: Errors of the difference by which recall must have risen for a motif to count as learnt.
+LEVEL = 2.0
+
+#: Columns of a table of dynamics, a row a task, motif and batch.
+DYNAMICS_COLUMNS = (
+    "task", "motif", "batch", "n_sites", "recall", "effect", "loss", "recall_se", "effect_se", "chance", "n_sequences",
+)  # fmt: skip
+#: Columns of a table of what was learnt, a row a task and motif.
+LEARNT_COLUMNS = ("task", "motif", "n_sites", "final_recall", "learnt_at", "rate", "information", "rate_without", "tf")
+
+_TOGETHER = 4096
+
+
+class Probe(NamedTuple):
+    """Sequences of one task that a network is asked about at every batch.
+
+    Attributes
+    ----------
+    positives, negatives : uint8, shape (N, L) and (M, L)
+        With the task's label and without it. The loss is over both, all else over the positives.
+    sites : DataFrame
+        Sites of the positives: row, motif, start, end (half-open).
+    deleted : uint8, shape (number of sites, K, L)
+        The positives without each site, from `delete_sites`.
+    """
+
+    positives: Bases
+    negatives: Bases
+    sites: pd.DataFrame
+    deleted: Bases
+
+
+def delete_sites(
+    bases: Bases,
+    sites: pd.DataFrame,
+    background: Sequence[float] = (0.25,) * 4,
+    n_deletions: int = 4,
+    random_state: int = 0,
+) -> Bases:
+    """Sequences without a site each: its bases are replaced by random ones, the rest is kept.
+
+    A shuffle of the site would keep its composition, but a site of ten bases has few that keep its dinucleotides.
+
+    Parameters
+    ----------
+    bases : uint8, shape (N, L)
+    sites : DataFrame
+        row (of `bases`), start, end; S of them.
+    background : sequence of 4 float
+        Frequencies of A, C, G and T.
+    n_deletions : int, default 4
+        Random replacements of each site.
+    random_state : int, default 0
+        A site's replacements depend on it and on the site's number alone.
+
+    Returns
+    -------
+    deleted : uint8, shape (S, n_deletions, L)
+
+    Examples
+    --------
+    >>> from simbench_tf.dna import decode, encode
+    >>> sites = pd.DataFrame({"row": [0], "start": [2], "end": [4]})
+    >>> decode(delete_sites(encode("AAGGAA"), sites, background=(0, 1, 0, 0), n_deletions=2)[0])
+    ['AACCAA', 'AACCAA']
+    """
+    rows, starts, ends = (sites[name].to_numpy(np.int64) for name in ("row", "start", "end"))
+    widest = int((ends - starts).max(initial=0))
+    draws = uniforms(random_state, "deleted sites", np.arange(len(sites)), n_deletions * max(widest, 1))
+    # the last letter takes what rounding leaves
+    letters = np.searchsorted(np.cumsum(background)[:3] / np.sum(background), draws, side="right").astype(np.uint8)
+    letters = letters.reshape(len(sites), n_deletions, -1)
+    deleted = np.repeat(bases[rows][:, None], n_deletions, axis=1)
+    for site, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        deleted[site, :, start:end] = letters[site, :, : end - start]
+    return deleted
+
+
+def motif_recall(scores: Floats, sites: pd.DataFrame) -> pd.DataFrame:
+    """Say how well attributions rank the bases of each motif above bases in no site.
+
+    Parameters
+    ----------
+    scores : float array, shape (N, L)
+        One attribution a base, compared by size.
+    sites : DataFrame
+        row (of `scores`), motif, start, end of every site.
+
+    Returns
+    -------
+    DataFrame
+        Index motif; n_sites; n_sequences that hold any; recall, the mean over these of the average precision of the
+        motif's bases against bases in no site (bases of other motifs left out), and recall_se; chance, the mean share
+        of the motif's bases among these. Motifs in fewer than `FEWEST` sequences are left out.
+
+    Raises
+    ------
+    ValueError
+        As `simbench_tf.score.score_attributions`.
+
+    Examples
+    --------
+    >>> scores = np.tile([0.0, 0.3, 0.2, -0.4, 0.1], (5, 1))
+    >>> sites = pd.DataFrame({"row": range(5), "motif": "GATA1", "start": 2, "end": 4})
+    >>> motif_recall(scores, sites)[["n_sites", "recall", "recall_se", "chance"]].round(3)
+           n_sites  recall  recall_se  chance
+    motif
+    GATA1        5   0.833        0.0     0.4
+    """
+    size = np.abs(scores)
+    in_any = _covered(sites, size.shape)
+    lines = []
+    for motif, own in sites.groupby("motif"):
+        rows = np.unique(own["row"])
+        if len(rows) < FEWEST:
+            continue
+        mine = _covered(own, size.shape)[rows]
+        ranked = mine | ~in_any[rows]
+        # what is left out comes last, where it takes no part: precision is that of the bases above each of the motif's
+        auprc = score_attributions(np.where(ranked, size[rows], -1.0), mine, use="signed")["auprc"]
+        chance = mine.sum(axis=1) / ranked.sum(axis=1)
+        lines.append((motif, len(own), len(rows), auprc.mean(), auprc.sem(), chance.mean()))
+    columns = ["motif", "n_sites", "n_sequences", "recall", "recall_se", "chance"]
+    return pd.DataFrame(lines, columns=columns).set_index("motif")
+
+
+def deletion_effect(drops: Floats, sites: pd.DataFrame) -> pd.DataFrame:
+    """Mean of what the logit loses with a site of each motif; each sequence counts once, by the mean of its sites.
+
+    Parameters
+    ----------
+    drops : float array, shape (S,)
+        Logit of the sequence less its logit without the site.
+    sites : DataFrame
+        row and motif of the S sites.
+
+    Returns
+    -------
+    DataFrame
+        Index motif; effect, effect_se.
+
+    Examples
+    --------
+    >>> sites = pd.DataFrame({"row": [0, 0, 1], "motif": ["CTCF"] * 3})
+    >>> deletion_effect(np.array([1.0, 2.0, 2.5]), sites)
+           effect  effect_se
+    motif
+    CTCF      2.0        0.5
+    """
+    by_sequence = pd.Series(drops, dtype=float).groupby([sites["motif"].to_numpy(), sites["row"].to_numpy()]).mean()
+    by_motif = by_sequence.groupby(level=0)
+    return pd.DataFrame({"effect": by_motif.mean(), "effect_se": by_motif.sem()}).rename_axis("motif")
+
+
+def measure(
+    model: Any,
+    probe: Probe,
+    target: int = 0,
+    method: str = "grad_x_input",
+    references: str | None = None,
+    random_state: int = 0,
+    **settings: Any,
+) -> pd.DataFrame:
+    """Ask a network, with the weights it has, about a probe.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Input (N, L, 4), output (N, n_outputs) that ends in a sigmoid.
+    probe : Probe
+    target : int, default 0
+        Which output.
+    method, references, random_state, **settings
+        Of the attribution, as in `simbench_tf.attribute`.
+
+    Returns
+    -------
+    DataFrame
+        A row a motif: motif, n_sites, recall, effect, loss (binary cross-entropy over the whole probe, the same in all
+        rows), recall_se, effect_se, chance, n_sequences.
+
+    Raises
+    ------
+    InputError
+        As `simbench_tf.attribute`.
+    """
+    from simbench_tf.attribution import attribute
+    from simbench_tf.attribution.network import open_network
+
+    length = probe.positives.shape[1]
+    network = open_network(model, length, target)
+
+    def logits(bases: Bases) -> npt.NDArray[np.float64]:
+        parts = [
+            network.outputs(one_hot(bases[first : first + _TOGETHER]))[0] for first in range(0, len(bases), _TOGETHER)
+        ]
+        return np.concatenate([np.empty(0), *parts])
+
+    of_positives = logits(probe.positives)
+    without = logits(probe.deleted.reshape(-1, length)).reshape(probe.deleted.shape[:2]).mean(axis=1)
+    scores = attribute(
+        model,
+        one_hot(probe.positives),
+        method=method,
+        target=target,
+        references=references,
+        random_state=random_state,
+        **settings,
+    ).scores
+    recall = motif_recall(scores, probe.sites)
+    effect = deletion_effect(of_positives[probe.sites["row"].to_numpy()] - without, probe.sites)
+    loss = np.logaddexp(0, np.concatenate([-of_positives, logits(probe.negatives)])).mean()
+    table = recall.join(effect).assign(loss=loss).reset_index()
+    return table[[name for name in DYNAMICS_COLUMNS if name in table]]
+
+
+def learnt_at(table: pd.DataFrame) -> pd.DataFrame:
+    """Tell at which batch each motif is learnt: where its recall first passes halfway from its first to its last value.
+
+    Between two batches recall is taken to rise linearly with log(1 + batch). A motif whose last recall is not above the
+    first by more than `LEVEL` standard errors of the difference (of two independent means, which errs on the side of
+    caution) was not learnt.
+
+    Parameters
+    ----------
+    table : DataFrame
+        task, motif, batch, n_sites, recall and recall_se.
+
+    Returns
+    -------
+    DataFrame
+        A row a task and motif, in the order of the table: task, motif, n_sites, final_recall, learnt_at (NaN where the
+        motif was not learnt).
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"task": "K562", "motif": "GATA1", "batch": [0, 9, 99], "n_sites": 50,
+    ...                       "recall": [0.1, 0.2, 0.5], "recall_se": 0.02})
+    >>> learnt_at(table).round(1)  # .3 is a third of the way from .2 to .5
+       task  motif  n_sites  final_recall  learnt_at
+    0  K562  GATA1       50           0.5       20.5
+    """
+    lines = []
+    for (task, motif), rows in table.groupby(["task", "motif"], sort=False):
+        rows = rows.sort_values("batch")
+        batch, recall, error = (rows[name].to_numpy(float) for name in ("batch", "recall", "recall_se"))
+        learnt = recall[-1] - recall[0] > LEVEL * math.hypot(error[0], error[-1])
+        at = _first_passing(np.log1p(batch), recall, (recall[0] + recall[-1]) / 2) if learnt else math.nan
+        lines.append((task, motif, int(rows["n_sites"].iloc[-1]), recall[-1], math.expm1(at)))
+    return pd.DataFrame(lines, columns=list(LEARNT_COLUMNS[:5]))
+
+
+def order_of_learning(learnt: pd.DataFrame) -> pd.DataFrame:
+    """What is learnt first, and why: rank correlations of `learnt_at` with what might make a motif easy to learn.
+
+    Parameters
+    ----------
+    learnt : DataFrame
+        task, learnt_at, rate, rate_without (expected starts in a sequence with and without the task's label) and
+        information (bits); motifs that were not learnt are passed over.
+
+    Returns
+    -------
+    DataFrame
+        A row a task, and one for all tasks together (task "(all)") where there are several, and a quantity: task,
+        quantity, rho (Spearman; negative where more of it means sooner; NaN for fewer than three motifs, or where
+        one of both is the same for all), n (motifs).
+
+    Examples
+    --------
+    >>> learnt = pd.DataFrame({"task": "K562", "learnt_at": [10, 20, 40, None], "rate": [1.0, 0.8, 0.5, 0.9],
+    ...                        "rate_without": 0.1, "information": [9.0, 11.0, 8.0, 20.0]})
+    >>> order_of_learning(learnt)[["quantity", "rho", "n"]]
+                       quantity  rho  n
+    0                      rate -1.0  3
+    1               information -0.5  3
+    2        rate x information -1.0  3
+    3                enrichment -1.0  3
+    4  enrichment x information -1.0  3
+    """
+    known = learnt.dropna(subset=["learnt_at"])
+    enrichment = known["rate"] - known["rate_without"]
+    quantities = {
+        "rate": known["rate"],
+        "information": known["information"],
+        "rate x information": known["rate"] * known["information"],
+        "enrichment": enrichment,
+        "enrichment x information": enrichment * known["information"],
+    }
+    tasks = list(learnt["task"].unique())
+    groups = {task: known["task"] == task for task in tasks}
+    if len(tasks) > 1:
+        groups["(all)"] = pd.Series(True, index=known.index)
+    lines = [
+        (task, name, _rank_correlation(known["learnt_at"][rows], values[rows]), int(rows.sum()))
+        for task, rows in groups.items()
+        for name, values in quantities.items()
+    ]
+    return pd.DataFrame(lines, columns=["task", "quantity", "rho", "n"])
+
+
+def _first_passing(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], level: float) -> float:
+    """Where a line through the points first reaches a level that the first point is below and the last above."""
+    after = int(np.argmax(y >= level))
+    share = (level - y[after - 1]) / (y[after] - y[after - 1])
+    return float(x[after - 1] + share * (x[after] - x[after - 1]))
+
+
+def _rank_correlation(one: pd.Series, other: pd.Series) -> float:
+    if len(one) < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
+        return math.nan
+    return float(spearmanr(one, other).statistic)
+
+
+def _covered(sites: pd.DataFrame, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
+    steps = np.zeros((shape[0], shape[1] + 1), np.int32)
+    np.add.at(steps, (sites["row"].to_numpy(), sites["start"].to_numpy()), 1)
+    np.add.at(steps, (sites["row"].to_numpy(), sites["end"].to_numpy()), -1)
+    return steps[:, :-1].cumsum(axis=1) > 0

@@ -1,0 +1,186 @@
+"""RUN/dynamics: what each model had learnt by which batch of its training.
+
+A folder a model: dynamics.csv (a row a task, motif and batch), learnt.csv (a row a task and motif: when it was learnt,
+how often it stands in positives and in the others, and its information) and order.csv (what goes with being learnt
+sooner).
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from simbench_tf.config import Config, Dynamics
+from simbench_tf.dataset import Dataset
+from simbench_tf.dynamics import (
+    DYNAMICS_COLUMNS,
+    LEARNT_COLUMNS,
+    Probe,
+    delete_sites,
+    learnt_at,
+    measure,
+    order_of_learning,
+)
+from simbench_tf.errors import InputError
+from simbench_tf.files import checksum, whole_file
+from simbench_tf.random_streams import uniforms
+from simbench_tf.workers import MapInOrder
+
+#: Batches trained so far, and the file of the weights.
+Step = tuple[int, str]
+
+
+def steps_of(model_file: Path, snapshots: Path) -> list[Step]:
+    """The steps at which a model is looked at: its snapshots, and last the model that was kept.
+
+    Training goes on for a while after the best round, whose weights are kept: snapshots of later batches are left out.
+
+    Raises
+    ------
+    InputError
+        The model was not trained, or without snapshots.
+    """
+    from simbench_tf.snapshots import read_snapshots
+
+    if not model_file.is_file():
+        raise InputError(model_file, "is missing", "train it with `simbench train`")
+    history = pd.read_csv(model_file.with_name("history.csv"))
+    best = history.index[-1]
+    if "valid_auprc" in history and history["valid_auprc"].notna().any():
+        best = history["valid_auprc"].idxmax()
+    kept = int(history["batch"][best])
+    steps = [(batch, str(path)) for batch, path in read_snapshots(snapshots) if batch < kept]
+    if not steps or steps[0][0] != 0:
+        mend = f"delete {model_file} and train it again with `simbench train`"
+        raise InputError(snapshots, "lacks the weights of the start of training", mend)
+    return [*steps, (kept, str(model_file))]
+
+
+def write_dynamics(
+    config: Config,
+    dataset: Dataset,
+    model_file: Path,
+    steps: list[Step],
+    target: Path,
+    map_in_order: MapInOrder,
+    advance: Callable[[int], None],
+) -> list[Path]:
+    """Look at a model at every step, and write the tables; returns their files.
+
+    Raises
+    ------
+    InputError
+        The split holds no positive of a task.
+    """
+    dynamics = config.dynamics
+    assert dynamics is not None
+    tasks = dynamics.tasks or dataset.tasks
+    probes = {task: probe_of(config.seed, dynamics, dataset, task) for task in tasks}
+    targets = {task: dataset.tasks.index(task) for task in tasks}
+    look = functools.partial(_look, str(model_file), checksum(model_file), probes, targets, dynamics, config.seed)
+    tables = []
+    for table in map_in_order(look, steps):
+        tables.append(table)
+        advance(1)
+    table = pd.concat(tables, ignore_index=True)
+    order = ["task", "motif", "batch"]
+    table["task"] = pd.Categorical(table["task"], tasks)
+    table = table.sort_values(order).astype({"task": str})[list(DYNAMICS_COLUMNS)]
+    learnt = learnt_at(table).merge(motif_rates(dataset, tasks), on=["task", "motif"], how="left")
+    written = {
+        "dynamics.csv": table,
+        "learnt.csv": learnt[list(LEARNT_COLUMNS)],
+        "order.csv": order_of_learning(learnt),
+    }
+    for name, each in written.items():
+        with whole_file(target / name) as partial:
+            each.to_csv(partial, index=False)
+    return [target / name for name in written]
+
+
+def probe_of(seed: int, dynamics: Dynamics, dataset: Dataset, task: str) -> Probe:
+    """Draw the probe of a task: positives, as many others, every site of the positives, and these without each.
+
+    Raises
+    ------
+    InputError
+        The split holds no positive of the task.
+    """
+    split = dynamics.split
+    bases, labels = dataset.bases(split), dataset.labels(split)[:, dataset.tasks.index(task)]
+    chosen = []
+    for label in (1, 0):
+        rows = np.flatnonzero(labels == label)
+        draws = uniforms(seed, f"probe of dynamics {task}", rows)[:, 0]
+        chosen.append(np.sort(rows[np.argsort(draws, kind="stable")[: dynamics.n_sequences]]))
+    positives, others = chosen
+    if not positives.size:
+        raise InputError("dynamics.split", f"{split} holds no positive of {task}", "choose another split or task")
+    row = pd.Index(dataset.seq_ids(split)[positives]).get_indexer(dataset.sites["seq_id"])
+    sites = dataset.sites.assign(row=row)[row >= 0]
+    sites = sites[["row", "motif", "start", "end"]].sort_values(["row", "start", "motif"], ignore_index=True)
+    deleted = delete_sites(bases[positives], sites, dataset.notes["background"], random_state=seed)
+    return Probe(bases[positives], bases[others], sites, deleted)
+
+
+def motif_rates(dataset: Dataset, tasks: list[str]) -> pd.DataFrame:
+    """How often each motif starts in a sequence of the train split with a task's label, and without; and its bits.
+
+    Returns
+    -------
+    DataFrame
+        A row a task and motif: task, motif, tf, rate, rate_without, information.
+    """
+    motifs = dataset.motifs.rename(columns={"bits": "information"})[["motif", "tf", "information"]]
+    row = pd.Index(dataset.seq_ids("train")).get_indexer(dataset.sites["seq_id"])
+    motif, row = dataset.sites["motif"][row >= 0], row[row >= 0]
+    labels = dataset.labels("train")
+    tables = []
+    for task in tasks:
+        positive = labels[:, dataset.tasks.index(task)] == 1
+        rates = {}
+        for name, there in (("rate", positive), ("rate_without", ~positive)):
+            rates[name] = motifs["motif"].map(motif[there[row]].value_counts()).fillna(0) / max(there.sum(), 1)
+        tables.append(motifs.assign(task=task, **rates))
+    return pd.concat(tables, ignore_index=True)
+
+
+def _look(
+    model_file: str,
+    version: str,
+    probes: dict[str, Probe],
+    targets: dict[str, int],
+    dynamics: Dynamics,
+    seed: int,
+    step: Step,
+) -> pd.DataFrame:
+    """What a model says of every probe with the weights of one step; a worker keeps the network it compiled."""
+    model, kept = _network(model_file, version)
+    batch, path = step
+    if path == model_file:
+        model.set_weights(kept)
+    else:
+        model.load_weights(path)
+    method = dynamics.method
+    tables = [
+        measure(model, probe, targets[task], method.method, method.references, seed, **method.settings).assign(
+            task=task, batch=batch
+        )
+        for task, probe in probes.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+@functools.lru_cache(maxsize=1)
+def _network(model_file: str, version: str) -> tuple[Any, list[npt.NDArray[Any]]]:  # noqa: ARG001 - trained anew
+    """A model, which is this module's own since its weights change, and the weights it was kept with."""
+    from simbench_tf.own_models import load_trained
+
+    model = load_trained(Path(model_file))
+    return model, model.get_weights()

@@ -1,0 +1,274 @@
+"""Keras models of the user's own, from a file or from a Python function, held to the data set before they are trained.
+
+A function, told as ``my_package.my_module:build`` or ``my_model.py:build``, is called with those of `seq_length`,
+`n_tasks` and `seed` that it accepts, and with the settings that the configuration gives. Whoever loads the trained
+model later must know its layers: the function's name stays beside the model, and its module is imported first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import json
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from zipfile import BadZipFile
+
+import keras
+import numpy as np
+
+from simbench_tf.config_messages import nearest
+from simbench_tf.dna import one_hot
+from simbench_tf.errors import InputError
+from simbench_tf.files import checksum, whole_file
+from simbench_tf.random_streams import uniforms
+
+#: Beside a model that a Python function built: the name of that function.
+ENTRY_FILE = "python.json"
+
+_NOT_LOADED = (ValueError, TypeError, OSError, KeyError, AttributeError, ImportError, BadZipFile)
+_SAVE = "save it with `model.save('NAME.keras')`"
+_REGISTER = "give layers of your own a get_config, and decorate them with @keras.saving.register_keras_serializable()"
+_SIGMOIDS = (keras.activations.sigmoid, keras.activations.hard_sigmoid)
+
+
+def load_own_model(path: Path, seq_length: int, n_tasks: int) -> keras.Model:
+    """Load a model from its .keras file, uncompiled.
+
+    Raises
+    ------
+    InputError
+        The file is no Keras model, or its input, output or last activation does not fit.
+    """
+    if not path.is_file():
+        raise InputError(path, "is no file", "give a model saved with `model.save('NAME.keras')`")
+    try:
+        model = keras.saving.load_model(path, compile=False)
+    except _NOT_LOADED as error:
+        raise InputError(path, f"is no model that Keras can load: {error}", _SAVE) from error
+    check_form(model, str(path), seq_length, n_tasks)
+    return model
+
+
+def build_own_model(
+    entry: str, settings: Mapping[str, Any], seq_length: int, n_tasks: int, seed: int, where: str
+) -> keras.Model:
+    """Build a model by the user's function.
+
+    Keras' own seeds are set first (`keras.utils.set_random_seed`), so that initial weights follow from `seed` also
+    where the function does not ask for it.
+
+    Parameters
+    ----------
+    entry : str
+        ``MODULE:FUNCTION`` or ``FILE.py:FUNCTION``.
+    settings : mapping
+        Further keyword arguments.
+    seq_length, n_tasks, seed : int
+        Passed on to a function that accepts them.
+    where : str
+        The key of the configuration that errors name.
+
+    Returns
+    -------
+    keras.Model
+        Input (N, seq_length, 4), output (N, n_tasks), probabilities; it can be saved and loaded again.
+
+    Raises
+    ------
+    InputError
+        There is no such function, it does not take the settings, it raises, or what it returns does not fit.
+    """
+    with _importing_from(entry):
+        build = getattr(_module(entry, where), entry.rpartition(":")[2], None)
+        if not callable(build):
+            raise InputError(where, f"{entry} is no function", "name one as my_model.py:build")
+        arguments = _arguments(build, settings, {"seq_length": seq_length, "n_tasks": n_tasks, "seed": seed}, where)
+        keras.utils.set_random_seed(seed % 2**32)
+        try:
+            model = build(**arguments)
+        except Exception as error:
+            what = f"{entry} failed: {type(error).__name__}: {error}"
+            raise InputError(where, what, "mend the function; --debug shows where") from error
+    check_form(model, f"{where}: {entry}", seq_length, n_tasks)
+    _check_loads_again(model, f"{where}: {entry}")
+    return model
+
+
+def source_file(entry: str, where: str) -> Path | None:
+    """The file that holds a function, for a fingerprint; None for a module without one.
+
+    Raises
+    ------
+    InputError
+        There is no such file or module.
+    """
+    source = entry.rpartition(":")[0]
+    if source.endswith(".py"):
+        return _existing(Path(source), where)
+    file = getattr(_module(entry, where), "__file__", None)
+    return None if file is None else Path(file)
+
+
+def write_entry(folder: Path, entry: str) -> Path:
+    """Write down, beside a model, which function built it; returns the file."""
+    with whole_file(folder / ENTRY_FILE) as partial:
+        partial.write_text(json.dumps({"python": entry}) + "\n", encoding="utf-8")
+    return folder / ENTRY_FILE
+
+
+def load_trained(path: Path) -> keras.Model:
+    """Load RUN/models/MODEL/model.keras, uncompiled; the module of the function that built it is imported before.
+
+    Raises
+    ------
+    InputError
+        That module is gone, or Keras cannot load the model.
+    """
+    entry_file = path.with_name(ENTRY_FILE)
+    if entry_file.is_file():
+        entry = json.loads(entry_file.read_text(encoding="utf-8"))["python"]
+        with _importing_from(entry):
+            _module(entry, str(path))
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except _NOT_LOADED as error:
+        raise InputError(path, f"cannot be loaded: {error}", _REGISTER) from error
+
+
+def check_form(model: Any, where: str, seq_length: int, n_tasks: int) -> None:
+    """Hold a model to a data set: input (N, seq_length, 4), output (N, n_tasks), probabilities.
+
+    Raises
+    ------
+    InputError
+        Naming `where`, and which of these does not fit.
+    """
+    if not isinstance(model, keras.Model):
+        raise InputError(where, f"is a {type(model).__name__}, not a Keras model", "give a keras.Model")
+    if not getattr(model, "inputs", None):
+        what = "shows no layers (subclassed, or not built yet)"
+        raise InputError(where, what, "give a functional or Sequential model that begins with keras.Input")
+    shape = model.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 3 or shape[1] not in (None, seq_length) or shape[2] != 4:
+        what = f"has the input {shape}, the data set needs (N, {seq_length}, 4)"
+        raise InputError(where, what, "change one or the other")
+    if model.output_shape != (None, n_tasks):
+        what = f"has the output {model.output_shape}, the data set {n_tasks} tasks"
+        raise InputError(where, what, "give the model one a task")
+    _check_probabilities(model, where, seq_length)
+
+
+def _check_probabilities(model: keras.Model, where: str, seq_length: int) -> None:
+    mend = "let it end in a sigmoid: it is trained on probabilities"
+    last = _last_operation(model)
+    activation = getattr(last, "activation", None)
+    if activation is keras.activations.linear:
+        raise InputError(where, "gives logits", mend)
+    softmax = isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax
+    if softmax or (activation is not None and activation not in _SIGMOIDS):
+        name = "softmax" if softmax else getattr(activation, "__name__", activation)
+        raise InputError(where, f"ends in {name}", "let it end in a sigmoid: each task is a label of its own")
+    # what no activation tells, a few random sequences do
+    bases = (4 * uniforms(0, "trial", range(4), seq_length)).astype(np.uint8)
+    values = np.asarray(model(one_hot(bases), training=False), np.float64)
+    if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
+        raise InputError(where, f"gives values from {values.min():.3g} to {values.max():.3g}", mend)
+
+
+def _last_operation(model: keras.Model) -> Any:
+    # not the last layer: `keras.ops.sigmoid` is none
+    last = model.outputs[0]._keras_history.operation
+    return _last_operation(last) if isinstance(last, keras.Model) else last
+
+
+def _check_loads_again(model: keras.Model, where: str) -> None:
+    """Save and load: better now than when a worker wants the trained model."""
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.keras"
+            model.save(path)
+            keras.saving.load_model(path, compile=False)
+    except (*_NOT_LOADED, NotImplementedError) as error:
+        raise InputError(where, f"cannot be saved and loaded again: {error}", _REGISTER) from error
+
+
+# modules and functions of the user's
+
+
+def _arguments(
+    build: Callable[..., Any], settings: Mapping[str, Any], ours: Mapping[str, int], where: str
+) -> dict[str, Any]:
+    """What a function is called with: those of `ours` that it accepts, and all settings."""
+    try:
+        parameters = inspect.signature(build).parameters
+    except (ValueError, TypeError):  # of some that are written in C nothing is known
+        return {**ours, **settings}
+    takes_all = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
+    named = {name for name, each in parameters.items() if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)}
+    for name in settings:
+        if name not in named and not takes_all:
+            own = named - set(ours)
+            rest = nearest(name, own) if own else ", it takes none"
+            raise InputError(where.replace(".python", ".settings"), f"{name!r} is no argument of the function{rest}")
+    arguments = {**{name: value for name, value in ours.items() if takes_all or name in named}, **settings}
+    for name, each in parameters.items():
+        if each.default is each.empty and name in named and name not in arguments:
+            what = f"the function needs {name!r}, which is not given"
+            raise InputError(where, what, f"add settings: {{{name}: ...}} to the model")
+    return arguments
+
+
+def _module(entry: str, where: str) -> ModuleType:
+    source = entry.rpartition(":")[0]
+    try:
+        if source.endswith(".py"):
+            return _module_of_file(_existing(Path(source), where))
+        return importlib.import_module(source)
+    except InputError:
+        raise
+    except Exception as error:
+        what = f"{source} cannot be imported: {type(error).__name__}: {error}"
+        raise InputError(where, what, "mend it, install it, or put its folder on PYTHONPATH") from error
+
+
+def _existing(path: Path, where: str) -> Path:
+    if not path.is_file():
+        mend = "mend the path; it is taken from the configuration's folder"
+        raise InputError(where, f"there is no file {path}", mend)
+    return path
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    """Import a file once, under a name of its own, so that it hides no other module and a changed one is read anew."""
+    name = f"simbench_own_{path.stem}_{checksum(path)[:8]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        try:
+            spec.loader.exec_module(sys.modules[name])
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]
+
+
+@contextmanager
+def _importing_from(entry: str) -> Iterator[None]:
+    """Let a file import what stands beside it, as a script may."""
+    source = entry.rpartition(":")[0]
+    beside = [str(Path(source).parent)] if source.endswith(".py") else []
+    sys.path[:0] = beside
+    try:
+        yield
+    finally:
+        for folder in beside:
+            sys.path.remove(folder)
