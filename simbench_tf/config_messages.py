@@ -48,9 +48,12 @@ def _known_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> list
     node: dict[str, Any] = schema
 
     def deref(item: dict[str, Any]) -> dict[str, Any]:
-        while "$ref" in item or "allOf" in item:
-            item = schema["$defs"][item["$ref"].rpartition("/")[2]] if "$ref" in item else item["allOf"][0]
-        return item
+        given = [each for each in item.get("anyOf", []) if each.get("type") != "null"]
+        if len(given) == 1:  # something or nothing, which adds no part to the location
+            return deref(given[0])
+        if "$ref" in item:
+            return deref(schema["$defs"][item["$ref"].rpartition("/")[2]])
+        return deref(item["allOf"][0]) if "allOf" in item else item
 
     for part in location[:-1]:
         node = deref(node)

@@ -93,10 +93,10 @@ def delete_sites(
     """
     rows, starts, ends = (sites[name].to_numpy(np.int64) for name in ("row", "start", "end"))
     widest = int((ends - starts).max(initial=0))
-    draws = uniforms(random_state, "deleted sites", np.arange(len(sites)), n_deletions * max(widest, 1))
+    draws = uniforms(random_state, "deleted sites", np.arange(len(sites)), n_deletions * widest)
     # the last letter takes what rounding leaves
     letters = np.searchsorted(np.cumsum(background)[:3] / np.sum(background), draws, side="right").astype(np.uint8)
-    letters = letters.reshape(len(sites), n_deletions, -1)
+    letters = letters.reshape(len(sites), n_deletions, widest)
     deleted = np.repeat(bases[rows][:, None], n_deletions, axis=1)
     for site, (start, end) in enumerate(zip(starts, ends, strict=True)):
         deleted[site, :, start:end] = letters[site, :, : end - start]

@@ -41,19 +41,24 @@ def test_log_spaced_batches(n, max_batches):
 def shell(seed=0):
     """As `train` compiles a network: within a shell, in which it is the last layer."""
     keras.utils.set_random_seed(seed)
-    network = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4), keras.layers.Dense(1, "sigmoid")])
+    network = keras.Sequential(
+        # names of their own, since Keras' count on within a process, and they are in the files
+        [keras.Input((3,)), keras.layers.Dense(4, name="one"), keras.layers.Dense(1, "sigmoid", name="two")],
+        name="net",
+    )
     outer = keras.Sequential([keras.Input((3,)), network])
     outer.compile("adam", "binary_crossentropy")
     return outer
 
 
-def fit(outer, rounds, callback, steps=4, first_batch=0, each_round=None):
+def fit(outer, rounds, callback, steps=4, first_batch=0):
     """Batches numbered from `first_batch`, each a function of its number."""
     outer.fit(
         ((*batch(number),) for number in range(first_batch, first_batch + rounds * steps)),
         steps_per_epoch=steps,
         epochs=rounds,
         callbacks=[callback],
+        shuffle=False,
         verbose=0,
     )
 
@@ -78,6 +83,7 @@ def test_snapshots_hold_the_weights_at_their_batches(tmp_path):
         steps_per_epoch=4,
         epochs=2,
         callbacks=[note, Snapshots(tmp_path / "new", wanted)],
+        shuffle=False,
         verbose=0,
     )
     assert [snapshot.batch for snapshot in read_snapshots(tmp_path / "new")] == wanted
@@ -329,7 +335,7 @@ def test_a_run_leaves_tables_and_records_them(run):
     kept = history["batch"][history["valid_auprc"].idxmax()]
     for _, rows in table.groupby(["task", "motif"]):
         assert rows["batch"].tolist() == [batch for batch in batches if batch < kept] + [kept]
-        assert rows["n_sites"].nunique() == 1
+        assert len(set(rows["n_sites"])) == 1
     assert table["task"].unique().tolist() == ["HepG2", "K562"]
     of_motifs = pd.read_csv(run / "dynamics" / "basset" / "learnt.csv")
     assert list(of_motifs) == list(dynamics.LEARNT_COLUMNS)
@@ -342,7 +348,7 @@ def test_rates_and_information_are_those_of_the_data(run):
     of_motifs = pd.read_csv(run / "dynamics" / "basset" / "learnt.csv").set_index(["task", "tf"])
     dataset = open_dataset(run / "dataset")
     sequences = dataset.sequences[dataset.sequences["split"] == "train"]
-    for (task, tf), line in of_motifs.iterrows():
+    for (task, _tf), line in of_motifs.iterrows():
         own = dataset.sites[dataset.sites["motif"] == line["motif"]]["seq_id"].value_counts()
         counts = sequences["seq_id"].map(own).fillna(0)
         assert line["rate"] == pytest.approx(counts[sequences[task] == 1].mean())
@@ -443,40 +449,43 @@ NET = """
 import keras
 def build(seq_length, n_tasks):
     inputs = keras.Input((seq_length, 4))
-    x = keras.layers.Conv1D(16, 15, activation="relu")(inputs)
+    x = keras.layers.Conv1D(24, 15, activation="relu")(inputs)
     x = keras.layers.GlobalMaxPooling1D()(x)
     return keras.Model(inputs, keras.layers.Dense(n_tasks, "sigmoid")(x))
 """
 
 
 @pytest.mark.slow
-def test_a_frequent_sharp_motif_is_learnt_before_a_rare_weak_one(tmp_path):
-    """CTCF in almost every positive, against GATA1 in a third of them; and a motif that tells nothing is not learnt."""
+def test_a_frequent_sharp_motif_is_learnt_before_a_rarer_weak_one(tmp_path):
+    """CTCF, 17 bits and one more a positive, against GATA1, 10 bits and .7; NRF1 tells nothing of the label.
+
+    With the seeds 1, 2 and 3 the one was learnt at batch 14, 9 and 16, the other at 159, 238 and 178.
+    """
     (tmp_path / "net.py").write_text(NET)
     settings = {
-        "name": "order",
         "seed": 3,
         "simulation": {
             "kind": "grammar",
-            "seq_length": 120,
-            "n_sequences": 6000,
+            "seq_length": 100,
+            "n_sequences": 8000,
             "tasks": {"A": {"fraction": 0.5}},
             "elements": [
-                {"motif": "CTCF", "rate": 0.05, "enriched": {"A": 1.2}},
-                {"motif": "GATA1", "rate": 0.05, "enriched": {"A": 0.35}},
+                {"motif": "CTCF", "rate": 0.05, "enriched": {"A": 1.0}},
+                {"motif": "GATA1", "rate": 0.05, "enriched": {"A": 0.7}},
                 {"motif": "NRF1", "rate": 0.5},
             ],
         },
         "models": [{"name": "net", "python": "net.py:build"}],
-        "training": {"batch_size": 50, "max_batches": 1500, "learning_rate": 0.005, "patience": 30},
-        "dynamics": {"checkpoints": 14, "n_sequences": 200},
+        "training": {"batch_size": 50, "max_batches": 1500, "learning_rate": 0.01, "patience": 30},
+        "dynamics": {"checkpoints": 12, "n_sequences": 150},
     }
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(settings))
     config = load_config(tmp_path / "c.yaml")
     for stage in (pipeline.begin, pipeline.simulate, pipeline.train, pipeline.dynamics):
         stage(config, tmp_path / "run")
-    table = pd.read_csv(tmp_path / "run" / "dynamics" / "net" / "learnt.csv").set_index("tf")
-    print(table.to_string())
-    print(pd.read_csv(tmp_path / "run" / "dynamics" / "net" / "dynamics.csv").to_string())
-    assert table.loc["CTCF", "learnt_at"] * 2 < table.loc["GATA1", "learnt_at"]
-    assert np.isnan(table.loc["NRF1", "learnt_at"])
+    of_motifs = pd.read_csv(tmp_path / "run" / "dynamics" / "net" / "learnt.csv").set_index("tf")
+    assert 4 * of_motifs.loc["CTCF", "learnt_at"] < of_motifs.loc["GATA1", "learnt_at"]
+    assert np.isnan(of_motifs.loc["NRF1", "learnt_at"])
+    last = pd.read_csv(tmp_path / "run" / "dynamics" / "net" / "dynamics.csv").groupby("motif").last()
+    effect = last["effect"].rename(dict(zip(of_motifs["motif"], of_motifs.index, strict=True)))
+    assert effect["CTCF"] > effect["GATA1"] > effect["NRF1"] + 0.5
