@@ -192,7 +192,16 @@ def list_presets() -> None:
 
 @app.command()
 def methods() -> None:
-    """List attribution methods with their settings and references."""
+    """List attribution methods with their settings and references.
+
+    In a configuration, a list for a value sweeps: each of its values, with each of every other list's.
+
+    Example: [bold]{method: integrated_gradients, references: \\[zeros, "shuffle:20"], n_steps: \\[5, 20]}[/], 4 entries
+
+    Example: [bold]{method: \\[gradcam, grad_x_activation], layer: \\[first, last]}[/]
+
+    Models sweep likewise: [bold]{architecture: basset, kernel_size: \\[7, 19], width: \\[0.5, 1]}[/]
+    """
     from simbench_tf.attribution import methods as registered
 
     table = Table("method", "settings (default)", "references", "what it does", box=None)

@@ -73,12 +73,14 @@ def begin(config: Config, folder: Path) -> None:
     Raises
     ------
     InputError
-        A method or setting is unknown, or the folder cannot be written or is not a run's.
+        A method or setting is unknown, two entries ask for the same, or the folder cannot be written or is not a run's.
     """
     from simbench_tf.attribution import method_key
 
-    for method in config.attribution.methods:
-        method_key(method.method, method.references, method.settings)
+    keys = [method_key(method.method, method.references, method.settings) for method in config.attribution.methods]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise InputError("attribution.methods", f"asks for {key} twice", "leave one out")
     path = folder / "config.yaml"
     if (
         path.exists()

@@ -33,7 +33,7 @@ LAYERS = [
     ["dna"],
     ["config"],
     ["simulation_config"],
-    ["tables", "config_messages", "random_streams", "sources"],
+    ["tables", "config_messages", "random_streams", "sources", "sweeps"],
     ["files"],
     ["errors"],
 ]
