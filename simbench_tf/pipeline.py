@@ -22,6 +22,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.explained import Explained, explained, explained_rows, write_explained
 from simbench_tf.files import TEMPORARY_PREFIX, checksum, whole_file
 from simbench_tf.manifest import discard_stale, fingerprint, fresh_files, read_manifest, stage_checksums, write_records
+from simbench_tf.others import all_explained
 from simbench_tf.probed import Probes, probed_file, probes_of, write_probed
 from simbench_tf.reported import write_run_report
 from simbench_tf.scored import write_scores
@@ -308,7 +309,7 @@ def _note_ceilings(config: Config, folder: Path) -> None:
 
 def score(config: Config, folder: Path, track: Track = silent) -> Path:
     """Write RUN/scores: per_sequence.parquet and summary.csv; return the path of the latter."""
-    files = explained(config, folder)
+    files = all_explained(config, folder)
     for file in files:
         if not file.path.is_file():
             raise InputError(file.path, "is missing", "make it with `simbench attribute`")

@@ -17,7 +17,7 @@ LAYERS = [
     ["pipeline"],
     ["scored", "reported", "interchange"],
     ["ceilings"],
-    ["probed"],
+    ["probed", "others"],
     ["simulated", "fitted", "explained", "doctor", "manifest", "fetch"],
     ["workers", "adopted"],
     ["report", "export", "variants"],
