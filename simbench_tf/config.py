@@ -3,7 +3,8 @@
 Unknown keys are errors that name the nearest known one. Paths are relative to the configuration file; a preset's, and
 what overrides them, to the working directory, where `simbench fetch` makes a folder ``data``. Everything but
 ``simulation.kind`` (for peaks also `genome` and `peaks`, for text `positives` and `negatives`) has a default. A file's
-`variants` name settings that differ from its own: FILE:NAME (or PRESET:NAME) is the file with these in it.
+`variants` name settings that differ from its own: FILE:NAME (or PRESET:NAME) is the file with these in it. A model
+or a method with a list for a value stands for one a value (`sweeps`); the resolved configuration has these.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from simbench_tf.config_messages import apply_override, first_problem, nearest
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.simulation_config import GrammarSimulation, PeaksSimulation, Strict, TextSimulation
+from simbench_tf.sweeps import expand_methods, expand_models
 from simbench_tf.tables import SEQUENCE_COLUMNS
 
 #: Packages whose versions can change a result; written into RUN/config.yaml.
@@ -36,7 +38,8 @@ def _safe(name: str) -> bool:
 class Model(Strict):
     """A network: one of ours by `architecture`, or any Keras model with input (N, L, 4) by `keras`, to be trained.
 
-    Or a trained one by `kipoi`: an entry's folder or SOURCE/NAME; it is explained as it is.
+    Or a trained one by `kipoi`: an entry's folder or SOURCE/NAME; it is explained as it is. `width` and `kernel_size`,
+    of the first convolution, are those of our architectures; without them the papers'.
     """
 
     name: str = "basset"
@@ -44,12 +47,15 @@ class Model(Strict):
     keras: Path | None = None
     kipoi: str | None = None
     width: Annotated[float, Field(gt=0)] = 1.0
+    kernel_size: Annotated[int, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _architecture_or_keras(self) -> Model:
         if [self.architecture, self.keras, self.kipoi].count(None) != 2:
             known = "`architecture` (basset or beluga), `keras` (a .keras file), `kipoi` (an entry)"
             raise ValueError(f"a model needs one of {known}")
+        if self.kernel_size is not None and self.architecture is None:
+            raise ValueError("kernel_size is a setting of `architecture` basset or beluga; leave it out")
         if not _safe(self.name):
             raise ValueError(f"model name {self.name!r} cannot be a folder's name; use letters, digits, . _ -")
         return self
@@ -95,7 +101,7 @@ class Attribution(Strict):
     tasks: list[str] | None = None
     output: Literal["logit", "probability"] = "logit"
     arrays: list[Literal["contributions", "hypothetical", "positive", "negative", "convergence_delta"]] = []
-    methods: Annotated[list[Method], Field(min_length=1)] = [
+    methods: Annotated[list[Method], Field(min_length=1), BeforeValidator(expand_methods)] = [
         Method(method="grad_x_input"),
         Method(method="saliency"),
         Method.model_validate({"method": "integrated_gradients", "references": "zeros", "n_steps": 20}),
@@ -121,7 +127,7 @@ class Config(Strict):
     name: str = "run"
     seed: Annotated[int, Field(ge=0)] = 1234
     simulation: Annotated[PeaksSimulation | GrammarSimulation | TextSimulation, Field(discriminator="kind")]
-    models: Annotated[list[Model], Field(min_length=1)] = [Model(architecture="basset")]
+    models: Annotated[list[Model], Field(min_length=1), BeforeValidator(expand_models)] = [Model(architecture="basset")]
     training: Training = Training()
     attribution: Attribution = Attribution()
     scoring: Scoring = Scoring()

@@ -32,7 +32,7 @@ def write_scores(config: Config, folder: Path, files: list[Explained], advance: 
     for file in files:
         rows, line = _score_one(config, dataset, file, ceilings)
         record = records[file.path.relative_to(folder).as_posix()]
-        line["seconds_per_sequence"] = record["seconds_per_sequence"]
+        line["seconds_per_sequence"] = record.get("seconds_per_sequence")  # of other tools it is not known
         per_sequence.append(rows)
         summary.append(line)
         advance(1)
@@ -59,7 +59,9 @@ def _faithfulness(config: Config, dataset: Dataset, folder: Path, files: list[Ex
     rows = []
     for file in files:
         mine = [pair for pair in zip(probes, exact, strict=True) if pair[0].interaction.task == file.task]
-        probed = read_probed(probed_file(file, folder)) if mine else []
+        if not mine or not probed_file(file, folder).is_file():  # of other tools' attributions there are none
+            continue
+        probed = read_probed(probed_file(file, folder))
         for (each, oracle), (scores, answers) in zip(mine, probed, strict=True):
             interaction = each.interaction
             line = {

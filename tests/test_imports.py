@@ -17,7 +17,7 @@ LAYERS = [
     ["pipeline"],
     ["scored", "reported", "interchange"],
     ["ceilings"],
-    ["probed"],
+    ["probed", "others"],
     ["simulated", "fitted", "explained", "doctor", "manifest", "fetch"],
     ["workers", "adopted"],
     ["report", "export", "variants"],
@@ -33,7 +33,7 @@ LAYERS = [
     ["dna"],
     ["config"],
     ["simulation_config"],
-    ["tables", "config_messages", "random_streams", "sources"],
+    ["tables", "config_messages", "random_streams", "sources", "sweeps"],
     ["files"],
     ["errors"],
 ]
