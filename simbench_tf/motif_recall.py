@@ -48,11 +48,10 @@ def motif_recall(scores: npt.NDArray[np.floating], sites: pd.DataFrame, quantile
     -------
     DataFrame
         A row a group: by ("motif", "strand", "distance" in bases of a site's centre from the sequence's, or
-        "information" in bits) and group (text); n_sites; recall, the share of them that is found, and recall_se (0 where
-        all or none are, which says little of few sites);
-        auprc, the average precision of the group's bases against the background, bases of other sites left out, mean
-        over sequences that have any. A sequence without room for a background window of a site's width
-        says nothing of that site: it is not counted.
+        "information" in bits) and group (text); n_sites; recall, the share of them that is found, and recall_se, 0
+        where all or none are, which says little of few sites; auprc, the average precision of the group's bases
+        against the background, bases of other sites left out, mean over sequences that have any. A sequence without
+        room for a background window of a site's width says nothing of that site: it is not counted.
 
     Raises
     ------
