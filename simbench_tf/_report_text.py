@@ -81,7 +81,7 @@ def method_labels(summary: pd.DataFrame) -> dict[str, str]:
     """
     labels: dict[str, str] = {}
     for row in summary.drop_duplicates("key").itertuples():
-        given = [] if pd.isna(row.references) or row.references == "none" else [str(row.references)]
+        given = [] if pd.isna(row.references) or row.references in ("none", "-") else [str(row.references)]
         settings = json.loads(row.settings) if isinstance(row.settings, str) and row.settings else {}
         given += [f"{name} {value}" for name, value in settings.items()]
         title = METHOD_TITLES.get(row.method, str(row.method))

@@ -164,15 +164,43 @@ def oracle(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
 
 @app.command()
-def score(run: Run) -> None:
-    """Score the attributions against the true sites.
+def score(
+    run: Run,
+    attributions: Annotated[
+        Path | None,
+        typer.Option(
+            "--attributions", metavar="FILE", help="Attributions of our sequences by any other tool: .npz, .h5 or .bw."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What to call them; by default the file's name.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The model explained, where there are several.")] = None,
+    task: Annotated[str | None, typer.Option("--task", help="The task explained, where there are several.")] = None,
+    references: Annotated[str, typer.Option("--references", help="What it compared with, to be told.")] = "-",
+    seq_ids: Annotated[
+        Path | None, typer.Option("--seq-ids", metavar="FILE", help="The rows' seq_id, one a line; or a BED.")
+    ] = None,
+) -> None:
+    """Score the attributions against the true sites; with --attributions, those of another tool as well.
+
+    Such a file has an array scores (N, L), contributions or hypothetical (N, L, 4), or arr_0; and seq_id, unless its
+    rows are the explained sequences in order. What is taken in stays in RUN/attributions/others/MODEL/TASK/NAME.h5.
 
     Example: [bold]simbench score runs/demo[/]
-    """
-    from simbench_tf import pipeline
 
+    Example: [bold]simbench score runs/demo --attributions captum.npz --task K562[/]
+    """
+    from simbench_tf import others, pipeline
+
+    config = pipeline.config_of(run)
+    if attributions is not None:
+        taken = others.take_attributions(
+            config, run, attributions, name=name, model=model, task=task, references=references, seq_ids=seq_ids
+        )
+        console.print(f"taken: {taken.path}", soft_wrap=True)
+    elif name or model or task or seq_ids:
+        raise InputError("--attributions", "is needed with the other options", "add --attributions FILE")
     with bars() as track:
-        summary = pipeline.score(pipeline.config_of(run), run, track=track)
+        summary = pipeline.score(config, run, track=track)
     console.print(f"scores: {summary}", soft_wrap=True)
 
 
@@ -206,7 +234,16 @@ def list_presets() -> None:
 
 @app.command()
 def methods() -> None:
-    """List attribution methods with their settings and references."""
+    r"""List attribution methods with their settings and references.
+
+    In a configuration, a list for a value sweeps: each of its values, with each of every other list's.
+
+    Example: [bold]{method: integrated_gradients, references: \[zeros, "shuffle:20"], n_steps: \[5, 20]}[/], 4 entries
+
+    Example: [bold]{method: \[gradcam, grad_x_activation], layer: \[first, last]}[/]
+
+    Models sweep likewise: [bold]{architecture: basset, kernel_size: \[7, 19], width: \[0.5, 1]}[/]
+    """
     from simbench_tf.attribution import methods as registered
 
     table = Table("method", "settings (default)", "references", "what it does", box=None)

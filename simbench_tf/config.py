@@ -3,16 +3,16 @@
 Unknown keys are errors that name the nearest known one. Paths are relative to the configuration file; a preset's, and
 what overrides them, to the working directory, where `simbench fetch` makes a folder ``data``. Everything but
 ``simulation.kind`` (for peaks also `genome` and `peaks`, for text `positives` and `negatives`) has a default. A file's
-`variants` name settings that differ from its own: FILE:NAME (or PRESET:NAME) is the file with these in it.
+`variants` name settings that differ from its own: FILE:NAME (or PRESET:NAME) is the file with these in it. A model
+or a method with a list for a value stands for one a value (`sweeps`); the resolved configuration has these.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -20,7 +20,9 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_
 from simbench_tf.config_messages import apply_override, first_problem, nearest
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
+from simbench_tf.model_config import Model, Replicate, replicates, safe_name
 from simbench_tf.simulation_config import GrammarSimulation, PeaksSimulation, Strict, TextSimulation
+from simbench_tf.sweeps import expand_methods, expand_models
 from simbench_tf.tables import SEQUENCE_COLUMNS
 
 #: Packages whose versions can change a result; written into RUN/config.yaml.
@@ -28,50 +30,6 @@ RECORDED_PACKAGES = (
     "simbench_tf", "tensorflow", "keras", "numpy", "pandas", "pyarrow", "numba", "scipy", "scikit-learn",
     "pyfaidx", "bioframe", "lightmotif", "biopython", "shap", "tf-keras-vis", "kipoi",
 )  # fmt: skip
-
-
-def _safe(name: str) -> bool:
-    return bool(name) and not name.startswith((".", "-")) and all(c.isalnum() or c in "._-" for c in name)
-
-
-class Model(Strict):
-    """A network: one of ours by `architecture`, or any Keras model with input (N, L, 4), to be trained.
-
-    Such a model is a file, `keras`, or what a function returns: `python`, my_package.my_module:build or
-    my_model.py:build, called with seq_length, n_tasks and seed, those that it accepts, and with `settings`. With
-    `seeds` above 1 a model is trained so many times, as NAME-seed1, NAME-seed2, ...; the first has the run's seed.
-
-    Or a trained one by `kipoi`: an entry's folder or SOURCE/NAME; it is explained as it is.
-    """
-
-    name: str = "basset"
-    architecture: Literal["basset", "beluga"] | None = None
-    keras: Path | None = None
-    python: str | None = None
-    settings: dict[str, Any] = {}
-    kipoi: str | None = None
-    width: Annotated[float, Field(gt=0)] = 1.0
-    seeds: Annotated[int, Field(ge=1)] = 1
-
-    @model_validator(mode="after")
-    def _architecture_or_keras(self) -> Model:
-        if [self.architecture, self.keras, self.python, self.kipoi].count(None) != 3:
-            known = (
-                "`architecture` (basset or beluga), `keras` (a .keras file), `python` (a function), `kipoi` (an entry)"
-            )
-            raise ValueError(f"a model needs one of {known}")
-        if self.python is not None and not re.fullmatch(r".+:[^\W\d]\w*", self.python):
-            raise ValueError(f"python {self.python!r} names no function; write e.g. my_model.py:build")
-        if self.settings and self.python is None:
-            raise ValueError("settings are those of a `python` model's function; leave them out")
-        for name in ("seq_length", "n_tasks", "seed"):
-            if name in self.settings:
-                raise ValueError(f"settings.{name} is given by the run; leave it out")
-        if self.kipoi is not None and self.seeds > 1:
-            raise ValueError("seeds are of models that are trained, one of kipoi is taken as it is; leave them out")
-        if not _safe(self.name):
-            raise ValueError(f"model name {self.name!r} cannot be a folder's name; use letters, digits, . _ -")
-        return self
 
 
 class Training(Strict):
@@ -114,7 +72,7 @@ class Attribution(Strict):
     tasks: list[str] | None = None
     output: Literal["logit", "probability"] = "logit"
     arrays: list[Literal["contributions", "hypothetical", "positive", "negative", "convergence_delta"]] = []
-    methods: Annotated[list[Method], Field(min_length=1)] = [
+    methods: Annotated[list[Method], Field(min_length=1), BeforeValidator(expand_methods)] = [
         Method(method="grad_x_input"),
         Method(method="saliency"),
         Method.model_validate({"method": "integrated_gradients", "references": "zeros", "n_steps": 20}),
@@ -122,10 +80,14 @@ class Attribution(Strict):
 
 
 class Scoring(Strict):
-    """Against which truth attributions are scored."""
+    """Against which truth attributions are scored, and when a site counts as found.
+
+    That is when its mean |attribution| is above this quantile of the means of windows of its width in no site.
+    """
 
     truth: Literal["embedded", "rescanned"] = "embedded"
     motifs: Literal["task", "all"] = "task"
+    background_quantile: Annotated[float, Field(gt=0, lt=1)] = 0.95
 
 
 def _method(value: Any) -> Any:
@@ -153,21 +115,13 @@ class Export(Strict):
     kipoi: bool = False
 
 
-class Replicate(NamedTuple):
-    """A model to be trained from one seed: its name in files and tables, what it is, and the seed."""
-
-    name: str
-    model: Model
-    seed: int
-
-
 class Config(Strict):
     """A whole run."""
 
     name: str = "run"
     seed: Annotated[int, Field(ge=0)] = 1234
     simulation: Annotated[PeaksSimulation | GrammarSimulation | TextSimulation, Field(discriminator="kind")]
-    models: Annotated[list[Model], Field(min_length=1)] = [Model(architecture="basset")]
+    models: Annotated[list[Model], Field(min_length=1), BeforeValidator(expand_models)] = [Model(architecture="basset")]
     training: Training = Training()
     attribution: Attribution = Attribution()
     dynamics: Dynamics | None = None
@@ -184,29 +138,13 @@ class Config(Strict):
 
     @property
     def replicates(self) -> list[Replicate]:
-        """Every model once, or once a seed: initial weights, the order of the data and dropout follow from the seed.
-
-        Examples
-        --------
-        >>> config = load_config("demo", ["models.0.seeds=2"])
-        >>> [each.name for each in config.replicates], config.replicates[0].seed == config.seed
-        (['basset-seed1', 'basset-seed2'], True)
-        """
-        return [
-            Replicate(f"{model.name}-seed{number + 1}" if model.seeds > 1 else model.name, model, self._seed(number))
-            for model in self.models
-            for number in range(model.seeds)
-        ]
-
-    def _seed(self, number: int) -> int:
-        from simbench_tf.random_streams import stream_key  # numba takes half a second to import
-
-        return int(stream_key(self.seed, f"replicate {number}")) % 2**31 if number else self.seed
+        """Every model once, or once a seed."""
+        return replicates(self.models, self.seed)
 
     @model_validator(mode="after")
     def _names_fit(self) -> Config:
         for task in self.tasks:
-            if task in SEQUENCE_COLUMNS or not _safe(task):
+            if task in SEQUENCE_COLUMNS or not safe_name(task):
                 raise ValueError(
                     f"task name {task!r} cannot be used; use letters, digits, . _ - "
                     f"and none of {list(SEQUENCE_COLUMNS)}"

@@ -16,9 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import spearmanr
 
+from simbench_tf.dataset import covered
 from simbench_tf.dna import one_hot
+from simbench_tf.metrics import areas
 from simbench_tf.random_streams import uniforms
-from simbench_tf.score import score_attributions
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
@@ -103,7 +104,7 @@ def delete_sites(
     return deleted
 
 
-def motif_recall(scores: Floats, sites: pd.DataFrame) -> pd.DataFrame:
+def recall_of_motifs(scores: Floats, sites: pd.DataFrame) -> pd.DataFrame:
     """Say how well attributions rank the bases of each motif above bases in no site.
 
     Parameters
@@ -120,38 +121,32 @@ def motif_recall(scores: Floats, sites: pd.DataFrame) -> pd.DataFrame:
         motif's bases against bases in no site (bases of other motifs left out), and recall_se; chance, the mean share
         of the motif's bases among these. Motifs in fewer than `FEWEST` sequences are left out.
 
-    Raises
-    ------
-    ValueError
-        As `simbench_tf.score.score_attributions`.
-
     Examples
     --------
     >>> scores = np.tile([0.0, 0.3, 0.2, -0.4, 0.1], (5, 1))
     >>> sites = pd.DataFrame({"row": range(5), "motif": "GATA1", "start": 2, "end": 4})
-    >>> motif_recall(scores, sites)[["n_sites", "recall", "recall_se", "chance"]].round(3)
+    >>> recall_of_motifs(scores, sites)[["n_sites", "recall", "recall_se", "chance"]].round(3)
            n_sites  recall  recall_se  chance
     motif
     GATA1        5   0.833        0.0     0.4
     """
-    size = np.abs(scores)
-    in_any = _covered(sites, size.shape)
+    size = np.abs(np.asarray(scores, np.float64))
+    in_any = covered(sites, size.shape)
     lines = []
     for motif, own in sites.groupby("motif"):
         rows = np.unique(own["row"])
         if len(rows) < FEWEST:
             continue
-        mine = _covered(own, size.shape)[rows]
+        mine = covered(own, size.shape)[rows]
         ranked = mine | ~in_any[rows]
-        # what is left out comes last, where it takes no part: precision is that of the bases above each of the motif's
-        auprc = score_attributions(np.where(ranked, size[rows], -1.0), mine, use="signed")["auprc"]
+        auprc = pd.Series([_average_precision(*pair) for pair in zip(size[rows], mine, ranked, strict=True)])
         chance = mine.sum(axis=1) / ranked.sum(axis=1)
         lines.append((motif, len(own), len(rows), auprc.mean(), auprc.sem(), chance.mean()))
     columns = ["motif", "n_sites", "n_sequences", "recall", "recall_se", "chance"]
     return pd.DataFrame(lines, columns=columns).set_index("motif")
 
 
-def deletion_effect(drops: Floats, sites: pd.DataFrame) -> pd.DataFrame:
+def effect_of_motifs(drops: Floats, sites: pd.DataFrame) -> pd.DataFrame:
     """Mean of what the logit loses with a site of each motif; each sequence counts once, by the mean of its sites.
 
     Parameters
@@ -169,7 +164,7 @@ def deletion_effect(drops: Floats, sites: pd.DataFrame) -> pd.DataFrame:
     Examples
     --------
     >>> sites = pd.DataFrame({"row": [0, 0, 1], "motif": ["CTCF"] * 3})
-    >>> deletion_effect(np.array([1.0, 2.0, 2.5]), sites)
+    >>> effect_of_motifs(np.array([1.0, 2.0, 2.5]), sites)
            effect  effect_se
     motif
     CTCF      2.0        0.5
@@ -234,8 +229,8 @@ def measure(
         random_state=random_state,
         **settings,
     ).scores
-    recall = motif_recall(scores, probe.sites)
-    effect = deletion_effect(of_positives[probe.sites["row"].to_numpy()] - without, probe.sites)
+    recall = recall_of_motifs(scores, probe.sites)
+    effect = effect_of_motifs(of_positives[probe.sites["row"].to_numpy()] - without, probe.sites)
     loss = np.logaddexp(0, np.concatenate([-of_positives, logits(probe.negatives)])).mean()
     table = recall.join(effect).assign(loss=loss).reset_index()
     return table[[name for name in DYNAMICS_COLUMNS if name in table]]
@@ -326,6 +321,14 @@ def order_of_learning(learnt: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines, columns=["task", "quantity", "rho", "n"])
 
 
+def _average_precision(
+    size: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_], ranked: npt.NDArray[np.bool_]
+) -> float:
+    values, truth = size[ranked], truth[ranked]
+    order = np.argsort(-values, kind="stable")
+    return areas(values[order], truth[order])[1]
+
+
 def _first_passing(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], level: float) -> float:
     """Where a line through the points first reaches a level that the first point is below and the last above."""
     after = int(np.argmax(y >= level))
@@ -337,10 +340,3 @@ def _rank_correlation(one: pd.Series, other: pd.Series) -> float:
     if len(one) < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
         return math.nan
     return float(spearmanr(one, other).statistic)
-
-
-def _covered(sites: pd.DataFrame, shape: tuple[int, ...]) -> npt.NDArray[np.bool_]:
-    steps = np.zeros((shape[0], shape[1] + 1), np.int32)
-    np.add.at(steps, (sites["row"].to_numpy(), sites["start"].to_numpy()), 1)
-    np.add.at(steps, (sites["row"].to_numpy(), sites["end"].to_numpy()), -1)
-    return steps[:, :-1].cumsum(axis=1) > 0

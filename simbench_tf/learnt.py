@@ -122,9 +122,9 @@ def probe_of(seed: int, dynamics: Dynamics, dataset: Dataset, task: str) -> Prob
     positives, others = chosen
     if not positives.size:
         raise InputError("dynamics.split", f"{split} holds no positive of {task}", "choose another split or task")
-    row = pd.Index(dataset.seq_ids(split)[positives]).get_indexer(dataset.sites["seq_id"])
-    sites = dataset.sites.assign(row=row)[row >= 0]
-    sites = sites[["row", "motif", "start", "end"]].sort_values(["row", "start", "motif"], ignore_index=True)
+    sites = dataset.true_sites(split)
+    row = pd.Index(positives).get_indexer(sites["row"])
+    sites = sites.assign(row=row)[row >= 0].sort_values(["row", "start", "motif"], ignore_index=True)
     deleted = delete_sites(bases[positives], sites, dataset.notes["background"], random_state=seed)
     return Probe(bases[positives], bases[others], sites, deleted)
 

@@ -48,6 +48,8 @@ def basset(
     max_norm: float | None = None,
     seed: int | None = None,
     name: str = "basset",
+    *,
+    kernel_size: int = _BASSET[0].kernel_size,
 ) -> keras.Model:
     """Basset: three convolutions and two dense layers, batch-normalised before each ReLU.
 
@@ -57,7 +59,7 @@ def basset(
     Parameters
     ----------
     seq_length : int
-        Length of the input in bases; at least 168 with valid convolutions.
+        Length of the input in bases; at least 168 with valid convolutions and the paper's kernels.
     n_tasks : int
         Number of outputs.
     width : float
@@ -70,6 +72,8 @@ def basset(
         Makes the initial weights and the dropout reproducible; without it they differ at each call.
     name : str
         The model's name.
+    kernel_size : int, default 19
+        Of the first convolution; a short one sees parts of motifs only.
 
     Returns
     -------
@@ -92,12 +96,13 @@ def basset(
     >>> model.output_shape, model.get_layer("flatten").output.shape
     ((None, 164), (None, 200))
     """
-    _check(seq_length, n_tasks, width, padding, _BASSET)
+    convolutions = _with_first_kernel(_BASSET, kernel_size)
+    _check(seq_length, n_tasks, width, padding, convolutions)
     inputs = x = keras.Input((seq_length, 4), name="one_hot")
-    for number, (channels, kernel_size, pool_size) in enumerate(_BASSET, 1):
+    for number, (channels, kernel, pool_size) in enumerate(convolutions, 1):
         x = keras.layers.Conv1D(
             _scaled(channels, width),
-            kernel_size,
+            kernel,
             padding=padding,
             kernel_initializer=_glorot(seed, f"conv{number}"),
             kernel_constraint=_norm_at_most(max_norm, [0, 1]),
@@ -126,6 +131,8 @@ def beluga(
     width: float = 1.0,
     seed: int | None = None,
     name: str = "beluga",
+    *,
+    kernel_size: int = _BELUGA[0].kernel_size,
 ) -> keras.Model:
     """DeepSEA Beluga: three pairs of convolutions of width 8 and one dense layer, without batch normalisation.
 
@@ -144,6 +151,8 @@ def beluga(
         Makes the initial weights and the dropout reproducible; without it they differ at each call.
     name : str
         The model's name.
+    kernel_size : int, default 8
+        Of the first convolution; a short one sees parts of motifs only.
 
     Returns
     -------
@@ -165,12 +174,13 @@ def beluga(
     >>> beluga(seq_length=400, width=0.01).get_layer("flatten").output.shape  # 6 positions of 6 channels
     (None, 36)
     """
-    _check(seq_length, n_tasks, width, "valid", _BELUGA)
+    convolutions = _with_first_kernel(_BELUGA, kernel_size)
+    _check(seq_length, n_tasks, width, "valid", convolutions)
     inputs = x = keras.Input((seq_length, 4), name="one_hot")
-    for number, (channels, kernel_size, pool_size) in enumerate(_BELUGA, 1):
+    for number, (channels, kernel, pool_size) in enumerate(convolutions, 1):
         x = keras.layers.Conv1D(
             _scaled(channels, width),
-            kernel_size,
+            kernel,
             kernel_initializer=_glorot(seed, f"conv{number}"),
             name=f"conv{number}",
         )(x)
@@ -190,9 +200,15 @@ def _check(seq_length: int, n_tasks: int, width: float, padding: str, convolutio
         raise ValueError(f'padding must be "valid" or "same", not {padding!r}')
     if n_tasks < 1 or not width > 0:
         raise ValueError(f"need at least one task and a width above 0, not {n_tasks} and {width}")
+    if convolutions[0].kernel_size < 1:
+        raise ValueError(f"kernel_size must be at least 1, not {convolutions[0].kernel_size}")
     least = _least_length(convolutions, padding)
     if seq_length < least:
         raise ValueError(f"seq_length {seq_length} is too short for the layers, the least that works is {least}")
+
+
+def _with_first_kernel(convolutions: Sequence[_Convolution], kernel_size: int) -> list[_Convolution]:
+    return [convolutions[0]._replace(kernel_size=kernel_size), *convolutions[1:]]
 
 
 def _least_length(convolutions: Sequence[_Convolution], padding: str) -> int:

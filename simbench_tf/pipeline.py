@@ -25,6 +25,7 @@ from simbench_tf.explained import Explained, explained, explained_rows, write_ex
 from simbench_tf.files import TEMPORARY_PREFIX, checksum
 from simbench_tf.learnt import Step, steps_of, write_dynamics
 from simbench_tf.manifest import discard_stale, fingerprint, fresh_files, read_manifest, stage_checksums, write_records
+from simbench_tf.others import all_explained
 from simbench_tf.probed import Probes, probed_file, probes_of, write_probed
 from simbench_tf.reported import write_run_report
 from simbench_tf.scored import write_scores
@@ -81,13 +82,16 @@ def begin(config: Config, folder: Path) -> None:
     Raises
     ------
     InputError
-        A method or setting is unknown, or the folder cannot be written or is not a run's.
+        A method or setting is unknown, two entries ask for the same, or the folder cannot be written or is not a run's.
     """
     from simbench_tf.attribution import method_key
 
-    others = [config.dynamics.method] if config.dynamics is not None else []
-    for method in [*config.attribution.methods, *others]:
-        method_key(method.method, method.references, method.settings)
+    if (watched := config.dynamics) is not None:
+        method_key(watched.method.method, watched.method.references, watched.method.settings)
+    keys = [method_key(method.method, method.references, method.settings) for method in config.attribution.methods]
+    for key in keys:
+        if keys.count(key) > 1:
+            raise InputError("attribution.methods", f"asks for {key} twice", "leave one out")
     path = folder / "config.yaml"
     if (
         path.exists()
@@ -317,7 +321,7 @@ def _oracle_key(config: Config, folder: Path) -> str:
     made_from = {
         "dataset": _dataset_checksums(folder),
         "seed": config.seed,
-        "scoring": config.scoring.model_dump(mode="json"),
+        "motifs": config.scoring.motifs,
         **config.attribution.model_dump(mode="json", include={"n_sequences", "split", "tasks", "output"}),
     }
     return fingerprint("oracle", made_from)
@@ -339,8 +343,8 @@ def _note_ceilings(config: Config, folder: Path) -> None:
 
 
 def score(config: Config, folder: Path, track: Track = silent) -> Path:
-    """Write RUN/scores: per_sequence.parquet and summary.csv; return the path of the latter."""
-    files = explained(config, folder)
+    """Write RUN/scores, `scored.write_scores`; return the path of summary.csv."""
+    files = all_explained(config, folder)
     for file in files:
         if not file.path.is_file():
             raise InputError(file.path, "is missing", "make it with `simbench attribute`")

@@ -11,7 +11,8 @@ import pandas as pd
 
 from simbench_tf.config import Config, config_dict, versions
 from simbench_tf.dataset import open_dataset
-from simbench_tf.explained import explained, read_explained
+from simbench_tf.explained import read_explained
+from simbench_tf.others import all_explained
 from simbench_tf.report import Example, write_report
 
 #: Sequences drawn as logos.
@@ -50,7 +51,7 @@ def _examples(config: Config, folder: Path) -> list[Example]:
     rows = pd.Index(dataset.seq_ids(split))
     groups: dict[tuple[str, str], dict[str, npt.NDArray[np.float32]]] = {}
     ids: dict[tuple[str, str], list[str]] = {}
-    for file in explained(config, folder):
+    for file in all_explained(config, folder):
         scores, ids[file.model, file.task] = read_explained(file.path)
         groups.setdefault((file.model, file.task), {})[file.key] = scores
     turns = [(group, number) for number in range(EXAMPLES) for group in groups if number < len(ids[group])]

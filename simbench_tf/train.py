@@ -142,8 +142,9 @@ def build_model(model: config.Model, seq_length: int, n_tasks: int, seed: int) -
     if model.python is not None:
         return build_own_model(model.python, model.settings, seq_length, n_tasks, seed, f"models.{model.name}.python")
     architecture = basset if model.architecture == "basset" else beluga
+    kernel: dict[str, Any] = {} if model.kernel_size is None else {"kernel_size": model.kernel_size}
     try:
-        return architecture(seq_length, n_tasks, model.width, seed=seed)
+        return architecture(seq_length, n_tasks, model.width, seed=seed, **kernel)
     except ValueError as error:
         mend = "simulate longer sequences or choose another architecture"
         raise InputError(f"models.{model.name}", str(error), mend) from error

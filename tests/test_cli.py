@@ -36,6 +36,13 @@ def test_methods_are_listed_with_settings_and_references(monkeypatch, capsys):
     assert "n_steps" in out
 
 
+def test_the_help_of_methods_shows_a_sweep(monkeypatch, capsys):
+    _, out, _ = simbench(monkeypatch, capsys, "methods", "--help")
+    shown = " ".join(out.split())
+    assert '{method: integrated_gradients, references: [zeros, "shuffle:20"], n_steps: [5, 20]}' in shown
+    assert "{architecture: basset, kernel_size: [7, 19], width: [0.5, 1]}" in shown
+
+
 def test_doctor_names_versions_and_devices(monkeypatch, capsys):
     code, out, _ = simbench(monkeypatch, capsys, "doctor")
     assert code == 0

@@ -18,7 +18,7 @@ from simbench_tf.attribution import attribute, methods
 from simbench_tf.config import Dynamics, load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import decode, encode, one_hot
-from simbench_tf.dynamics import Probe, delete_sites, deletion_effect, learnt_at, measure, motif_recall
+from simbench_tf.dynamics import Probe, delete_sites, effect_of_motifs, learnt_at, measure, recall_of_motifs
 from simbench_tf.errors import InputError
 from simbench_tf.manifest import read_manifest
 from simbench_tf.snapshots import Snapshots, log_spaced_batches, read_snapshots
@@ -138,7 +138,7 @@ def test_recall_is_the_average_precision_against_bases_in_no_site():
     random = np.random.default_rng(3)
     scores = random.normal(size=(20, 30)).round(1)
     sites = random_sites(random, 20, 30)
-    got = motif_recall(scores, sites)
+    got = recall_of_motifs(scores, sites)
     for motif in ("A", "B"):
         values, chances = [], []
         for row in range(20):
@@ -159,7 +159,7 @@ def test_recall_is_the_average_precision_against_bases_in_no_site():
 
 def test_motifs_in_few_sequences_are_left_out():
     sites = pd.DataFrame({"row": [0, 1, 2, 3, 4, 0, 1, 2, 3, 3], "motif": list("aaaaabbbbb"), "start": 0, "end": 2})
-    assert motif_recall(np.ones((5, 6)), sites).index.tolist() == ["a"]
+    assert recall_of_motifs(np.ones((5, 6)), sites).index.tolist() == ["a"]
 
 
 def test_deleted_sites_are_background_and_the_rest_stays():
@@ -179,7 +179,7 @@ def test_deleted_sites_are_background_and_the_rest_stays():
 
 def test_a_sequence_counts_once_in_the_effect():
     sites = pd.DataFrame({"row": [0, 0, 0, 1, 1], "motif": ["a", "a", "b", "a", "b"]})
-    effect = deletion_effect(np.array([1.0, 3.0, 5.0, 6.0, 9.0]), sites)
+    effect = effect_of_motifs(np.array([1.0, 3.0, 5.0, 6.0, 9.0]), sites)
     assert effect.loc["a"].tolist() == pytest.approx([4.0, 2.0])
     assert effect.loc["b"].tolist() == pytest.approx([7.0, 2.0])
 

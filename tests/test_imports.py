@@ -17,14 +17,15 @@ LAYERS = [
     ["pipeline"],
     ["scored", "reported", "interchange"],
     ["ceilings"],
-    ["probed", "trained"],
+    ["probed", "others", "trained"],
     ["simulated", "fitted", "explained", "learnt", "doctor", "manifest", "fetch"],
     ["workers", "adopted"],
     ["report", "export", "variants"],
     ["kipoi_entry"],
     ["plot"],
     ["dynamics"],
-    ["score", "attribution"],
+    ["score", "attribution", "motif_recall"],
+    ["metrics", "significance"],
     ["train"],
     ["models", "own_models", "snapshots", "dataset"],
     ["simulate"],
@@ -32,13 +33,26 @@ LAYERS = [
     ["motifs"],
     ["dna"],
     ["config"],
+    ["model_config"],
     ["simulation_config"],
-    ["tables", "config_messages", "random_streams", "sources"],
+    ["tables", "config_messages", "random_streams", "sources", "sweeps"],
     ["files"],
     ["errors"],
 ]
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
-WITHOUT_TENSORFLOW = ["score", "motifs", "genome", "simulate", "dna", "config", "simulation_config", "tables"]
+WITHOUT_TENSORFLOW = [
+    "score",
+    "motif_recall",
+    "metrics",
+    "significance",
+    "motifs",
+    "genome",
+    "simulate",
+    "dna",
+    "config",
+    "simulation_config",
+    "tables",
+]
 #: `attribution` knows a Keras model and arrays, not our files.
 NOT_FOR_ATTRIBUTION = {
     "config",
@@ -51,6 +65,9 @@ NOT_FOR_ATTRIBUTION = {
     "genome",
     "motifs",
     "score",
+    "motif_recall",
+    "metrics",
+    "significance",
 }
 
 

@@ -1,0 +1,93 @@
+"""The models of a run, as a configuration spells them, and what each of them is trained from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from simbench_tf.simulation_config import Strict
+
+
+def safe_name(name: str) -> bool:
+    """Whether a name can be a folder's."""
+    return bool(name) and not name.startswith((".", "-")) and all(c.isalnum() or c in "._-" for c in name)
+
+
+class Model(Strict):
+    """A network: one of ours by `architecture`, or any Keras model with input (N, L, 4), to be trained.
+
+    Such a model is a file, `keras`, or what a function returns: `python`, my_package.my_module:build or
+    my_model.py:build, called with seq_length, n_tasks and seed, those that it accepts, and with `settings`. With
+    `seeds` above 1 a model is trained so many times, as NAME-seed1, NAME-seed2, ...; the first has the run's seed.
+
+    Or a trained one by `kipoi`: an entry's folder or SOURCE/NAME; it is explained as it is. `width` and `kernel_size`,
+    of the first convolution, are those of our architectures; without them the papers'.
+    """
+
+    name: str = "basset"
+    architecture: Literal["basset", "beluga"] | None = None
+    keras: Path | None = None
+    python: str | None = None
+    settings: dict[str, Any] = {}
+    kipoi: str | None = None
+    width: Annotated[float, Field(gt=0)] = 1.0
+    seeds: Annotated[int, Field(ge=1)] = 1
+    kernel_size: Annotated[int, Field(ge=1)] | None = None
+
+    @model_validator(mode="after")
+    def _architecture_or_keras(self) -> Model:
+        if [self.architecture, self.keras, self.python, self.kipoi].count(None) != 3:
+            known = (
+                "`architecture` (basset or beluga), `keras` (a .keras file), `python` (a function), `kipoi` (an entry)"
+            )
+            raise ValueError(f"a model needs one of {known}")
+        if self.python is not None and not re.fullmatch(r".+:[^\W\d]\w*", self.python):
+            raise ValueError(f"python {self.python!r} names no function; write e.g. my_model.py:build")
+        if self.settings and self.python is None:
+            raise ValueError("settings are those of a `python` model's function; leave them out")
+        for name in ("seq_length", "n_tasks", "seed"):
+            if name in self.settings:
+                raise ValueError(f"settings.{name} is given by the run; leave it out")
+        if self.kipoi is not None and self.seeds > 1:
+            raise ValueError("seeds are of models that are trained, one of kipoi is taken as it is; leave them out")
+        if self.kernel_size is not None and self.architecture is None:
+            raise ValueError("kernel_size is a setting of `architecture` basset or beluga; leave it out")
+        if not safe_name(self.name):
+            raise ValueError(f"model name {self.name!r} cannot be a folder's name; use letters, digits, . _ -")
+        return self
+
+
+class Replicate(NamedTuple):
+    """A model to be trained from one seed: its name in files and tables, what it is, and the seed."""
+
+    name: str
+    model: Model
+    seed: int
+
+
+def replicates(models: Iterable[Model], seed: int) -> list[Replicate]:
+    """Every model once, or once a seed: initial weights, the order of the data and dropout follow from its seed.
+
+    The first of a model's seeds is the run's own.
+
+    Examples
+    --------
+    >>> found = replicates([Model(architecture="basset", seeds=2), Model(name="b", architecture="beluga")], seed=7)
+    >>> [each.name for each in found], found[0].seed, found[2].seed
+    (['basset-seed1', 'basset-seed2', 'b'], 7, 7)
+    """
+    return [
+        Replicate(f"{model.name}-seed{number + 1}" if model.seeds > 1 else model.name, model, _seed(seed, number))
+        for model in models
+        for number in range(model.seeds)
+    ]
+
+
+def _seed(seed: int, number: int) -> int:
+    from simbench_tf.random_streams import stream_key  # numba takes half a second to import
+
+    return int(stream_key(seed, f"replicate {number}")) % 2**31 if number else seed

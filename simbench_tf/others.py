@@ -1,0 +1,198 @@
+"""RUN/attributions/others: attributions of our sequences that any other tool made, taken in and scored with ours.
+
+others/MODEL/TASK/NAME.h5 holds scores (N, L) and seq_id of the very sequences that the run explains, whatever the file
+held that they came from. A name has no ``@``, so that it is never the key of one of our methods. What was taken for an
+earlier data set, or for other sequences than those explained now, is passed over with a warning.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from simbench_tf._dataset_files import read_places
+from simbench_tf._other_files import OtherArray, read_array, read_bigwig, read_seq_ids, scores_of
+from simbench_tf.config import Config, Method
+from simbench_tf.config_messages import nearest
+from simbench_tf.dataset import Dataset, open_dataset
+from simbench_tf.errors import InputError
+from simbench_tf.explained import Explained, explained, explained_rows, model_of_run
+from simbench_tf.files import whole_file
+from simbench_tf.manifest import fingerprint, fresh_files, stage_checksums, write_records
+
+#: What stands for the references of a tool that does not tell them.
+UNTOLD = "-"
+
+
+def take_attributions(
+    config: Config,
+    folder: Path,
+    file: Path,
+    *,
+    name: str | None = None,
+    model: str | None = None,
+    task: str | None = None,
+    references: str = UNTOLD,
+    seq_ids: Path | None = None,
+) -> Explained:
+    """Take attributions of another tool into a run; from then on `score` and `report` list them with ours.
+
+    Parameters
+    ----------
+    config : Config
+        Of the run.
+    folder : path
+        RUN.
+    file : path
+        .npz or .h5 with an array scores (N, L), contributions or hypothetical (N, L, 4), or arr_0 of any of these
+        shapes, (N, 4, L) as well; or a bigWig (.bw) with a value at each base of the explained regions (peaks data).
+        Of hypothetical values (N, L, 4) the observed base's is taken, contributions are summed over channels.
+    name : str, optional
+        What the report calls the method; by default the file's name.
+    model, task : str, optional
+        What was explained; needed where the run has several.
+    references : str
+        Told in the tables, no more.
+    seq_ids : path, optional
+        The ids of the rows, one a line; by default those in the file, as ``seq_id``. Without any, rows must be the
+        explained sequences in their order, that of our own files in RUN/attributions. With ids, rows may have any
+        order, and sequences of the same split that are not explained are passed over.
+
+    Returns
+    -------
+    Explained
+        The file taken in; an earlier one of that name is replaced.
+
+    Raises
+    ------
+    InputError
+        The run has no data set; the name is taken or unsafe; the model or task is unknown or not told; the file cannot
+        be read; it has other sequences, another length, or values that are missing or not finite.
+    """
+    name = file.stem if name is None else name
+    model = _one_of("--model", model, [each.name for each in config.replicates])
+    task = _one_of("--task", task, config.attribution.tasks or config.tasks)
+    target = _target(config, folder, name, model, task, references)
+    dataset = open_dataset(folder / "dataset")
+    split, rows = config.attribution.split, explained_rows(dataset, config, target.task)
+    ids = np.asarray(dataset.seq_ids(split))
+    if file.suffix in (".bw", ".bigwig", ".bigWig"):
+        scores = read_bigwig(file, _places(dataset, file).loc[ids[rows]])
+    else:
+        scores = _matched(file, read_array(file), seq_ids, ids, dataset.bases(split), rows)
+    faulty = np.argwhere(~np.isfinite(scores))
+    if len(faulty):
+        row, base = faulty[0]
+        what = f"has no finite value at base {base} of {ids[rows][row]}, and at {len(faulty) - 1} more bases"
+        raise InputError(file, what, "give every base of the explained sequences a number")
+    with whole_file(target.path) as partial, h5py.File(partial, "w") as h5:
+        h5.create_dataset("scores", data=scores, compression="gzip")
+        h5.create_dataset("seq_id", data=ids[rows].astype("S"))
+        h5.attrs.update(model=target.model, task=target.task, key=target.key, method=name, references=references)
+    write_records(folder, [target.path], "attribute", _fingerprint(config, folder, target), 0.0, "another tool")
+    return target
+
+
+def others(config: Config, folder: Path) -> list[Explained]:
+    """List the attributions of other tools that a run holds, in order: model, task, name.
+
+    Those that were taken for other sequences than the run explains now are left out, with a warning.
+    """
+    files = []
+    for model in config.replicates:
+        for task in config.attribution.tasks or config.tasks:
+            for path in sorted((_folder(folder) / model.name / task).glob("*.h5")):
+                with h5py.File(path) as h5:
+                    references = str(h5.attrs["references"])
+                file = _target(config, folder, path.stem, model.name, task, references)
+                if fresh_files(folder, _fingerprint(config, folder, file)):
+                    files.append(file)
+                else:
+                    mend = (
+                        f"take it again with `simbench score RUN --attributions FILE --name {path.stem}`, or delete it"
+                    )
+                    warnings.warn(f"{path}: left out, it is not of the sequences explained now; {mend}", stacklevel=2)
+    return files
+
+
+def all_explained(config: Config, folder: Path) -> list[Explained]:
+    """List what a run scores: the files of its own methods, then those of other tools."""
+    return [*explained(config, folder), *others(config, folder)]
+
+
+def _folder(run: Path) -> Path:
+    return run / "attributions" / "others"
+
+
+def _target(config: Config, folder: Path, name: str, model: str, task: str, references: str) -> Explained:
+    if not name or name.startswith((".", "-")) or not all(c.isalnum() or c in "._-" for c in name):
+        raise InputError("--name", f"{name!r} cannot be a file's name", "give one of letters, digits, . _ -")
+    (chosen,) = (each for each in config.replicates if each.name == model)
+    model_file, outputs = model_of_run(chosen, config.tasks, folder)
+    method = Method(method=name, references=references)
+    return Explained(
+        model, task, outputs[task], method, name, _folder(folder) / model / task / f"{name}.h5", model_file
+    )
+
+
+def _one_of(option: str, chosen: str | None, known: list[str]) -> str:
+    if chosen is None and len(known) == 1:
+        return known[0]
+    if chosen is None:
+        raise InputError(option, f"is needed, the run has {', '.join(known)}", f"add {option} {known[0]}, or another")
+    if chosen not in known:
+        raise InputError(option, f"{chosen!r} is none of the run's{nearest(chosen, known)}")
+    return chosen
+
+
+def _fingerprint(config: Config, folder: Path, file: Explained) -> str:
+    """Hash of what decides which sequences are explained, and of the file's place."""
+    explained_by = config.attribution.model_dump(mode="json", include={"n_sequences", "split"})
+    made_from = {"dataset": stage_checksums(folder, "simulate"), "seed": config.seed, **explained_by}
+    return fingerprint("others", {**made_from, "file": str(file.path.relative_to(folder))})
+
+
+def _places(dataset: Dataset, file: Path) -> pd.DataFrame:
+    places = read_places(dataset.path, len(dataset.parts))
+    if places is None:
+        what = "is a bigWig, but the sequences have no place in a genome"
+        raise InputError(file, what, "give .npz or .h5, or take data of kind peaks")
+    return places
+
+
+def _matched(
+    file: Path,
+    array: OtherArray,
+    seq_ids: Path | None,
+    known: npt.NDArray[np.str_],
+    bases: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float32]:
+    """Scores of the explained `rows` of a split, whose ids are `known` and whose bases are uint8 (M, L)."""
+    given = read_seq_ids(seq_ids) if seq_ids is not None else array.seq_ids
+    n = len(array.values) if array.values.ndim else 0
+    if given is None:
+        if n != len(rows):
+            mend = "add their ids, as seq_id in the file or with --seq-ids FILE"
+            raise InputError(file, f"has {n} sequences without ids, the run explains {len(rows)}", mend)
+        return scores_of(file, array, bases[rows])
+    source = seq_ids or file
+    if len(given) != n:
+        raise InputError(source, f"names {len(given)} sequences, {array.name} has {n}", "give an id a row")
+    index = pd.Index(given)
+    if index.has_duplicates:
+        raise InputError(source, f"names {index[index.duplicated()][0]!r} twice", "give each sequence once")
+    at = pd.Index(known).get_indexer(index)
+    if (at < 0).any():
+        raise InputError(source, f"names {given[int(np.argmin(at))]!r}, which is no sequence of the explained split")
+    order = index.get_indexer(pd.Index(known[rows]))
+    if (order < 0).any():
+        first = str(known[rows][order < 0][0])
+        what = f"lacks {(order < 0).sum()} of the {len(rows)} explained sequences, {first!r} the first"
+        raise InputError(source, what, "explain all that the run's own files explain")
+    return scores_of(file, array, bases[at])[order]
