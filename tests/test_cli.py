@@ -61,7 +61,7 @@ def test_every_command_has_help(monkeypatch, capsys, command):
 
 def test_every_command_of_the_design_is_there(monkeypatch, capsys):
     _, out, _ = simbench(monkeypatch, capsys, "--help")
-    stages = ["run", "simulate", "fit", "train", "attribute", "oracle", "score", "report", "export"]
+    stages = ["run", "simulate", "fit", "train", "dynamics", "attribute", "oracle", "score", "report", "export"]
     for command in [*stages, "presets", "methods", "doctor"]:
         assert f" {command} " in out
 

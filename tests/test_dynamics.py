@@ -12,16 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
+from test_train import make_dataset, network
 
 from simbench_tf import dynamics, learnt, pipeline
 from simbench_tf.attribution import attribute, methods
-from simbench_tf.config import Dynamics, load_config
+from simbench_tf.config import Dynamics, Training, load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import decode, encode, one_hot
 from simbench_tf.dynamics import Probe, delete_sites, effect_of_motifs, learnt_at, measure, recall_of_motifs
 from simbench_tf.errors import InputError
 from simbench_tf.manifest import read_manifest
 from simbench_tf.snapshots import Snapshots, log_spaced_batches, read_snapshots
+from simbench_tf.train import train
 
 # snapshots
 
@@ -121,6 +123,18 @@ def test_several_batches_in_one_call_are_named_by_the_last(tmp_path):
     outer.compile("adam", "binary_crossentropy", steps_per_execution=4)
     fit(outer, 2, Snapshots(tmp_path, [0, 1, 2, 5]), steps=4)
     assert [snapshot.batch for snapshot in read_snapshots(tmp_path)] == [0, 4, 8]
+
+
+def test_snapshots_of_a_copy_in_half_precision_fit_the_model(tmp_path):
+    dataset = make_dataset(tmp_path / "dataset", {"train": 100, "test": 20})
+    model, training = network(), Training(batch_size=20, max_batches=4, precision="bfloat16", xla=False)
+    train(model, dataset, training, folder=tmp_path / "model", callbacks=[Snapshots(tmp_path / "here", [0, 2, 4])])
+    last = read_snapshots(tmp_path / "here")[-1]
+    assert last.batch == 4
+    other = network(seed=5)
+    other.load_weights(last.path)
+    for loaded, trained in zip(other.get_weights(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(loaded, trained)
 
 
 # what is measured
