@@ -291,7 +291,9 @@ def test_models_of_another_form_and_empty_fields_are_refused(sequences, tmp_path
 def run(tmp_path_factory, model, tiny_config):
     """A run of two models as far as training, with known metrics."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    config = load_config(tiny_config, ["models.0.width=0.03"])
+    own = {"architecture": "basset", "width": 0.03}
+    models = json.dumps([{"name": "basset", **own}, {"name": "other", **own}])
+    config = load_config(tiny_config, [f"models={models}"])
     write_config(config, folder / "config.yaml")
     bases = np.random.default_rng(8).integers(0, 4, (30, LENGTH)).astype(np.uint8)
     rows = [
@@ -310,7 +312,7 @@ def run(tmp_path_factory, model, tiny_config):
         parts=[(sequences, tables.SITES_SCHEMA.empty_table())], notes={"elements": {}},
     )  # fmt: skip
     metrics = {"auroc": 0.8125, "auprc": None, "positive_fraction": 0.5}
-    for name in ("basset", "basset-seed2"):
+    for name in ("basset", "other"):
         (folder / "models" / name).mkdir(parents=True)
         model.save(folder / "models" / name / "model.keras")
         (folder / "models" / name / "metrics.json").write_text(json.dumps(dict.fromkeys(TASKS, metrics)))
@@ -332,14 +334,14 @@ def test_a_model_of_a_run_tells_of_its_data_training_and_metrics(run, model):
     first = np.random.default_rng(8).integers(0, 4, (30, LENGTH)).astype(np.uint8)[20:21]
     assert contig.splitlines()[1] == decode(first)[0][:60]
     group = export_run_group(run, None, run / "kipoi" / "lines", authors=["B. Author"]).folder
-    assert pd.read_csv(group / "models.tsv", sep="\t")["model"].tolist() == ["basset", "basset-seed2"]
+    assert pd.read_csv(group / "models.tsv", sep="\t")["model"].tolist() == ["basset", "other"]
     assert '{"name": "B. Author"}' in (group / "model-template.yaml").read_text()
 
 
 def test_a_run_that_is_none_or_lacks_the_model_is_told(run, tmp_path):
     with pytest.raises(InputError, match="is not a run"):
         export_run(tmp_path, "basset")
-    with pytest.raises(InputError, match="holds no trained model; trained are: basset, basset-seed2"):
+    with pytest.raises(InputError, match="holds no trained model; trained are: basset, other"):
         export_run(run, "beluga")
     with pytest.raises(InputError, match="has no trained model"):
         export_run_group(tmp_path, None, tmp_path / "group")
