@@ -29,12 +29,17 @@ FEWEST = 5
 #: Errors of the difference by which recall must have risen for a motif to count as learnt.
 LEVEL = 2.0
 
+#: Motifs that stand so many times as often with a label as without tell of it; the paper keeps those of its motifs.
+ENRICHED = 1.2
+
 #: Columns of a table of dynamics, a row a task, motif and batch.
 DYNAMICS_COLUMNS = (
     "task", "motif", "batch", "n_sites", "recall", "effect", "loss", "recall_se", "effect_se", "chance", "n_sequences",
 )  # fmt: skip
 #: Columns of a table of what was learnt, a row a task and motif.
-LEARNT_COLUMNS = ("task", "motif", "n_sites", "final_recall", "learnt_at", "rate", "information", "rate_without", "tf")
+LEARNT_COLUMNS = (
+    "task", "motif", "n_sites", "final_recall", "learnt_at", "rate", "information", "rate_without", "surplus", "tf",
+)  # fmt: skip
 
 _TOGETHER = 4096
 
@@ -275,50 +280,56 @@ def learnt_at(table: pd.DataFrame) -> pd.DataFrame:
 def order_of_learning(learnt: pd.DataFrame) -> pd.DataFrame:
     """What is learnt first, and why: rank correlations of `learnt_at` with what might make a motif easy to learn.
 
+    Asked are the motifs that tell of a task's label, by `ENRICHED`; those that were not learnt come last, together.
+
     Parameters
     ----------
     learnt : DataFrame
-        task, learnt_at, rate, rate_without (expected starts in a sequence with and without the task's label) and
-        information (bits); motifs that were not learnt are passed over.
+        task, learnt_at, rate, rate_without (expected starts in a sequence with and without the task's label),
+        information and surplus (bits).
 
     Returns
     -------
     DataFrame
         A row a task, and one for all tasks together (task "(all)") where there are several, and a quantity: task,
         quantity, rho (Spearman; negative where more of it means sooner; NaN for fewer than three motifs, or where
-        one of both is the same for all), n (motifs).
+        one of both is the same for all), n (motifs asked), n_learnt. "enrichment" is the difference of the rates.
 
     Examples
     --------
     >>> learnt = pd.DataFrame({"task": "K562", "learnt_at": [10, 20, 40, None], "rate": [1.0, 0.8, 0.5, 0.9],
-    ...                        "rate_without": 0.1, "information": [9.0, 11.0, 8.0, 20.0]})
-    >>> order_of_learning(learnt)[["quantity", "rho", "n"]]
+    ...                        "rate_without": [0.1, 0.1, 0.1, 0.9], "information": [9.0, 12.0, 8.0, 20.0],
+    ...                        "surplus": [3.0, 2.0, 1.0, 9.0]})
+    >>> order_of_learning(learnt)[["quantity", "rho", "n"]]  # the last one tells nothing of the label
                        quantity  rho  n
     0                      rate -1.0  3
     1               information -0.5  3
-    2        rate x information -1.0  3
+    2                   surplus -1.0  3
     3                enrichment -1.0  3
-    4  enrichment x information -1.0  3
+    4  enrichment x information -0.5  3
+    5      enrichment x surplus -1.0  3
     """
-    known = learnt.dropna(subset=["learnt_at"])
-    enrichment = known["rate"] - known["rate_without"]
+    asked = learnt[learnt["rate"] > ENRICHED * learnt["rate_without"]]
+    at = asked["learnt_at"].fillna(math.inf).rank()
+    enrichment = asked["rate"] - asked["rate_without"]
     quantities = {
-        "rate": known["rate"],
-        "information": known["information"],
-        "rate x information": known["rate"] * known["information"],
+        "rate": asked["rate"],
+        "information": asked["information"],
+        "surplus": asked["surplus"],
         "enrichment": enrichment,
-        "enrichment x information": enrichment * known["information"],
+        "enrichment x information": enrichment * asked["information"],
+        "enrichment x surplus": enrichment * asked["surplus"],
     }
     tasks = list(learnt["task"].unique())
-    groups = {task: known["task"] == task for task in tasks}
+    groups = {task: asked["task"] == task for task in tasks}
     if len(tasks) > 1:
-        groups["(all)"] = pd.Series(True, index=known.index)
+        groups["(all)"] = pd.Series(True, index=asked.index)
     lines = [
-        (task, name, _rank_correlation(known["learnt_at"][rows], values[rows]), int(rows.sum()))
+        (task, name, _rank_correlation(at[rows], values[rows]), int(rows.sum()), asked["learnt_at"][rows].count())
         for task, rows in groups.items()
         for name, values in quantities.items()
     ]
-    return pd.DataFrame(lines, columns=["task", "quantity", "rho", "n"])
+    return pd.DataFrame(lines, columns=["task", "quantity", "rho", "n", "n_learnt"])
 
 
 def _average_precision(

@@ -29,6 +29,7 @@ from simbench_tf.dynamics import (
 )
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
+from simbench_tf.motifs import information_content, read_motifs
 from simbench_tf.random_streams import uniforms
 from simbench_tf.workers import MapInOrder
 
@@ -135,9 +136,14 @@ def motif_rates(dataset: Dataset, tasks: list[str]) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a task and motif: task, motif, tf, rate, rate_without, information.
+        A row a task and motif: task, motif, tf, rate, rate_without, information (bits against uniform bases), surplus
+        (bits against the data set's own bases, less the log2(2 L) that it takes to tell one place, on either strand,
+        from all others: with none to spare, chance has as many sites; Schneider et al. 1986).
     """
     motifs = dataset.motifs.rename(columns={"bits": "information"})[["motif", "tf", "information"]]
+    matrices = read_motifs(dataset.path / "motifs.meme")
+    bits = np.array([information_content(each, dataset.notes["background"]).sum() for each in matrices])
+    motifs["surplus"] = bits - np.log2(2 * dataset.seq_length)
     row = pd.Index(dataset.seq_ids("train")).get_indexer(dataset.sites["seq_id"])
     motif, row = dataset.sites["motif"][row >= 0], row[row >= 0]
     labels = dataset.labels("train")

@@ -104,16 +104,22 @@ def find_motif(motifs: Sequence[Motif], name: str) -> Motif:
     raise InputError(name, "no motif of this id or name", f"the nearest is {names[nearest]}")
 
 
-def information_content(motif: Motif) -> npt.NDArray[np.float64]:
-    """Bits of information at each position against uniform bases, shape (W,), between 0 and 2 (Schneider 1986).
+def information_content(
+    motif: Motif, background: Sequence[float] | npt.NDArray[np.float64] = UNIFORM
+) -> npt.NDArray[np.float64]:
+    """Bits of information at each position, shape (W,): against uniform bases between 0 and 2 (Schneider 1986).
+
+    Against another `background`, four frequencies, it is the relative entropy: rare bases tell more.
 
     Examples
     --------
     >>> information_content(Motif("m", "m", np.array([[1, 0, 0, 0], [0.5, 0.5, 0, 0], [0.25] * 4]), 20.0)).tolist()
     [2.0, 1.0, 0.0]
+    >>> information_content(Motif("m", "m", np.array([[0, 1.0, 0, 0]]), 20.0), (3 / 8, 1 / 8, 1 / 8, 3 / 8)).tolist()
+    [3.0]
     """
     logs = np.log2(motif.ppm, where=motif.ppm > 0, out=np.zeros_like(motif.ppm))
-    return 2.0 + (motif.ppm * logs).sum(axis=1)
+    return (motif.ppm * logs).sum(axis=1) - motif.ppm @ np.log2(base_frequencies(background))
 
 
 def pwm(

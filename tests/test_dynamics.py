@@ -22,6 +22,7 @@ from simbench_tf.dna import decode, encode, one_hot
 from simbench_tf.dynamics import Probe, delete_sites, effect_of_motifs, learnt_at, measure, recall_of_motifs
 from simbench_tf.errors import InputError
 from simbench_tf.manifest import read_manifest
+from simbench_tf.motifs import load_motifs
 from simbench_tf.snapshots import Snapshots, log_spaced_batches, read_snapshots
 from simbench_tf.train import train
 
@@ -294,23 +295,25 @@ def test_learnt_at_lies_between_the_batches_and_heeds_no_order_of_rows(recall, r
 
 def test_the_order_of_learning_is_scipys_rank_correlation():
     random = np.random.default_rng(0)
-    table = pd.DataFrame(random.uniform(size=(9, 4)), columns=["learnt_at", "rate", "rate_without", "information"])
-    table["task"] = ["a"] * 4 + ["b"] * 5
-    table.loc[8, "learnt_at"] = np.nan
+    columns = ["learnt_at", "rate", "rate_without", "information", "surplus"]
+    table = pd.DataFrame(random.uniform(0.5, 1, size=(10, 5)), columns=columns)
+    table["rate_without"] /= 10
+    table["task"] = ["a"] * 4 + ["b"] * 6
+    table.loc[[3, 8], "learnt_at"] = np.nan
+    table.loc[9, "rate_without"] = table.loc[9, "rate"]  # as frequent without the label
     order = dynamics.order_of_learning(table).set_index(["task", "quantity"])
-    known = table[:8]
-    expected = spearmanr(known["learnt_at"], (known["rate"] - known["rate_without"]) * known["information"]).statistic
-    assert order.loc[("(all)", "enrichment x information"), "rho"] == pytest.approx(expected)
-    assert order.loc[("(all)", "rate"), "n"] == 8
-    own = known[known["task"] == "b"]
-    assert order.loc[("b", "information"), "rho"] == pytest.approx(
-        spearmanr(own["learnt_at"], own["information"]).statistic
-    )
-    assert order.loc[("b", "rate"), "n"] == 4
+    asked = table[:9].fillna(1e9)  # never learnt: after all others
+    for task, rows in {"(all)": asked, "a": asked[:4], "b": asked[4:]}.items():
+        product = (rows["rate"] - rows["rate_without"]) * rows["information"]
+        expected = spearmanr(rows["learnt_at"], product).statistic
+        line = order.loc[(task, "enrichment x information")]
+        assert line["rho"] == pytest.approx(expected)
+        assert (line["n"], line["n_learnt"]) == (len(rows), (rows["learnt_at"] < 2).sum())
 
 
 def test_too_few_motifs_have_no_order():
-    table = pd.DataFrame({"task": "a", "learnt_at": [1, 2], "rate": 1.0, "rate_without": 0.0, "information": [3, 4]})
+    columns = {"rate": 1.0, "rate_without": 0.0, "information": [3, 4], "surplus": [1, 2]}
+    table = pd.DataFrame({"task": "a", "learnt_at": [1, 2], **columns})
     assert dynamics.order_of_learning(table)["rho"].isna().all()
 
 
@@ -368,6 +371,9 @@ def test_rates_and_information_are_those_of_the_data(run):
         assert line["rate"] == pytest.approx(counts[sequences[task] == 1].mean())
         assert line["rate_without"] == pytest.approx(counts[sequences[task] == 0].mean())
         assert line["information"] == dataset.motifs.set_index("motif")["bits"][line["motif"]]
+        matrix = next(each for each in load_motifs("default") if each.motif_id == line["motif"]).ppm
+        entropy = (matrix * np.log2(np.maximum(matrix, 1e-12) / dataset.notes["background"])).sum()
+        assert line["surplus"] == pytest.approx(entropy - np.log2(400), abs=0.01), "matrices are written with 6 digits"
     # as the configuration says, to the error of 180 sequences
     assert of_motifs.loc[("HepG2", "HNF4A"), "rate"] == pytest.approx(1.6, abs=0.3)
     assert of_motifs.loc[("HepG2", "HNF4A"), "rate_without"] == pytest.approx(0.1, abs=0.1)
