@@ -210,6 +210,19 @@ def measure(
     ------
     InputError
         As `simbench_tf.attribute`.
+
+    Examples
+    --------
+    >>> import keras
+    >>> from simbench_tf.dna import encode
+    >>> inputs = keras.Input((4, 4))
+    >>> model = keras.Model(inputs, keras.ops.sigmoid(4.0 * inputs[:, 1, 2:3] - 2.0))  # is the second base G?
+    >>> positives, sites = encode(["AGGA"] * 5), pd.DataFrame({"row": range(5), "motif": "G", "start": 1, "end": 2})
+    >>> deleted = delete_sites(positives, sites, background=(1, 0, 0, 0))
+    >>> table = measure(model, Probe(positives, encode(["AAAA"] * 5), sites, deleted))
+    >>> table[["motif", "recall", "effect", "loss"]].round(2)
+      motif  recall  effect  loss
+    0     G     1.0     4.0  0.13
     """
     from simbench_tf.attribution import attribute
     from simbench_tf.attribution.network import open_network

@@ -25,6 +25,7 @@ from simbench_tf.manifest import read_manifest
 from simbench_tf.motifs import load_motifs
 from simbench_tf.snapshots import Snapshots, log_spaced_batches, read_snapshots
 from simbench_tf.train import train
+from simbench_tf.workers import workers
 
 # snapshots
 
@@ -427,6 +428,16 @@ def test_without_dynamics_the_model_stays_and_the_tables_go(run, config_file, tm
     assert stamps(copy)[model] == before[model]
     with pytest.raises(InputError, match=r"was not asked for learning dynamics; add `dynamics: \{\}`"):
         pipeline.dynamics(load_config(config_file, ["dynamics=null"]), copy)
+
+
+@pytest.mark.slow
+def test_the_same_tables_on_two_workers(run, config_file, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(copy / "dynamics")
+    with workers(2) as map_in_order:
+        pipeline.dynamics(load_config(config_file), copy, map_in_order=map_in_order)
+    one, two = (pd.read_csv(each / "dynamics" / "basset" / "dynamics.csv") for each in (run, copy))
+    pd.testing.assert_frame_equal(one, two, rtol=1e-4, atol=1e-6)
 
 
 def test_snapshots_that_are_missing_are_told(run, config_file, tmp_path):
