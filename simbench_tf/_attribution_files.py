@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -84,11 +85,16 @@ def _arrays(config: Config, dataset: Dataset, files: list[Explained], out: Path)
     bases, known = dataset.bases(split), pd.Index(dataset.seq_ids(split))
     places = read_places(dataset.path, len(dataset.parts))
     done: set[str] = set()
+    holding = [file for file in files if _holds_hypothetical(file)]
+    if not holding:
+        mend = "set attribution.arrays=[hypothetical] (with methods that give them) and attribute again"
+        raise InputError(files[0].path, "keeps no hypothetical contributions, as no file of the run does", mend)
     for file in files:
+        if file not in holding:
+            warnings.warn(f"{file.path}: left out, it keeps no hypothetical contributions", UserWarning, stacklevel=2)
+            yield []
+            continue
         with h5py.File(file.path) as h5:
-            if "hypothetical" not in h5:
-                mend = "set attribution.arrays=[hypothetical] (with methods that give them) and attribute again"
-                raise InputError(file.path, "keeps no hypothetical contributions", mend)
             hypothetical = h5["hypothetical"][:]
         _, seq_ids = read_explained(file.path)
         written = [out / file.task / file.model / f"{file.key}.npz"]
@@ -101,6 +107,11 @@ def _arrays(config: Config, dataset: Dataset, files: list[Explained], out: Path)
             with whole_file(written[2]) as partial:
                 _regions(seq_ids, dataset.seq_length, places).to_csv(partial, sep="\t", index=False, header=False)
         yield written
+
+
+def _holds_hypothetical(file: Explained) -> bool:
+    with h5py.File(file.path) as h5:
+        return "hypothetical" in h5
 
 
 def _rows(known: pd.Index, seq_ids: list[str], file: Explained) -> npt.NDArray[np.int64]:

@@ -92,14 +92,15 @@ class Method(Strict):
 class Attribution(Strict):
     """Which sequences (positives of each task, drawn from `split`) are explained, and by which methods.
 
-    `arrays` names what is kept on disk beside the scores, (N, L, 4) each.
+    `arrays` names what is kept on disk beside the scores, of methods that define it: contributions and hypothetical,
+    (N, L, 4), DeepLIFT's positive and negative parts, (N, L), and convergence_delta, (N,).
     """
 
     n_sequences: Annotated[int, Field(ge=1)] = 100
     split: Literal["train", "valid", "test"] = "test"
     tasks: list[str] | None = None
     output: Literal["logit", "probability"] = "logit"
-    arrays: list[Literal["contributions", "hypothetical"]] = []
+    arrays: list[Literal["contributions", "hypothetical", "positive", "negative", "convergence_delta"]] = []
     methods: Annotated[list[Method], Field(min_length=1), BeforeValidator(expand_methods)] = [
         Method(method="grad_x_input"),
         Method(method="saliency"),

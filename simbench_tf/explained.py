@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -12,6 +12,8 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf._explained_parts import Part, join_parts, parts_of, read_parts, seconds_of, write_part
+from simbench_tf._explained_references import n_shuffles, read_references
 from simbench_tf.adopted import ModelOfRun, adopted_model, load_model_of_run
 from simbench_tf.config import Config, Method, Model
 from simbench_tf.dataset import Dataset
@@ -22,6 +24,11 @@ from simbench_tf.workers import MapInOrder
 
 #: Sequences in one piece of work; a constant, so no result depends on the workers.
 EXPLAINED_TOGETHER = 16
+#: Seconds after which what is done is written, so that a killed job loses no more than these and one chunk.
+WRITE_EVERY = 5.0
+
+#: Bases of sequences, uint8 (n, L), and of their shuffles, uint8 (n, R, L), or None.
+Chunk = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]
 
 
 class Explained(NamedTuple):
@@ -88,62 +95,92 @@ def explained_rows(dataset: Dataset, config: Config, task: str) -> npt.NDArray[n
 
 
 def write_explained(
-    file: Explained, config: Config, dataset: Dataset, map_in_order: MapInOrder, advance: Callable[[int], None]
+    file: Explained,
+    config: Config,
+    dataset: Dataset,
+    references: Path,
+    key: str,
+    map_in_order: MapInOrder,
+    advance: Callable[[int], None],
 ) -> float:
-    """Attribute the chosen sequences, chunk by chunk, and write `file.path`: scores (N, L), seq_id, arrays asked for.
+    """Attribute the chosen sequences and write `file.path`: scores (N, L), seq_id, and the arrays asked for.
+
+    An array that the method does not define is left out. Rows that a killed call finished under the same fingerprint
+    `key` are kept, in the folder of parts, which stays until the caller has recorded the file.
 
     Returns
     -------
     float
         Seconds a sequence: the median over chunks, so that what is compiled at the first one does not count.
-
-    Raises
-    ------
-    InputError
-        The method does not give an array that the configuration asks to keep.
     """
     rows = explained_rows(dataset, config, file.task)
     split = config.attribution.split
-    arrays, seconds = explain_bases(
-        file, config, dataset.bases(split)[rows], ["scores", *config.attribution.arrays], map_in_order, advance
-    )
+    seq_ids, n = np.asarray(dataset.seq_ids(split))[rows], n_shuffles(file.method)
+    shuffles = read_references(references, seq_ids, n) if n else None
+    names = ["scores", *config.attribution.arrays]
+    bases = dataset.bases(split)[rows]
+    parts = explain_bases(file, config, bases, shuffles, names, parts_of(file.path), key, map_in_order, advance)
     with whole_file(file.path) as partial, h5py.File(partial, "w") as h5:
-        for name, values in arrays.items():
-            h5.create_dataset(name, data=values, compression="gzip")
-        h5.create_dataset("seq_id", data=np.asarray(dataset.seq_ids(split))[rows].astype("S"))
+        join_parts(parts, h5, EXPLAINED_TOGETHER)
+        h5.create_dataset("seq_id", data=seq_ids.astype("S"))
         h5.attrs.update(model=file.model, task=file.task, key=file.key, method=file.method.method)
-    return seconds
+    return seconds_of(parts)
 
 
 def explain_bases(
     file: Explained,
     config: Config,
     bases: npt.NDArray[np.uint8],
+    shuffles: npt.NDArray[np.uint8] | None,
     names: list[str],
+    folder: Path,
+    key: str,
     map_in_order: MapInOrder,
     advance: Callable[[int], None],
-) -> tuple[dict[str, npt.NDArray[np.float32]], float]:
-    """Attribute sequences, uint8 (N, L), chunk by chunk: the arrays asked for, and the median of seconds a sequence.
+) -> list[Part]:
+    """Attribute sequences, chunk by chunk, and write what is done to parts in `folder` every few seconds.
 
-    Raises
-    ------
-    InputError
-        The method does not give an array that is asked for.
+    Parameters
+    ----------
+    file : Explained
+    config : Config
+    bases : uint8, shape (N, L)
+    shuffles : uint8, shape (N, R, L), optional
+        References that were made before; without them, the method's references are made here.
+    names : list of str
+        Arrays to keep, "scores" among them; those that the method does not define are left out.
+    folder, key : path, str
+        Where parts are, and the fingerprint of those that can be gone on from.
+    map_in_order, advance : callable
+
+    Returns
+    -------
+    list of Part
     """
-    chunks = [bases[first : first + EXPLAINED_TOGETHER] for first in range(0, len(bases), EXPLAINED_TOGETHER)]
+    parts = read_parts(folder, key)
+    done = parts[-1].stop if parts else 0
+    advance(done)
     output, version = config.attribution.output, checksum(file.model_file)
     explain = functools.partial(_explain, str(file.model_file), version, file.target, file.method, output, config.seed)
-    arrays: dict[str, list[npt.NDArray[np.float32]]] = {name: [] for name in names}
-    seconds = []
-    for chunk, (result, took) in zip(chunks, map_in_order(explain, chunks), strict=True):
-        seconds.append(took / len(chunk))
-        for name, parts in arrays.items():
-            part = result[name]
-            if part is None:
-                raise InputError("attribution.arrays", f"{file.method.method} gives no {name}", "leave it out")
-            parts.append(part)
-        advance(len(chunk))
-    return {name: np.concatenate(parts) for name, parts in arrays.items()}, float(np.median(seconds))
+    waiting: list[dict[str, npt.NDArray[np.float32]]] = []
+    written_at = time.monotonic()
+    for result, took in map_in_order(explain, _chunks(bases, shuffles, done)):
+        kept = {name: values for name in names if (values := result[name]) is not None}
+        waiting.append({**kept, "seconds": np.array([took / len(kept["scores"])], np.float32)})
+        done += len(kept["scores"])
+        if done == len(bases) or time.monotonic() - written_at >= WRITE_EVERY:
+            first = parts[-1].stop if parts else 0
+            joined = {name: np.concatenate([each[name] for each in waiting]) for name in waiting[0]}
+            parts.append(write_part(folder, key, first, joined))
+            waiting, written_at = [], time.monotonic()
+        advance(len(kept["scores"]))
+    return parts
+
+
+def _chunks(bases: npt.NDArray[np.uint8], shuffles: npt.NDArray[np.uint8] | None, done: int) -> Iterator[Chunk]:
+    for first in range(done, len(bases), EXPLAINED_TOGETHER):
+        rows = slice(first, first + EXPLAINED_TOGETHER)
+        yield bases[rows], None if shuffles is None else shuffles[rows]
 
 
 def answers_of(file: Explained, config: Config, bases: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -170,20 +207,22 @@ def _explain(
     method: Method,
     output: Literal["logit", "probability"],
     seed: int,
-    bases: npt.NDArray[np.uint8],
+    chunk: Chunk,
 ) -> tuple[dict[str, npt.NDArray[np.float32] | None], float]:
     """Attributions of a chunk of sequences, and the seconds it took; a worker keeps the model it loaded."""
     from simbench_tf.attribution import attribute
+    from simbench_tf.attribution.references import sequences_as_references
     from simbench_tf.dna import one_hot
 
     model = _loaded(model_file, version)
+    bases, shuffles = chunk
     start = time.perf_counter()
     result = attribute(
         model,
         one_hot(bases),
         method=method.method,
         target=target,
-        references=method.references,
+        references=method.references if shuffles is None else sequences_as_references(shuffles),
         random_state=seed,
         output=output,
         **method.settings,

@@ -14,10 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from simbench_tf._explained_parts import discard_parts
+from simbench_tf._explained_references import n_shuffles, references_file, write_references
 from simbench_tf.adopted import adopt, files_of
 from simbench_tf.ceilings import n_explained_by_oracle, read_ceilings, write_oracle
 from simbench_tf.config import Config, Model, load_config, write_config
-from simbench_tf.dataset import finish_dataset, open_dataset, write_part
+from simbench_tf.dataset import Dataset, finish_dataset, open_dataset, write_part
 from simbench_tf.errors import InputError
 from simbench_tf.explained import Explained, explained, explained_rows, write_explained
 from simbench_tf.files import TEMPORARY_PREFIX, checksum, whole_file
@@ -225,27 +229,47 @@ def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, trac
     }
     dataset = open_dataset(folder / "dataset")
     probes = probes_of(config, dataset, folder)
+    references = _references(config, folder, dataset, made_from)
 
-    def make(file: Explained) -> tuple[list[Path], dict[str, float]]:
+    def make(file: Explained, key: str) -> tuple[list[Path], dict[str, float]]:
         n_sequences = len(explained_rows(dataset, config, file.task))
         with track(f"{file.model} {file.task} {file.key}", n_sequences) as advance:
-            seconds = write_explained(file, config, dataset, map_in_order, advance)
+            seconds = write_explained(file, config, dataset, references, key, map_in_order, advance)
         return [file.path], {"seconds_per_sequence": seconds}
 
-    def probe(file: Explained, mine: list[Probes]) -> tuple[list[Path], dict[str, float]]:
+    def probe(file: Explained, mine: list[Probes], key: str) -> tuple[list[Path], dict[str, float]]:
         with track(f"{file.model} {file.task} {file.key} knock-outs", 3 * sum(len(p.rows) for p in mine)) as advance:
-            return [write_probed(file, config, folder, mine, map_in_order, advance)], {}
+            return [write_probed(file, config, folder, mine, key, map_in_order, advance)], {}
 
     for file in explained(config, folder):
         if not file.model_file.is_file():
             raise InputError(file.model_file, "is missing", "train it with `simbench train`")
         method = file.method.model_dump(mode="json")
         step = {**made_from, "model": checksum(file.model_file), "task": file.task, "method": method}
-        _step(folder, "attribute", step, functools.partial(make, file), _device)
+        _step(folder, "attribute", step, functools.partial(make, file, fingerprint("attribute", step)), _device)
         mine = [each for each in probes if each.interaction.task == file.task]
         if mine:
             step = {**step, "simulation": by_content(config), "probes": "knocked out"}
-            _step(folder, "attribute", step, functools.partial(probe, file, mine), _device)
+            key = fingerprint("attribute", step)
+            _step(folder, "attribute", step, functools.partial(probe, file, mine, key), _device)
+    for results in ("attributions", "knockouts"):
+        discard_parts(folder / results)
+
+
+def _references(config: Config, folder: Path, dataset: Dataset, made_from: dict[str, Any]) -> Path:
+    """Write the shuffles that methods compare with, where any does; return their file."""
+    path = references_file(folder)
+    most = max(n_shuffles(method) for method in config.attribution.methods)
+    tasks = config.attribution.tasks or config.tasks
+    if most:
+
+        def make() -> tuple[list[Path], dict[str, float]]:
+            rows = [explained_rows(dataset, config, task) for task in tasks]
+            write_references(config, dataset, np.unique(np.concatenate(rows)), path)
+            return [path], {}
+
+        _step(folder, "attribute", {**made_from, "shuffles": most, "tasks": tasks}, make)
+    return path
 
 
 # oracle

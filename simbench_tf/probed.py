@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf._explained_parts import parts_of, read_scores
 from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset
 from simbench_tf.explained import Explained, answers_of, explain_bases
@@ -85,19 +86,22 @@ def write_probed(
     config: Config,
     folder: Path,
     probes: list[Probes],
+    key: str,
     map_in_order: MapInOrder,
     advance: Callable[[int], None],
 ) -> Path:
-    """Attribute the variants of a task's probes, and write them with the model's answers; returns the file."""
+    """Attribute the variants of a task's probes, and write them with the model's answers; returns the file.
+
+    Parts, as of `explained.write_explained`, stay until the caller has recorded the file.
+    """
     path = probed_file(file, folder)
     with whole_file(path) as partial, h5py.File(partial, "w") as h5:
         for number, (_, _, variants, _, _) in enumerate(probes):
             n, _, length = variants.shape
-            arrays, _ = explain_bases(
-                file, config, variants[:, :3].reshape(-1, length), ["scores"], map_in_order, advance
-            )
+            bases, parts = variants[:, :3].reshape(-1, length), parts_of(path) / str(number)
+            done = explain_bases(file, config, bases, None, ["scores"], parts, key, map_in_order, advance)
             group = h5.create_group(str(number))
-            group.create_dataset("scores", data=arrays["scores"].reshape(n, 3, length), compression="gzip")
+            group.create_dataset("scores", data=read_scores(done).reshape(n, 3, length), compression="gzip")
             group.create_dataset("answers", data=answers_of(file, config, variants.reshape(-1, length)).reshape(n, 4))
     return path
 

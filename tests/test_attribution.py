@@ -10,10 +10,12 @@ import scipy.stats
 import tensorflow as tf
 from keras import layers
 
-from simbench_tf.attribution import attribute
+from simbench_tf.attribution import Parts, attribute, register_method
+from simbench_tf.attribution._memory import bytes_of_outputs, device_memory, fitting_batch_size
 from simbench_tf.attribution.gradients import _mean_gradient_at, _normal, linear_point, shuffle_point
 from simbench_tf.attribution.network import _gradients, open_network, padded_size
 from simbench_tf.attribution.references import content_index, make_references, parse_references
+from simbench_tf.attribution.registry import _METHODS
 from simbench_tf.dna import bases_of_one_hot, one_hot
 from simbench_tf.errors import InputError
 
@@ -418,6 +420,76 @@ def test_functions_are_traced_once(x):
     # batches of 1, 3 and 4 rows
     assert network.compiled(_mean_gradient, "linear").experimental_get_tracing_count() <= 3
     assert 1 <= network.compiled(_mutant_values, 32).experimental_get_tracing_count() <= 2
+
+
+def counting_passes():
+    """A network that counts how often it is run forward."""
+
+    class Counted(layers.Layer):
+        def build(self, _shape):
+            self.passes = self.add_weight(shape=(), initializer="zeros", dtype="int32", trainable=False)
+
+        def call(self, inputs):
+            self.passes.assign_add(1)
+            return inputs
+
+    inputs = keras.Input((LENGTH, 4))
+    counted = Counted()
+    x = layers.Flatten()(layers.Conv1D(8, 5, activation="relu", name="convolution")(inputs))
+    return keras.Model(inputs, layers.Dense(6, "sigmoid")(counted(x))), counted.passes
+
+
+@pytest.mark.parametrize(
+    ("method", "settings", "passes"),
+    [
+        ("grad_x_input", {}, 1),
+        ("saliency", {}, 1),
+        ("gradcam", {"layer": "convolution"}, 1),
+        ("grad_x_activation", {"layer": "convolution"}, 1),
+        ("smoothgrad", {"n_samples": 4}, 4),
+        # one for each point of the path, and one each for the sequence and for its reference
+        ("integrated_gradients", {"n_steps": 5}, 5 + 2),
+        ("expected_gradients", {"references": "zeros", "n_samples": 3}, 3 + 2),
+    ],
+)
+def test_all_targets_come_from_one_pass_forward(x, method, settings, passes):
+    model, counter = counting_passes()
+    single = [attribute(model, x[:4], method, target=target, **settings).contributions for target in (5, 0, 3)]
+    counter.assign(0)
+    together = attribute(model, x[:4], method, target=[5, 0, 3], **settings)
+    assert int(counter.numpy()) == passes
+    close(together.contributions, np.stack(single))
+
+
+def test_batches_fit_the_memory():
+    model = conv_net(length=400)
+    outputs = bytes_of_outputs(model, 400)
+    # input 400 x 4; 394 x 16 thrice, pooled 131 x 16; 127 x 16 thrice, pooled 42 x 16, flat; 32 twice, 2 twice
+    assert outputs == 4 * (1600 + 3 * 394 * 16 + 131 * 16 + 3 * 127 * 16 + 2 * 42 * 16 + 2 * 32 + 2 * 2)
+    sizes = [fitting_batch_size(model, 400, memory) for memory in (0, 8 * outputs, 15 * outputs, 16 * outputs, 2**50)]
+    assert sizes == [1, 1, 1, 2, 256]
+    assert open_network(model, 400).batch_size == 256
+    assert device_memory() > 2**28
+
+
+def test_where_memory_runs_out_batches_are_halved(net, x):
+    tried = []
+
+    @register_method("hungry", source="this test")
+    def hungry(network, one_hot):
+        """Run out of memory with more than 8 sequences."""
+        tried.append(network.batch_size)
+        if network.batch_size > 8:
+            raise tf.errors.ResourceExhaustedError(None, None, "out of memory")
+        return Parts(network.gradients(one_hot))
+
+    try:
+        found = attribute(net, x, "hungry", batch_size=32)
+        assert tried[:3] == [32, 16, 8]
+        assert set(tried[3:]) <= {8}
+        close(found.contributions, attribute(net, x, "grad_x_input").hypothetical)
+    finally:
+        del _METHODS["hungry"]
 
 
 # batches, order, targets

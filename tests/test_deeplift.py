@@ -712,56 +712,6 @@ def test_rescale_equals_shap():
     check_against_peer(net, explain, 1e-5)
 
 
-def in_torch(torch, net):
-    """A chain of `Net`'s nodes as a module of PyTorch, in float64."""
-
-    class As(torch.nn.Module):
-        def __init__(self, function):
-            super().__init__()
-            self.function = function
-
-        def forward(self, x):
-            return self.function(x)
-
-    modules = [As(lambda x: x.transpose(1, 2))]
-    for node in net.nodes[1:]:
-        w = {name: torch.from_numpy(weight) for name, weight in node.weights.items()}
-        if node.kind == "conv":
-            made = torch.nn.Conv1d(*w["kernel"].shape[1:], w["kernel"].shape[0])
-            made.weight.data, made.bias.data = w["kernel"].permute(2, 1, 0), w["bias"]
-        elif node.kind == "dense":
-            made = torch.nn.Linear(*w["kernel"].shape)
-            made.weight.data, made.bias.data = w["kernel"].T, w["bias"]
-        elif node.kind == "bn":
-            made = torch.nn.BatchNorm1d(len(w["gamma"]), eps=1e-3)
-            made.weight.data, made.bias.data, made.running_mean, made.running_var = w.values()
-        elif node.kind == "activation":
-            made = torch.nn.ReLU()
-        elif node.kind == "max_pool":
-            # Captum leaves its rule out where a ReLU stands right before the pool
-            modules.append(As(lambda x: x * 1.0))
-            made = torch.nn.MaxPool1d(node.settings["pool_size"])
-        else:
-            made = As(lambda x: x.transpose(1, 2).flatten(1))
-        modules.append(made)
-    return torch.nn.Sequential(*modules).double().eval()
-
-
-@pytest.mark.filterwarnings("ignore:Setting forward, backward hooks:UserWarning")
-@pytest.mark.filterwarnings("ignore:Input Tensor 0 did not already require gradients:UserWarning")
-def test_rescale_equals_captum():
-    needed = "captum and torch are not installed: pip install 'simbench_tf[parity]'"
-    torch, attr = (pytest.importorskip(name, reason=needed) for name in ("torch", "captum.attr"))
-    net = basset_like(seed=6)
-    method = attr.DeepLift(in_torch(torch, net))
-
-    def explain(x, references):
-        pairs = [torch.from_numpy(each.astype(float)) for each in (np.broadcast_to(x, references.shape), references)]
-        return method.attribute(*pairs, target=1).detach().numpy().mean(axis=0)
-
-    check_against_peer(net, explain, 1e-5)
-
-
 # promises
 
 
@@ -829,6 +779,29 @@ def test_compiles_once_and_sees_new_weights(monkeypatch):
     doubled = attribute(model, x[:3], "deeplift_rescale", references=references[:3]).scores
     assert len(traces) == 1
     np.testing.assert_allclose(doubled, 2 * first[:3], rtol=1e-4, atol=1e-6)
+
+
+def test_one_compiled_graph_a_shape_and_no_retracing(monkeypatch, caplog):
+    """Whatever number of sequences comes, few shapes are compiled, each once, and TensorFlow has nothing to say."""
+    from simbench_tf.attribution._deeplift_run import Run
+
+    shapes = []
+    build = Run.__init__
+
+    def noting(self, steps, one_hot, references):
+        shapes.append(tuple(references.shape[:2]))
+        build(self, steps, one_hot, references)
+
+    monkeypatch.setattr(Run, "__init__", noting)
+    x, references = sequences(n=9)
+    model = basset_like().model()
+    expected = attribute(model, x, "deeplift_rescale", references=references[:, :1], batch_size=16).scores
+    for _ in range(2):
+        for n in range(1, 10):
+            found = attribute(model, x[:n], "deeplift_rescale", references=references[:n, :1], batch_size=16).scores
+            np.testing.assert_allclose(found, expected[:n], rtol=0, atol=1e-6 * abs(expected).max())
+    assert sorted(shapes) == [(1, 1), (2, 1), (4, 1), (8, 1)]
+    assert "retracing" not in caplog.text
 
 
 # the examples of the paper

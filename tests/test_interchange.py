@@ -289,9 +289,15 @@ def test_runs_without_gaps_are_written_whatever_their_order(tmp_path):
 
 def test_what_cannot_go_out_says_why(peaks_run, tmp_path, monkeypatch):
     config, run, _ = peaks_run
-    first = explained(config, run)[0].path
+    first, *others = (file.path for file in explained(config, run))
     with h5py.File(first, "a") as h5:
         del h5["hypothetical"]
+    with pytest.warns(UserWarning, match=r"grad_x_input@none.h5: left out, it keeps no hypothetical"):
+        written = export_attributions(config, run, tmp_path / "some")
+    assert len([path for path in written if "@" in path.name]) == len(others)
+    for path in others:
+        with h5py.File(path, "a") as h5:
+            del h5["hypothetical"]
     with pytest.raises(InputError, match=r"grad_x_input@none.h5: keeps no hypothetical .*attribution.arrays=\[hypoth"):
         export_attributions(config, run, tmp_path / "out")
     with h5py.File(first, "a") as h5:
@@ -326,7 +332,7 @@ def test_the_commands_name_what_they_wrote_or_why_not(monkeypatch, capsys, tiny_
     assert {str(path) for path in (tmp_path / "data").iterdir()} == set(out.splitlines())
     code, _, err = simbench(monkeypatch, capsys, "export-attributions", tiny_run, "--out", tmp_path / "a")
     assert code == 2
-    assert "keeps no hypothetical contributions; set attribution.arrays=[hypothetical]" in err
+    assert "keeps no hypothetical contributions, as no file of the run does; set attribution.arrays=" in err
     options = ["--out", tmp_path / "a", "--format", "bigwig"]
     code, _, err = simbench(monkeypatch, capsys, "export-attributions", tiny_run, *options)
     assert code == 2

@@ -50,6 +50,7 @@ def test_a_run_leaves_the_files_of_the_design(tiny_run):
         "dataset/sequences/part-00000.parquet",
         *(f"models/basset/{name}" for name in ("model.keras", "history.csv", "metrics.json")),
         *(f"attributions/basset/{task}/{key}.h5" for task in ("HepG2", "K562") for key in keys),
+        "references/shuffles.h5",
         "scores/per_sequence.parquet",
         *(f"oracle/{name}" for name in ("posteriors.parquet", "occupancy.h5", "ceilings.csv", "knockouts.h5")),
         "scores/summary.csv",

@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution.network import Forward, Network, padded_size
+from simbench_tf.attribution.network import Forward, Network
 from simbench_tf.attribution.registry import Parts, register_method
 
 Array = npt.NDArray[np.float32]
@@ -27,8 +27,8 @@ MaxPoolRule = Literal["rescale", "gradient"]
 
 _SOURCE = "Shrikumar et al. 2017"
 _REFERENCES = "shuffle:10"
-#: Sequences and references that go through the network together; more of them only leave the caches of a CPU.
-_ROWS = 88
+#: Sequences and references that go through the network together on a CPU; more of them only leave its caches.
+_ROWS_ON_CPU = 88
 
 
 @register_method("deeplift_rescale", source=_SOURCE, references=_REFERENCES)
@@ -54,19 +54,27 @@ def deeplift_genomics(
 
 
 def _deeplift(network: Network, one_hot: Array, references: Array, rule: str, maxpool: MaxPoolRule) -> Parts:
-    explain = network.compiled(_explainer, network.graph, rule, maxpool)
-    n, n_references = references.shape[:2]
-    together = max(1, min(_ROWS, network.batch_size) // (n_references + 1))
+    n, n_references, length, _ = references.shape
+    together = max(1, _rows(network) // (n_references + 1))
     pieces = []
     for start in range(0, max(n, 1), together):
         x, background = one_hot[start : start + together], references[start : start + together]
-        size = padded_size(len(x), together)
+        # powers of two, since XLA compiles anew for each size; each has a function of its own, which is never retraced
+        size = min(together, 1 << max(len(x) - 1, 0).bit_length())
+        explain = network.compiled(_explainer, network.graph, rule, maxpool, size, n_references, length)
         results = explain(_filled(x, size), _filled(background, size), network.targets)
         pieces.append([result[:, : len(x)] for result in results])
     positive, negative, hypothetical, change = (np.concatenate(piece, axis=1) for piece in zip(*pieces, strict=True))
     contributions = positive + negative
     delta = contributions.sum(axis=(2, 3), dtype=np.float64) - change
     return Parts(contributions, hypothetical, positive.sum(axis=-1), negative.sum(axis=-1), delta.astype(np.float32))
+
+
+def _rows(network: Network) -> int:
+    import tensorflow as tf
+
+    on_gpu = bool(tf.config.list_physical_devices("GPU"))
+    return network.batch_size if on_gpu else min(_ROWS_ON_CPU, network.batch_size)
 
 
 def _filled(array: Array, size: int) -> Any:
@@ -76,8 +84,16 @@ def _filled(array: Array, size: int) -> Any:
     return tf.constant(np.concatenate([array, np.zeros((size - len(array), *array.shape[1:]), np.float32)]))
 
 
-def _explainer(forward: Forward, graph: Any, rule: Any, maxpool: Any) -> Callable[..., list[Array]]:  # noqa: ARG001
-    """Compile DeepLIFT for a model: the way forward, and the way back of one target.
+def _explainer(
+    forward: Forward,  # noqa: ARG001
+    graph: Any,
+    rule: Any,
+    maxpool: Any,
+    n: int,
+    n_references: int,
+    length: int,
+) -> Callable[..., list[Array]]:
+    """Compile DeepLIFT for a model and a shape of its input: the way forward, and the way back of one target.
 
     What is returned takes x (n, L, 4), references (n, R, L, 4) and a tuple of T targets, and gives contributions of
     positive and of negative differences and the hypothetical ones, (T, n, L, 4), and f(x) - mean f(reference), (T, n).
@@ -101,10 +117,19 @@ def _explainer(forward: Forward, graph: Any, rule: Any, maxpool: Any) -> Callabl
         m = multipliers(steps, saved, tf.broadcast_to(top, (pairs, top.shape[0])))
         return contributions(m.map(lambda both: tf.reshape(both, references.shape)), x, references)
 
+    forward_of_shape, backward_of_shape = forward_pass, backward_pass
+    if not tf.config.functions_run_eagerly():
+        # concrete functions: a `tf.function` counts the traces of all models and shapes together, and warns of them
+        inputs = [tf.TensorSpec((n, length, 4), tf.float32), tf.TensorSpec((n, n_references, length, 4), tf.float32)]
+        forward_of_shape = forward_pass.get_concrete_function(*inputs)
+        saved, change = forward_of_shape.structured_outputs
+        top = tf.TensorSpec(change.shape[1:], tf.float32)
+        backward_of_shape = backward_pass.get_concrete_function(*inputs, saved, top)
+
     def explain(x: Any, references: Any, targets: tuple[int, ...]) -> list[Array]:
-        saved, change = forward_pass(x, references)
+        saved, change = forward_of_shape(x, references)
         tops = [tf.one_hot(target, change.shape[1]) for target in targets]
-        results = zip(*(backward_pass(x, references, saved, top) for top in tops), strict=True)
+        results = zip(*(backward_of_shape(x, references, saved, top) for top in tops), strict=True)
         return [*(np.stack([each.numpy() for each in result]) for result in results), change.numpy().T[list(targets)]]
 
     return explain

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -75,7 +77,8 @@ def attribute(
     output : {"logit", "probability"}, default "logit"
         Explain the input of the final sigmoid, or what the model returns.
     batch_size : int, optional
-        Sequences that go through the model together; 256 by default, which also keeps a GPU busy.
+        Sequences that go through the model together; by default as many as fit the memory, at most 256, which keeps a
+        GPU busy. Where the device's memory runs out all the same, half as many are tried, and so on.
     progress : callable, optional
         Called with the number of sequences just explained.
     **settings
@@ -104,7 +107,7 @@ def attribute(
     request = check_request(method, references, settings)
     bases = bases_of_one_hot(np.asarray(one_hot))
     x = np.ascontiguousarray(one_hot, np.float32)
-    network = open_network(model, x.shape[1], target, output, 256 if batch_size is None else batch_size)
+    network = open_network(model, x.shape[1], target, output, batch_size)
     if request.references is not None:
         check_fit(request.references, *bases.shape)
     together = _chunk(request, network)
@@ -112,10 +115,25 @@ def attribute(
     # no sequences at all are one empty chunk, so that the arrays come out with their right shapes
     for first in range(0, max(len(x), 1), together):
         rows = slice(first, first + together)
-        parts.append(_explain(request, network, x[rows], bases[rows], first, random_state))
+        inputs = (x[rows], bases[rows], first, random_state)
+        explained, network = _within_memory(functools.partial(_explain, request, *inputs), network)
+        parts.append(explained)
         if progress is not None and len(x):
             progress(len(x[rows]))
     return _joined(parts, single=np.ndim(target) == 0)
+
+
+def _within_memory(explain: Callable[[Network], Parts], network: Network) -> tuple[Parts, Network]:
+    """Explain with batches that the device has memory for: what comes out, and the network with such batches."""
+    import tensorflow as tf
+
+    while True:
+        try:
+            return explain(network), network
+        except tf.errors.ResourceExhaustedError:
+            if network.batch_size == 1:
+                raise
+            network = dataclasses.replace(network, batch_size=network.batch_size // 2)
 
 
 def _chunk(request: Request, network: Network) -> int:
@@ -127,7 +145,7 @@ def _chunk(request: Request, network: Network) -> int:
 
 
 def _explain(
-    request: Request, network: Network, one_hot: Array, bases: npt.NDArray[np.uint8], first_row: int, random_state: int
+    request: Request, one_hot: Array, bases: npt.NDArray[np.uint8], first_row: int, random_state: int, network: Network
 ) -> Parts:
     seed = {"random_state": random_state} if request.method.takes_seed else {}
     inputs = [one_hot]

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution.network import Forward, Network
+from simbench_tf.attribution.network import Forward, Network, target_gradients
 from simbench_tf.attribution.registry import Parts, register_method
 
 Array = npt.NDArray[np.float32]
@@ -71,7 +71,7 @@ def _spread(network: Network, one_hot: Array, layer: str, weighting: str, relu: 
 
 def layer_maps(network: Network, one_hot: Array, layer: str, weighting: str) -> Array:
     """Values of a layer's positions for each target, float32 (T, n, P); `weighting` is a key of `_WEIGHTED`."""
-    return network.each_target(network.compiled(_maps, network.graph, layer, weighting), one_hot)
+    return network.all_targets(network.compiled(_maps, network.graph, layer, weighting), one_hot)
 
 
 def _shares(network: Network, layer: str, seq_length: int) -> Array:
@@ -83,7 +83,7 @@ def _shares(network: Network, layer: str, seq_length: int) -> Array:
     return field / np.maximum(field.sum(axis=0), 1)
 
 
-# values of positions, from gradients and activations (n, P, K)
+# values of positions, from gradients (T, n, P, K) and activations (n, P, K)
 
 
 def _pooled(pool: str) -> Callable[[Any, Any], Any]:
@@ -91,7 +91,7 @@ def _pooled(pool: str) -> Callable[[Any, Any], Any]:
         import tensorflow as tf
 
         reduce = tf.reduce_max if pool == "max" else tf.reduce_mean
-        return tf.reduce_sum(reduce(gradients, axis=1, keepdims=True) * activations, axis=-1)
+        return tf.reduce_sum(reduce(gradients, axis=2, keepdims=True) * activations, axis=-1)
 
     return weighted
 
@@ -117,7 +117,7 @@ _WEIGHTED: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def _maps(forward: Forward, graph: Any, layer: str, weighting: str) -> Callable[..., Any]:  # noqa: ARG001
-    """Compile the values of a layer's positions: x (n, L, 4) and a target -> (n, P)."""
+    """Compile the values of a layer's positions: x (n, L, 4) and targets (T,) -> (T, n, P)."""
     import tensorflow as tf
 
     from simbench_tf.attribution._receptive_field import find_output, read_calls, run_calls
@@ -126,13 +126,12 @@ def _maps(forward: Forward, graph: Any, layer: str, weighting: str) -> Callable[
     (read,) = find_output(calls, layer).outputs
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def maps(x: Any, target: Any) -> Any:
+    def maps(x: Any, targets: Any) -> Any:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
             values = run_calls(calls, x)
-            # sequences do not act on each other, so the gradient of the sum holds that of each
-            total = tf.reduce_sum(tf.gather(tf.cast(values[output], tf.float32), target, axis=1))
-        gradients = tape.gradient(total, values[read], unconnected_gradients=tf.UnconnectedGradients.ZERO)
+            outputs = tf.cast(values[output], tf.float32)
+        gradients = target_gradients(tape, outputs, values[read], targets)
         return _WEIGHTED[weighting](tf.cast(gradients, tf.float32), tf.cast(values[read], tf.float32))
 
     return maps

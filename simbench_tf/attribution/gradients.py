@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from simbench_tf.attribution.network import Forward, Network, input_gradient
+from simbench_tf.attribution.network import Forward, Network, input_gradients
 from simbench_tf.attribution.references import References, content_index
 from simbench_tf.attribution.registry import Parts, register_method
 from simbench_tf.dna import bases_of_one_hot
@@ -128,7 +128,7 @@ def integrated_gradients(
     path_gradient = network.compiled(_mean_gradient, path)
     steps = np.array(n_steps, np.int32)
     ways = [x, flat] if path == "linear" else [x, flat, _switch_points(one_hot, references, random_state)]
-    gradients = network.each_target(lambda *batch: path_gradient(steps, *batch), *ways)
+    gradients = network.all_targets(lambda *batch: path_gradient(steps, *batch), *ways)
     return _from_references(network, one_hot, references, _corrected(gradients, correct))
 
 
@@ -154,7 +154,7 @@ def expected_gradients(
     indices = content_index(bases_of_one_hot(one_hot))
     draws = uniforms(random_state, "expected_gradients", indices, n_references * n_samples)
     alphas = draws.reshape(n * n_references, n_samples).astype(np.float32)
-    gradients = network.each_target(network.compiled(_mean_gradient_at), *_pairs(one_hot, references), alphas)
+    gradients = network.all_targets(network.compiled(_mean_gradient_at), *_pairs(one_hot, references), alphas)
     return _from_references(network, one_hot, references, _corrected(gradients, correct))
 
 
@@ -206,14 +206,14 @@ def _mean_gradient(forward: Forward, path: str) -> Callable[..., Any]:
     point = _POINTS[path]
 
     @tf.function
-    def mean_gradient(n_steps: Any, *way_and_target: Any) -> Any:
-        *way, target = way_and_target
+    def mean_gradient(n_steps: Any, *way_and_targets: Any) -> Any:
+        *way, targets = way_and_targets
         n = tf.cast(n_steps, tf.float32)
 
         def gradient(number: Any) -> Any:
-            return input_gradient(forward, point((tf.cast(number, tf.float32) + 0.5) / n, *way), target)
+            return input_gradients(forward, point((tf.cast(number, tf.float32) + 0.5) / n, *way), targets)
 
-        return _mean_over_steps(gradient, n_steps, way[0])
+        return _mean_over_steps(gradient, n_steps, way[0], targets)
 
     return mean_gradient
 
@@ -223,22 +223,22 @@ def _mean_gradient_at(forward: Forward) -> Callable[..., Any]:
     import tensorflow as tf
 
     @tf.function(reduce_retracing=True)
-    def mean_gradient(x: Any, references: Any, alphas: Any, target: Any) -> Any:
+    def mean_gradient(x: Any, references: Any, alphas: Any, targets: Any) -> Any:
         def gradient(number: Any) -> Any:
             alpha = tf.gather(alphas, number, axis=1)[:, None, None]
-            return input_gradient(forward, linear_point(alpha, x, references), target)
+            return input_gradients(forward, linear_point(alpha, x, references), targets)
 
-        return _mean_over_steps(gradient, tf.shape(alphas)[1], x)
+        return _mean_over_steps(gradient, tf.shape(alphas)[1], x, targets)
 
     return mean_gradient
 
 
-def _mean_over_steps(gradient: Callable[[Any], Any], n_steps: Any, like: Any) -> Any:
-    """The mean of gradient(0), gradient(1), ... gradient(n_steps - 1), each of the shape of `like`."""
+def _mean_over_steps(gradient: Callable[[Any], Any], n_steps: Any, x: Any, targets: Any) -> Any:
+    """The mean of gradient(0), gradient(1), ... gradient(n_steps - 1), each (T, ...) as x has (...)."""
     import tensorflow as tf
 
     def step(number: Any, total: Any) -> Any:
         return number + 1, total + gradient(number)
 
-    start = (tf.constant(0), tf.zeros_like(like))
+    start = (tf.constant(0), tf.zeros((tf.size(targets), *tf.unstack(tf.shape(x)))))
     return tf.while_loop(lambda number, _: number < n_steps, step, start)[1] / tf.cast(n_steps, tf.float32)

@@ -147,7 +147,7 @@ def double_mutants(
     pairs: Sequence[tuple[int, int]] | npt.NDArray[np.integer],
     target: int | Sequence[int] = 0,
     output: Output = "logit",
-    batch_size: int = 256,
+    batch_size: int | None = None,
 ) -> Array:
     """How far the effect of two substitutions is from the sum of their own effects.
 
@@ -162,7 +162,8 @@ def double_mutants(
     target : int or sequence of int, default 0
         Which output, or several.
     output : {"logit", "probability"}, default "logit"
-    batch_size : int, default 256
+    batch_size : int, optional
+        By default as many as fit the memory, at most 256.
 
     Returns
     -------
@@ -195,7 +196,7 @@ def double_mutants(
         raise ValueError(f"pairs must be two unlike positions within {length} bases")
     network = open_network(model, length, target, output, batch_size)
     values = np.empty((len(network.targets), n, len(places), 4, 4), np.float32)
-    together = max(1, batch_size // 16)
+    together = max(1, network.batch_size // 16)
     for row in range(n):
         for begin in range(0, len(places), together):
             some = slice(begin, begin + together)
@@ -230,7 +231,7 @@ def shuffle_site(
     kind: Literal["dinucleotide", "mononucleotide"] = "dinucleotide",
     target: int | Sequence[int] = 0,
     output: Output = "logit",
-    batch_size: int = 256,
+    batch_size: int | None = None,
 ) -> Array:
     """Mean change of the output when a site is deleted by shuffling its bases, the rest of the sequence kept.
 
@@ -250,7 +251,8 @@ def shuffle_site(
     target : int or sequence of int, default 0
         Which output, or several.
     output : {"logit", "probability"}, default "logit"
-    batch_size : int, default 256
+    batch_size : int, optional
+        By default as many as fit the memory, at most 256.
 
     Returns
     -------

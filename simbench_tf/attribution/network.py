@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.attribution._memory import fitting_batch_size
 from simbench_tf.errors import InputError
 
 # TensorFlow is imported where it is used, so that listing and checking methods does not wait for it.
@@ -79,8 +80,8 @@ class Network:
             functions[(make, *options)] = make(self._explained.forward, *options)
         return functions[(make, *options)]
 
-    def in_batches(self, function: Callable[..., Any], *arrays: npt.NDArray[Any]) -> Array:
-        """Call ``function(*batches)`` on batches of the rows of `arrays` and join what comes out along the first axis.
+    def in_batches(self, function: Callable[..., Any], *arrays: npt.NDArray[Any], axis: int = 0) -> Array:
+        """Call ``function(*batches)`` on batches of the rows of `arrays` and join what comes out along an axis.
 
         The last batch is filled up with zeros, and what comes out for these is dropped.
         """
@@ -90,8 +91,9 @@ class Network:
             batches = [array[start : start + self.batch_size] for array in arrays]
             rows = len(batches[0])
             size = padded_size(rows, self.batch_size)
-            results.append(function(*(_padded(batch, size) for batch in batches)).numpy()[:rows])
-        return np.concatenate(results) if len(results) > 1 else results[0]
+            result = function(*(_padded(batch, size) for batch in batches)).numpy()
+            results.append(result[:rows] if axis == 0 else result[:, :rows])
+        return np.concatenate(results, axis) if len(results) > 1 else np.ascontiguousarray(results[0])
 
     def outputs(self, one_hot: Array) -> Array:
         """Explained outputs of each sequence, (n, L, 4) -> float32 (T, n)."""
@@ -102,10 +104,17 @@ class Network:
 
     def gradients(self, one_hot: Array) -> Array:
         """Gradients of each target with regard to the input, (n, L, 4) -> float32 (T, n, L, 4)."""
-        return self.each_target(self.compiled(_gradients), one_hot)
+        return self.all_targets(self.compiled(_gradients), one_hot)
+
+    def all_targets(self, function: Callable[..., Any], *arrays: npt.NDArray[Any]) -> Array:
+        """Run `in_batches` with a function that is given all targets as its last argument and returns (T, n, ...)."""
+        import tensorflow as tf
+
+        targets = tf.constant(self.targets)
+        return self.in_batches(lambda *batches: function(*batches, targets), *arrays, axis=1)
 
     def each_target(self, function: Callable[..., Any], *arrays: npt.NDArray[Any]) -> Array:
-        """Run `in_batches` for each target, which is given to `function` as its last argument: (T, n, ...)."""
+        """Run `in_batches` anew for each target, which is given to `function` as its last argument: (T, n, ...)."""
         import tensorflow as tf
 
         def one(target: int) -> Array:
@@ -115,15 +124,31 @@ class Network:
         return np.stack([one(target) for target in self.targets])
 
 
-def input_gradient(forward: Forward, x: Any, target: Any) -> Any:
-    """Gradient of output `target` with regard to each input of its own sequence; tensors (n, L, 4) -> (n, L, 4)."""
+def input_gradients(forward: Forward, x: Any, targets: Any) -> Any:
+    """Gradients of outputs with regard to the inputs, from one pass forward: (n, L, 4), (T,) -> (T, n, L, 4)."""
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
         tape.watch(x)
-        # sequences do not act on each other, so the gradient of the sum holds that of each
-        total = tf.reduce_sum(tf.gather(forward(x), target, axis=1))
-    return tape.gradient(total, x, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        outputs = forward(x)
+    return target_gradients(tape, outputs, x, targets)
+
+
+def target_gradients(tape: Any, outputs: Any, at: Any, targets: Any) -> Any:
+    """Gradients of each target among `outputs`, (n, n_outputs), with regard to `at`, (n, ...): (T, n, ...).
+
+    The way forward is on the tape, and only the way back is gone once a target.
+    """
+    import tensorflow as tf
+
+    n, n_outputs = tf.unstack(tf.shape(outputs))
+
+    def gradient(target: Any) -> Any:
+        # sequences do not act on each other, so the gradient of the sum over them holds that of each
+        chosen = tf.one_hot(tf.fill((n,), target), n_outputs)
+        return tape.gradient(outputs, at, chosen, tf.UnconnectedGradients.ZERO)
+
+    return tf.map_fn(gradient, targets, fn_output_signature=at.dtype)
 
 
 def _values(forward: Forward) -> Callable[..., Any]:
@@ -138,7 +163,7 @@ def _values(forward: Forward) -> Callable[..., Any]:
 def _gradients(forward: Forward) -> Callable[..., Any]:
     import tensorflow as tf
 
-    return tf.function(lambda x, target: input_gradient(forward, x, target), autograph=False, reduce_retracing=True)
+    return tf.function(lambda x, targets: input_gradients(forward, x, targets), autograph=False, reduce_retracing=True)
 
 
 def padded_size(n: int, batch_size: int) -> int:
@@ -163,7 +188,11 @@ _CACHE: weakref.WeakKeyDictionary[Any, dict[Output, _Explained]] = weakref.WeakK
 
 
 def open_network(
-    model: Any, seq_length: int, target: int | Sequence[int] = 0, output: Output = "logit", batch_size: int = 256
+    model: Any,
+    seq_length: int,
+    target: int | Sequence[int] = 0,
+    output: Output = "logit",
+    batch_size: int | None = None,
 ) -> Network:
     """Open a Keras model to attribution methods.
 
@@ -179,7 +208,8 @@ def open_network(
     output : {"logit", "probability"}, default "logit"
         The input of the final sigmoid, or what the model returns. A model that ends in a linear layer returns its
         logit.
-    batch_size : int, default 256
+    batch_size : int, optional
+        By default as many as fit the memory, at most 256.
 
     Returns
     -------
@@ -204,7 +234,7 @@ def open_network(
         raise InputError("model", f"is a {type(model).__name__}, not a Keras model", "give a keras.Model")
     if output not in ("logit", "probability"):
         raise InputError("output", f"{output!r} is not known", 'write "logit" or "probability"')
-    if operator.index(batch_size) < 1:
+    if batch_size is not None and operator.index(batch_size) < 1:
         raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
     outputs = _CACHE.setdefault(model, {})
     if output not in outputs:
@@ -212,7 +242,8 @@ def open_network(
     explained = outputs[output]
     if explained.seq_length not in (None, seq_length):
         raise InputError("model", f"takes {explained.seq_length} bases, the sequences have {seq_length}", "match them")
-    return Network(explained, _checked_targets(target, explained.n_outputs), batch_size)
+    targets = _checked_targets(target, explained.n_outputs)
+    return Network(explained, targets, batch_size or fitting_batch_size(explained.graph, seq_length))
 
 
 def _checked_targets(target: int | Sequence[int], n_outputs: int) -> tuple[int, ...]:

@@ -126,14 +126,31 @@ def make_references(
         array = references.array
         return np.broadcast_to(array, shape) if array.ndim == 3 else array[first_row : first_row + n]
     if references.kind == "shuffle":
-        shuffled = dinucleotide_shuffle(bases, references.n, random_state, content_index(bases))
-        return one_hot(shuffled.reshape(n * references.n, length)).reshape(shape)
+        return sequences_as_references(shuffled(bases, references.n, random_state))
     if references.kind == "zeros":
         return np.broadcast_to(np.float32(0), shape)
     known = bases != N_BASE
     counts = one_hot(bases).sum(axis=1)
     composition = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     return (known[:, :, None] * composition[:, None, :]).astype(np.float32)[:, None]
+
+
+def shuffled(bases: npt.NDArray[np.uint8], n: int, random_state: int = 0) -> npt.NDArray[np.uint8]:
+    """The bases of ``"shuffle:n"``, uint8 (N, L) -> (N, n, L); those of fewer shuffles are the first of more.
+
+    Examples
+    --------
+    >>> from simbench_tf.dna import encode
+    >>> bases = encode(["ACGTTGCAAC", "CCCCC" * 2])
+    >>> bool((shuffled(bases, 2) == shuffled(bases, 5)[:, :2]).all())
+    True
+    """
+    return dinucleotide_shuffle(bases, n, random_state, content_index(bases))
+
+
+def sequences_as_references(bases: npt.NDArray[np.uint8]) -> Array:
+    """One-hot of sets of sequences, uint8 (N, R, L) -> float32 (N, R, L, 4)."""
+    return one_hot(bases.reshape(-1, bases.shape[-1])).reshape(*bases.shape, 4)
 
 
 def content_index(bases: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:

@@ -1,0 +1,99 @@
+"""RUN/attributions/MODEL/TASK/KEY.parts: rows of an attribution file that are done, so that a killed job goes on there.
+
+A part is an HDF5 file of its own, named by its rows and written whole: an HDF5 file that grows can be lost as a whole
+when its writer is killed. Each carries the fingerprint of what it was made from. When all rows are there they are
+joined in the order of the rows, a fixed number at a time, so that where a job was cut plays no part in the bytes.
+"""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+
+from simbench_tf.files import whole_file
+
+
+class Part(NamedTuple):
+    """Rows `first` to `stop` of the sequences that are explained."""
+
+    first: int
+    stop: int
+    path: Path
+
+
+def parts_of(path: Path) -> Path:
+    """The folder of the parts of an attribution file."""
+    return path.with_name(f"{path.name.removesuffix('.h5')}.parts")
+
+
+def read_parts(folder: Path, key: str) -> list[Part]:
+    """The parts that are done, one after the other from row 0; those of another fingerprint are deleted."""
+    parts: list[Part] = []
+    for path in sorted(folder.glob("[0-9]*.h5")):
+        first, stop = (int(number) for number in path.stem.split("-"))
+        with h5py.File(path) as h5:
+            fits = h5.attrs["fingerprint"] == key
+        if fits and first == (parts[-1].stop if parts else 0):
+            parts.append(Part(first, stop, path))
+        else:
+            path.unlink()
+    return parts
+
+
+def write_part(folder: Path, key: str, first: int, arrays: Mapping[str, npt.NDArray[np.float32]]) -> Part:
+    """Write rows from `first` on."""
+    stop = first + len(arrays["scores"])
+    path = folder / f"{first:09d}-{stop:09d}.h5"
+    with whole_file(path) as partial, h5py.File(partial, "w") as h5:
+        for name, values in arrays.items():
+            h5.create_dataset(name, data=values)
+        h5.attrs["fingerprint"] = key
+    return Part(first, stop, path)
+
+
+def join_parts(parts: list[Part], target: h5py.Group, rows_together: int) -> None:
+    """Write the arrays of all parts, rows in order, into a file or group; only `rows_together` are held at a time.
+
+    All parts but the last have a multiple of `rows_together` rows.
+    """
+    n = parts[-1].stop
+    for part in parts:
+        with h5py.File(part.path) as h5:
+            names = sorted(set(h5) - {"seconds"}, key=lambda name: (name != "scores", name))
+            for name, first in itertools.product(names, range(0, part.stop - part.first, rows_together)):
+                rows = h5[name][first : first + rows_together]
+                if name not in target:
+                    block = (min(rows_together, n), *rows.shape[1:])
+                    target.create_dataset(name, (n, *rows.shape[1:]), rows.dtype, chunks=block, compression="gzip")
+                target[name][part.first + first : part.first + first + len(rows)] = rows
+
+
+def read_scores(parts: list[Part]) -> npt.NDArray[np.float32]:
+    """Scores of all parts, (N, L)."""
+    scores = []
+    for part in parts:
+        with h5py.File(part.path) as h5:
+            scores.append(h5["scores"][:])
+    return np.concatenate(scores)
+
+
+def seconds_of(parts: list[Part]) -> float:
+    """Median over all chunks of the seconds a sequence took."""
+    seconds = []
+    for part in parts:
+        with h5py.File(part.path) as h5:
+            seconds.append(h5["seconds"][:])
+    return float(np.median(np.concatenate(seconds)))
+
+
+def discard_parts(folder: Path) -> None:
+    """Delete every folder of parts under a folder."""
+    for parts in folder.rglob("*.parts"):
+        shutil.rmtree(parts)

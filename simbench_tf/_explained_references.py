@@ -1,0 +1,57 @@
+"""RUN/references/shuffles.h5: the shuffles of every explained sequence, made once for all models, tasks and methods.
+
+A method that asks for fewer takes the first ones. References of other kinds follow from a sequence at no cost.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import h5py
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from simbench_tf.config import Config, Method
+from simbench_tf.dataset import Dataset
+from simbench_tf.files import whole_file
+
+_ROWS_TOGETHER = 1_000
+
+
+def references_file(folder: Path) -> Path:
+    """Where a run keeps its shuffles."""
+    return folder / "references" / "shuffles.h5"
+
+
+def n_shuffles(method: Method) -> int:
+    """How many shuffles of each sequence a method compares it with; 0 for references of other kinds, or none."""
+    from simbench_tf.attribution.registry import check_request
+
+    references = check_request(method.method, method.references, method.settings).references
+    return references.n if references is not None and references.kind == "shuffle" else 0
+
+
+def write_references(config: Config, dataset: Dataset, rows: npt.NDArray[np.int64], path: Path) -> None:
+    """Write as many shuffles as any method asks for: bases, uint8 (N, R, L), and seq_id, of some rows of the split."""
+    from simbench_tf.attribution.references import shuffled
+
+    split = config.attribution.split
+    bases = dataset.bases(split)[rows]
+    n = max(n_shuffles(method) for method in config.attribution.methods)
+    with whole_file(path) as partial, h5py.File(partial, "w") as h5:
+        shape = (len(bases), n, bases.shape[1])
+        block = (1, *shape[1:])  # a sequence's shuffles are read together
+        target = h5.create_dataset("bases", shape, np.uint8, chunks=block, compression="gzip", compression_opts=1)
+        for first in range(0, len(bases), _ROWS_TOGETHER):
+            some = slice(first, first + _ROWS_TOGETHER)
+            target[some] = shuffled(bases[some], n, config.seed)
+        h5.create_dataset("seq_id", data=np.asarray(dataset.seq_ids(split))[rows].astype("S"))
+        h5.attrs["random_state"] = config.seed
+
+
+def read_references(path: Path, seq_ids: npt.ArrayLike, n: int) -> npt.NDArray[np.uint8]:
+    """Read the first `n` shuffles of some sequences, uint8 (N, n, L)."""
+    with h5py.File(path) as h5:
+        rows = pd.Index(h5["seq_id"].asstr()[:]).get_indexer(pd.Index(np.asarray(seq_ids)))
+        return np.stack([h5["bases"][row, :n] for row in rows])

@@ -1,0 +1,72 @@
+"""How many sequences may go through a model together: as many as a share of the device's memory holds.
+
+The share is taken of all the memory there is, not of what happens to be free, so that a machine chooses the same each
+time and a run that goes on after a kill ends with the same bytes.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+#: Batches beyond this no longer make a GPU busier, and leave the caches of a CPU.
+LARGEST_BATCH = 256
+#: Share of the memory that a model's tensors may take; the rest is for weights, other programs and other workers.
+_SHARE = 0.25
+#: Bytes held for each byte of all layers' outputs: these, and as many on the way back.
+_HELD = 2
+
+
+def fitting_batch_size(graph: Any, seq_length: int, memory: int | None = None) -> int:
+    """The power of two, at most 256, of sequences whose tensors fit.
+
+    Parameters
+    ----------
+    graph : keras.Model or None
+        Functional; None for a model whose layers can't be seen, which gets 256.
+    seq_length : int
+        L.
+    memory : int, optional
+        Bytes of the device; found out where left out.
+
+    Returns
+    -------
+    int
+        At least 1.
+
+    Examples
+    --------
+    >>> import keras
+    >>> model = keras.Sequential([keras.Input((1000, 4)), keras.layers.Conv1D(300, 1)])
+    >>> fitting_batch_size(model, 1000, memory=2**29), fitting_batch_size(model, 1000, memory=2**40)
+    (32, 256)
+    """
+    if graph is None:
+        return LARGEST_BATCH
+    fitting = _SHARE * (device_memory() if memory is None else memory) / (_HELD * bytes_of_outputs(graph, seq_length))
+    return min(LARGEST_BATCH, 1 << max(0, int(fitting).bit_length() - 1))
+
+
+def bytes_of_outputs(graph: Any, seq_length: int) -> int:
+    """Bytes of all layers' outputs for one sequence, in float32; an axis of unknown length counts as the sequence's."""
+    from simbench_tf.attribution._receptive_field import read_calls
+
+    shapes = [tensor.shape[1:] for call in read_calls(graph).calls for tensor in call.node.output_tensors]
+    sizes = [math.prod(seq_length if axis is None else axis for axis in shape) for shape in [(seq_length, 4), *shapes]]
+    return 4 * sum(sizes)
+
+
+@functools.cache
+def device_memory() -> int:
+    """Bytes of the first GPU's memory that TensorFlow may use; without one, of this machine's, or of its share."""
+    import tensorflow as tf
+
+    if tf.config.list_physical_devices("GPU"):
+        from tensorflow.python.client import device_lib
+
+        return next(device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU")
+    # it knows of the limits of containers
+    from distributed.system import MEMORY_LIMIT
+
+    return int(MEMORY_LIMIT)
