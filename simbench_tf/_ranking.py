@@ -7,6 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 
+from simbench_tf.significance import mean_and_error
+
 #: Methods less than so many standard errors of the paired difference behind the best count as level with it.
 LEVEL = 2.0
 
@@ -15,8 +17,7 @@ def standings(per_sequence: pd.DataFrame, metric: str = "auprc") -> pd.DataFrame
     """Rank keys by the mean of a metric, every model x task counting the same, and say how far each is behind.
 
     All methods explain the same sequences, so differences are taken sequence by sequence. A sequence that occurs under
-    several models or tasks is one observation, not several: errors are of the clustered kind, and for one model and
-    task the usual standard error of the mean.
+    several models or tasks is one observation, not several (`significance.mean_and_error`).
 
     Parameters
     ----------
@@ -44,18 +45,18 @@ def standings(per_sequence: pd.DataFrame, metric: str = "auprc") -> pd.DataFrame
     """
     tables = {key: rows.set_index(["model", "task", "seq_id"]) for key, rows in per_sequence.groupby("key", sort=False)}
     values = {key: table[metric] for key, table in tables.items()}
-    means = {key: _mean_and_error(column) for key, column in values.items()}
+    means = {key: _over_places(column) for key, column in values.items()}
     keys = sorted(means, key=lambda key: -means[key][0] if np.isfinite(means[key][0]) else math.inf)
     rows = []
     for key in keys:
-        behind, behind_se = _mean_and_error(values[keys[0]] - values[key])
+        behind, behind_se = _over_places(values[keys[0]] - values[key])
         rows.append(
             {
                 "key": key,
                 "n": int(values[key].count()),
                 metric: means[key][0],
                 f"{metric}_se": means[key][1],
-                "chance_auprc": _mean_and_error(tables[key]["chance_auprc"].where(values[key].notna()))[0],
+                "chance_auprc": _over_places(tables[key]["chance_auprc"].where(values[key].notna()))[0],
                 "behind": behind,
                 "behind_se": behind_se,
                 "level": bool(behind <= LEVEL * behind_se),
@@ -64,16 +65,8 @@ def standings(per_sequence: pd.DataFrame, metric: str = "auprc") -> pd.DataFrame
     return pd.DataFrame(rows)
 
 
-def _mean_and_error(values: pd.Series) -> tuple[float, float]:
-    """Mean of the means of each (model, task), and its standard error with seq_id as the unit observed."""
-    values = values.dropna()
-    if values.empty:
-        return math.nan, math.nan
-    groups = values.groupby(level=["model", "task"])
-    mean = float(groups.mean().mean())
-    sizes = groups.transform("size")
-    if (sizes < 2).any():
-        return mean, math.nan
-    # each value's pull on the mean; within a group the squares then sum to var(ddof=1) / n
-    pulls = (values - groups.transform("mean")) * np.sqrt(sizes / (sizes - 1)) / (sizes * groups.ngroups)
-    return mean, float(np.sqrt((pulls.groupby(level="seq_id").sum() ** 2).sum()))
+def _over_places(values: pd.Series) -> tuple[float, float]:
+    """Mean over (model, task) of the means over sequences, and its error; `values` are by model, task and seq_id."""
+    clusters, _ = pd.factorize(values.index.get_level_values("seq_id"))
+    groups, _ = pd.factorize(values.index.droplevel("seq_id"))
+    return mean_and_error(values, clusters, groups)

@@ -109,10 +109,14 @@ class Attribution(Strict):
 
 
 class Scoring(Strict):
-    """Against which truth attributions are scored."""
+    """Against which truth attributions are scored, and when a site counts as found.
+
+    That is when its mean |attribution| is above this quantile of the means of windows of its width in no site.
+    """
 
     truth: Literal["embedded", "rescanned"] = "embedded"
     motifs: Literal["task", "all"] = "task"
+    background_quantile: Annotated[float, Field(gt=0, lt=1)] = 0.95
 
 
 class Export(Strict):

@@ -37,7 +37,7 @@ from simbench_tf.motifs import information_content, read_motifs, scan
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["Dataset", "finish_dataset", "open_dataset", "write_dataset", "write_part"]
+__all__ = ["Dataset", "covered", "finish_dataset", "open_dataset", "write_dataset", "write_part"]
 
 _GIBIBYTE = 2**30
 
@@ -188,6 +188,33 @@ class Dataset:
         ValueError
             An argument names nothing known.
         """
+        sites = self.true_sites(split, task, motifs, truth)
+        return covered(sites, (self._count(split), self.seq_length))
+
+    def true_sites(
+        self,
+        split: str,
+        task: str | None = None,
+        motifs: Literal["task", "all"] = "task",
+        truth: Literal["embedded", "rescanned"] = "embedded",
+    ) -> pd.DataFrame:
+        """The sites that make up the truth of a split, a row each.
+
+        Parameters
+        ----------
+        split, task, motifs, truth
+            As in `mask`.
+
+        Returns
+        -------
+        DataFrame
+            Columns row (of `bases`, `labels` and `mask`), motif, start, end and strand.
+
+        Raises
+        ------
+        ValueError
+            An argument names nothing known.
+        """
         if task is not None and task not in self.tasks:
             raise ValueError(f"the data set has no task {task!r}, only {self.tasks}")
         if motifs not in ("task", "all") or truth not in ("embedded", "rescanned"):
@@ -197,11 +224,8 @@ class Dataset:
         elements = None
         if task is not None and motifs == "task" and self.kind == "grammar":
             elements = {element for element, tasks in self.notes["elements"].items() if task in tasks}
-        if truth == "rescanned":
-            rows, starts, ends = self._scanned_sites(split, elements)
-        else:
-            rows, starts, ends = self._embedded_sites(split, elements)
-        return _covered(rows, starts, ends, (self._count(split), self.seq_length))
+        sites = self._scanned_sites(split, elements) if truth == "rescanned" else self._embedded_sites(split, elements)
+        return sites[["row", "motif", "start", "end", "strand"]].reset_index(drop=True)
 
     def tf_data(
         self,
@@ -293,26 +317,35 @@ class Dataset:
         table = read_table(part_path(self.path, number), ["sequence", *self.tasks], split)
         return tables.bases_of(table["sequence"]), label_matrix(table, self.tasks)
 
-    def _embedded_sites(self, split: str, elements: set[str] | None) -> tuple[pd.Series, pd.Series, pd.Series]:
+    def _embedded_sites(self, split: str, elements: set[str] | None) -> pd.DataFrame:
         sites = self.sites if elements is None else self.sites[self.sites["element"].isin(elements)]
-        rows = pd.Series(pd.Index(self.seq_ids(split)).get_indexer(sites["seq_id"]), index=sites.index)
-        inside = rows >= 0
-        return rows[inside], sites["start"][inside], sites["end"][inside]
+        sites = sites.assign(row=pd.Index(self.seq_ids(split)).get_indexer(sites["seq_id"]))
+        return sites[sites["row"] >= 0]
 
-    def _scanned_sites(self, split: str, elements: set[str] | None) -> tuple[pd.Series, pd.Series, pd.Series]:
+    def _scanned_sites(self, split: str, elements: set[str] | None) -> pd.DataFrame:
         motifs = read_motifs(self.path / "motifs.meme")
         if elements is not None:
             of_elements = set(self.sites["motif"][self.sites["element"].isin(elements)])
             motifs = [motif for motif in motifs if motif.motif_id in of_elements]
-        hits = scan(self.bases(split), motifs, self.notes["scan_pvalue"], self.notes["background"])
-        return hits["row"], hits["start"], hits["end"]
+        return scan(self.bases(split), motifs, self.notes["scan_pvalue"], self.notes["background"])
 
 
-def _covered(
-    rows: npt.ArrayLike, starts: npt.ArrayLike, ends: npt.ArrayLike, shape: tuple[int, int]
-) -> npt.NDArray[np.bool_]:
-    """Bases that lie in a site, bool of `shape`: where more sites have begun than have ended."""
+def covered(sites: pd.DataFrame, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+    """Bases that lie in a site, bool of `shape`: where more sites have begun than have ended.
+
+    Parameters
+    ----------
+    sites : DataFrame
+        Columns row, start and end.
+    shape : (int, int)
+        N sequences and L bases.
+
+    Examples
+    --------
+    >>> covered(pd.DataFrame({"row": [0, 0], "start": [1, 2], "end": [3, 4]}), (1, 5)).tolist()
+    [[False, True, True, True, False]]
+    """
     steps = np.zeros((shape[0], shape[1] + 1), np.int32)
-    np.add.at(steps, (np.asarray(rows), np.asarray(starts)), 1)
-    np.add.at(steps, (np.asarray(rows), np.asarray(ends)), -1)
+    np.add.at(steps, (sites["row"].to_numpy(), sites["start"].to_numpy()), 1)
+    np.add.at(steps, (sites["row"].to_numpy(), sites["end"].to_numpy()), -1)
     return steps[:, :-1].cumsum(axis=1) > 0

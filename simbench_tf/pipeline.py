@@ -299,7 +299,7 @@ def _oracle_key(config: Config, folder: Path) -> str:
     made_from = {
         "dataset": _dataset_checksums(folder),
         "seed": config.seed,
-        "scoring": config.scoring.model_dump(mode="json"),
+        "motifs": config.scoring.motifs,
         **config.attribution.model_dump(mode="json", include={"n_sequences", "split", "tasks", "output"}),
     }
     return fingerprint("oracle", made_from)
@@ -332,7 +332,7 @@ def _note_ceilings(config: Config, folder: Path) -> None:
 
 
 def score(config: Config, folder: Path, track: Track = silent) -> Path:
-    """Write RUN/scores: per_sequence.parquet and summary.csv; return the path of the latter."""
+    """Write RUN/scores, `scored.write_scores`; return the path of summary.csv."""
     files = all_explained(config, folder)
     for file in files:
         if not file.path.is_file():

@@ -1,88 +1,25 @@
-"""How well attributions find the true sites: one row of metrics a sequence, and their means over sequences.
+"""How well attributions find the true sites: a table of metrics, a row a sequence, and their means over sequences.
 
-And, where a label depends on how sites stand together, whether attributions honour that: `faithfulness`.
-
-The promise of every metric in `METRICS`: it compares |attribution| of each base (or the signed value, with
-``use="signed"``) with a truth mask, higher is better, and it is NaN for a sequence whose bases are all true or all
-false, since nothing can be ranked there. NumPy and numba only: TensorFlow is never imported.
+The metrics themselves are in `simbench_tf.metrics`. And, where a label depends on how sites stand together, whether
+attributions honour that: `faithfulness`. NumPy, numba, pandas and SciPy only: TensorFlow is never imported.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import Literal
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.stats import spearmanr
 
+from simbench_tf.metrics import METRICS, areas, sequence_metrics
+
 Use = Literal["abs", "signed"]
 
 
-class Metric(NamedTuple):
-    """What a reader needs to know of a metric.
-
-    Attributes
-    ----------
-    title : str
-        A heading.
-    description : str
-        What it says, in one sentence.
-    direction : {"higher"}
-        Which way is better.
-    range : (float, float)
-        Lowest and highest possible value.
-    chance : float or str
-        What attributions that know nothing reach on average: a number, or the column that holds it a sequence.
-    rank_based : bool
-        Whether only the order of the bases counts, so that any increasing transformation of the scores keeps it.
-    source : str
-        Where it is defined.
-    """
-
-    title: str
-    description: str
-    direction: Literal["higher"]
-    range: tuple[float, float]
-    chance: float | str
-    rank_based: bool
-    source: str
-
-
-METRICS: dict[str, Metric] = {
-    "auroc": Metric(
-        title="auROC",
-        description="the probability that a random true base is ranked above a random other base, ties counting half",
-        direction="higher",
-        range=(0.0, 1.0),
-        chance=0.5,
-        rank_based=True,
-        source="Hanley & McNeil 1982; scikit-learn roc_auc_score",
-    ),
-    "auprc": Metric(
-        title="auPRC",
-        description="average precision: the sum over thresholds of precision times the step in recall",
-        direction="higher",
-        range=(0.0, 1.0),
-        chance="chance_auprc",
-        rank_based=True,
-        source="Davis & Goadrich 2006; scikit-learn average_precision_score",
-    ),
-    "mass_fraction": Metric(
-        title="mass on true bases",
-        description="the share of the sum of |attribution| that lies on true bases",
-        direction="higher",
-        range=(0.0, 1.0),
-        chance="chance_auprc",
-        rank_based=False,
-        source="relevance mass accuracy, Arras et al. 2022",
-    ),
-}
-
-
-def score_attributions(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_], use: Use = "abs") -> pd.DataFrame:
+def score_attributions(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> pd.DataFrame:
     """Score the attributions of each sequence against its true bases.
 
     Parameters
@@ -91,35 +28,37 @@ def score_attributions(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bo
         One attribution a base, as ``attribute(...).scores``.
     mask : bool array, shape (N, L)
         True where a base lies in a true site, as ``dataset.mask(split)``.
-    use : {"abs", "signed"}, default "abs"
-        Rank bases by |attribution|, or by the attribution itself. `mass_fraction` always takes |attribution|.
 
     Returns
     -------
     table : DataFrame
-        One row a sequence, index 0 .. N-1 = row of the input. Columns: the metrics of `METRICS`; `chance_auprc`, the
-        share of true bases, which is what `mass_fraction` is at chance, and `auprc` but for a little (on average it
-        is some .01 above in noise of 400 bases); `n_true`, their number (int).
+        One row a sequence, index 0 .. N-1 = row of the input. Columns: `auroc`, `auprc` and `mass_fraction`;
+        `chance_auprc`, the share of true bases, which is chance for every metric but areas under ROC curves (`auprc`
+        is a little above it: on average some .01 in noise of 400 bases); the other metrics of `METRICS`, in its order;
+        `n_true`, the number of true bases (int).
         Sequences without a true base, or without any other, have NaN in all but `n_true`. Attributions that are zero
-        everywhere prefer no base: auroc .5, auprc and mass_fraction at `chance_auprc`.
+        everywhere prefer no base: .5 for areas under ROC curves, `chance_auprc` for all else.
 
     Raises
     ------
     ValueError
-        The shapes differ, `mask` is not bool, scores are NaN or infinite, or `use` is unknown.
+        The shapes differ, `mask` is not bool, or scores are NaN or infinite.
 
     Examples
     --------
     >>> mask = np.array([[False, True, True, False], [False] * 4])
-    >>> score_attributions(np.array([[.1, -.6, .2, .1], [1., 2., 3., 4.]]), mask).round(2)
-       auroc  auprc  mass_fraction  chance_auprc  n_true
-    0    1.0    1.0            0.8           0.5       2
-    1    NaN    NaN            NaN           NaN       0
+    >>> table = score_attributions(np.array([[.1, -.6, .2, .1], [1., 2., 3., 4.]]), mask)
+    >>> table[["auroc", "mass_fraction", "chance_auprc", "signed_auprc", "n_true"]].round(2)
+       auroc  mass_fraction  chance_auprc  signed_auprc  n_true
+    0    1.0            0.8           0.5          0.75       2
+    1    NaN            NaN           NaN           NaN       0
     """
-    ranked, size = _checked(scores, mask, use)
-    columns = _score_rows(ranked, size, np.ascontiguousarray(mask))
-    table = pd.DataFrame(columns, columns=["auroc", "auprc", "mass_fraction", "chance_auprc"])
-    return table.assign(n_true=mask.sum(axis=1, dtype=np.int64))
+    values = _checked(scores, mask)
+    table = pd.DataFrame(sequence_metrics(values, mask), columns=list(METRICS))
+    n_true = mask.sum(axis=1, dtype=np.int64)
+    chance = np.where(table["auprc"].isna(), np.nan, n_true / max(1, mask.shape[1]))
+    table.insert(list(METRICS).index("mass_fraction") + 1, "chance_auprc", chance)
+    return table.assign(n_true=n_true)
 
 
 def pooled_scores(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_], use: Use = "abs") -> dict[str, float]:
@@ -127,8 +66,10 @@ def pooled_scores(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_],
 
     Parameters
     ----------
-    scores, mask, use
+    scores, mask
         As in `score_attributions`.
+    use : {"abs", "signed"}, default "abs"
+        Rank bases by |attribution|, or by the attribution itself.
 
     Returns
     -------
@@ -138,16 +79,20 @@ def pooled_scores(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_],
     Raises
     ------
     ValueError
-        As in `score_attributions`.
+        As in `score_attributions`, or `use` is unknown.
 
     Examples
     --------
     >>> pooled_scores(np.array([[1., 4.], [2., 3.]]), np.array([[False, True], [True, False]]))["pooled_auroc"]
     0.75
     """
-    ranked, _ = _checked(scores, mask, use)
-    values = ranked.ravel()
-    auroc, auprc = _areas(values, mask.ravel(), np.argsort(values))
+    if use not in ("abs", "signed"):
+        raise ValueError(f'use must be "abs" or "signed", not {use!r}')
+    values = _checked(scores, mask).ravel()
+    if use == "abs":
+        values = np.abs(values)
+    order = np.argsort(values)[::-1]
+    auroc, auprc = areas(values[order], mask.ravel()[order])
     return {"pooled_auroc": auroc, "pooled_auprc": auprc}
 
 
@@ -259,77 +204,15 @@ def _rank_correlation(one: npt.NDArray[np.float64], other: npt.NDArray[np.float6
     return float(spearmanr(one, other).statistic)
 
 
-def _checked(
-    scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_], use: Use
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Return what bases are ranked by, and |attribution|: float64, shape (N, L)."""
+def _checked(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Return the scores as float64, shape (N, L)."""
     if scores.ndim != 2 or scores.shape != mask.shape:
         raise ValueError(f"scores and mask must have one shape (N, L), not {scores.shape} and {mask.shape}")
     if mask.dtype != np.bool_:
         raise ValueError(f"mask must be bool, not {mask.dtype}")
-    if use not in ("abs", "signed"):
-        raise ValueError(f'use must be "abs" or "signed", not {use!r}')
     values = np.ascontiguousarray(scores, np.float64)
     finite = np.isfinite(values)
     if not finite.all():
         row, position = np.argwhere(~finite)[0]
         raise ValueError(f"scores[{row}, {position}] is {values[row, position]}; attributions must be finite")
-    size = np.abs(values)
-    return (size if use == "abs" else values), size
-
-
-@nb.njit(cache=True)
-def _areas(
-    values: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_], ascending: npt.NDArray[np.int64]
-) -> tuple[float, float]:
-    """Areas under the ROC and precision-recall curves; `ascending` sorts `values`, equal ones are one threshold."""
-    n_true = np.int64(truth.sum())
-    n_false = truth.size - n_true
-    if n_true == 0 or n_false == 0:
-        return np.nan, np.nan
-    found = taken = np.int64(0)
-    # twice the number of (true, false) pairs in the right order, ties counting one: an integer, so exact
-    pairs = np.int64(0)
-    average_precision = 0.0
-    last = truth.size - 1
-    while last >= 0:
-        first = last
-        new = np.int64(truth[ascending[last]])
-        while first > 0 and values[ascending[first - 1]] == values[ascending[last]]:
-            first -= 1
-            new += np.int64(truth[ascending[first]])
-        others = last - first + 1 - new
-        false_below = n_false - (taken - found) - others
-        pairs += new * (2 * false_below + others)
-        found += new
-        taken += last - first + 1
-        average_precision += new * (found / taken)
-        last = first - 1
-    return pairs / (2.0 * n_true * n_false), average_precision / n_true
-
-
-@nb.njit(cache=True, parallel=True)
-def _score_rows(
-    ranked: npt.NDArray[np.float64], size: npt.NDArray[np.float64], mask: npt.NDArray[np.bool_]
-) -> npt.NDArray[np.float64]:
-    columns = np.full((ranked.shape[0], 4), np.nan)
-    for row in nb.prange(ranked.shape[0]):
-        truth = mask[row]
-        n_true = truth.sum()
-        if n_true == 0 or n_true == truth.size:
-            continue
-        auroc, auprc = _areas(ranked[row], truth, np.argsort(ranked[row]))
-        chance = n_true / truth.size
-        # a scale first, so that neither tiny nor huge attributions under- or overflow in the sums
-        largest = size[row].max()
-        mass_fraction = chance
-        if largest > 0:
-            on_true = total = 0.0
-            for position in range(truth.size):
-                share = size[row, position] / largest
-                total += share
-                if truth[position]:
-                    on_true += share
-            mass_fraction = on_true / total
-        columns[row, 0], columns[row, 1], columns[row, 2], columns[row, 3] = auroc, auprc, mass_fraction, chance
-    return columns
+    return values

@@ -1,14 +1,18 @@
-"""RUN/scores: every attribution file scored against the truth, a row a sequence and a row a file.
+"""RUN/scores: every attribution file scored against the truth.
 
-Where labels depend on how elements stand together, faithfulness.csv has a row a file and interaction, too.
+per_sequence.parquet has a row a file and sequence, summary.csv a row a file, motif_recall.csv a row a file and group of
+sites, comparisons.csv a row a pair of methods. Where models were trained from several seeds variance.csv tells what
+that changes, and where labels depend on how elements stand together faithfulness.csv has a row a file and interaction.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -16,39 +20,111 @@ import pandas as pd
 from simbench_tf import tables
 from simbench_tf.ceilings import read_ceilings, read_exact_answers
 from simbench_tf.config import Config
-from simbench_tf.dataset import Dataset, open_dataset
+from simbench_tf.dataset import Dataset, covered, open_dataset
 from simbench_tf.explained import Explained, read_explained
 from simbench_tf.files import whole_file
 from simbench_tf.manifest import read_manifest
+from simbench_tf.motif_recall import motif_recall
 from simbench_tf.probed import probed_file, probes_of, read_probed
 from simbench_tf.score import faithfulness, pooled_scores, score_attributions, summarise
+from simbench_tf.significance import bootstrap_interval, paired_comparisons, variance_components
+
+#: What methods are compared by in pairs, and models of several seeds are told apart by.
+COMPARED = ("auroc", "auprc")
+
+
+class _Truth(NamedTuple):
+    """What a task's attributions are held against: the sites of a split, whose rows are its sequences."""
+
+    sites: pd.DataFrame
+    rows: pd.Index
+    motifs: str
 
 
 def write_scores(config: Config, folder: Path, files: list[Explained], advance: Callable[[int], None]) -> list[Path]:
     """Score attribution files against the truth the configuration names; returns the files written."""
     dataset = open_dataset(folder / "dataset")
     records, ceilings = read_manifest(folder), read_ceilings(folder)
-    per_sequence, summary = [], []
+    truths = {task: _truth(config, dataset, task) for task in dict.fromkeys(file.task for file in files)}
+    parts, summary, recalls = [], [], []
     for file in files:
-        rows, line = _score_one(config, dataset, file, ceilings)
+        rows, line, recall = _score_one(config, file, truths[file.task], ceilings)
         record = records[file.path.relative_to(folder).as_posix()]
         line["seconds_per_sequence"] = record.get("seconds_per_sequence")  # of other tools it is not known
-        per_sequence.append(rows)
+        parts.append(rows)
         summary.append(line)
+        recalls.append(recall)
         advance(1)
+    per_sequence = pd.concat(parts, ignore_index=True)
     target = folder / "scores"
     with whole_file(target / "per_sequence.parquet") as partial:
-        pd.concat(per_sequence, ignore_index=True).to_parquet(partial, index=False)
-    with whole_file(target / "summary.csv") as partial:
-        pd.DataFrame(summary).reindex(columns=list(tables.SUMMARY_COLUMNS)).to_csv(partial, index=False)
-    written = [target / "per_sequence.parquet", target / "summary.csv"]
-    rows = _faithfulness(config, dataset, folder, files)
-    (target / "faithfulness.csv").unlink(missing_ok=True)  # of rules that were dropped
-    if rows:
-        written.append(target / "faithfulness.csv")
-        with whole_file(written[-1]) as partial:
-            pd.DataFrame(rows).to_csv(partial, index=False)
+        per_sequence.to_parquet(partial, index=False)
+    written = [target / "per_sequence.parquet"]
+    for name, table, columns, always in (
+        ("summary", pd.DataFrame(summary), tables.SUMMARY_COLUMNS, True),
+        ("motif_recall", pd.concat(recalls, ignore_index=True), tables.MOTIF_RECALL_COLUMNS, True),
+        ("comparisons", compare_methods(per_sequence), tables.COMPARISON_COLUMNS, True),
+        ("variance", variance_of_seeds(per_sequence), tables.VARIANCE_COLUMNS, False),
+        ("faithfulness", pd.DataFrame(_faithfulness(config, dataset, folder, files)), None, False),
+    ):
+        path = target / f"{name}.csv"
+        if table.empty and not always:
+            path.unlink(missing_ok=True)  # of rules or seeds that were dropped
+            continue
+        with whole_file(path) as partial:
+            (table if columns is None else table.reindex(columns=list(columns))).to_csv(partial, index=False)
+        written.append(path)
     return written
+
+
+def compare_methods(per_sequence: pd.DataFrame) -> pd.DataFrame:
+    """Compare every two keys of a model and task; rows of comparisons.csv.
+
+    Parameters
+    ----------
+    per_sequence : DataFrame
+        RUN/scores/per_sequence.parquet, or rows of it.
+    """
+    parts = []
+    for (model, task), rows in per_sequence.groupby(["model", "task"], sort=False):
+        keys = list(dict.fromkeys(rows["key"]))
+        for metric in COMPARED:
+            table = rows.pivot_table(metric, "seq_id", "key", dropna=False)[keys]
+            parts.append(paired_comparisons(table).assign(model=model, task=task, metric=metric))
+    return pd.concat(parts, ignore_index=True)
+
+
+def variance_of_seeds(per_sequence: pd.DataFrame) -> pd.DataFrame:
+    """Tell the spread between models of several seeds from that between sequences; rows of variance.csv.
+
+    Parameters
+    ----------
+    per_sequence : DataFrame
+        RUN/scores/per_sequence.parquet, or rows of it.
+    """
+    seeds = models_of_seeds(per_sequence["model"].unique())
+    table = per_sequence[per_sequence["model"].isin(seeds)]
+    lines = []
+    for (model, task, key), rows in table.groupby([table["model"].map(seeds), "task", "key"], sort=False):
+        for metric in COMPARED:
+            values = rows.pivot_table(metric, "model", "seq_id", dropna=False)
+            parts = variance_components(values)
+            lines.append({"model": model, "task": task, "key": key, "metric": metric, **parts._asdict()})
+    return pd.DataFrame(lines)
+
+
+def models_of_seeds(models: Iterable[str]) -> dict[str, str]:
+    """Name the model behind each that was trained from several seeds: NAME-seed1, NAME-seed2, ... are of NAME.
+
+    Examples
+    --------
+    >>> models_of_seeds(["basset-seed1", "basset-seed2", "beluga", "mine-seed1"])
+    {'basset-seed1': 'basset', 'basset-seed2': 'basset'}
+    """
+    matches = {model: re.fullmatch(r"(.+)-seed\d+", model) for model in models}
+    bases = {model: match[1] for model, match in matches.items() if match}
+    counts = Counter(bases.values())
+    return {model: base for model, base in bases.items() if counts[base] > 1}
 
 
 def _faithfulness(config: Config, dataset: Dataset, folder: Path, files: list[Explained]) -> list[dict[str, Any]]:
@@ -90,25 +166,39 @@ def _keys(file: Explained) -> dict[str, Any]:
     }
 
 
-def _score_one(
-    config: Config, dataset: Dataset, file: Explained, ceilings: pd.DataFrame
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    scores, seq_ids = read_explained(file.path)
-    split = config.attribution.split
-    rows = pd.Index(dataset.seq_ids(split)).get_indexer(pd.Index(seq_ids))
+def _truth(config: Config, dataset: Dataset, task: str) -> _Truth:
     # for peaks and text every site bears on every task
-    which = config.scoring.motifs if dataset.kind == "grammar" else "all"
-    mask = dataset.mask(split, task=file.task, motifs=which, truth=config.scoring.truth)[rows]
+    motifs = config.scoring.motifs if dataset.kind == "grammar" else "all"
+    split = config.attribution.split
+    sites = dataset.true_sites(split, task=task, motifs=motifs, truth=config.scoring.truth)
+    bits = dataset.motifs.set_index("motif")["bits"]
+    return _Truth(sites.assign(bits=sites["motif"].map(bits)), pd.Index(dataset.seq_ids(split)), motifs)
+
+
+def _score_one(
+    config: Config, file: Explained, truth: _Truth, ceilings: pd.DataFrame
+) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame]:
+    """Return a file's rows of per_sequence.parquet, its line of summary.csv and its rows of motif_recall.csv."""
+    scores, seq_ids = read_explained(file.path)
+    place = np.full(len(truth.rows), -1)  # of a sequence of the split among those explained
+    place[truth.rows.get_indexer(pd.Index(seq_ids))] = np.arange(len(seq_ids))
+    sites = truth.sites.assign(row=place[truth.sites["row"]])
+    sites = sites[sites["row"] >= 0]
+    mask = covered(sites, scores.shape)
     table = score_attributions(scores, mask)
     keys = _keys(file)
     line = {
         **keys,
-        "truth": f"{config.scoring.truth}:{which}",
+        "truth": f"{config.scoring.truth}:{truth.motifs}",
         "n_sequences": len(table),
         **summarise(table),
         **pooled_scores(scores, mask),
     }
+    for metric in COMPARED:
+        line[f"{metric}_low"], line[f"{metric}_high"] = bootstrap_interval(table[metric])
     if config.scoring.truth == "embedded" and file.task in ceilings.index:
         line["oracle_auprc"] = ceilings.loc[file.task, "attribution_auprc"]
+    recall = motif_recall(scores, sites, config.scoring.background_quantile)
     table = table.assign(**keys, seq_id=seq_ids)
-    return table[[*tables.PER_SEQUENCE_KEYS, *(c for c in table if c not in tables.PER_SEQUENCE_KEYS)]], line
+    table = table[[*tables.PER_SEQUENCE_KEYS, *(c for c in table if c not in tables.PER_SEQUENCE_KEYS)]]
+    return table, line, recall.assign(model=file.model, task=file.task, key=file.key)

@@ -50,6 +50,24 @@ SUMMARY_COLUMNS = (
     "model", "task", "key", "method", "references", "settings", "truth", "n_sequences",
     "auroc", "auroc_se", "auprc", "auprc_se", "pooled_auroc", "pooled_auprc",
     "mass_fraction", "mass_fraction_se", "chance_auprc", "oracle_auprc", "seconds_per_sequence",
+    "rank_accuracy", "rank_accuracy_se", "pointing_game", "pointing_game_se", "top_k", "top_k_se",
+    "signed_auroc", "signed_auroc_se", "signed_auprc", "signed_auprc_se",
+    "positive_mass_fraction", "positive_mass_fraction_se", "auroc_low", "auroc_high", "auprc_low", "auprc_high",
+)  # fmt: skip
+
+#: One row a model x task x key x group of sites (RUN/scores/motif_recall.csv), from `motif_recall.motif_recall`.
+MOTIF_RECALL_COLUMNS = ("model", "task", "key", "by", "group", "n_sites", "recall", "recall_se", "auprc")
+
+#: One row a model x task x metric x pair of keys (RUN/scores/comparisons.csv), from `significance.paired_comparisons`.
+COMPARISON_COLUMNS = (
+    "model", "task", "metric", "first", "second", "n_sequences", "difference", "low", "high",
+    "effect_size", "p_value", "p_holm", "n_needed",
+)  # fmt: skip
+
+#: One row a task x key x metric of a model of several seeds (RUN/scores/variance.csv), from
+#: `significance.variance_components`; `model` is the name without its seed.
+VARIANCE_COLUMNS = (
+    "model", "task", "key", "metric", "mean", "sd_models", "sd_sequences", "sd_residual", "n_models", "n_sequences",
 )  # fmt: skip
 
 #: One row a model x task x key x interaction (RUN/scores/faithfulness.csv); `score.faithfulness` follows.

@@ -15,7 +15,7 @@ import pytest
 
 from simbench_tf import dataset as module
 from simbench_tf._batches import epoch_batches
-from simbench_tf.dataset import finish_dataset, open_dataset, write_dataset, write_part
+from simbench_tf.dataset import covered, finish_dataset, open_dataset, write_dataset, write_part
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum
@@ -369,6 +369,20 @@ def test_mask_of_a_task_holds_the_elements_that_depend_on_it(ds, task):
     np.testing.assert_array_equal(ds.mask("test", task=task), expected)
 
 
+def test_true_sites_are_those_of_the_mask(ds):
+    sites = ds.true_sites("test", task="HepG2")
+    of_task = ds.sites["element"].isin([element for element, tasks in ELEMENTS.items() if "HepG2" in tasks])
+    expected = ds.sites[of_task & ds.sites["seq_id"].isin(ds.seq_ids("test"))]
+    assert list(sites) == ["row", "motif", "start", "end", "strand"]
+    assert ds.seq_ids("test")[sites["row"]].tolist() == expected["seq_id"].tolist()
+    for column in ("motif", "start", "end", "strand"):
+        assert sites[column].tolist() == expected[column].tolist()
+    again = ds.true_sites("test", task="HepG2", truth="rescanned")
+    np.testing.assert_array_equal(
+        covered(again, (ds.counts["test"], LENGTH)), ds.mask("test", task="HepG2", truth="rescanned")
+    )
+
+
 def test_mask_of_peaks_holds_every_site(parts, tmp_path):
     write_dataset(tmp_path, parts=parts, **{**NAMES, "kind": "peaks", "notes": {}})
     ds = open_dataset(tmp_path)
@@ -547,4 +561,11 @@ def test_keras_fits_on_the_batches_without_a_warning(ds):
 
 
 def test_public_names():
-    assert set(module.__all__) == {"Dataset", "finish_dataset", "open_dataset", "write_dataset", "write_part"}
+    assert set(module.__all__) == {
+        "Dataset",
+        "covered",
+        "finish_dataset",
+        "open_dataset",
+        "write_dataset",
+        "write_part",
+    }

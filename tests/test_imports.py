@@ -24,7 +24,8 @@ LAYERS = [
     ["kipoi_entry"],
     ["plot"],
     ["dynamics"],
-    ["score", "attribution"],
+    ["score", "attribution", "motif_recall"],
+    ["metrics", "significance"],
     ["train"],
     ["models", "dataset"],
     ["simulate"],
@@ -38,7 +39,19 @@ LAYERS = [
     ["errors"],
 ]
 DEPTH = {module: depth for depth, layer in enumerate(LAYERS) for module in layer}
-WITHOUT_TENSORFLOW = ["score", "motifs", "genome", "simulate", "dna", "config", "simulation_config", "tables"]
+WITHOUT_TENSORFLOW = [
+    "score",
+    "motif_recall",
+    "metrics",
+    "significance",
+    "motifs",
+    "genome",
+    "simulate",
+    "dna",
+    "config",
+    "simulation_config",
+    "tables",
+]
 #: `attribution` knows a Keras model and arrays, not our files.
 NOT_FOR_ATTRIBUTION = {
     "config",
@@ -51,6 +64,9 @@ NOT_FOR_ATTRIBUTION = {
     "genome",
     "motifs",
     "score",
+    "motif_recall",
+    "metrics",
+    "significance",
 }
 
 

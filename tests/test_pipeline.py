@@ -53,7 +53,7 @@ def test_a_run_leaves_the_files_of_the_design(tiny_run):
         "references/shuffles.h5",
         "scores/per_sequence.parquet",
         *(f"oracle/{name}" for name in ("posteriors.parquet", "occupancy.h5", "ceilings.csv", "knockouts.h5")),
-        "scores/summary.csv",
+        *(f"scores/{name}.csv" for name in ("summary", "motif_recall", "comparisons")),
     }
     assert set(files_below(tiny_run)) == expected
     recorded = read_manifest(tiny_run)
@@ -119,7 +119,8 @@ def test_a_changed_setting_repeats_only_what_depends_on_it(tiny_config, copied_r
     after = {name: path.stat().st_mtime_ns for name, path in files_below(copied_run).items()}
     remade = {name for name in after if after[name] != stamps.get(name)}
     new = {f"attributions/basset/{task}/integrated_gradients@shuffle2+n_steps=4.h5" for task in ("HepG2", "K562")}
-    always = {"config.yaml", "manifest.json", "report.html", "scores/per_sequence.parquet", "scores/summary.csv"}
+    always = {"config.yaml", "manifest.json", "report.html", "scores/per_sequence.parquet"}
+    always |= {f"scores/{name}.csv" for name in ("summary", "motif_recall", "comparisons")}
     assert remade == new | always
     assert before["dataset/sites.parquet"] == checksum(copied_run / "dataset" / "sites.parquet")
 
