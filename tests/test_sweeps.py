@@ -216,9 +216,14 @@ def test_questions_are_asked_of_the_sequences_of_the_demo(source):
     demo, config = load_config("demo"), load_config(source)
     if source != "negative_implants:without":
         assert (config.seed, config.simulation) == (demo.seed, demo.simulation)
-    full = source.partition(":")[0] + ":full"
-    if source != full and "full" in variants_of(presets()[source.partition(":")[0]]):
-        assert load_config(full).simulation.elements == demo.simulation.elements
+    name = source.partition(":")[0]
+    larger = [variant for variant in variants_of(presets()[name]) if "full" in variant]
+    assert larger
+    for variant in larger:
+        full = load_config(f"{name}:{variant}")
+        small = load_config(f"{name}:without") if variant.endswith("without") else demo
+        assert full.simulation == small.simulation.model_copy(update={"n_sequences": 200_000})
+        assert full.attribution.methods == config.attribution.methods
 
 
 def test_implants_are_in_negatives_or_not_and_as_many_in_positives():
