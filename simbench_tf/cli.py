@@ -215,6 +215,31 @@ def report(run: Run) -> None:
     console.print(f"report: {pipeline.report(pipeline.config_of(run), run)}", soft_wrap=True)
 
 
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN1 RUN2 ...", help="The folders of scored runs.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.html|.csv", help="Write it, as a page or as tables.")
+    ] = None,
+) -> None:
+    """Set runs side by side: settings that differ, models, scores, and differences sequence by sequence.
+
+    Example: [bold]simbench compare runs/with runs/without --out compared.html[/]
+    """
+    from simbench_tf.compared import compare_runs, shown, write_comparison
+
+    comparison = compare_runs(runs)
+    for each in shown(comparison):
+        table = Table(
+            *map(escape, each.table.heads), title=each.title, caption=each.note, title_justify="left", box=None
+        )
+        for row in each.table.rows:
+            table.add_row(*map(escape, row))
+        console.print(table, "")
+    for file in write_comparison(comparison, out) if out is not None else ():
+        console.print(f"written: {file}", soft_wrap=True)
+
+
 app.command()(export)
 app.command(name="export-data")(export_data)
 app.command(name="export-attributions")(export_attributions)

@@ -8,6 +8,7 @@ earlier data set, or for other sequences than those explained now, is passed ove
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import h5py
@@ -21,7 +22,7 @@ from simbench_tf.config import Config, Method
 from simbench_tf.config_messages import nearest
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
-from simbench_tf.explained import Explained, explained, explained_rows, model_of_run
+from simbench_tf.explained import Explained, explained, explained_rows
 from simbench_tf.files import whole_file
 from simbench_tf.manifest import fingerprint, fresh_files, stage_checksums, write_records
 
@@ -75,9 +76,12 @@ def take_attributions(
         be read; it has other sequences, another length, or values that are missing or not finite.
     """
     name = file.stem if name is None else name
-    model = _one_of("--model", model, [each.name for each in config.replicates])
-    task = _one_of("--task", task, config.attribution.tasks or config.tasks)
-    target = _target(config, folder, name, model, task, references)
+    if not name or name.startswith((".", "-")) or not all(c.isalnum() or c in "._-" for c in name):
+        raise InputError("--name", f"{name!r} cannot be a file's name", "give one of letters, digits, . _ -")
+    places = _explained_places(config, folder)
+    model = _one_of("--model", model, [model for model, _ in places])
+    task = _one_of("--task", task, [task for _, task in places])
+    target = _target(folder, name, places[model, task], references)
     dataset = open_dataset(folder / "dataset")
     split, rows = config.attribution.split, explained_rows(dataset, config, target.task)
     ids = np.asarray(dataset.seq_ids(split))
@@ -104,19 +108,16 @@ def others(config: Config, folder: Path) -> list[Explained]:
     Those that were taken for other sequences than the run explains now are left out, with a warning.
     """
     files = []
-    for model in config.replicates:
-        for task in config.attribution.tasks or config.tasks:
-            for path in sorted((_folder(folder) / model.name / task).glob("*.h5")):
-                with h5py.File(path) as h5:
-                    references = str(h5.attrs["references"])
-                file = _target(config, folder, path.stem, model.name, task, references)
-                if fresh_files(folder, _fingerprint(config, folder, file)):
-                    files.append(file)
-                else:
-                    mend = (
-                        f"take it again with `simbench score RUN --attributions FILE --name {path.stem}`, or delete it"
-                    )
-                    warnings.warn(f"{path}: left out, it is not of the sequences explained now; {mend}", stacklevel=2)
+    for (model, task), place in _explained_places(config, folder).items():
+        for path in sorted((_folder(folder) / model / task).glob("*.h5")):
+            with h5py.File(path) as h5:
+                references = str(h5.attrs["references"])
+            file = _target(folder, path.stem, place, references)
+            if fresh_files(folder, _fingerprint(config, folder, file)):
+                files.append(file)
+            else:
+                mend = f"take it again with `simbench score RUN --attributions FILE --name {path.stem}`, or delete it"
+                warnings.warn(f"{path}: left out, it is not of the sequences explained now; {mend}", stacklevel=2)
     return files
 
 
@@ -129,18 +130,18 @@ def _folder(run: Path) -> Path:
     return run / "attributions" / "others"
 
 
-def _target(config: Config, folder: Path, name: str, model: str, task: str, references: str) -> Explained:
-    if not name or name.startswith((".", "-")) or not all(c.isalnum() or c in "._-" for c in name):
-        raise InputError("--name", f"{name!r} cannot be a file's name", "give one of letters, digits, . _ -")
-    (chosen,) = (each for each in config.replicates if each.name == model)
-    model_file, outputs = model_of_run(chosen, config.tasks, folder)
-    method = Method(method=name, references=references)
-    return Explained(
-        model, task, outputs[task], method, name, _folder(folder) / model / task / f"{name}.h5", model_file
-    )
+def _explained_places(config: Config, folder: Path) -> dict[tuple[str, str], Explained]:
+    """Each model and task that the run explains, in order, with one of our own files of it."""
+    return {(file.model, file.task): file for file in explained(config, folder)}
 
 
-def _one_of(option: str, chosen: str | None, known: list[str]) -> str:
+def _target(folder: Path, name: str, place: Explained, references: str) -> Explained:
+    path = _folder(folder) / place.model / place.task / f"{name}.h5"
+    return place._replace(method=Method(method=name, references=references), key=name, path=path)
+
+
+def _one_of(option: str, chosen: str | None, names: Iterable[str]) -> str:
+    known = list(dict.fromkeys(names))
     if chosen is None and len(known) == 1:
         return known[0]
     if chosen is None:

@@ -15,7 +15,7 @@ PACKAGE = Path(simbench_tf.__file__).parent
 LAYERS = [
     ["cli"],
     ["pipeline"],
-    ["scored", "reported", "interchange"],
+    ["scored", "reported", "interchange", "compared"],
     ["ceilings"],
     ["probed", "others", "trained"],
     ["simulated", "fitted", "explained", "learnt", "doctor", "manifest", "fetch"],

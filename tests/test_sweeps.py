@@ -2,6 +2,7 @@
 
 import itertools
 
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import given
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 from simbench_tf import pipeline
 from simbench_tf.attribution import method_key, methods
 from simbench_tf.attribution.registry import _adapter
-from simbench_tf.config import config_dict, load_config, presets, write_config
+from simbench_tf.config import config_dict, load_config, presets, variants_of, write_config
 from simbench_tf.errors import InputError
 from simbench_tf.models import basset, beluga
 from simbench_tf.sweeps import expand_methods, expand_models
@@ -196,3 +197,55 @@ def test_the_kernel_of_a_configuration_is_built(tmp_path):
 def test_no_preset_asks_for_the_same_twice(name):
     config = load_config(name)
     assert len(set(keys_of(config))) == len(config.attribution.methods)
+
+
+#: Presets that ask a question of the paper or the talk, and the one thing that each of their variants changes.
+QUESTIONS = [
+    "which_reference",
+    "how_many_shuffles",
+    "cam_layers",
+    "kernel_length",
+    "gradient_paths",
+    "negative_implants",
+    "negative_implants:without",
+]
+
+
+@pytest.mark.parametrize("source", QUESTIONS)
+def test_questions_are_asked_of_the_sequences_of_the_demo(source):
+    demo, config = load_config("demo"), load_config(source)
+    if source != "negative_implants:without":
+        assert (config.seed, config.simulation) == (demo.seed, demo.simulation)
+    name = source.partition(":")[0]
+    larger = [variant for variant in variants_of(presets()[name]) if "full" in variant]
+    assert larger
+    for variant in larger:
+        full = load_config(f"{name}:{variant}")
+        small = load_config(f"{name}:without") if variant.endswith("without") else demo
+        assert full.simulation == small.simulation.model_copy(update={"n_sequences": 200_000})
+        assert full.attribution.methods == config.attribution.methods
+
+
+def test_implants_are_in_negatives_or_not_and_as_many_in_positives():
+    motifs = {}
+    for variant in ("with", "without"):
+        elements = load_config(f"negative_implants:{variant}").simulation.elements
+        motifs[variant] = {
+            each.name: (each.rate, each.rate + sum(each.enriched.values()), each.position) for each in elements
+        }
+    assert list(motifs["with"]) == list(motifs["without"])
+    for name, (in_negatives, in_positives, position) in motifs["with"].items():
+        bears = in_positives > in_negatives
+        assert motifs["without"][name] == (0 if bears else in_negatives, pytest.approx(in_positives), position)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("source", QUESTIONS)
+def test_questions_are_answered(source, tmp_path):
+    small = ["simulation.n_sequences=300", "models.0.width=.03", "training.max_batches=3", "attribution.n_sequences=2"]
+    config = load_config(source, [*small, "attribution.tasks=[K562]"])
+    report = pipeline.run(config, tmp_path / "run")
+    summary = pd.read_csv(tmp_path / "run" / "scores" / "summary.csv")
+    assert summary["key"].tolist() == keys_of(config) * len(config.models)
+    assert summary["auprc"].between(0, 1).all()
+    assert report.is_file()

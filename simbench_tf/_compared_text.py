@@ -1,0 +1,87 @@
+"""What a comparison of runs says, as tables of text. Plain values only: no markup."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from simbench_tf._report_text import Table, fixed, with_error
+
+_QUALITY = {"auroc": "auROC", "auprc": "auPRC", "oracle_auroc": "oracle auROC", "oracle_auprc": "oracle auPRC"}
+
+
+class Shown(NamedTuple):
+    """A table of text under its title, and what there is to know to read it."""
+
+    title: str
+    note: str
+    table: Table
+
+
+def settings_shown(settings: pd.DataFrame) -> Shown:
+    """Settings that differ: a row a dotted key, a column a run."""
+    rows = [
+        [str(key), *("–" if pd.isna(value) else str(value) for value in line)]
+        for key, line in zip(settings.index, settings.itertuples(index=False), strict=True)
+    ]
+    return Shown("Settings that differ", "", Table(["setting", *map(str, settings.columns)], rows, (0, 0)))
+
+
+def models_shown(models: pd.DataFrame) -> Shown:
+    """Quality of the models, a row a model, task and run."""
+    known = {column: head for column, head in _QUALITY.items() if models[column].notna().any()}
+    rows = [
+        [line["model"], line["task"], line["run"], *(fixed(line[column]) for column in known)]
+        for line in models.sort_values(["model", "task"], kind="stable").to_dict("records")
+    ]
+    return Shown("Models on the test split", "", Table(["model", "task", "run", *known.values()], rows, (3, 99)))
+
+
+def scores_shown(scores: pd.DataFrame, runs: Sequence[str]) -> Shown:
+    """auPRC of the runs beside each other, a row a model, task and key, the best first within model and task."""
+    keys = ["model", "task", "key"]
+    means = scores.groupby(keys)["auprc"].mean().reset_index()
+    order = means.sort_values(["model", "task", "auprc"], ascending=[True, True, False], kind="stable")[keys]
+    lines = {(*(line[key] for key in keys), line["run"]): line for line in scores.to_dict("records")}
+    rows = []
+    for key in order.itertuples(index=False, name=None):
+        here = {run: lines[*key, run] for run in runs if (*key, run) in lines}
+        spans = (
+            dict.fromkeys(fixed(line[column]) for line in here.values()) for column in ("chance_auprc", "oracle_auprc")
+        )
+        rows.append(
+            [*key, *(_auprc(here[run]) if run in here else "–" for run in runs), *(" / ".join(s) for s in spans)]
+        )
+    note = "auPRC: mean over sequences and its 95% interval, or ± its standard error; ceiling: the oracle's."
+    return Shown("Scores", note, Table([*keys, *runs, "chance", "ceiling"], rows, (3, 99)))
+
+
+def _auprc(line: Mapping[str, Any]) -> str:
+    if pd.isna(line["auprc_low"]):
+        return with_error(line["auprc"], line["auprc_se"])
+    return f"{fixed(line['auprc'])} ({fixed(line['auprc_low'])}–{fixed(line['auprc_high'])})"
+
+
+def differences_shown(differences: pd.DataFrame) -> Shown:
+    """Differences in auPRC, a row a model, task, key and pair of runs."""
+    heads = ["model", "task", "key", "first − second", "difference", "95% interval", "p", "p (Holm)", "n", "compared"]
+    rows = [
+        [
+            *(line[key] for key in heads[:3]),
+            f"{line['first']} − {line['second']}",
+            f"{line['difference']:+.3f}",
+            f"{line['low']:+.3f} to {line['high']:+.3f}",
+            fixed(line["p_value"], 4),
+            fixed(line["p_holm"], 4),
+            fixed(line["n_sequences"], 0),
+            "paired" if line["paired"] else "means",
+        ]
+        for line in differences.to_dict("records")
+    ]
+    note = (
+        "Of auPRC. Paired: on the same sequences, by Wilcoxon's signed-rank test and a bootstrap interval; means: "
+        "of other sequences, by their standard errors. Holm's correction is for the number of rows."
+    )
+    return Shown("Differences", note, Table(heads, rows, (4, 9)))

@@ -1,0 +1,289 @@
+"""Runs side by side: what their settings, models and scores differ in.
+
+Two runs are compared sequence by sequence where they explained the same ones: the same seq_id and the same letters, all
+that the smaller of the two explained. Otherwise their means are compared as those of independent samples.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+import numpy as np
+import pandas as pd
+from scipy.special import ndtr
+
+from simbench_tf._compared_text import Shown, differences_shown, models_shown, scores_shown, settings_shown
+from simbench_tf.config import config_dict, load_config
+from simbench_tf.dataset import open_dataset
+from simbench_tf.dna import decode
+from simbench_tf.errors import InputError
+from simbench_tf.files import whole_file
+from simbench_tf.significance import holm, paired_comparisons
+
+#: What one score belongs to in every run.
+KEYS = ["model", "task", "key"]
+#: Columns of summary.csv that are set side by side, where a run has them.
+SCORES = ["n_sequences", "auprc", "auprc_low", "auprc_high", "auprc_se", "auroc", "chance_auprc", "oracle_auprc"]
+_MODEL_METRICS = ["auroc", "auprc", "oracle_auroc", "oracle_auprc"]
+#: Standard errors on either side of a difference of means, for 95%.
+_REACH = 1.96
+
+
+class ScoredRun(NamedTuple):
+    """What a comparison needs of a run.
+
+    Attributes
+    ----------
+    name : str
+        What tables call it.
+    settings : dict of str to str
+        The resolved configuration in dotted keys.
+    scores : DataFrame
+        `KEYS` and `SCORES`.
+    models : DataFrame
+        model, task, auroc, auprc and, for a grammar, their ceilings: on the test split.
+    per_sequence : DataFrame
+        model, task, key, seq_id, auprc.
+    letters : Series
+        Sequences explained, by seq_id.
+    """
+
+    name: str
+    settings: dict[str, str]
+    scores: pd.DataFrame
+    models: pd.DataFrame
+    per_sequence: pd.DataFrame
+    letters: pd.Series
+
+
+class Comparison(NamedTuple):
+    """Tables of a comparison of runs.
+
+    Attributes
+    ----------
+    runs : list of str
+    settings : DataFrame
+        A row a setting that differs, by dotted key, a column a run; NaN where a run has no such setting.
+    models : DataFrame
+        run, model, task, auroc, auprc, oracle_auroc, oracle_auprc: on the test split.
+    scores : DataFrame
+        run, then `KEYS` and `SCORES`.
+    differences : DataFrame
+        A row for every two runs that share a model, task and key: `KEYS`, first, second (runs), paired, n_sequences
+        (shared, or of the smaller run), difference (auPRC of first - second), se, low, high (95%), p_value
+        (Wilcoxon's signed-rank test where paired, else the normal test of the means), p_holm (corrected for the number
+        of rows).
+    """
+
+    runs: list[str]
+    settings: pd.DataFrame
+    models: pd.DataFrame
+    scores: pd.DataFrame
+    differences: pd.DataFrame
+
+
+def compare_runs(folders: Sequence[str | PathLike[str]]) -> Comparison:
+    """Set scored runs side by side.
+
+    Parameters
+    ----------
+    folders : sequence of path
+        Two run directories or more.
+
+    Raises
+    ------
+    InputError
+        There are fewer than two, one is given twice, is no run or not scored; or no two have a model, task and method
+        in common.
+    """
+    paths = [Path(folder) for folder in folders]
+    if len(paths) < 2:
+        raise InputError("compare", "needs two runs or more", "name the folders of scored runs")
+    repeated = [path for path, count in Counter(path.resolve() for path in paths).items() if count > 1]
+    if repeated:
+        raise InputError(repeated[0], "is given twice", "name each run once")
+    runs = [_read_run(path, name) for path, name in zip(paths, _names(paths), strict=True)]
+    differences = pd.DataFrame([line for pair in itertools.combinations(runs, 2) for line in _differences(*pair)])
+    if differences.empty:
+        listed = "; ".join(f"{run.name} has {_first(run)}" for run in runs)
+        what = f"have no model, task and method in common: {listed}"
+        raise InputError(", ".join(run.name for run in runs), what, "give models the same names in both configurations")
+    tested = differences["p_value"].notna()
+    differences.loc[tested, "p_holm"] = holm(differences.loc[tested, "p_value"])
+    settings = pd.DataFrame({run.name: run.settings for run in runs}, dtype=object)
+    told = settings.astype(str)  # where nothing is set is a value, too
+    different = told.ne(told.iloc[:, 0], axis=0).any(axis=1)
+    return Comparison(
+        [run.name for run in runs],
+        settings[different].rename_axis("setting"),
+        pd.concat([run.models.assign(run=run.name) for run in runs], ignore_index=True),
+        pd.concat([run.scores.assign(run=run.name) for run in runs], ignore_index=True),
+        differences,
+    )
+
+
+# reading
+
+
+def _names(paths: Sequence[Path]) -> list[str]:
+    """Folders' own names where these differ, else the shortest ends of their paths that do."""
+    whole = [path.resolve() for path in paths]
+    depth = next(n for n in itertools.count(1) if len({path.parts[-n:] for path in whole}) == len(whole))
+    return ["/".join(path.parts[-depth:]) for path in whole]
+
+
+def _read_run(folder: Path, name: str) -> ScoredRun:
+    if not (folder / "config.yaml").is_file():
+        raise InputError(folder, "is not a run: it has no config.yaml", "name the folder of a run")
+    if not (folder / "scores" / "summary.csv").is_file():
+        raise InputError(folder, "has no scores", "make them with `simbench score`")
+    config = load_config(folder / "config.yaml")
+    summary = pd.read_csv(folder / "scores" / "summary.csv", keep_default_na=False, na_values=[""])
+    per_sequence = pd.read_parquet(folder / "scores" / "per_sequence.parquet", columns=[*KEYS, "seq_id", "auprc"])
+    dataset, split = open_dataset(folder / "dataset"), config.attribution.split
+    seq_ids = per_sequence["seq_id"].unique()
+    rows = pd.Index(dataset.seq_ids(split)).get_indexer(seq_ids)
+    letters = pd.Series(decode(dataset.bases(split)[rows]), index=seq_ids)
+    lines = [
+        {"model": model, "task": task, **metrics}
+        for model in summary["model"].unique()
+        for task, metrics in json.loads((folder / "models" / model / "metrics.json").read_text("utf-8")).items()
+    ]
+    return ScoredRun(
+        name,
+        dict(_dotted(config_dict(config))),
+        summary.reindex(columns=[*KEYS, *SCORES]),
+        pd.DataFrame(lines).reindex(columns=["model", "task", *_MODEL_METRICS]),
+        per_sequence,
+        letters,
+    )
+
+
+def _dotted(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
+    """Leaves of a configuration, as ``training.max_batches``; items of a list by their name where they have one.
+
+    An attribution method is one leaf, keyed by all that it is, so that an added one does not shift the others.
+    """
+    if isinstance(value, Mapping) and "method" in value:
+        name = " ".join(str(value[part]) if part == "method" else f"{part}={value[part]}" for part in value)
+        yield f"{key.rpartition('.')[0]}.{name}", "yes"
+    elif isinstance(value, Mapping) and value:
+        for part, item in value.items():
+            yield from _dotted(item, f"{key}.{part}" if key else str(part))
+    elif isinstance(value, list) and value and isinstance(value[0], Mapping):
+        for number, item in enumerate(value):
+            yield from _dotted(item, f"{key}.{item.get('name', number)}")
+    else:
+        yield key, value if isinstance(value, str) else json.dumps(value)
+
+
+def _first(run: ScoredRun) -> str:
+    line = run.scores.iloc[0]
+    return f"{line['model']} {line['task']} {line['key']}" + (", ..." if len(run.scores) > 1 else "")
+
+
+# comparing
+
+
+def _differences(first: ScoredRun, second: ScoredRun) -> Iterator[dict[str, Any]]:
+    """Return a row for each model, task and key of both runs."""
+    groups = [dict(iter(run.per_sequence.groupby(KEYS, sort=False))) for run in (first, second)]
+    for key in [key for key in groups[0] if key in groups[1]]:
+        one, two = (rows[key].set_index("seq_id")["auprc"] for rows in groups)
+        shared = one.index.intersection(two.index)
+        same = shared[(first.letters.loc[shared] == second.letters.loc[shared]).to_numpy()]
+        paired = len(same) == min(len(one), len(two))
+        line = _paired(one.loc[same], two.loc[same]) if paired else _unpaired(one, two)
+        yield {
+            **dict(zip(KEYS, key, strict=True)),
+            "first": first.name,
+            "second": second.name,
+            "paired": paired,
+            **line,
+        }
+
+
+def _paired(one: pd.Series, two: pd.Series) -> dict[str, float]:
+    (line,) = paired_comparisons(pd.DataFrame({"one": one, "two": two})).to_dict("records")
+    se = (one - two).sem()
+    return {"se": se, **{name: line[name] for name in ("n_sequences", "difference", "low", "high", "p_value")}}
+
+
+def _unpaired(one: pd.Series, two: pd.Series) -> dict[str, float]:
+    difference, se = one.mean() - two.mean(), np.hypot(one.sem(), two.sem())
+    return {
+        "se": se,
+        "n_sequences": min(one.count(), two.count()),
+        "difference": difference,
+        "low": difference - _REACH * se,
+        "high": difference + _REACH * se,
+        "p_value": 2 * ndtr(-abs(difference / se)) if se > 0 else np.nan,
+    }
+
+
+# showing
+
+
+def shown(comparison: Comparison) -> list[Shown]:
+    """Tables of a comparison as text: settings, models, scores, differences; without those that have no row."""
+    tables = [
+        settings_shown(comparison.settings),
+        models_shown(comparison.models),
+        scores_shown(comparison.scores, comparison.runs),
+        differences_shown(comparison.differences),
+    ]
+    return [each for each in tables if each.table.rows]
+
+
+def write_comparison(comparison: Comparison, path: Path) -> list[Path]:
+    """Write a comparison as one self-contained page, or as CSV; returns the files.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    path : Path
+        FILE.html; or FILE.csv for the scores, beside which FILE.differences.csv, FILE.models.csv and FILE.settings.csv
+        are written.
+
+    Raises
+    ------
+    InputError
+        The name ends otherwise, or the file cannot be written.
+    """
+    if path.suffix == ".html":
+        page = _template().render(runs=comparison.runs, tables=shown(comparison))
+        with whole_file(path) as partial:
+            partial.write_text(page, encoding="utf-8", errors="replace", newline="\n")
+        return [path]
+    if path.suffix != ".csv":
+        raise InputError(path, "is neither .html nor .csv", "name the file so")
+    tables = {
+        path: comparison.scores[["run", *KEYS, *SCORES]],
+        path.with_suffix(".differences.csv"): comparison.differences,
+        path.with_suffix(".models.csv"): comparison.models[["run", "model", "task", *_MODEL_METRICS]],
+        path.with_suffix(".settings.csv"): comparison.settings.reset_index(),
+    }
+    for file, table in tables.items():
+        with whole_file(file) as partial:
+            table.to_csv(partial, index=False)
+    return list(tables)
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("simbench_tf"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("compare.html.j2")

@@ -1,0 +1,198 @@
+"""Runs side by side: which settings differ, and differences by paired statistics where sequences are the same."""
+
+import json
+import shutil
+import sys
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from scipy.stats import norm, wilcoxon
+
+from simbench_tf import cli
+from simbench_tf.compared import compare_runs, write_comparison
+from simbench_tf.errors import InputError
+from simbench_tf.significance import holm
+
+GRAD, PATH = "grad_x_input@none", "integrated_gradients@shuffle2+n_steps=3"
+
+
+def changed(run, target, *, scores=None, sequences=None, settings=None):
+    """A copy of a run with other scores, other sequences or other settings, as another run would have."""
+    shutil.copytree(run, target)
+    if scores is not None:
+        path = target / "scores" / "per_sequence.parquet"
+        table = pd.read_parquet(path)
+        scores(table).to_parquet(path, index=False)
+    if sequences is not None:
+        (path,) = (target / "dataset" / "sequences").iterdir()
+        table = pq.read_table(path)
+        texts = pa.array([sequences(text) for text in table["sequence"].to_pylist()])
+        at = table.schema.names.index("sequence")
+        pq.write_table(table.set_column(at, table.schema.field(at), texts), path)
+    if settings is not None:
+        raw = yaml.safe_load((target / "config.yaml").read_text())
+        settings(raw)
+        (target / "config.yaml").write_text(yaml.safe_dump(raw))
+    return target
+
+
+def better(table):
+    rng = np.random.default_rng(1)
+    return table.assign(auprc=table["auprc"] + rng.normal(0.05, 0.03, len(table)))
+
+
+def auprc(run, task, key):
+    table = pd.read_parquet(run / "scores" / "per_sequence.parquet")
+    return table[(table.task == task) & (table.key == key)].set_index("seq_id").auprc
+
+
+def test_the_same_sequences_are_compared_in_pairs(tiny_run, tmp_path):
+    other = changed(tiny_run, tmp_path / "other", scores=better)
+    table = compare_runs([tiny_run, other]).differences
+    assert table[["task", "key"]].drop_duplicates().shape[0] == len(table) == 4
+    assert table.paired.all()
+    for line in table.itertuples():
+        one, two = (auprc(run, line.task, line.key) for run in (tiny_run, other))
+        difference = (one - two).dropna()
+        assert (line.first, line.second, line.n_sequences) == (tiny_run.name, "other", len(difference))
+        assert line.difference == pytest.approx(difference.mean())
+        assert line.se == pytest.approx(difference.std() / len(difference) ** 0.5)
+        assert line.p_value == pytest.approx(wilcoxon(difference).pvalue)
+        assert line.low < line.difference < line.high < 0
+    np.testing.assert_allclose(table.p_holm, holm(table.p_value))
+
+
+def test_fewer_of_the_same_sequences_are_still_pairs(tiny_run, tmp_path):
+    def fewer(table):
+        return better(table).groupby(["model", "task", "key"]).head(6)
+
+    other = changed(tiny_run, tmp_path / "other", scores=fewer)
+    table = compare_runs([other, tiny_run]).differences
+    assert table.paired.all()
+    assert (table.n_sequences <= 6).all()
+    line = table.iloc[0]
+    expected = (auprc(other, line.task, line.key) - auprc(tiny_run, line.task, line.key)).mean()
+    assert line.difference == pytest.approx(expected)
+
+
+def test_other_letters_under_the_same_ids_are_no_pairs(tiny_run, tmp_path):
+    other = changed(tiny_run, tmp_path / "other", scores=better, sequences=lambda text: text[::-1])
+    table = compare_runs([tiny_run, other]).differences
+    assert not table.paired.any()
+    for line in table.itertuples():
+        one, two = (auprc(run, line.task, line.key).dropna() for run in (tiny_run, other))
+        se = (one.var() / len(one) + two.var() / len(two)) ** 0.5
+        assert line.difference == pytest.approx(one.mean() - two.mean())
+        assert line.se == pytest.approx(se)
+        assert line.high - line.low == pytest.approx(2 * 1.96 * se)
+        assert line.p_value == pytest.approx(2 * norm.sf(abs(line.difference) / se))
+
+
+def test_only_settings_that_differ_are_told_in_dotted_keys(tiny_run, tmp_path):
+    def settings(raw):
+        raw["training"]["max_batches"] = 99
+        raw["models"][0]["kernel_size"] = 7
+        raw["models"].append({"name": "two", "architecture": "beluga"})
+        raw["attribution"]["methods"][1]["n_steps"] = 4
+        raw["attribution"]["methods"].insert(0, {"method": "ism"})
+
+    other = changed(tiny_run, tmp_path / "other", settings=settings)
+    table = compare_runs([tiny_run, other]).settings
+    assert table.where(table.notna(), None).T.to_dict("list") == {
+        "models.basset.kernel_size": [None, "7"],
+        "models.two.name": [None, "two"],
+        "models.two.architecture": [None, "beluga"],
+        "models.two.width": [None, "1.0"],
+        "training.max_batches": ["24", "99"],
+        "attribution.methods.ism": [None, "yes"],
+        "attribution.methods.integrated_gradients references=shuffle:2 n_steps=3": ["yes", None],
+        "attribution.methods.integrated_gradients references=shuffle:2 n_steps=4": [None, "yes"],
+    }
+
+
+def test_three_runs_make_three_pairs_and_what_one_lacks_is_left_open(tiny_run, tmp_path):
+    one = changed(tiny_run, tmp_path / "one", scores=better)
+    two = changed(tiny_run, tmp_path / "two", scores=lambda table: table[table.key == GRAD])
+    summary = pd.read_csv(two / "scores" / "summary.csv")
+    summary[summary.key == GRAD].to_csv(two / "scores" / "summary.csv", index=False)
+    comparison = compare_runs([tiny_run, one, two])
+    pairs = comparison.differences.groupby("key").size()
+    assert pairs.to_dict() == {GRAD: 6, PATH: 2}
+    assert len(comparison.scores) == 4 + 4 + 2
+    assert comparison.runs == [tiny_run.name, "one", "two"]
+    metrics = json.loads((one / "models" / "basset" / "metrics.json").read_text())
+    line = comparison.models[(comparison.models.run == "one") & (comparison.models.task == "K562")].iloc[0]
+    assert line.to_dict() == {"model": "basset", "task": "K562", "run": "one"} | {
+        name: metrics["K562"][name] for name in ("auroc", "auprc", "oracle_auroc", "oracle_auprc")
+    }
+
+
+def test_runs_of_one_name_are_told_apart_by_their_folders(tiny_run, tmp_path):
+    runs = [changed(tiny_run, tmp_path / name / "run") for name in ("a", "b")]
+    assert compare_runs(runs).runs == ["a/run", "b/run"]
+
+
+def test_what_cannot_be_compared_is_said_in_one_line(tiny_run, tmp_path):
+    for runs, message in (
+        ([tiny_run], "needs two runs or more"),
+        ([tiny_run, tiny_run / ".." / tiny_run.name], "is given twice; name each run once"),
+        ([tiny_run, tmp_path], f"{tmp_path}: is not a run: it has no config.yaml"),
+    ):
+        with pytest.raises(InputError) as error:
+            compare_runs(runs)
+        assert message in str(error.value)
+    other = changed(tiny_run, tmp_path / "other", scores=lambda table: table.assign(model="mine"))
+    with pytest.raises(
+        InputError, match=r"other: have no model, task and method in common: .* basset HepG2 grad_x_input"
+    ):
+        compare_runs([tiny_run, other])
+    (other / "scores" / "summary.csv").unlink()
+    with pytest.raises(InputError, match="has no scores; make them with `simbench score`"):
+        compare_runs([tiny_run, other])
+
+
+def test_csv_holds_the_tables(tiny_run, tmp_path):
+    comparison = compare_runs([tiny_run, changed(tiny_run, tmp_path / "other", scores=better)])
+    files = write_comparison(comparison, tmp_path / "c.csv")
+    assert [file.name for file in files] == ["c.csv", "c.differences.csv", "c.models.csv", "c.settings.csv"]
+    scores, differences = (pd.read_csv(file) for file in files[:2])
+    pd.testing.assert_frame_equal(differences, comparison.differences, check_dtype=False)
+    summary = pd.read_csv(tiny_run / "scores" / "summary.csv").set_index(["task", "key"])
+    for line in scores[scores.run == tiny_run.name].itertuples():
+        assert line.auprc == pytest.approx(summary.loc[(line.task, line.key), "auprc"])
+    with pytest.raises(InputError, match=r"c.txt: is neither .html nor .csv"):
+        write_comparison(comparison, tmp_path / "c.txt")
+
+
+def test_a_page_needs_nothing_and_names_are_text(tiny_run, tmp_path):
+    hostile = "<img src=x onerror=alert(1)>"
+    other = changed(tiny_run, tmp_path / hostile, scores=better, settings=lambda raw: raw.update(name=hostile))
+    comparison = compare_runs([tiny_run, other])
+    (path,) = write_comparison(comparison, tmp_path / "c.html")
+    page = path.read_text()
+    assert "&lt;img src=x onerror=alert(1)&gt;" in page
+    assert "<img" not in page
+    assert "http" not in page.replace("http-equiv", "")
+    assert "prefers-color-scheme: dark" in page
+    before = path.read_bytes()
+    write_comparison(compare_runs([tiny_run, other]), path)
+    assert path.read_bytes() == before
+
+
+def test_the_command_prints_and_writes(monkeypatch, capsys, tiny_run, tmp_path):
+    other = changed(tiny_run, tmp_path / "[red]other", scores=better, settings=lambda raw: raw.update(seed=8))
+    monkeypatch.setenv("COLUMNS", "240")
+    monkeypatch.setattr(cli.console, "_width", 240)
+    arguments = ["simbench", "compare", str(tiny_run), str(other), "--out", str(tmp_path / "c.html")]
+    monkeypatch.setattr(sys, "argv", arguments)
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    out, err = capsys.readouterr()
+    assert (stop.value.code, err) == (0, "")
+    for text in ("Settings that differ", "seed", "Models on the test split", GRAD, "[red]other", "paired"):
+        assert text in out
+    assert f"written: {tmp_path / 'c.html'}" in out
