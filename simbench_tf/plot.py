@@ -34,16 +34,23 @@ from simbench_tf._figure import (
     style_axes,
     svg,
 )
+from simbench_tf._heat_maps import learnt_against, motif_dynamics, motif_heat_map
 from simbench_tf._logo import attribution_panels, bars, logo, mark_sites
+from simbench_tf._rank_diagram import critical_difference_diagram
+from simbench_tf.significance import pareto_front
 
 __all__ = [
     "BASE_COLOURS",
     "attribution_panels",
     "bars",
+    "critical_difference_diagram",
     "learning_curve",
+    "learnt_against",
     "logo",
     "mark_sites",
     "method_ranking",
+    "motif_dynamics",
+    "motif_heat_map",
     "quality_against_cost",
     "svg",
     "task_quality",
@@ -150,7 +157,12 @@ def method_ranking(
     ceiling = _column(rows, "oracle_auprc") if metric == "auprc" else np.full(len(rows), np.nan)
     names = [(labels or {}).get(key, key) for key in rows["key"]]
     values, errors = _column(rows, metric), _column(rows, f"{metric}_se")
-    return _dot_rows(names, values, errors, chance, ceiling, f"mean {_TITLES.get(metric, metric)} ± standard error", ax)
+    bounds: Floats = np.stack([values - errors, values + errors])
+    title = f"mean {_TITLES.get(metric, metric)} ± standard error"
+    intervals = np.stack([_column(rows, f"{metric}_low"), _column(rows, f"{metric}_high")])
+    if np.isfinite(intervals).any():
+        bounds, title = intervals, f"mean {_TITLES.get(metric, metric)}, 95% interval"
+    return _dot_rows(names, values, errors, chance, ceiling, title, ax, bounds=bounds)
 
 
 def task_quality(
@@ -188,6 +200,8 @@ def quality_against_cost(
 ) -> Axes:
     """Draw each method's quality against the seconds it takes a sequence, on a log axis; up and left is better.
 
+    The line is the Pareto front: no method is both cheaper and better than those on it.
+
     Parameters
     ----------
     summary : DataFrame
@@ -220,6 +234,10 @@ def quality_against_cost(
     if not drawn.size:
         return ax
     x, y, error = seconds[drawn], values[drawn], errors[drawn]
+    front = np.flatnonzero(pareto_front(x, y))
+    front = front[np.argsort(x[front], kind="stable")]
+    # no method is both cheaper and better than those on the line
+    ax.step(x[front], y[front], where="post", color=FAINT, linewidth=1.2, zorder=0, gid="pareto-front")
     ax.errorbar(x, y, error, fmt="none", ecolor=QUIET, elinewidth=1.2)
     ax.scatter(x, y, s=34, color=[ACCENT, *[QUIET] * (drawn.size - 1)], zorder=3)
     low, high = min(0.0, (y - error).min()), (y + error).max()
@@ -251,12 +269,13 @@ def quality_against_cost(
 
 def _dot_rows(
     names: list[str], values: Floats, errors: Floats, chance: Floats, ceiling: Floats, title: str,
-    ax: Axes | None, lead: bool = True,
+    ax: Axes | None, lead: bool = True, bounds: Floats | None = None,
 ) -> Axes:  # fmt: skip
     """One row a name, from the top: its name and value above a track with a dot, and ticks for chance and ceiling."""
     height = 0.42 * len(names) + 0.5
     ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.04 / height, bottom=0.46 / height)
-    known = np.concatenate([values + np.nan_to_num(errors), chance, ceiling])
+    low, high = (values, values) if bounds is None else np.where(np.isfinite(bounds), bounds, values)
+    known = np.concatenate([high, chance, ceiling])
     most = min(1.0, 1.06 * np.nanmax(known)) if np.isfinite(known).any() else 1.0
     best = np.nanargmax(values) if lead and np.isfinite(values).any() else -1
     for row, (name, value, error) in enumerate(zip(names, values, errors, strict=True)):
@@ -269,7 +288,8 @@ def _dot_rows(
         ax.text(0, 0.22 - row, readable(name, 64), ha="left", fontsize=size, **style)
         ax.text(1, 0.22 - row, shown, ha="right", fontsize=10, weight="bold" if row == best else "normal", **style)
         ax.plot([0, most], [-row, -row], color=FAINT, linewidth=1, zorder=0, solid_capstyle="butt")
-        ax.errorbar(value, -row, xerr=np.nan_to_num(error), fmt="o", color=colour, markersize=6, elinewidth=2)
+        reach = np.nan_to_num([[value - low[row]], [high[row] - value]])
+        ax.errorbar(value, -row, xerr=reach, fmt="o", color=colour, markersize=6, elinewidth=2)
     handles = []
     for label, ticks, colour in (("chance", chance, CHANCE), ("oracle ceiling", ceiling, CEILING)):
         if np.isfinite(ticks).any():

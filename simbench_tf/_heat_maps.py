@@ -1,0 +1,209 @@
+"""Pictures of motifs: which methods find them, and when a network learns them. Public through `plot`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from simbench_tf._figure import ACCENT, CHANCE, FAINT, INK, QUIET, SMALL, new_axes, readable, style_axes
+
+Floats = npt.NDArray[np.floating]
+
+#: Width of a cell and height of a row, in inches.
+_CELL, _ROW = 0.42, 0.26
+
+
+def motif_heat_map(
+    recall: pd.DataFrame,
+    labels: Mapping[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
+    by: str = "motif",
+    ax: Axes | None = None,
+) -> Axes:
+    """Draw the share of sites that each method finds, a row a method and a column a group of sites.
+
+    Parameters
+    ----------
+    recall : DataFrame
+        Rows of RUN/scores/motif_recall.csv for one model and task: key, by, group, n_sites and recall.
+    labels : dict, optional
+        What to call each key.
+    names : dict, optional
+        What to call each group, as MA0114.4 by its factor.
+    by : {"motif", "strand", "distance", "information"}
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        Cells as patches, a row after the other, whose opacity is the recall; groups with most sites first, except that
+        ranges keep their order; methods in the order of the table.
+
+    Raises
+    ------
+    ValueError
+        The table has no row of that kind.
+
+    Examples
+    --------
+    >>> recall = pd.DataFrame({"key": ["ism@none", "ism@none"], "by": "motif", "group": ["CTCF", "GATA1"],
+    ...                        "n_sites": [20, 30], "recall": [.5, .8]})
+    >>> ax = motif_heat_map(recall)
+    >>> [text.get_text() for text in ax.texts]
+    ['.80', '.50']
+    """
+    rows = recall[recall["by"] == by]
+    if rows.empty:
+        raise ValueError(f"no row of recall is by {by!r}; there are {sorted(set(recall['by']))}")
+    table = rows.pivot_table("recall", "key", "group", sort=False, dropna=False)
+    sites = rows.groupby("group", sort=False)["n_sites"].max()
+    if by == "motif":
+        table = table[sites.sort_values(ascending=False, kind="stable").index]
+    columns = [f"{(names or {}).get(group, group)} ({sites[group]})" for group in table.columns]
+    rows_of = [(labels or {}).get(key, key) for key in table.index]
+    ax = _cells(table.to_numpy(np.float64), [str(name) for name in rows_of], columns, ax)
+    ax.set_xlabel("share of sites found (number of sites)", color=INK, fontsize=SMALL, loc="left")
+    return ax
+
+
+def motif_dynamics(
+    dynamics: pd.DataFrame, learnt: pd.DataFrame | None = None, names: Mapping[str, str] | None = None
+) -> Axes:
+    """Draw what a network knows of each motif as it trains, the loss above.
+
+    Parameters
+    ----------
+    dynamics : DataFrame
+        Rows of RUN/dynamics/MODEL/dynamics.csv for one task: motif, batch, recall (average precision of the motif's
+        bases) and loss (of the probe set).
+    learnt : DataFrame, optional
+        Rows of learnt.csv for that task: motif and learnt_at, which is marked; motifs are drawn in its order.
+    names : dict, optional
+        What to call each motif.
+
+    Returns
+    -------
+    Axes
+        Of the heat map: a column a checkpoint, first motifs first learnt. That of the loss is ``ax.figure.axes[0]``.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"motif": ["CTCF"] * 3, "batch": [0, 10, 100], "recall": [.1, .2, .6],
+    ...                       "loss": [.7, .6, .4]})
+    >>> ax = motif_dynamics(table, pd.DataFrame({"motif": ["CTCF"], "learnt_at": [40.0]}))
+    >>> ax.figure.axes[0].lines[0].get_ydata().tolist()
+    [0.7, 0.6, 0.4]
+    """
+    table = dynamics.pivot_table("recall", "motif", "batch", dropna=False)
+    learnt_at = pd.Series(np.nan, table.index) if learnt is None else learnt.set_index("motif")["learnt_at"]
+    learnt_at = learnt_at.reindex(table.index)
+    order = learnt_at.sort_values(kind="stable", na_position="last").index
+    table, batches = table.loc[order], np.asarray(table.columns, np.float64)
+    rows, columns = table.shape
+    width, height = 1.9 + _CELL * columns, 1.9 + _ROW * rows
+    figure = Figure(figsize=(width, height))
+    left, right, bottom = 1.25 / width, 1 - 0.15 / width, 0.62 / height
+    top = bottom + _ROW * rows / height
+    gap, edge = 0.12 / height, 0.1 / height
+    above = figure.add_axes((left, top + gap, right - left, 1 - edge - top - gap))
+    ax = figure.add_axes((left, bottom, right - left, top - bottom))
+    loss = dynamics.groupby("batch")["loss"].first()
+    above.plot(np.arange(columns) + 0.5, loss, color=QUIET, linewidth=1.6, marker="o", markersize=3)
+    above.set(xlim=(0, columns), xticks=[])
+    above.set_ylabel("loss", color=INK, fontsize=SMALL)
+    style_axes(above)
+    _cells(table.to_numpy(np.float64), [str((names or {}).get(name, name)) for name in order], _batches(batches), ax)
+    for row, value in enumerate(learnt_at.loc[order]):
+        if np.isfinite(value):
+            at = np.interp(np.log1p(value), np.log1p(batches), np.arange(columns) + 0.5)
+            ax.plot([at, at], [row + 0.08, row + 0.92], color=CHANCE, linewidth=2.2, solid_capstyle="butt")
+    ax.set_xlabel("batches (cell: average precision; mark: learnt)", color=INK, fontsize=SMALL)
+    return ax
+
+
+def learnt_against(
+    learnt: pd.DataFrame, quantity: str = "information", names: Mapping[str, str] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw when each motif is learnt against what it is: bits of information, or how often it occurs.
+
+    Parameters
+    ----------
+    learnt : DataFrame
+        Rows of RUN/dynamics/MODEL/learnt.csv for one task: motif, learnt_at (NaN where it never was) and `quantity`.
+    quantity : {"information", "rate", "surplus"}
+    names : dict, optional
+        What to call each motif.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        Learnt motifs as dots on a log axis of batches; the others hollow, on top.
+
+    Examples
+    --------
+    >>> learnt = pd.DataFrame({"motif": ["CTCF", "GATA1"], "learnt_at": [30.0, None], "information": [17.0, 10.0]})
+    >>> [text.get_text() for text in learnt_against(learnt).texts]
+    ['CTCF', 'GATA1']
+    """
+    titles = {"information": "information, bits", "rate": "expected sites a positive", "surplus": "surplus, bits"}
+    ax = new_axes(ax, 4.5, 2.7, left=0.17, right=0.95, bottom=0.19, top=0.93)
+    x = pd.to_numeric(learnt[quantity]).to_numpy(np.float64)
+    y = pd.to_numeric(learnt["learnt_at"]).to_numpy(np.float64)
+    known = np.isfinite(y)
+    never = 2 * np.nanmax(y) if known.any() else 1.0
+    heights = np.where(known, y, never)
+    ax.scatter(x[known], heights[known], s=30, color=ACCENT, zorder=3)
+    ax.scatter(x[~known], heights[~known], s=30, facecolors="none", edgecolors=QUIET, zorder=3)
+    for at, height, motif in zip(x, heights, learnt["motif"], strict=True):
+        name = readable((names or {}).get(motif, motif), 20)
+        place = {"xytext": (4, 4), "textcoords": "offset points"}
+        ax.annotate(name, (at, height), fontsize=SMALL - 1, color=INK, parse_math=False, **place)  # type: ignore[arg-type]
+    ax.set_yscale("log")
+    ax.margins(0.12)
+    ax.yaxis.set_major_formatter(lambda batch, _: f"{batch:g}")
+    ax.yaxis.set_minor_formatter(lambda *_: "")
+    ax.set_xlabel(titles.get(quantity, quantity), color=INK, fontsize=SMALL)
+    ax.set_ylabel("learnt at batch" + ("" if known.all() else "; ring: never"), color=INK, fontsize=SMALL)
+    style_axes(ax)
+    return ax
+
+
+def _batches(batches: Floats) -> list[str]:
+    return [f"{batch / 1000:g}k" if batch >= 10_000 else f"{batch:g}" for batch in batches]
+
+
+def _cells(values: Floats, rows: Sequence[str], columns: Sequence[str], ax: Axes | None) -> Axes:
+    """Cells whose opacity is their value from 0 to 1, with it written in; names at the left and, slanted, below."""
+    n_rows, n_columns = values.shape
+    longest = max((len(name) for name in columns), default=0)
+    width, below = 2.9 + _CELL * n_columns, 0.35 + 0.05 * min(longest, 24)
+    height = _ROW * n_rows + below + 0.2
+    margins = {"left": 2.6 / width, "right": 1 - 0.2 / width, "bottom": below / height, "top": 1 - 0.06 / height}
+    ax = new_axes(ax, width, height, **margins)
+    for row, line in enumerate(values):
+        for column, value in enumerate(line):
+            known = np.isfinite(value)
+            opacity = float(np.clip(value, 0, 1)) if known else 0.0
+            ax.add_patch(
+                Rectangle((column + 0.03, row + 0.04), 0.94, 0.92, facecolor=ACCENT, alpha=opacity, linewidth=0)
+            )
+            text = f"{value:.2f}".replace("0.", ".") if known else "–"
+            colour = "#ffffff" if opacity > 0.55 else INK
+            ax.text(column + 0.5, row + 0.54, text, ha="center", va="center", fontsize=SMALL - 2, color=colour)
+    ax.set(xlim=(0, n_columns), ylim=(n_rows, 0))
+    ax.set_xticks(np.arange(n_columns) + 0.5, [readable(name, 24) for name in columns], rotation=35, ha="right")
+    ax.set_yticks(np.arange(n_rows) + 0.5, [readable(name, 44) for name in rows])
+    for label in [*ax.get_xticklabels(), *ax.get_yticklabels()]:
+        label.set_parse_math(False)
+    style_axes(ax)
+    ax.spines[["left", "bottom"]].set_visible(False)
+    ax.tick_params(which="both", length=0, labelsize=SMALL - 1)
+    ax.tick_params(axis="x", labelcolor=INK, color=FAINT)
+    return ax
