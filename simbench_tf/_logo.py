@@ -305,6 +305,25 @@ def _letter(base: str) -> Outline:
     return Outline(vertices, codes)
 
 
+def letter_path(base: str) -> str:
+    """The outline of a base's letter in the unit square, y downwards, as the ``d`` of an SVG path.
+
+    Examples
+    --------
+    >>> letter_path("T").startswith("M")
+    True
+    """
+    names = {Outline.MOVETO: "M", Outline.LINETO: "L", Outline.CURVE3: "Q", Outline.CURVE4: "C"}
+    drawn = []
+    for points, code in _letter(base).iter_segments():
+        if code == Outline.CLOSEPOLY:
+            drawn.append("Z")
+            continue
+        x_y = np.asarray(points, np.float64).reshape(-1, 2) * [1, -1] + [0, 1]
+        drawn.append(names[code] + " ".join(f"{value:.3f}".rstrip("0").rstrip(".") for value in x_y.ravel()))
+    return "".join(drawn)
+
+
 def _add_letters(ax: Axes, base: str, lower_left: Floats, heights: Floats) -> None:
     """All letters of one base as one patch: a few of those are quick to draw and small to store."""
     letter = _letter(base)

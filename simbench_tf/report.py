@@ -1,15 +1,16 @@
 """One HTML file that tells a reader who did not make the run what it found, on what, and how.
 
-The file needs nothing beside it: styles and pictures are inside, there is no script, and a policy in its head forbids
-it to load anything. Every name in it (tasks, models, sequence ids, files) is text, never markup. The same inputs give
-the same bytes.
+The file needs nothing beside it: styles, pictures and one script are inside, and a policy in its head forbids it to
+load anything or to run any other script. Every name in it (tasks, models, sequence ids, files) is text, never markup.
+Without scripts all of it can be read but the sequence browser. The same inputs give the same bytes.
 """
 
 from __future__ import annotations
 
+import base64
 import functools
-import itertools
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,12 +21,15 @@ import numpy.typing as npt
 import pandas as pd
 import yaml
 from markupsafe import Markup
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
+from simbench_tf import _report_sections as sections
 from simbench_tf import _report_text as text
 from simbench_tf import plot
+from simbench_tf._report_data import Browsed, browser_data, embedded
+from simbench_tf._report_sections import Figures, Picture, picture
 from simbench_tf.files import whole_file
+
+__all__ = ["Browsed", "Example", "write_report"]
 
 
 class Example(NamedTuple):
@@ -60,6 +64,12 @@ def write_report(
     metrics: Mapping[str, Mapping[str, Mapping[str, float | None]]],
     histories: Mapping[str, pd.DataFrame],
     examples: Sequence[Example] = (),
+    browsed: Sequence[Browsed] = (),
+    comparisons: pd.DataFrame | None = None,
+    recall: pd.DataFrame | None = None,
+    motif_names: Mapping[str, str] | None = None,
+    variance: pd.DataFrame | None = None,
+    dynamics: Mapping[str, Mapping[str, pd.DataFrame]] | None = None,
     faithfulness: pd.DataFrame | None = None,
     motif_log: pd.DataFrame | None = None,
     method_descriptions: Mapping[str, str] | None = None,
@@ -88,6 +98,14 @@ def write_report(
         For each model, RUN/models/MODEL/history.csv: batch, loss, valid_loss and any other ``valid_`` columns.
     examples : sequence of Example
         Drawn as logos, in this order.
+    browsed : sequence of Browsed
+        For the sequence browser; as many sequences of each as `_report_data.BROWSER_BYTES` hold.
+    comparisons, recall, variance : DataFrame, optional
+        RUN/scores/comparisons.csv, motif_recall.csv and variance.csv.
+    motif_names : dict, optional
+        What to call each motif of `recall`.
+    dynamics : dict, optional
+        For each model the tables of RUN/dynamics/MODEL: ``dynamics``, ``learnt`` and, where there is one, ``order``.
     faithfulness : DataFrame, optional
         RUN/scores/faithfulness.csv, where labels depend on rules or pairs.
     motif_log : DataFrame, optional
@@ -111,11 +129,12 @@ def write_report(
     tables = [
         summary[(summary["model"] == model) & (summary["task"] == task)] for model, task in text.places_of(per_sequence)
     ]
-    ids = itertools.count(1)
+    figures: Figures = {}
+    script = _script()
     page = _template().render(
         name=config.get("name", dataset_info.get("name", "run")),
         answers=answers,
-        rankings=_rankings(answers, tables, labels, ids),
+        rankings=_rankings(answers, tables, labels, figures),
         story=text.data_story(dataset_info, simulation),
         info=dataset_info,
         tasks=text.task_table(dataset_info, simulation),
@@ -123,15 +142,23 @@ def write_report(
         motif_story=None if motif_log is None else text.motif_story(motif_log, simulation),
         motifs=None if motif_log is None else text.motif_table(motif_log),
         lost=text.lost_table(dataset_info["lost"]) if dataset_info.get("lost") else None,
-        models=_models(metrics, histories, ids),
+        models=_models(metrics, histories, figures),
         scores=_scores(answers, tables, labels),
         rules=_rules(faithfulness, labels),
         truth=_truth(summary),
         split=config.get("attribution", {}).get("split", "test"),
         output=config.get("attribution", {}).get("output", "logit"),
         descriptions=_descriptions(summary, method_descriptions or {}),
-        examples=[_example(example, dataset_info, config, per_sequence, labels, ids) for example in examples],
-        cost=_cost(answers, summary, labels, ids),
+        examples=[_example(example, dataset_info, config, per_sequence, labels, figures) for example in examples],
+        cost=_cost(answers, summary, labels, figures),
+        differences=sections.differences(per_sequence, comparisons, labels, figures),
+        found=None if recall is None else sections.motifs_found(recall, labels, motif_names or {}, figures),
+        seeds=None if variance is None else sections.seeds(variance, labels),
+        learnt=sections.learnt_when(dynamics or {}, figures),
+        browsed=embedded(browser_data(browsed, per_sequence, labels)) if browsed else None,
+        figures=embedded(figures),
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
         seed=config.get("seed"),
         versions=versions,
@@ -142,14 +169,11 @@ def write_report(
     return Path(path)
 
 
-class _Picture(NamedTuple):
-    caption: str
-    svg: Markup
-
-
-def _picture(drawn: Figure | Axes, ids: Iterator[int], caption: str, description: str) -> _Picture:
-    # svg escapes all text, so the whole is markup; each picture of the page gets its own prefix of ids
-    return _Picture(caption, Markup(plot.svg(drawn, description, f"f{next(ids)}-")))
+@functools.cache
+def _script() -> Markup:
+    """The page's one script, as it will stand there: a browser runs it by its hash."""
+    source, _, _ = jinja2.PackageLoader("simbench_tf").get_source(jinja2.Environment(autoescape=True), "report.js")
+    return Markup(source)
 
 
 @functools.cache
@@ -165,39 +189,53 @@ def _template() -> jinja2.Template:
     return environment.get_template("report.html.j2")
 
 
+#: Columns that a ranking shows.
+_RANKED = ("auprc", "auprc_se", "auprc_low", "auprc_high", "chance_auprc", "oracle_auprc")
+
+
 def _rankings(
-    answers: list[text.Answer], tables: list[pd.DataFrame], labels: Mapping[str, str], ids: Iterator[int]
-) -> list[_Picture]:
+    answers: list[text.Answer], tables: list[pd.DataFrame], labels: Mapping[str, str], figures: Figures
+) -> list[Picture]:
     """A ranking for each answer; the first may be over all models and tasks, and then no table is its own."""
     overall = [answers[0].standings] if len(answers) > len(tables) else []
     pictures = []
     for answer, table in zip(answers, [*overall, *tables], strict=True):
+        if "auprc_low" not in table or table["auprc_low"].isna().all():
+            error = 1.96 * table["auprc_se"]
+            table = table.assign(auprc_low=table["auprc"] - error, auprc_high=table["auprc"] + error)
         drawn = plot.method_ranking(table, labels=labels)
-        pictures.append(_picture(drawn, ids, answer.place, f"{answer.place}: methods by auPRC. {answer.sentence}"))
+        description = f"{answer.place}: methods by auPRC. {answer.sentence}"
+        shown = table[["key", *(name for name in _RANKED if name in table)]]
+        pictures.append(picture(drawn, figures, answer.place, description, shown))
     return pictures
 
 
 class _Model(NamedTuple):
     name: str
     table: text.Table
-    pictures: list[_Picture]
+    pictures: list[Picture]
 
 
-def _models(metrics: Mapping[str, Any], histories: Mapping[str, pd.DataFrame], ids: Iterator[int]) -> list[_Model]:
+def _models(metrics: Mapping[str, Any], histories: Mapping[str, pd.DataFrame], figures: Figures) -> list[_Model]:
     models = []
     for name, values in metrics.items():
         pictures = []
         history = histories.get(name)
         if history is not None and len(history):
             drawn = plot.learning_curve(history)
-            pictures.append(_picture(drawn, ids, "Loss while training", f"Learning curve of {name}: loss"))
+            pictures.append(picture(drawn, figures, "Loss while training", f"Learning curve of {name}: loss", history))
             quality = _quality_columns(history)
             if quality:
                 drawn = plot.learning_curve(history, quality)
                 caption = "Quality on the validation split" if len(quality) > 1 else _one(quality)
-                pictures.append(_picture(drawn, ids, caption, f"Learning curve of {name}: {', '.join(quality)}"))
+                pictures.append(
+                    picture(drawn, figures, caption, f"Learning curve of {name}: {', '.join(quality)}", history)
+                )
         drawn = plot.task_quality(values)
-        pictures.append(_picture(drawn, ids, "Quality on the test split", f"Test auPRC of {name} on each task"))
+        tested = pd.DataFrame(values).T.rename_axis("task").reset_index()
+        pictures.append(
+            picture(drawn, figures, "Quality on the test split", f"Test auPRC of {name}: each task", tested)
+        )
         models.append(_Model(name, text.quality_table(values), pictures))
     return models
 
@@ -254,7 +292,7 @@ class _DrawnExample(NamedTuple):
     model: str
     seq_id: str
     sites: list[str]
-    picture: _Picture
+    picture: Picture
 
 
 def _example(
@@ -263,7 +301,7 @@ def _example(
     config: Mapping[str, Any],
     per_sequence: pd.DataFrame,
     labels: Mapping[str, str],
-    ids: Iterator[int],
+    figures: Figures,
 ) -> _DrawnExample:
     sites = example.sites.sort_values("start", kind="stable")
     elements = info.get("elements")
@@ -284,17 +322,17 @@ def _example(
         + ("" if getattr(site, "counted", True) else " (not counted)")
         for site in sites.itertuples()
     ]
-    picture = _picture(drawn, ids, "", description)
-    return _DrawnExample(example.task, example.model, example.seq_id, written, picture)
+    drawn_picture = picture(drawn, figures, "", description)
+    return _DrawnExample(example.task, example.model, example.seq_id, written, drawn_picture)
 
 
 def _cost(
-    answers: list[text.Answer], summary: pd.DataFrame, labels: Mapping[str, str], ids: Iterator[int]
-) -> _Picture | None:
+    answers: list[text.Answer], summary: pd.DataFrame, labels: Mapping[str, str], figures: Figures
+) -> Picture | None:
     """Quality beside cost, both over all models and tasks; None where nothing was timed."""
     times = summary.groupby("key")["seconds_per_sequence"].mean()
     table = answers[0].standings.assign(seconds_per_sequence=answers[0].standings["key"].map(times))
     if not (table["seconds_per_sequence"] > 0).any():
         return None
     drawn = plot.quality_against_cost(table, labels=labels)
-    return _picture(drawn, ids, answers[0].place, "auPRC of each method against the seconds it takes a sequence")
+    return picture(drawn, figures, answers[0].place, "auPRC of each method: against seconds a sequence", table)

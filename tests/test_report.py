@@ -1,3 +1,6 @@
+import base64
+import hashlib
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -10,6 +13,7 @@ import yaml
 
 from simbench_tf import tables
 from simbench_tf._ranking import standings
+from simbench_tf._report_data import Browsed, browser_data, embedded
 from simbench_tf._report_text import answers, method_labels, motif_story
 from simbench_tf.errors import InputError
 from simbench_tf.report import Example, write_report
@@ -152,19 +156,22 @@ class Page(HTMLParser):
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.texts: list[str] = []
         self.cells: list[str] = []
-        self.in_cell = False
+        self.in_cell = self.in_script = False
         self.feed(markup)
 
     def handle_starttag(self, tag, attrs):
         self.elements.append((tag, dict(attrs)))
+        self.in_script = tag == "script"
         self.in_cell = tag == "td"
         if self.in_cell:
             self.cells.append("")
 
     def handle_endtag(self, tag):
-        self.in_cell = False
+        self.in_cell = self.in_script = False
 
     def handle_data(self, data):
+        if self.in_script:  # nobody reads it
+            return
         self.texts.append(data)
         if self.in_cell:
             self.cells[-1] += data
@@ -187,9 +194,8 @@ def written(tmp_path, run) -> Page:
 @pytest.mark.parametrize("run", [grammar_run, peaks_run])
 def test_the_page_needs_nothing_beside_it(tmp_path, run):
     page = written(tmp_path, run())
-    allowed = {"html", "head", "meta", "title", "style", "body"}
     for tag, attributes in page.elements:
-        assert tag not in {"script", "link", "img", "iframe", "object", "embed", "base", "form", "image"} - allowed
+        assert tag not in {"link", "img", "iframe", "object", "embed", "base", "form", "image"}
         for name, value in attributes.items():
             assert not name.startswith("on")
             if name in ("href", "src", "xlink:href"):
@@ -197,7 +203,12 @@ def test_the_page_needs_nothing_beside_it(tmp_path, run):
     style = "".join(page.texts)
     assert "@import" not in style
     assert set(re.findall(r"url\(([^)]{0,1})", style)) <= {"#"}
-    assert any("default-src 'none'" in (attributes.get("content") or "") for _, attributes in page.elements)
+    (policy,) = [attributes["content"] for _, attributes in page.elements if "http-equiv" in attributes]
+    assert policy.startswith("default-src 'none';")
+    # the page's one script runs by its hash, and no other
+    (script,) = re.findall(r"<script>(.*?)</script>", (tmp_path / "report.html").read_text("utf-8"), re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert re.findall(r"script-src ([^;]*)", policy) == [f"'sha256-{digest}'"]
 
 
 def test_ids_are_unique_on_the_page_and_every_reference_is_met(markup):
@@ -320,11 +331,12 @@ def test_names_are_text_never_markup(tmp_path):
     run["examples"] = [drawn._replace(seq_id=HOSTILE, sites=drawn.sites.assign(tf=HOSTILE, motif=HOSTILE))]
     path = write_report(tmp_path / "report.html", **run)
     page = Page(path.read_text(encoding="utf-8"))
-    assert not {tag for tag, _ in page.elements} & {"script", "img"}
+    assert "img" not in {tag for tag, _ in page.elements}
+    assert [attributes.get("id") for tag, attributes in page.elements if tag == "script"] == ["figure-data", None]
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     assert HOSTILE in page.cells
     pictures = re.findall(r"<svg.*?</svg>", path.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(pictures) == 6
+    assert len(pictures) == 7
     assert all("alert(1)" in "".join(ElementTree.fromstring(picture).itertext()) for picture in pictures[:5])
 
 
@@ -346,7 +358,8 @@ def test_times_change_nothing_but_the_times(tmp_path, markup):
     slower["summary"]["seconds_per_sequence"] *= 3
     other = write_report(tmp_path / "report.html", **slower).read_text(encoding="utf-8")
     assert other != markup
-    without_times = re.compile(r"<h2>Cost.*?</section>|<td class=\"number\">[\d.]+</td></tr>", re.DOTALL)
+    parts = [r"<h2>Cost.*?</section>", r"<td class=\"number\">[\d.]+</td></tr>", r"<script type=.*?</script>"]
+    without_times = re.compile("|".join(parts), re.DOTALL)
     assert without_times.sub("", other) == without_times.sub("", markup)
 
 
@@ -453,3 +466,111 @@ def test_labels_that_two_keys_would_share_are_the_keys():
     assert method_labels(pd.DataFrame(rows)) == {"ism@none": "ism@none", "ism@other": "ism@other"}
     plugin = {"key": "mine@none", "method": "mine", "references": np.nan, "settings": np.nan}
     assert method_labels(pd.DataFrame([plugin])) == {"mine@none": "mine"}
+
+
+# what the script reads, and the sections that tables of a run add
+
+
+def comparisons(table: pd.DataFrame) -> pd.DataFrame:
+    from simbench_tf.scored import compare_methods
+
+    return compare_methods(table)
+
+
+def recall_rows() -> pd.DataFrame:
+    rows = [
+        ("basset", "HepG2", key, by, group, 10 * (place + 1), value, 0.05, value)
+        for key, value in zip(KEYS, (0.7, 0.5, 0.25), strict=True)
+        for by, groups in (("motif", ("MA1", "MA2")), ("strand", ("+", "-")))
+        for place, group in enumerate(groups)
+    ]
+    return pd.DataFrame(rows, columns=list(tables.MOTIF_RECALL_COLUMNS))
+
+
+def dynamics_tables() -> dict:
+    rows = [
+        ("HepG2", motif, batch, 12, r, 0.1, 0.7 - r / 2)
+        for motif in ("MA1", "MA2")
+        for batch, r in ((0, 0.1), (9, 0.6))
+    ]
+    columns = ["task", "motif", "batch", "n_sites", "recall", "effect", "loss"]
+    learnt = {"task": "HepG2", "motif": ["MA1", "MA2"], "tf": ["HNF4A", "CTCF"], "n_sites": 12, "final_recall": 0.6}
+    learnt |= {"learnt_at": [4.0, np.nan], "rate": 0.9, "information": [11.0, 17.0]}
+    order = pd.DataFrame({"task": ["HepG2"], "quantity": ["information"], "rho": [-0.71], "n": [9], "n_learnt": [6]})
+    return {"basset": {"dynamics": pd.DataFrame(rows, columns=columns), "learnt": pd.DataFrame(learnt), "order": order}}
+
+
+def test_tables_of_a_run_have_their_sections(tmp_path):
+    table = per_sequence()
+    variance = pd.DataFrame(
+        [("basset", "HepG2", "ism@none", "auprc", 0.612, 0.034, 0.101, 0.027, 3, 30)],
+        columns=list(tables.VARIANCE_COLUMNS),
+    )
+    compared = comparisons(table)
+    run = grammar_run(comparisons=compared, recall=recall_rows(), motif_names={"MA1": "HNF4A"}, variance=variance)
+    path = write_report(tmp_path / "report.html", **run, dynamics=dynamics_tables())
+    page = Page(path.read_text(encoding="utf-8"))
+    for head in (
+        "Which differences are real",
+        "Which motifs are found",
+        "Would another training",
+        "What is learnt when",
+    ):
+        assert head in page.text
+    behind = compared[(compared.task == "K562") & (compared.metric == "auprc")].iloc[0]
+    assert f"{behind.low:.3f} to {behind.high:.3f}" in page.cells
+    assert {"0.034", "0.101", "-0.71"} <= set(page.cells)
+    assert "HNF4A (10)" in page.text
+    assert "MA2 (20)" in page.text
+    data = json.loads(re.search(r'id="figure-data">(.*?)</script>', path.read_text("utf-8")).group(1))
+    drawn = {attributes["data-figure"] for _, attributes in page.elements if "data-figure" in attributes}
+    assert drawn == set(data)
+    csv = {value["name"]: value["csv"] for value in data.values()}
+    heat = pd.read_csv(io.StringIO(next(text for name, text in csv.items() if "Motifs found" in name)))
+    assert heat["recall"].tolist() == [0.7, 0.7, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_a_difference_is_told_from_the_best_whichever_stands_first(tmp_path):
+    """Rows say first less second; the table says the best less the other."""
+    from simbench_tf._report_sections import _from_the_best
+
+    row = {"first": "b", "second": "a", "difference": -0.2, "low": -0.3, "high": -0.1, "effect_size": -0.8}
+    turned = _from_the_best(pd.DataFrame([row]), "a").iloc[0]
+    assert turned[["second", "difference", "low", "high", "effect_size"]].tolist() == ["b", 0.2, 0.1, 0.3, 0.8]
+
+
+def browsed(n=4, keys=tuple(KEYS), length=LENGTH, seq_id="seq{}") -> Browsed:
+    rng = np.random.default_rng(0)
+    where = pd.DataFrame({"row": range(n), "tf": "HNF4A", "start": 20, "end": 35, "strand": "+", "counted": True})
+    scores = {key: rng.normal(size=(n, length)).astype(np.float32) for key in keys}
+    ids = [seq_id.format(number) for number in range(n)]
+    return Browsed("basset", "HepG2", ids, rng.integers(0, 5, (n, length)).astype(np.uint8), where, scores)
+
+
+def test_the_browser_holds_what_was_computed(tmp_path):
+    place = browsed()
+    data = browser_data([place], per_sequence(), LABELS)
+    (told,) = data["places"]
+    assert (told["model"], told["task"], told["of"], told["ids"]) == ("basset", "HepG2", 4, list(place.seq_ids))
+    assert told["bases"] == ["".join("ACGTN"[base] for base in row) for row in place.bases]
+    assert told["sites"][2] == [["HNF4A", 20, 35, "+", True]]
+    for method, (key, scores) in zip(told["methods"], place.scores.items(), strict=True):
+        assert method["label"] == LABELS[key]
+        steps = np.frombuffer(base64.b64decode(method["scores"]), np.int8).reshape(scores.shape)
+        scale = np.array(method["scale"])[:, None]
+        np.testing.assert_allclose(steps * scale / 127, scores, atol=0.51 / 127 * abs(scores).max())
+    table = per_sequence()
+    mine = table[(table.task == "HepG2") & (table.key == "ism@none") & (table.seq_id == "seq1")]
+    assert told["methods"][0]["auprc"][1] == pytest.approx(mine["auprc"].iloc[0], abs=1e-3)
+
+
+def test_the_browser_keeps_to_its_budget_and_says_so():
+    a_sequence = 3 * LENGTH * 4 / 3
+    (told,) = browser_data([browsed(20)], per_sequence(), LABELS, budget=int(7.5 * a_sequence))["places"]
+    assert (len(told["ids"]), len(told["bases"]), len(told["sites"]), told["of"]) == (7, 7, 7, 20)
+
+
+def test_embedded_json_is_no_markup():
+    text = embedded({"</script>": ["<!--", "&amp;", "\u2028"]})
+    assert not set("<>&\u2028") & set(text)
+    assert json.loads(text) == {"</script>": ["<!--", "&amp;", "\u2028"]}

@@ -1,0 +1,118 @@
+"""What the report's script reads: sequences with every method's attributions, packed small, as JSON."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from markupsafe import Markup
+
+from simbench_tf._logo import letter_path
+
+#: Bytes that the attributions of the sequence browser may take in the page; a base of a method takes 4/3.
+BROWSER_BYTES = 9_000_000
+#: A byte holds -127 to 127.
+_STEPS = 127
+
+
+class Browsed(NamedTuple):
+    """Sequences of one model and task, and what the methods say of them.
+
+    Attributes
+    ----------
+    model, task : str
+    seq_ids : sequence of N str
+    bases : uint8 array, shape (N, L)
+        0-3 for A, C, G, T and 4 for N.
+    sites : DataFrame
+        row (of these sequences), tf, start, end, strand, and counted: whether the site is truth for the task.
+    scores : dict of str to float array, shape (N, L)
+        For each key.
+    """
+
+    model: str
+    task: str
+    seq_ids: Sequence[str]
+    bases: npt.NDArray[np.uint8]
+    sites: pd.DataFrame
+    scores: Mapping[str, npt.NDArray[np.floating]]
+
+
+def browser_data(
+    places: Sequence[Browsed], per_sequence: pd.DataFrame, labels: Mapping[str, str], budget: int = BROWSER_BYTES
+) -> dict[str, Any]:
+    """Plain values for the sequence browser; of each place the first sequences, as many as the budget holds.
+
+    Attributions are kept to 1/127 of the largest of their sequence: finer than a screen shows.
+    """
+    a_sequence = sum(place.bases.shape[1] * len(place.scores) * 4 / 3 for place in places)
+    most = max(1, int(budget / max(a_sequence, 1)))
+    return {
+        "letters": {base: letter_path(base) for base in "ACGT"},
+        "places": [_place(place, min(most, len(place.seq_ids)), per_sequence, labels) for place in places],
+    }
+
+
+def _place(place: Browsed, n: int, per_sequence: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, Any]:
+    here = per_sequence[(per_sequence["model"] == place.model) & (per_sequence["task"] == place.task)]
+    ids = list(place.seq_ids[:n])
+    sites: list[list[list[Any]]] = [[] for _ in ids]
+    for site in place.sites.sort_values(["row", "start"], kind="stable").itertuples():
+        if site.row < n:
+            sites[site.row].append([str(site.tf), int(site.start), int(site.end), site.strand, bool(site.counted)])
+    methods = []
+    for key, scores in place.scores.items():
+        auprc = here[here["key"] == key].set_index("seq_id")["auprc"].reindex(ids)
+        packed, scale = packed_scores(np.asarray(scores[:n], np.float64))
+        methods.append(
+            {
+                "label": labels.get(key, key),
+                "scores": packed,
+                "scale": [float(f"{value:.4g}") for value in scale],
+                "auprc": [None if np.isnan(value) else round(float(value), 3) for value in auprc],
+            }
+        )
+    letters = np.frombuffer(b"ACGTN", np.uint8)[place.bases[:n]]
+    return {
+        "model": place.model,
+        "task": place.task,
+        "of": len(place.seq_ids),
+        "length": int(place.bases.shape[1]),
+        "ids": ids,
+        "bases": [row.tobytes().decode("ascii") for row in letters],
+        "sites": sites,
+        "methods": methods,
+    }
+
+
+def packed_scores(scores: npt.NDArray[np.float64]) -> tuple[str, npt.NDArray[np.float64]]:
+    """Each row as bytes of -127 to 127, all in base64, and the value of 127 in each row.
+
+    Examples
+    --------
+    >>> text, scale = packed_scores(np.array([[0.5, -1.0, 0.0]]))
+    >>> np.frombuffer(base64.b64decode(text), np.int8).tolist(), scale.tolist()
+    ([64, -127, 0], [1.0])
+    """
+    scale = np.abs(scores).max(axis=1, initial=0)
+    steps = np.rint(scores * (_STEPS / np.where(scale > 0, scale, 1))[:, None]).astype(np.int8)
+    return base64.b64encode(steps.tobytes()).decode("ascii"), scale
+
+
+def embedded(value: Any) -> Markup:
+    r"""JSON that may stand in a ``<script type="application/json">``: nothing in it can end the element.
+
+    Examples
+    --------
+    >>> embedded({"name": "</script>"})
+    Markup('{"name":"\\u003c/script\\u003e"}')
+    """
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)  # pure ASCII
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return Markup(text)

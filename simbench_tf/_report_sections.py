@@ -1,0 +1,160 @@
+"""Sections of the report, a table of the run each: differences of methods, motifs found, seeds, what is learnt when."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from simbench_tf import _report_text as text
+from simbench_tf import plot
+from simbench_tf._ranking import standings
+
+#: Figures of the page by id, with the name and the data of each; what is drawn adds itself.
+Figures = dict[str, dict[str, str]]
+
+
+class Picture(NamedTuple):
+    """A drawn figure: its id in the page, its caption, its markup."""
+
+    figure: str
+    caption: str
+    svg: Markup
+
+
+class Section(NamedTuple):
+    """Figures and captioned tables."""
+
+    pictures: list[Picture]
+    tables: list[tuple[str, text.Table]]
+
+
+def picture(
+    drawn: Figure | Axes, figures: Figures, caption: str, description: str, data: pd.DataFrame | None = None
+) -> Picture:
+    """Draw a figure for the page; `data` is what it shows."""
+    figure = f"f{len(figures) + 1}"
+    name = " ".join(dict.fromkeys(part for part in (caption, description.split(":")[0]) if part))
+    figures[figure] = {"name": name, "csv": "" if data is None else data.to_csv(index=False, lineterminator="\n")}
+    # svg escapes all text, so the whole is markup; each picture of the page gets its own prefix of ids
+    return Picture(figure, caption, Markup(plot.svg(drawn, description, f"{figure}-")))
+
+
+def differences(
+    per_sequence: pd.DataFrame, comparisons: pd.DataFrame | None, labels: Mapping[str, str], figures: Figures
+) -> Section | None:
+    """Critical-difference diagrams, and what the best method of each place is ahead of the others."""
+    pictures, tables = [], []
+    for model, task in text.places_of(per_sequence):
+        here = per_sequence[(per_sequence["model"] == model) & (per_sequence["task"] == task)]
+        values = here.pivot_table("auprc", "seq_id", "key", dropna=False)
+        if values.shape[1] < 3 or values.dropna().empty:
+            continue
+        place = f"{task}, {model}"
+        ranks = values.dropna().rank(axis=1, ascending=False).reset_index().melt("seq_id", value_name="rank")
+        drawn = plot.critical_difference_diagram(values, labels)
+        pictures.append(picture(drawn, figures, place, f"Mean ranks on {place}: critical differences", ranks))
+    if comparisons is not None:
+        for (model, task), rows in comparisons[comparisons["metric"] == "auprc"].groupby(["model", "task"], sort=False):
+            here = per_sequence[(per_sequence["model"] == model) & (per_sequence["task"] == task)]
+            best = standings(here)["key"].iloc[0]
+            mine = _from_the_best(rows, best)
+            if len(mine):
+                caption = f"{task}, {model}: behind {labels[best]}, by auPRC"
+                tables.append((caption, _difference_table(mine, labels)))
+    return Section(pictures, tables) if pictures or tables else None
+
+
+def _from_the_best(rows: pd.DataFrame, best: str) -> pd.DataFrame:
+    """Comparisons of one method with each other, as that method less the other."""
+    first, second = rows[rows["first"] == best], rows[rows["second"] == best]
+    turned = second.assign(
+        first=second["second"], second=second["first"], difference=-second["difference"],
+        low=-second["high"], high=-second["low"], effect_size=-second["effect_size"],
+    )  # fmt: skip
+    return pd.concat([first, turned]).sort_values("difference", kind="stable")
+
+
+def _difference_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
+    heads = ["method", "behind by", "95% interval", "effect size", "p (Holm)", "sequences needed"]
+    cells = [
+        [
+            labels.get(row["second"], row["second"]),
+            text.fixed(row["difference"]),
+            f"{text.fixed(row['low'])} to {text.fixed(row['high'])}",
+            text.fixed(row["effect_size"], 2),
+            "under 0.0001" if row["p_holm"] < 1e-4 else text.fixed(row["p_holm"], 4),
+            text.fixed(np.ceil(row["n_needed"]), 0),
+        ]
+        for row in rows.to_dict("records")
+    ]
+    return text.Table(heads, cells, (1, 99))
+
+
+def motifs_found(
+    recall: pd.DataFrame, labels: Mapping[str, str], names: Mapping[str, str], figures: Figures
+) -> Section | None:
+    """Heat maps of methods x motifs, and tables of the other groups of sites."""
+    pictures, tables = [], []
+    titles = {"strand": "strand", "distance": "bases from the centre", "information": "bits of the motif"}
+    for (model, task), rows in recall.groupby(["model", "task"], sort=False):
+        place = f"{task}, {model}"
+        if (rows["by"] == "motif").any():
+            drawn = plot.motif_heat_map(rows, labels, names)
+            mine = rows[rows["by"] == "motif"]
+            pictures.append(picture(drawn, figures, place, f"Motifs found on {place}: share of sites", mine))
+        others = rows[rows["by"] != "motif"]
+        if others.empty:
+            continue
+        table = others.pivot_table("recall", "key", ["by", "group"], sort=False, dropna=True)
+        heads = ["method", *(f"{titles[by]} {group}" for by, group in table.columns)]
+        cells = [[labels.get(key, key), *(text.fixed(value, 2) for value in line)] for key, *line in table.itertuples()]
+        tables.append((f"{place}: share of sites found, by", text.Table(heads, cells, (1, 99))))
+    return Section(pictures, tables) if pictures or tables else None
+
+
+def seeds(variance: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
+    """How far models of several seeds differ, apart from how far sequences do."""
+    heads = ["model", "task", "method", "mean auPRC", "between models", "between sequences", "residual", "models"]
+    cells = [
+        [
+            *(str(row[name]) for name in ("model", "task")),
+            labels.get(row["key"], row["key"]),
+            *(text.fixed(row[name]) for name in ("mean", "sd_models", "sd_sequences", "sd_residual")),
+            text.fixed(row["n_models"], 0),
+        ]
+        for row in variance[variance["metric"] == "auprc"].to_dict("records")
+    ]
+    return text.Table(heads, cells, (3, 99))
+
+
+def learnt_when(dynamics: Mapping[str, Mapping[str, pd.DataFrame]], figures: Figures) -> Section | None:
+    """Heat maps of motifs x batches, and when each motif was learnt against what it is.
+
+    `dynamics` has for each model the tables ``dynamics`` and ``learnt``, and ``order`` where it is there.
+    """
+    pictures, tables = [], []
+    for model, run in dynamics.items():
+        for task, rows in run["dynamics"].groupby("task", sort=False):
+            learnt = run["learnt"][run["learnt"]["task"] == task]
+            names: dict[Any, str] = dict(zip(learnt["motif"], learnt.get("tf", learnt["motif"]), strict=True))
+            place = f"{task}, {model}"
+            drawn = plot.motif_dynamics(rows, learnt, names)
+            pictures.append(picture(drawn, figures, place, f"What is learnt when on {place}: recall by batch", rows))
+            if len(learnt) > 1:
+                drawn = plot.learnt_against(learnt, "information", names)
+                what = f"When motifs are learnt on {place}: against their information"
+                pictures.append(picture(drawn, figures, f"{place}: the motif's information", what, learnt))
+        if "order" in run:
+            cells = [
+                [str(row["task"]), str(row["quantity"]), text.fixed(row["rho"], 2), text.fixed(row["n"], 0)]
+                for row in run["order"].to_dict("records")
+            ]
+            heads = ["task", "quantity", "rank correlation with the batch", "motifs"]
+            tables.append((f"{model}: what is learnt first", text.Table(heads, cells, (2, 99))))
+    return Section(pictures, tables) if pictures else None
