@@ -54,14 +54,14 @@ def critical_difference_diagram(
     k, least = len(ranks), critical_difference(values.shape[1], len(complete))
     height = 0.24 * k + 0.85
     ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.42 / height, bottom=0.04 / height)
-    ax.set(xlim=(0.8, k + 0.2 + 0.55 * k), ylim=(k + 0.6, -0.6))
+    ax.set(xlim=(0.8, k + 0.2 + 0.9 * k), ylim=(k + 0.6, -0.6))
     ax.plot([1, 1 + least], [-0.35, -0.35], color=CEILING, linewidth=2.4, solid_capstyle="butt")
     ax.text(1 + least, -0.35, f"critical difference {least:.2f}", ha="left", va="center", fontsize=SMALL, color=INK)
     bars = _level_runs(ranks.to_numpy(), least)
     for row, (key, rank) in enumerate(ranks.items()):
         ax.plot([rank, rank], [0, row + 0.95], color=FAINT, linewidth=1, zorder=0)
         ax.plot(rank, row + 0.95, marker="o", markersize=5, color=ACCENT if row == 0 else QUIET)
-        name = f"{readable((labels or {}).get(str(key), key), 44)}  {rank:.2f}"
+        name = f"{readable((labels or {}).get(str(key), key), 34)}  {rank:.2f}"
         ax.annotate(
             name, (rank, row + 0.95), xytext=(7, 0), textcoords="offset points", va="center", fontsize=SMALL - 0.5,
             color=INK, parse_math=False,
