@@ -141,7 +141,7 @@ def shuffled(bases: npt.NDArray[np.uint8], n: int, random_state: int = 0) -> npt
     Examples
     --------
     >>> from simbench_tf.dna import encode
-    >>> bases = encode(["ACGTTGCAAC", "CCCCC" * 2])
+    >>> bases = encode("ACGTTGCAACCAGTTGACCA")
     >>> bool((shuffled(bases, 2) == shuffled(bases, 5)[:, :2]).all())
     True
     """
