@@ -29,6 +29,8 @@ def epoch_batches(
     seed: int,
     shuffle: bool,
     memory: int,
+    first_batch: int = 0,
+    epoch_length: int = 1,
 ) -> Callable[[], Iterator[Arrays]]:
     """A function that gives the batches of one epoch, of the next one at each call.
 
@@ -44,6 +46,10 @@ def epoch_batches(
     memory : int
         Bytes. What fits is read once and shuffled whole. Else groups of parts that fit together are read, shuffled
         and handed out one after the other, their parts drawn in a new order each epoch.
+    first_batch : int
+        Where to begin, counted over epochs; the batches are those that would have come then.
+    epoch_length : int
+        Batches of an epoch, for `first_batch`.
 
     Examples
     --------
@@ -55,7 +61,8 @@ def epoch_batches(
     parts = [number for number, size in enumerate(part_bytes) if size]
     fits = sum(part_bytes) <= memory
     kept: list[Arrays] = []
-    epochs = itertools.count()
+    first_epoch, skipped = divmod(first_batch, epoch_length) if first_batch else (0, 0)
+    epochs = itertools.count(first_epoch)
 
     def groups(epoch: int) -> Iterator[Arrays]:
         if fits:
@@ -76,7 +83,7 @@ def epoch_batches(
             )
             for number, group in enumerate(groups(epoch))
         )
-        return _cut(ordered, batch_size)
+        return itertools.islice(_cut(ordered, batch_size), skipped if epoch == first_epoch else 0, None)
 
     return one_epoch
 

@@ -36,7 +36,8 @@ class Training(Strict):
     """The talk's recipe: Adam, binary cross-entropy, at most `max_batches` batches, early stopping.
 
     `precision` is that of the layers while they are trained; auto: bfloat16 on GPUs that have it, else float32. `xla`
-    compiles the training step; auto: on GPUs. (XLA draws other dropout masks from the same seed.)
+    compiles the training step; auto: on GPUs. (XLA draws other dropout masks from the same seed.) A run that is killed
+    goes on from its last checkpoint, at most `checkpoint_interval` batches back.
     """
 
     batch_size: Annotated[int, Field(ge=1)] = 300
@@ -45,6 +46,7 @@ class Training(Strict):
     patience: Annotated[int, Field(ge=0)] = 3
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     xla: Literal["auto"] | bool = "auto"
+    checkpoint_interval: Annotated[int, Field(ge=1)] = 500
 
 
 class Method(Strict):

@@ -235,6 +235,7 @@ class Dataset:
         shuffle: bool | None = None,
         repeat: bool = False,
         in_memory_bytes: int = 2 * _GIBIBYTE,
+        first_batch: int = 0,
     ) -> tf.data.Dataset:
         """Batches for Keras: (one_hot float32 (B, L, 4), labels float32 (B, T)); the last of an epoch may be smaller.
 
@@ -256,6 +257,8 @@ class Dataset:
             A split whose bases and labels fit is kept in memory. Of a larger one, as many part files as fit are
             read, shuffled together and handed out, then the next ones; the part files are drawn in a new order each
             epoch. Which parts share a batch then depends on this number.
+        first_batch : int
+            Where to begin, counted over epochs: training that was cut off goes on with the batches it had not seen.
 
         Returns
         -------
@@ -280,6 +283,8 @@ class Dataset:
             seed=seed,
             shuffle=split == "train" if shuffle is None else shuffle,
             memory=in_memory_bytes,
+            first_batch=first_batch,
+            epoch_length=n_batches(n, batch_size),
         )
         signature = (
             tf.TensorSpec((None, self.seq_length), tf.uint8),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import sys
 import types
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ import tensorflow as tf
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from simbench_tf import config
+from simbench_tf._checkpoints import Checkpoint, Progress, asked_to_stop, read_checkpoint, write_checkpoint
 from simbench_tf.dataset import Dataset
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
@@ -63,6 +65,7 @@ def train(
     folder: str | PathLike[str] | None = None,
     progress: Callable[[int], None] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
+    checkpoint: Checkpoint | None = None,
 ) -> Trained:
     """Train a model in place, keep the weights of its best round, and measure it on the test split.
 
@@ -89,6 +92,10 @@ def train(
         Called with the number of batches done since the last call.
     callbacks : sequence of keras.callbacks.Callback
         Further ones, called after ours; a round is Keras' epoch.
+    checkpoint : Checkpoint, optional
+        Where to keep, every `training.checkpoint_interval` batches and after each round, all that the next batch
+        depends on. Training goes on from there if its `key` is the same, and ends as if it had not been cut off. On
+        SIGTERM one is written first. The caller deletes it.
 
     Returns
     -------
@@ -106,7 +113,7 @@ def train(
         raise ValueError(f"the model's output is {model.output_shape}, the data set has {len(dataset.tasks)} tasks")
     if not dataset.counts["train"]:
         raise InputError(dataset.path, "has no sequence in its train split", "make it larger, or hold out less")
-    history = _fit(model, dataset, training, seed, progress, callbacks)
+    history = _fit(model, dataset, training, seed, progress, callbacks, checkpoint)
     probabilities = predict(model, dataset.bases("test"))
     trained = Trained(split_metrics(dataset.labels("test"), probabilities, dataset.tasks), history)
     if folder is not None:
@@ -200,10 +207,12 @@ def _fit(
     dataset: Dataset,
     training: config.Training,
     seed: int,
-    progress: Callable[[int], None] | None,
+    progress_of: Callable[[int], None] | None,
     callbacks: Sequence[keras.callbacks.Callback],
+    checkpoint: Checkpoint | None,
 ) -> pd.DataFrame:
-    """Train in rounds; returns the history."""
+    """Train in rounds, from the checkpoint where there is one of this training; returns the history."""
+    advance = progress_of or (lambda _n: None)
     in_half = _in_half_precision(training.precision)
     trainee = _in_bfloat16(model) if in_half else model
     _seed_dropout(trainee, seed)
@@ -215,47 +224,85 @@ def _fit(
         # XLA on processors: half as long again for each batch of a small Basset, and seconds to compile
         jit_compile=bool(tf.config.list_physical_devices("GPU")) if training.xla == "auto" else training.xla,
     )
+    shell.optimizer.build(shell.trainable_variables)
+    resumed = None if checkpoint is None else read_checkpoint(checkpoint, shell)
+    progress = resumed or Progress()
     batches_per_epoch = -(-dataset.counts["train"] // training.batch_size)
     steps = min(batches_per_epoch, VALIDATE_EVERY, training.max_batches)
     validation = _validation_set(dataset)
-    history: list[dict[str, float]] = []
-    done = 0
+    stops_early = validation is not None and bool(_both_classes(validation[1]).any())
+    carried = 0.0  # the losses of a round that was cut off, which Keras does not know
+    advance(progress.done)
 
-    def after_batch(_batch: int, **_logs: Any) -> None:
-        nonlocal done
-        done += 1
-        if progress is not None:
-            progress(1)
-        if done == training.max_batches:
+    def n_seen(batches: int) -> int:
+        """Sequences in so many batches; the last of an epoch may be smaller."""
+        epochs, rest = divmod(batches, batches_per_epoch)
+        return epochs * dataset.counts["train"] + rest * training.batch_size
+
+    def waited_enough() -> bool:
+        return progress.best is not None and progress.waited >= max(training.patience, 1)
+
+    def after_batch(batch: int, logs: dict[str, float]) -> None:
+        nonlocal progress
+        # Keras' loss is the mean over the sequences since the round began, or since training went on within it
+        done = progress.done + 1
+        loss_total = carried + float(logs["loss"]) * (n_seen(done) - n_seen(done - batch - 1))
+        progress = progress._replace(done=done, loss_total=loss_total)
+        advance(1)
+        if progress.done == training.max_batches:
             shell.stop_training = True
+        at_rest = progress.done % steps and progress.done % training.checkpoint_interval == 0
+        if checkpoint is not None and (at_rest or told_to_stop()) and math.isfinite(loss_total):
+            write_checkpoint(checkpoint, shell, progress)
+        if told_to_stop():
+            raise SystemExit(128 + signal.SIGTERM)
 
     def after_round(_round: int, logs: dict[str, float]) -> None:
-        row = {"batch": done, "loss": float(logs["loss"])}
+        nonlocal progress, carried
+        n_round = n_seen(progress.done) - n_seen((progress.done - 1) // steps * steps)
+        row = {"batch": progress.done, "loss": progress.loss_total / n_round}
         if not math.isfinite(row["loss"]):
-            what = f"the loss became {row['loss']} within {done} batches at {training.learning_rate}"
-            raise InputError("training.learning_rate", what, "lower it")
+            raise _diverged(row["loss"], progress.done, training, checkpoint)
         if validation is not None:
             row |= _validation_metrics(trainee, *validation, dataset.tasks)
             logs["valid_auprc"] = row["valid_auprc"]
-        history.append(row)
+        progress, carried = progress._replace(history=(*progress.history, row), loss_total=0.0), 0.0
+        if stops_early:
+            better = progress.best is None or row["valid_auprc"] > progress.best
+            if better:
+                progress = progress._replace(best=row["valid_auprc"], waited=0, best_weights=trainee.get_weights())
+            else:
+                progress = progress._replace(waited=progress.waited + 1)
+                shell.stop_training |= waited_enough()
+        if checkpoint is not None:
+            write_checkpoint(checkpoint, shell, progress)
 
-    ours = [keras.callbacks.LambdaCallback(on_train_batch_end=after_batch, on_epoch_end=after_round)]
-    if validation is not None and _both_classes(validation[1]).any():
-        stop = keras.callbacks.EarlyStopping(
-            "valid_auprc", mode="max", patience=training.patience, restore_best_weights=True
-        )
-        ours.append(stop)
-    shell.fit(
-        dataset.tf_data("train", training.batch_size, seed, repeat=True),
-        steps_per_epoch=steps,
-        epochs=-(-training.max_batches // steps),
-        shuffle=False,  # tf_data has done it
-        callbacks=[*ours, *callbacks],
-        verbose=0,
-    )
+    ours = keras.callbacks.LambdaCallback(on_train_batch_end=after_batch, on_epoch_end=after_round)
+    with asked_to_stop(checkpoint is not None) as told_to_stop:
+        while progress.done < training.max_batches and not waited_enough():
+            # a round that was cut off is finished first
+            in_round = progress.done % steps
+            carried = progress.loss_total
+            shell.fit(
+                dataset.tf_data("train", training.batch_size, seed, repeat=True, first_batch=progress.done),
+                steps_per_epoch=steps - in_round,
+                epochs=1 if in_round else -(-(training.max_batches - progress.done) // steps),
+                shuffle=False,  # tf_data has done it
+                callbacks=[ours, *callbacks],
+                verbose=0,
+            )
+    if progress.best_weights is not None:
+        trainee.set_weights(progress.best_weights)
     if in_half:
         model.set_weights(trainee.get_weights())
-    return pd.DataFrame(history)
+    return pd.DataFrame(list(progress.history))
+
+
+def _diverged(loss: float, done: int, training: config.Training, checkpoint: Checkpoint | None) -> InputError:
+    what = f"the loss became {loss} within {done} batches at {training.learning_rate}"
+    if checkpoint is not None and checkpoint.path.is_file():
+        what += f" ({checkpoint.path} holds the last good weights)"
+    return InputError("training.learning_rate", what, "lower it")
 
 
 def _in_half_precision(precision: str) -> bool:

@@ -13,6 +13,7 @@ from simbench_tf.adopted import adopt, files_of
 from simbench_tf.config import Config, Replicate
 from simbench_tf.dataset import open_dataset
 from simbench_tf.files import checksum
+from simbench_tf.manifest import fingerprint, stage_checksums
 from simbench_tf.simulated import checksum_named
 from simbench_tf.workers import Track
 
@@ -47,6 +48,7 @@ def write_trained(config: Config, folder: Path, replicate: Replicate, track: Tra
 
     The stages are "train", and "dynamics" for the snapshots.
     """
+    from simbench_tf._checkpoints import Checkpoint
     from simbench_tf.own_models import write_entry
     from simbench_tf.snapshots import Snapshots, log_spaced_batches, read_snapshots
     from simbench_tf.train import build_model, train
@@ -61,8 +63,11 @@ def write_trained(config: Config, folder: Path, replicate: Replicate, track: Tra
     if config.dynamics is not None:
         batches = log_spaced_batches(config.dynamics.checkpoints, training.max_batches)
         callbacks.append(Snapshots(snapshots_of(folder, replicate.name), batches))
+    made_from = {**trained_from(config, replicate), "dataset": stage_checksums(folder, "simulate")}
+    checkpoint = Checkpoint(target / "checkpoint.npz", fingerprint("checkpoint", made_from))
     with track(f"train {replicate.name}", training.max_batches) as advance:
-        train(network, dataset, training, seed=replicate.seed, folder=target, progress=advance, callbacks=callbacks)
+        train(network, dataset, training, replicate.seed, target, advance, callbacks, checkpoint)
+    checkpoint.path.unlink(missing_ok=True)
     files = [target / name for name in ("model.keras", "history.csv", "metrics.json")]
     if model.python is not None:
         files.append(write_entry(target, model.python))

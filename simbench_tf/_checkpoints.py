@@ -1,0 +1,114 @@
+"""Checkpoints of training: all that the next batch depends on, in one file that appears whole or not at all.
+
+Weights, the optimizer's variables and the states of dropout; the history, the running loss of the round, and what early
+stopping knows. The order of the data needs no state: it follows from the seed and the number of the batch.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+from zipfile import BadZipFile
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from simbench_tf.files import whole_file
+
+Weights = list[npt.NDArray[Any]]
+
+
+class Progress(NamedTuple):
+    """How far training has come.
+
+    Attributes
+    ----------
+    done : int
+        Batches.
+    loss_total : float
+        Sum of the losses of the round's sequences so far.
+    history : list of dict
+        A row a finished round.
+    best : float or None
+        The best validation auPRC, and `best_weights` of that round; None before there is one.
+    waited : int
+        Rounds since then.
+    """
+
+    done: int = 0
+    loss_total: float = 0.0
+    history: tuple[dict[str, float], ...] = ()
+    best: float | None = None
+    waited: int = 0
+    best_weights: Weights | None = None
+
+
+class Checkpoint(NamedTuple):
+    """Where checkpoints are written, and the fingerprint of the training that may go on from one."""
+
+    path: Path
+    key: str
+
+
+def write_checkpoint(checkpoint: Checkpoint, model: keras.Model, progress: Progress) -> None:
+    """Write what training depends on; a checkpoint that was there is replaced."""
+    state = {**progress._asdict(), "best_weights": None, "key": checkpoint.key}
+    arrays = {
+        **_named("variable", [variable.numpy() for variable in _variables(model)]),
+        **_named("best", progress.best_weights or []),
+        "state": np.frombuffer(json.dumps(state).encode(), np.uint8),
+    }
+    with whole_file(checkpoint.path) as partial, partial.open("wb") as handle:
+        np.savez(handle, allow_pickle=False, **arrays)
+
+
+def read_checkpoint(checkpoint: Checkpoint, model: keras.Model) -> Progress | None:
+    """Put a model and its optimizer, built before, where a checkpoint of this training left them; None without one."""
+    if not checkpoint.path.is_file():
+        return None
+    try:
+        with np.load(checkpoint.path) as arrays:
+            state = json.loads(arrays["state"].tobytes())
+            values, best = _listed("variable", arrays), _listed("best", arrays)
+    except (ValueError, KeyError, OSError, BadZipFile):
+        return None  # of another version; a broken one cannot be
+    variables = _variables(model)
+    if state.pop("key") != checkpoint.key or len(values) != len(variables):
+        return None
+    for variable, value in zip(variables, values, strict=True):
+        variable.assign(value)
+    history = tuple(state.pop("history"))
+    return Progress(**{**state, "history": history, "best_weights": best or None})
+
+
+@contextmanager
+def asked_to_stop(listening: bool) -> Iterator[Callable[[], bool]]:
+    """Yield a function that says whether SIGTERM came; in the main thread alone, where signals arrive."""
+    came: list[int] = []
+    if not listening or threading.current_thread() is not threading.main_thread():
+        yield lambda: False
+        return
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: came.append(number))
+    try:
+        yield lambda: bool(came)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _variables(model: keras.Model) -> list[Any]:
+    return [*model.variables, *model.optimizer.variables]
+
+
+def _named(name: str, values: Sequence[npt.NDArray[Any]]) -> dict[str, npt.NDArray[Any]]:
+    return {f"{name}{number}": value for number, value in enumerate(values)}
+
+
+def _listed(name: str, arrays: Any) -> Weights:
+    n = sum(key.startswith(name) for key in arrays)
+    return [arrays[f"{name}{number}"] for number in range(n)]

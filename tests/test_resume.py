@@ -1,0 +1,184 @@
+"""Training that is killed goes on from its checkpoint and ends as if nothing had happened."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from simbench_tf import pipeline
+from simbench_tf._checkpoints import Checkpoint
+from simbench_tf.config import Training, load_config
+from simbench_tf.dataset import open_dataset
+from simbench_tf.errors import InputError
+from simbench_tf.models import basset
+from simbench_tf.train import train
+
+pytestmark = pytest.mark.slow
+
+#: Rounds of 13 batches; checkpoints within them and at their ends.
+SETTINGS = ["training.max_batches=60", "training.checkpoint_interval=4", "training.patience=3"]
+TRAINING = Training(batch_size=50, max_batches=60, checkpoint_interval=4)
+
+
+class CutError(Exception):
+    pass
+
+
+def cut_after(batches):
+    """Make a progress function that ends training in its midst."""
+    seen = 0
+
+    def progress(n):
+        nonlocal seen
+        seen += n
+        if seen >= batches:
+            raise CutError
+
+    return progress
+
+
+@pytest.fixture(scope="module")
+def ds(tiny_run):
+    return open_dataset(tiny_run / "dataset")
+
+
+def network(ds):
+    return basset(ds.seq_length, len(ds.tasks), 0.03, seed=3)
+
+
+@pytest.fixture(scope="module")
+def unbroken(ds):
+    model = network(ds)
+    return model, train(model, ds, TRAINING, seed=3)
+
+
+def assert_the_same(trained, model, unbroken):
+    expected_model, expected = unbroken
+    pd.testing.assert_frame_equal(trained.history, expected.history, rtol=1e-4)
+    for task, metrics in expected.metrics.items():
+        assert trained.metrics[task] == pytest.approx(metrics, rel=1e-4)
+    for mine, theirs in zip(model.get_weights(), expected_model.get_weights(), strict=True):
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("cuts", [(5,), (13, 26), (7, 20, 51)])
+def test_training_that_was_cut_off_ends_as_if_it_was_not(ds, unbroken, tmp_path, cuts):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", "a")
+    for batches in cuts:
+        with pytest.raises(CutError):
+            train(network(ds), ds, TRAINING, seed=3, progress=cut_after(batches), checkpoint=checkpoint)
+    begun = []
+    model = network(ds)
+    trained = train(model, ds, TRAINING, seed=3, progress=begun.append, checkpoint=checkpoint)
+    # at most an interval is done again, never all
+    assert cuts[-1] - TRAINING.checkpoint_interval <= begun[0] <= cuts[-1]
+    assert begun[0] == cuts[-1] // 4 * 4 or begun[0] % 13 == 0
+    assert_the_same(trained, model, unbroken)
+
+
+def test_a_checkpoint_of_another_training_is_not_gone_on_from(ds, tmp_path):
+    with pytest.raises(CutError):
+        train(network(ds), ds, TRAINING, 3, progress=cut_after(9), checkpoint=Checkpoint(tmp_path / "c.npz", "a"))
+    begun = []
+    short = TRAINING.model_copy(update={"max_batches": 2})
+    train(network(ds), ds, short, 3, progress=begun.append, checkpoint=Checkpoint(tmp_path / "c.npz", "b"))
+    assert begun == [0, 1, 1]
+
+
+def test_a_broken_checkpoint_is_passed_over(ds, tmp_path):
+    (tmp_path / "c.npz").write_bytes(b"PK no archive")
+    begun = []
+    short = TRAINING.model_copy(update={"max_batches": 2})
+    train(network(ds), ds, short, 3, progress=begun.append, checkpoint=Checkpoint(tmp_path / "c.npz", "a"))
+    assert begun[0] == 0
+
+
+def test_training_that_ended_is_not_begun_again(ds, unbroken, tmp_path):
+    """Killed after its last batch, before the model was written."""
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", "a")
+    train(network(ds), ds, TRAINING, seed=3, checkpoint=checkpoint)
+    begun, model = [], network(ds)
+    trained = train(model, ds, TRAINING, seed=3, progress=begun.append, checkpoint=checkpoint)
+    assert begun == [int(trained.history["batch"].iloc[-1])]
+    assert_the_same(trained, model, unbroken)
+
+
+def test_early_stopping_knows_what_it_knew(ds, tmp_path):
+    """With a learning rate that spoils what was learnt the best round stays the best across a cut."""
+    hasty = TRAINING.model_copy(update={"learning_rate": 0.03, "patience": 2, "max_batches": 200})
+    model = network(ds)
+    expected = train(model, ds, hasty, seed=3)
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", "a")
+    for batches in range(6, int(expected.history["batch"].iloc[-1]), 11):
+        with pytest.raises(CutError):
+            train(network(ds), ds, hasty, 3, progress=cut_after(batches), checkpoint=checkpoint)
+    resumed = network(ds)
+    assert_the_same(train(resumed, ds, hasty, 3, checkpoint=checkpoint), resumed, (model, expected))
+
+
+def test_a_diverging_loss_leaves_the_last_good_checkpoint(ds, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", "a")
+    with pytest.raises(CutError):
+        train(network(ds), ds, TRAINING, 3, progress=cut_after(5), checkpoint=checkpoint)
+    before = checkpoint.path.read_bytes()
+    wild = TRAINING.model_copy(update={"learning_rate": float("inf")})
+    with pytest.raises(InputError, match=r"checkpoint\.npz holds the last good weights"):
+        train(network(ds), ds, wild, 3, checkpoint=Checkpoint(checkpoint.path, "b"))
+    assert checkpoint.path.read_bytes() == before
+
+
+# a process that is really killed
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from simbench_tf import pipeline
+from simbench_tf.config import load_config
+pipeline.train(load_config(sys.argv[1], sys.argv[3:]), Path(sys.argv[2]))
+"""
+
+
+def without_models(run, target):
+    shutil.copytree(run, target)
+    shutil.rmtree(target / "models")
+    return target
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_process_that_is_killed(tiny_run, tiny_config, tmp_path, number):
+    settings = [*SETTINGS, "training.max_batches=400", "training.patience=40"]
+    expected = without_models(tiny_run, tmp_path / "unbroken")
+    pipeline.train(load_config(tiny_config, settings), expected)
+    run = without_models(tiny_run, tmp_path / "run")
+    path = run / "models" / "basset" / "checkpoint.npz"
+    command = [sys.executable, "-c", PROGRAM, str(tiny_config), str(run), *settings]
+    draws = random.Random(int(number))
+    codes = []
+    for _ in range(3):
+        before = path.stat().st_mtime_ns if path.exists() else 0
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while process.poll() is None and not (path.exists() and path.stat().st_mtime_ns > before):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        time.sleep(draws.uniform(0, 0.4))
+        os.kill(process.pid, number) if process.poll() is None else None
+        codes.append(process.wait())
+    assert codes[0] == (-signal.SIGKILL if number == signal.SIGKILL else 128 + signal.SIGTERM)
+    pipeline.train(load_config(tiny_config, settings), run)
+    assert not path.exists()
+    for name in ("history.csv", "metrics.json"):
+        mine, theirs = (folder / "models" / "basset" / name for folder in (run, expected))
+        if name == "history.csv":
+            pd.testing.assert_frame_equal(pd.read_csv(mine), pd.read_csv(theirs), rtol=1e-4)
+        else:
+            for task, metrics in json.loads(theirs.read_text()).items():
+                assert json.loads(mine.read_text())[task] == pytest.approx(metrics, rel=1e-4)
