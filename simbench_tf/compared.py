@@ -6,7 +6,6 @@ that the smaller of the two explained. Otherwise their means are compared as tho
 
 from __future__ import annotations
 
-import functools
 import itertools
 import json
 from collections import Counter
@@ -15,12 +14,12 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
 from simbench_tf._compared_text import Shown, differences_shown, models_shown, scores_shown, settings_shown
+from simbench_tf._pages import page_template
 from simbench_tf.config import config_dict, load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import decode
@@ -259,7 +258,7 @@ def write_comparison(comparison: Comparison, path: Path) -> list[Path]:
         The name ends otherwise, or the file cannot be written.
     """
     if path.suffix == ".html":
-        page = _template().render(runs=comparison.runs, tables=shown(comparison))
+        page = page_template("compare.html.j2").render(runs=comparison.runs, tables=shown(comparison))
         with whole_file(path) as partial:
             partial.write_text(page, encoding="utf-8", errors="replace", newline="\n")
         return [path]
@@ -275,15 +274,3 @@ def write_comparison(comparison: Comparison, path: Path) -> list[Path]:
         with whole_file(file) as partial:
             table.to_csv(partial, index=False)
     return list(tables)
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("simbench_tf"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("compare.html.j2")

@@ -195,7 +195,7 @@ def _check_loads_again(model: keras.Model, where: str) -> None:
             path = Path(folder) / "model.keras"
             model.save(path)
             keras.saving.load_model(path, compile=False)
-    except (*_NOT_LOADED, NotImplementedError) as error:
+    except (*_NOT_LOADED, NotImplementedError) as error:  # the latter is Keras' for a layer without a get_config
         raise InputError(where, f"cannot be saved and loaded again: {error}", _REGISTER) from error
 
 

@@ -8,23 +8,21 @@ Without scripts all of it can be read but the sequence browser. The same inputs 
 from __future__ import annotations
 
 import base64
-import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jinja2
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import yaml
-from markupsafe import Markup
 
 from simbench_tf import _report_sections as sections
 from simbench_tf import _report_text as text
 from simbench_tf import plot
+from simbench_tf._pages import page_script, page_template
 from simbench_tf._report_data import Browsed, browser_data, embedded
 from simbench_tf._report_sections import Figures, Picture, picture
 from simbench_tf.files import whole_file
@@ -130,8 +128,8 @@ def write_report(
         summary[(summary["model"] == model) & (summary["task"] == task)] for model, task in text.places_of(per_sequence)
     ]
     figures: Figures = {}
-    script = _script()
-    page = _template().render(
+    script = page_script("report.js")
+    page = page_template("report.html.j2").render(
         name=config.get("name", dataset_info.get("name", "run")),
         answers=answers,
         rankings=_rankings(answers, tables, labels, figures),
@@ -167,26 +165,6 @@ def write_report(
         # an unpaired surrogate, which a file name can hold, has no UTF-8
         partial.write_text(page, encoding="utf-8", errors="replace", newline="\n")
     return Path(path)
-
-
-@functools.cache
-def _script() -> Markup:
-    """The page's one script, as it will stand there: a browser runs it by its hash."""
-    source, _, _ = jinja2.PackageLoader("simbench_tf").get_source(jinja2.Environment(autoescape=True), "report.js")
-    return Markup(source)
-
-
-@functools.cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("simbench_tf"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["fixed"] = text.fixed
-    return environment.get_template("report.html.j2")
 
 
 #: Columns that a ranking shows.

@@ -251,8 +251,8 @@ def _fit(
         advance(1)
         if progress.done == training.max_batches:
             shell.stop_training = True
-        at_rest = progress.done % steps and progress.done % training.checkpoint_interval == 0
-        if checkpoint is not None and (at_rest or told_to_stop()) and math.isfinite(loss_total):
+        due = progress.done % steps and progress.done % training.checkpoint_interval == 0
+        if checkpoint is not None and (due or told_to_stop()) and math.isfinite(loss_total):
             write_checkpoint(checkpoint, shell, progress)
         if told_to_stop():
             raise SystemExit(128 + signal.SIGTERM)

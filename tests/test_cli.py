@@ -1,21 +1,13 @@
 """The command line: what each command prints, and that errors are one line with the right exit code."""
 
 import shutil
-import sys
 import warnings
 
 import pytest
+from program import simbench
 
 from simbench_tf import cli
 from simbench_tf.dataset import open_dataset
-
-
-def simbench(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["simbench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    out, err = capsys.readouterr()
-    return stop.value.code, out, err
 
 
 def test_presets_are_listed_a_line_each(monkeypatch, capsys):

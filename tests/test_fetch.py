@@ -8,16 +8,16 @@ import os
 import random
 import re
 import socket
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from program import simbench
 from web_server import Site, serving
 
-from simbench_tf import _download, cli
+from simbench_tf import _download
 from simbench_tf.errors import InputError
 from simbench_tf.fetch import fetch
 from simbench_tf.sources import PEAKS, SERVER, SETS, check_fetched
@@ -237,13 +237,6 @@ def test_a_broken_record_is_named(site: Site, tmp_path: Path) -> None:
 
 
 # what goes wrong, from the command line -------------------------------------------------------------------------------
-
-
-def simbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *arguments: Any) -> tuple[Any, str, str]:
-    monkeypatch.setattr(sys, "argv", ["simbench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return (stop.value.code, *capsys.readouterr())
 
 
 def free_port() -> int:

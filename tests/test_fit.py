@@ -5,7 +5,6 @@ Statistical tests use fixed seeds; next to each tolerance stands the sampling er
 
 from __future__ import annotations
 
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,10 +14,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
+from program import simbench
 from scipy.optimize import minimize
 from scipy.special import xlogy
 
-from simbench_tf import cli
 from simbench_tf.config import load_config
 from simbench_tf.dna import decode, encode
 from simbench_tf.errors import InputError
@@ -141,14 +140,6 @@ def write_peaks(folder: Path, simulation: GrammarSimulation, n: int, **more: Any
     path = folder / "peaks.yaml"
     path.write_text(yaml.safe_dump(config))
     return path
-
-
-def simbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: Any) -> tuple:
-    monkeypatch.setattr(sys, "argv", ["simbench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    out, err = capsys.readouterr()
-    return stop.value.code, out, err
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,9 @@ import pyarrow as pa
 import pyBigWig
 import pytest
 import yaml
+from program import simbench
 
-from simbench_tf import cli, pipeline
+from simbench_tf import pipeline
 from simbench_tf._attribution_files import Run, genome_runs, write_bigwig
 from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset, write_dataset
@@ -315,14 +316,6 @@ def test_what_cannot_go_out_says_why(peaks_run, tmp_path, monkeypatch):
 
 
 # the command line
-
-
-def simbench(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["simbench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    out, err = capsys.readouterr()
-    return stop.value.code, out, err
 
 
 def test_the_commands_name_what_they_wrote_or_why_not(monkeypatch, capsys, tiny_run, tmp_path):

@@ -1,16 +1,16 @@
 """Attributions of other tools: read from every file that is promised, matched by id, scored and reported with ours."""
 
 import shutil
-import sys
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+from program import simbench
 from sklearn.metrics import average_precision_score
 from test_interchange import peaks_run  # noqa: F401 - a fixture
 
-from simbench_tf import cli, others, pipeline
+from simbench_tf import others, pipeline
 from simbench_tf._attribution_files import export_attributions
 from simbench_tf._other_files import OtherArray, scores_of
 from simbench_tf.config import load_config
@@ -250,14 +250,6 @@ def test_names_that_do_not_fit_say_so(config, run, tmp_path, options, message):
     with pytest.raises(InputError) as error:
         take(config, run, tmp_path / "a.npz", **options)
     assert message in str(error.value)
-
-
-def simbench(monkeypatch, capsys, *arguments):
-    monkeypatch.setattr(sys, "argv", ["simbench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    out, err = capsys.readouterr()
-    return stop.value.code, out, err
 
 
 def test_the_command_takes_and_scores(monkeypatch, capsys, run, tmp_path):

@@ -170,7 +170,8 @@ def test_a_process_that_is_killed(tiny_run, tiny_config, tmp_path, number):
             assert time.monotonic() < deadline
             time.sleep(0.01)
         time.sleep(draws.uniform(0, 0.4))
-        os.kill(process.pid, number) if process.poll() is None else None
+        if process.poll() is None:
+            os.kill(process.pid, number)
         codes.append(process.wait())
     assert codes[0] == (-signal.SIGKILL if number == signal.SIGKILL else 128 + signal.SIGTERM)
     pipeline.train(load_config(tiny_config, settings), run)

@@ -1,0 +1,28 @@
+"""The templates of HTML pages: every value is text, and a name that is missing is an error."""
+
+from __future__ import annotations
+
+import functools
+
+import jinja2
+from markupsafe import Markup
+
+from simbench_tf._report_text import fixed
+
+_LOADER = jinja2.PackageLoader("simbench_tf")
+
+
+@functools.cache
+def page_template(name: str) -> jinja2.Template:
+    """A page of the folder of templates; it may format numbers by the filter ``fixed``."""
+    environment = jinja2.Environment(
+        loader=_LOADER, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["fixed"] = fixed
+    return environment.get_template(name)
+
+
+@functools.cache
+def page_script(name: str) -> Markup:
+    """A page's script, as it will stand there: a browser runs it by its hash."""
+    return Markup(_LOADER.get_source(jinja2.Environment(autoescape=True), name)[0])
