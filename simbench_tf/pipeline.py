@@ -187,7 +187,7 @@ def train(config: Config, folder: Path, track: Track = silent) -> None:
             keys["dynamics"] = fingerprint("snapshots", {**made_from, "checkpoints": config.dynamics.checkpoints})
         if not all(fresh_files(folder, key) for key in keys.values()):
             start = time.perf_counter()
-            files = write_trained(config, folder, replicate, track)
+            files = write_trained(config, folder, replicate, "+".join(keys.values()), track)
             seconds = time.perf_counter() - start
             for stage, key in keys.items():
                 write_records(folder, files[stage], stage, key, seconds, device())

@@ -251,8 +251,17 @@ def _fit(
         advance(1)
         if progress.done == training.max_batches:
             shell.stop_training = True
-        due = progress.done % steps and progress.done % training.checkpoint_interval == 0
-        if checkpoint is not None and (due or told_to_stop()) and math.isfinite(loss_total):
+
+    def keep_batch(_batch: int, **_logs: Any) -> None:
+        # the last batch of a round is kept with what the round's end tells of it
+        ends_round = progress.done % steps == 0 or progress.done == training.max_batches
+        if checkpoint is None or ends_round or not math.isfinite(progress.loss_total):
+            return
+        if progress.done % training.checkpoint_interval == 0 or told_to_stop():
+            keep()
+
+    def keep(*_round: Any, **_logs: Any) -> None:
+        if checkpoint is not None:
             write_checkpoint(checkpoint, shell, progress)
         if told_to_stop():
             raise SystemExit(128 + signal.SIGTERM)
@@ -274,10 +283,10 @@ def _fit(
             else:
                 progress = progress._replace(waited=progress.waited + 1)
                 shell.stop_training |= waited_enough()
-        if checkpoint is not None:
-            write_checkpoint(checkpoint, shell, progress)
 
     ours = keras.callbacks.LambdaCallback(on_train_batch_end=after_batch, on_epoch_end=after_round)
+    # last, so that whatever others do at a batch is done before it counts as done
+    keeper = keras.callbacks.LambdaCallback(on_train_batch_end=keep_batch, on_epoch_end=keep)
     with asked_to_stop(checkpoint is not None) as told_to_stop:
         while progress.done < training.max_batches and not waited_enough():
             # a round that was cut off is finished first
@@ -288,7 +297,7 @@ def _fit(
                 steps_per_epoch=steps - in_round,
                 epochs=1 if in_round else -(-(training.max_batches - progress.done) // steps),
                 shuffle=False,  # tf_data has done it
-                callbacks=[ours, *callbacks],
+                callbacks=[ours, *callbacks, keeper],
                 verbose=0,
             )
     if progress.best_weights is not None:

@@ -13,7 +13,6 @@ from simbench_tf.adopted import adopt, files_of
 from simbench_tf.config import Config, Replicate
 from simbench_tf.dataset import open_dataset
 from simbench_tf.files import checksum
-from simbench_tf.manifest import fingerprint, stage_checksums
 from simbench_tf.simulated import checksum_named
 from simbench_tf.workers import Track
 
@@ -43,10 +42,11 @@ def trained_from(config: Config, replicate: Replicate) -> dict[str, Any]:
     return {"training": config.training.model_dump(mode="json"), "model": settings, "seed": replicate.seed}
 
 
-def write_trained(config: Config, folder: Path, replicate: Replicate, track: Track) -> dict[str, list[Path]]:
+def write_trained(config: Config, folder: Path, replicate: Replicate, key: str, track: Track) -> dict[str, list[Path]]:
     """Train a model, or take it from Kipoi, and write RUN/models/MODEL; returns its files by the stage that needs them.
 
-    The stages are "train", and "dynamics" for the snapshots.
+    The stages are "train", and "dynamics" for the snapshots. Training that was killed under the same `key`, the
+    fingerprint of all that is made here, goes on from its checkpoint.
     """
     from simbench_tf._checkpoints import Checkpoint
     from simbench_tf.own_models import write_entry
@@ -63,8 +63,7 @@ def write_trained(config: Config, folder: Path, replicate: Replicate, track: Tra
     if config.dynamics is not None:
         batches = log_spaced_batches(config.dynamics.checkpoints, training.max_batches)
         callbacks.append(Snapshots(snapshots_of(folder, replicate.name), batches))
-    made_from = {**trained_from(config, replicate), "dataset": stage_checksums(folder, "simulate")}
-    checkpoint = Checkpoint(target / "checkpoint.npz", fingerprint("checkpoint", made_from))
+    checkpoint = Checkpoint(target / "checkpoint.npz", key)
     with track(f"train {replicate.name}", training.max_batches) as advance:
         train(network, dataset, training, replicate.seed, target, advance, callbacks, checkpoint)
     checkpoint.path.unlink(missing_ok=True)

@@ -19,6 +19,7 @@ from simbench_tf.config import Training, load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.models import basset
+from simbench_tf.snapshots import Snapshots, read_snapshots
 from simbench_tf.train import train
 
 pytestmark = pytest.mark.slow
@@ -82,6 +83,61 @@ def test_training_that_was_cut_off_ends_as_if_it_was_not(ds, unbroken, tmp_path,
     assert cuts[-1] - TRAINING.checkpoint_interval <= begun[0] <= cuts[-1]
     assert begun[0] == cuts[-1] // 4 * 4 or begun[0] % 13 == 0
     assert_the_same(trained, model, unbroken)
+
+
+@pytest.mark.parametrize("asked_at", [4, 7, 13, 26, 52])
+def test_sigterm_at_any_batch_loses_nothing(ds, unbroken, tmp_path, asked_at):
+    """At a checkpoint, between two, at the end of a round, and at the last batch of all."""
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", "a")
+    done = []
+
+    def progress(n):
+        done.append(n)
+        if sum(done) == asked_at:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as stop:
+        train(network(ds), ds, TRAINING, seed=3, progress=progress, checkpoint=checkpoint)
+    assert (stop.value.code, sum(done)) == (128 + signal.SIGTERM, asked_at)
+    assert signal.getsignal(signal.SIGTERM) == before
+    begun, model = [], network(ds)
+    trained = train(model, ds, TRAINING, seed=3, progress=begun.append, checkpoint=checkpoint)
+    assert begun[0] == asked_at
+    assert_the_same(trained, model, unbroken)
+
+
+def test_the_end_of_training_within_a_round_is_kept_whole(ds, tmp_path):
+    """40 batches are three rounds and one of a single batch, which is at a checkpoint, too."""
+    short = TRAINING.model_copy(update={"max_batches": 40})
+    expected_model = network(ds)
+    expected = train(expected_model, ds, short, seed=3)
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", "a")
+    with pytest.raises(CutError):
+        train(network(ds), ds, short, seed=3, progress=cut_after(40), checkpoint=checkpoint)
+    model = network(ds)
+    assert_the_same(train(model, ds, short, seed=3, checkpoint=checkpoint), model, (expected_model, expected))
+    assert expected.history["batch"].tolist() == [13, 26, 39, 40]
+
+
+def test_snapshots_of_training_that_was_cut_off_are_those_of_an_unbroken_one(ds, tmp_path):
+    batches, weights = [0, 3, 8, 20, 40], {}
+    for name, cuts in (("unbroken", ()), ("cut", (8, 21))):
+        checkpoint = Checkpoint(tmp_path / name / "checkpoint.npz", "a")
+        settings = {"seed": 3, "checkpoint": checkpoint}
+        for cut in cuts:
+            callbacks = [Snapshots(tmp_path / name, batches)]
+            with pytest.raises(CutError):
+                train(network(ds), ds, TRAINING, progress=cut_after(cut), callbacks=callbacks, **settings)
+        train(network(ds), ds, TRAINING, callbacks=[Snapshots(tmp_path / name, batches)], **settings)
+        model = network(ds)
+        for batch, path in read_snapshots(tmp_path / name):
+            model.load_weights(path)
+            weights[name, batch] = model.get_weights()
+    assert sorted(weights) == sorted((name, batch) for name in ("unbroken", "cut") for batch in batches)
+    for batch in batches:
+        for mine, theirs in zip(weights["cut", batch], weights["unbroken", batch], strict=True):
+            np.testing.assert_allclose(mine, theirs, rtol=1e-3, atol=1e-5)
 
 
 def test_a_checkpoint_of_another_training_is_not_gone_on_from(ds, tmp_path):
