@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.dna import reverse_complement as reverse_complement_of
 from simbench_tf.random_streams import uniforms
 
 Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
@@ -31,6 +32,7 @@ def epoch_batches(
     memory: int,
     first_batch: int = 0,
     epoch_length: int = 1,
+    reverse_complement: bool = False,
 ) -> Callable[[], Iterator[Arrays]]:
     """A function that gives the batches of one epoch, of the next one at each call.
 
@@ -50,6 +52,8 @@ def epoch_batches(
         Where to begin, counted over epochs; the batches are those that would have come then.
     epoch_length : int
         Batches of an epoch, for `first_batch`.
+    reverse_complement : bool
+        Show every second sequence from its other strand, drawn anew each epoch.
 
     Examples
     --------
@@ -83,9 +87,19 @@ def epoch_batches(
             )
             for number, group in enumerate(groups(epoch))
         )
-        return itertools.islice(_cut(ordered, batch_size), skipped if epoch == first_epoch else 0, None)
+        first = skipped if epoch == first_epoch else 0
+        batches = itertools.islice(_cut(ordered, batch_size), first, None)
+        return _of_either_strand(batches, first * batch_size, seed, epoch) if reverse_complement else batches
 
     return one_epoch
+
+
+def _of_either_strand(batches: Iterator[Arrays], place: int, seed: int, epoch: int) -> Iterator[Arrays]:
+    """Sequences from a strand that follows from their place in the epoch, the first of which is given."""
+    for bases, labels in batches:
+        other = uniforms(seed, f"epoch {epoch} strand", np.arange(place, place + len(bases)))[:, :1] < 0.5
+        place += len(bases)
+        yield np.where(other, reverse_complement_of(bases), bases), labels
 
 
 def _permutation(n: int, seed: int, epoch: int, what: str) -> Order:

@@ -10,6 +10,7 @@ import typer
 from rich.progress import DownloadColumn
 
 from simbench_tf._cli_parts import Run, bars, console, errors
+from simbench_tf.begun import config_of
 from simbench_tf.errors import InputError
 from simbench_tf.sources import DATA_FOLDER
 
@@ -45,10 +46,9 @@ def export(
 
     Example: [bold]simbench export runs/demo --model basset --out model_zoo/demo_basset[/]
     """
-    from simbench_tf import pipeline
     from simbench_tf.export import export_run, export_run_group
 
-    config = pipeline.config_of(run)
+    config = config_of(run)
     names = [model] if model is not None else [each.name for each in config.replicates if each.model.kipoi is None]
     if group:
         if out is None:
@@ -100,10 +100,10 @@ def export_attributions(
     Example: [bold]simbench export-attributions runs/demo --out demo_attributions[/], then
     [bold]modisco motifs -s demo_attributions/K562/ohe.npz -a demo_attributions/K562/MODEL/KEY.npz[/]
     """
-    from simbench_tf import interchange, pipeline
+    from simbench_tf import interchange
 
     with bars() as track:
-        files = interchange.export_attributions(pipeline.config_of(run), run, out, str(format_), track=track)
+        files = interchange.export_attributions(config_of(run), run, out, str(format_), track=track)
     for file in files:
         console.print(f"{file}", soft_wrap=True)
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from simbench_tf._cli_files import export, export_attributions, export_data, fetch, variants
 from simbench_tf._cli_parts import Dask, Out, Run, Set, Source, Workers, bars, console, errors
+from simbench_tf.begun import begin, config_of
 from simbench_tf.config import load_config, presets, variants_of
 from simbench_tf.errors import InputError
 
@@ -66,7 +67,7 @@ def simulate(
 
     config = load_config(source, set_ or ())
     with workers(n_workers, dask) as map_in_order, bars() as track:
-        pipeline.begin(config, out)
+        begin(config, out)
         pipeline.simulate(config, out, map_in_order=map_in_order, track=track)
     console.print(f"dataset: {out / 'dataset'}", soft_wrap=True)
 
@@ -117,7 +118,7 @@ def train(run: Run) -> None:
     from simbench_tf import pipeline
 
     with bars() as track:
-        pipeline.train(pipeline.config_of(run), run, track=track)
+        pipeline.train(config_of(run), run, track=track)
     console.print(f"models: {run / 'models'}", soft_wrap=True)
 
 
@@ -131,7 +132,7 @@ def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     from simbench_tf.workers import workers
 
     with workers(n_workers, dask) as map_in_order, bars() as track:
-        target = pipeline.dynamics(pipeline.config_of(run), run, map_in_order=map_in_order, track=track)
+        target = pipeline.dynamics(config_of(run), run, map_in_order=map_in_order, track=track)
     console.print(f"dynamics: {target}", soft_wrap=True)
 
 
@@ -145,7 +146,7 @@ def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     from simbench_tf.workers import workers
 
     with workers(n_workers, dask) as map_in_order, bars() as track:
-        pipeline.attribute(pipeline.config_of(run), run, map_in_order=map_in_order, track=track)
+        pipeline.attribute(config_of(run), run, map_in_order=map_in_order, track=track)
     console.print(f"attributions: {run / 'attributions'}", soft_wrap=True)
 
 
@@ -159,7 +160,7 @@ def oracle(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     from simbench_tf.workers import workers
 
     with workers(n_workers, dask) as map_in_order, bars() as track:
-        ceilings = pipeline.oracle(pipeline.config_of(run), run, map_in_order=map_in_order, track=track)
+        ceilings = pipeline.oracle(config_of(run), run, map_in_order=map_in_order, track=track)
     console.print(f"ceilings: {ceilings}", soft_wrap=True)
 
 
@@ -191,7 +192,7 @@ def score(
     """
     from simbench_tf import others, pipeline
 
-    config = pipeline.config_of(run)
+    config = config_of(run)
     if attributions is not None:
         taken = others.take_attributions(
             config, run, attributions, name=name, model=model, task=task, references=references, seq_ids=seq_ids
@@ -212,7 +213,7 @@ def report(run: Run) -> None:
     """
     from simbench_tf import pipeline
 
-    console.print(f"report: {pipeline.report(pipeline.config_of(run), run)}", soft_wrap=True)
+    console.print(f"report: {pipeline.report(config_of(run), run)}", soft_wrap=True)
 
 
 @app.command()
@@ -298,6 +299,7 @@ def main() -> None:
     debug = len(arguments) < len(sys.argv) - 1
     if not debug:
         _hush_native_notes()
+    _show_notes()
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning
@@ -312,6 +314,19 @@ def main() -> None:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     errors.print(f"warning: {' '.join(str(message).split())}", markup=False, highlight=False, soft_wrap=True)
+
+
+def _show_notes() -> None:
+    """Print what our own modules note, such as the device that a model is trained on."""
+    notes = logging.getLogger("simbench_tf")
+    notes.setLevel(logging.INFO)
+    handler = logging.Handler()
+    handler.emit = _show_note  # type: ignore[method-assign]
+    notes.addHandler(handler)
+
+
+def _show_note(record: logging.LogRecord) -> None:
+    errors.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
 
 
 def _hush_native_notes() -> None:

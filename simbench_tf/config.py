@@ -24,29 +24,13 @@ from simbench_tf.model_config import Model, Replicate, replicates, safe_name
 from simbench_tf.simulation_config import GrammarSimulation, PeaksSimulation, Strict, TextSimulation
 from simbench_tf.sweeps import expand_methods, expand_models
 from simbench_tf.tables import SEQUENCE_COLUMNS
+from simbench_tf.training_config import Training
 
 #: Packages whose versions can change a result; written into RUN/config.yaml.
 RECORDED_PACKAGES = (
     "simbench_tf", "tensorflow", "keras", "numpy", "pandas", "pyarrow", "numba", "scipy", "scikit-learn",
     "pyfaidx", "bioframe", "lightmotif", "biopython", "shap", "tf-keras-vis", "kipoi",
 )  # fmt: skip
-
-
-class Training(Strict):
-    """The talk's recipe: Adam, binary cross-entropy, at most `max_batches` batches, early stopping.
-
-    `precision` is that of the layers while they are trained; auto: bfloat16 on GPUs that have it, else float32. `xla`
-    compiles the training step; auto: on GPUs. (XLA draws other dropout masks from the same seed.) A run that is killed
-    goes on from its last checkpoint, at most `checkpoint_interval` batches back.
-    """
-
-    batch_size: Annotated[int, Field(ge=1)] = 300
-    learning_rate: Annotated[float, Field(gt=0)] = 0.001
-    max_batches: Annotated[int, Field(ge=1)] = 30_000
-    patience: Annotated[int, Field(ge=0)] = 3
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    xla: Literal["auto"] | bool = "auto"
-    checkpoint_interval: Annotated[int, Field(ge=1)] = 500
 
 
 class Method(Strict):
@@ -151,10 +135,15 @@ class Config(Strict):
                     f"task name {task!r} cannot be used; use letters, digits, . _ - "
                     f"and none of {list(SEQUENCE_COLUMNS)}"
                 )
-        chosen = {"attribution": self.attribution.tasks, "dynamics": self.dynamics and self.dynamics.tasks}
+        weighed = self.training.class_weight
+        chosen = {
+            "attribution.tasks": self.attribution.tasks,
+            "dynamics.tasks": self.dynamics and self.dynamics.tasks,
+            "training.class_weight": weighed if isinstance(weighed, dict) else None,
+        }
         for key, task in ((key, task) for key, tasks in chosen.items() for task in tasks or []):
             if task not in self.tasks:
-                raise ValueError(f"{key}.tasks names {task!r}, which is no task{nearest(task, self.tasks)}")
+                raise ValueError(f"{key} names {task!r}, which is no task{nearest(task, self.tasks)}")
         names = [each.name for each in self.replicates]
         if len(set(names)) < len(names):
             raise ValueError(f"models share a name: {names}")

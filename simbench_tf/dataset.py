@@ -236,6 +236,8 @@ class Dataset:
         repeat: bool = False,
         in_memory_bytes: int = 2 * _GIBIBYTE,
         first_batch: int = 0,
+        reverse_complement: bool = False,
+        as_bases: bool = False,
     ) -> tf.data.Dataset:
         """Batches for Keras: (one_hot float32 (B, L, 4), labels float32 (B, T)); the last of an epoch may be smaller.
 
@@ -259,6 +261,10 @@ class Dataset:
             epoch. Which parts share a batch then depends on this number.
         first_batch : int
             Where to begin, counted over epochs: training that was cut off goes on with the batches it had not seen.
+        reverse_complement : bool
+            Give every second sequence as its reverse complement, drawn anew each epoch from the seed.
+        as_bases : bool
+            Give (bases uint8 (B, L), labels uint8 (B, T)), for a model that encodes them on the device.
 
         Returns
         -------
@@ -285,6 +291,7 @@ class Dataset:
             memory=in_memory_bytes,
             first_batch=first_batch,
             epoch_length=n_batches(n, batch_size),
+            reverse_complement=reverse_complement,
         )
         signature = (
             tf.TensorSpec((None, self.seq_length), tf.uint8),
@@ -300,7 +307,9 @@ class Dataset:
         if repeat:
             data, cardinality = data.repeat(), tf.data.INFINITE_CARDINALITY
         data = data.apply(tf.data.experimental.assert_cardinality(cardinality))
-        return data.map(decoded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+        if not as_bases:
+            data = data.map(decoded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+        return data.prefetch(tf.data.AUTOTUNE)
 
     @property
     def _part_paths(self) -> list[Path]:

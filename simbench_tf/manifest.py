@@ -52,9 +52,9 @@ def read_manifest(run: Path) -> dict[str, Record]:
 
 
 def write_records(
-    run: Path, files: Iterable[Path], stage: str, key: str, seconds: float, device: str, **more: float
+    run: Path, files: Iterable[Path], stage: str, key: str, seconds: float, device: str, **more: Any
 ) -> None:
-    """Add or replace the records of `files` (paths below `run`) in one step; `more` are further timings."""
+    """Add or replace the records of `files` (paths below `run`) in one step; `more` is further timings and so on."""
     records = read_manifest(run)
     # intermediate files that the step used up leave no record behind
     records = {path: record for path, record in records.items() if (run / path).is_file()}
@@ -67,6 +67,13 @@ def write_records(
             "fingerprint": key,
             **more,
         }
+    _write(run, records)
+
+
+def amend_record(run: Path, file: Path) -> None:
+    """Record the checksum of a recorded file that was added to; how it came about stays."""
+    records = read_manifest(run)
+    records[file.relative_to(run).as_posix()]["checksum"] = checksum(file)
     _write(run, records)
 
 

@@ -17,20 +17,30 @@ import numpy as np
 
 from simbench_tf._explained_parts import discard_parts
 from simbench_tf._explained_references import n_shuffles, references_file, write_references
+from simbench_tf.begun import begin
 from simbench_tf.ceilings import n_explained_by_oracle, note_ceilings, read_ceilings, write_oracle
-from simbench_tf.config import Config, Replicate, load_config, write_config
+from simbench_tf.config import Config, Replicate
 from simbench_tf.dataset import Dataset, finish_dataset, open_dataset, write_part
+from simbench_tf.devices import device, is_chief
 from simbench_tf.errors import InputError
 from simbench_tf.explained import Explained, explained, explained_rows, write_explained
-from simbench_tf.files import TEMPORARY_PREFIX, checksum
+from simbench_tf.files import checksum
 from simbench_tf.learnt import Step, steps_of, write_dynamics
-from simbench_tf.manifest import discard_stale, fingerprint, fresh_files, read_manifest, stage_checksums, write_records
+from simbench_tf.manifest import (
+    amend_record,
+    discard_stale,
+    fingerprint,
+    fresh_files,
+    read_manifest,
+    stage_checksums,
+    write_records,
+)
 from simbench_tf.others import all_explained
 from simbench_tf.probed import Probes, probed_file, probes_of, write_probed
 from simbench_tf.reported import write_run_report
 from simbench_tf.scored import write_scores
 from simbench_tf.simulated import by_content, prepare
-from simbench_tf.trained import device, snapshots_of, trained_from, write_trained
+from simbench_tf.trained import snapshots_of, trained_from, write_trained
 from simbench_tf.workers import MapInOrder, Track, silent
 
 #: Sequences in a part file of the data set and in one file of work; constants, so no result depends on the workers.
@@ -74,48 +84,6 @@ def run(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Tra
     if config.export.kipoi:
         export(config, folder)
     return path
-
-
-def begin(config: Config, folder: Path) -> None:
-    """Check the methods, make the run directory and write the resolved configuration into it.
-
-    Raises
-    ------
-    InputError
-        A method or setting is unknown, two entries ask for the same, or the folder cannot be written or is not a run's.
-    """
-    from simbench_tf.attribution import method_key
-
-    if (watched := config.dynamics) is not None:
-        method_key(watched.method.method, watched.method.references, watched.method.settings)
-    keys = [method_key(method.method, method.references, method.settings) for method in config.attribution.methods]
-    for key in keys:
-        if keys.count(key) > 1:
-            raise InputError("attribution.methods", f"asks for {key} twice", "leave one out")
-    path = folder / "config.yaml"
-    if (
-        path.exists()
-        and not (folder / "manifest.json").exists()
-        and "versions:" not in path.read_text(encoding="utf-8")
-    ):
-        raise InputError(folder, "holds a config.yaml that no run wrote", "choose another folder for the run")
-    for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):  # of a call that was killed
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
-    write_config(config, path)
-
-
-def config_of(folder: Path) -> Config:
-    """Read the configuration of a run that was begun.
-
-    Raises
-    ------
-    InputError
-        The folder is not a run's.
-    """
-    path = folder / "config.yaml"
-    if not path.is_file():
-        raise InputError(folder, "is not a run: it has no config.yaml", "begin it with `simbench simulate`")
-    return load_config(path)
 
 
 def _step(
@@ -187,11 +155,12 @@ def train(config: Config, folder: Path, track: Track = silent) -> None:
             keys["dynamics"] = fingerprint("snapshots", {**made_from, "checkpoints": config.dynamics.checkpoints})
         if not all(fresh_files(folder, key) for key in keys.values()):
             start = time.perf_counter()
-            files = write_trained(config, folder, replicate, "+".join(keys.values()), track)
+            written = write_trained(config, folder, replicate, "+".join(keys.values()), track)
             seconds = time.perf_counter() - start
-            for stage, key in keys.items():
-                write_records(folder, files[stage], stage, key, seconds, device())
-    _note_ceilings(config, folder)
+            for stage, key in keys.items() if written.files else ():
+                write_records(folder, written.files[stage], stage, key, seconds, written.device, **written.how)
+    if is_chief():
+        _note_ceilings(config, folder)
 
 
 def _dataset_checksums(folder: Path) -> dict[str, str]:
@@ -336,7 +305,7 @@ def _note_ceilings(config: Config, folder: Path) -> None:
         path = folder / "models" / replicate.name / "metrics.json"
         record = records.get(path.relative_to(folder).as_posix())
         if record is not None and note_ceilings(path, read_ceilings(folder)):
-            write_records(folder, [path], record["stage"], record["fingerprint"], record["seconds"], record["device"])
+            amend_record(folder, path)
 
 
 # score

@@ -7,7 +7,7 @@ where a function of the user's built it; snapshots/ where the run asks for learn
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from simbench_tf.adopted import adopt, files_of
 from simbench_tf.config import Config, Replicate
@@ -39,16 +39,30 @@ def trained_from(config: Config, replicate: Replicate) -> dict[str, Any]:
         settings |= {"python": [function, source and checksum(source)], "settings": model.settings}
     if model.kipoi is not None:
         settings["kipoi"] = files_of(model.kipoi) or model.kipoi
-    return {"training": config.training.model_dump(mode="json"), "model": settings, "seed": replicate.seed}
+    return {
+        # what is left out changes when training is kept or told of, not what comes of it
+        "training": config.training.model_dump(mode="json", exclude={"checkpoint_interval", "tensorboard"}),
+        "model": settings,
+        "seed": replicate.seed,
+    }
 
 
-def write_trained(config: Config, folder: Path, replicate: Replicate, key: str, track: Track) -> dict[str, list[Path]]:
-    """Train a model, or take it from Kipoi, and write RUN/models/MODEL; returns its files by the stage that needs them.
+class Written(NamedTuple):
+    """Files by the stage that needs them ("train", and "dynamics" for the snapshots), and how they came about."""
 
-    The stages are "train", and "dynamics" for the snapshots. Training that was killed under the same `key`, the
-    fingerprint of all that is made here, goes on from its checkpoint.
+    files: dict[str, list[Path]]
+    device: str
+    how: dict[str, Any]
+
+
+def write_trained(config: Config, folder: Path, replicate: Replicate, key: str, track: Track) -> Written:
+    """Train a model, or take it from Kipoi, and write RUN/models/MODEL; of several workers the chief alone writes.
+
+    Training that was killed under the same `key`, the fingerprint of all that is made here, goes on from its
+    checkpoint.
     """
     from simbench_tf._checkpoints import Checkpoint
+    from simbench_tf.devices import device, is_chief, strategy
     from simbench_tf.own_models import write_entry
     from simbench_tf.snapshots import Snapshots, log_spaced_batches, read_snapshots
     from simbench_tf.train import build_model, train
@@ -57,31 +71,29 @@ def write_trained(config: Config, folder: Path, replicate: Replicate, key: str, 
     target = folder / "models" / replicate.name
     model, training = replicate.model, config.training
     if model.kipoi is not None:
-        return {"train": adopt(model.kipoi, dataset, target)}
+        if not is_chief():
+            return Written({}, device(), {})
+        return Written({"train": adopt(model.kipoi, dataset, target)}, device(), {})
+    strategy()  # before TensorFlow computes anything
     network = build_model(model, dataset.seq_length, len(dataset.tasks), replicate.seed)
     callbacks = []
-    if config.dynamics is not None:
+    if config.dynamics is not None and is_chief():
         batches = log_spaced_batches(config.dynamics.checkpoints, training.max_batches)
         callbacks.append(Snapshots(snapshots_of(folder, replicate.name), batches))
     checkpoint = Checkpoint(target / "checkpoint.npz", key)
     with track(f"train {replicate.name}", training.max_batches) as advance:
-        train(network, dataset, training, replicate.seed, target, advance, callbacks, checkpoint)
+        trained = train(network, dataset, training, replicate.seed, target, advance, callbacks, checkpoint)
+    if not is_chief():
+        return Written({}, trained.computation.device, {})
     checkpoint.path.unlink(missing_ok=True)
     files = [target / name for name in ("model.keras", "history.csv", "metrics.json")]
     if model.python is not None:
         files.append(write_entry(target, model.python))
     kept = read_snapshots(snapshots_of(folder, replicate.name)) if callbacks else []
-    return {"train": files, "dynamics": [snapshot.path for snapshot in kept]}
+    how = trained.computation._asdict()
+    return Written({"train": files, "dynamics": [snapshot.path for snapshot in kept]}, how.pop("device"), how)
 
 
 def snapshots_of(folder: Path, model: str) -> Path:
     """Where a run keeps the snapshots of a model."""
     return folder / "models" / model / "snapshots"
-
-
-def device() -> str:
-    """The name of the first GPU, or "cpu"."""
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu") if gpus else "cpu"

@@ -17,6 +17,7 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from simbench_tf import pipeline, tables
+from simbench_tf.begun import begin, config_of
 from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.errors import InputError
@@ -205,7 +206,7 @@ def test_a_foreign_configuration_is_not_overwritten(tiny_config, tmp_path):
     foreign = tmp_path / "config.yaml"
     foreign.write_text("mine: 1\n")
     with pytest.raises(InputError, match="no run wrote"):
-        pipeline.begin(load_config(tiny_config), tmp_path)
+        begin(load_config(tiny_config), tmp_path)
     assert foreign.read_text() == "mine: 1\n"
 
 
@@ -216,27 +217,27 @@ def test_an_output_folder_that_cannot_be_written_is_named(tiny_config, tmp_path)
         (tmp_path / "locked").mkdir(mode=0o500)
         folder = tmp_path / "locked" / "run"
     with pytest.raises(InputError, match="cannot be written"):
-        pipeline.begin(load_config(tiny_config), folder)
+        begin(load_config(tiny_config), folder)
 
 
 def test_an_output_folder_that_is_a_file_is_named(tiny_config, tmp_path):
     (tmp_path / "run").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
-        pipeline.begin(load_config(tiny_config), tmp_path / "run")
+        begin(load_config(tiny_config), tmp_path / "run")
 
 
 def test_an_unknown_method_stops_before_anything_is_made(tiny_config, tmp_path):
     config = load_config(tiny_config, ["attribution.methods.0.method=grad_x_imput"])
     with pytest.raises(InputError, match="grad_x_input"):
-        pipeline.begin(config, tmp_path / "run")
+        begin(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 
 def test_stages_out_of_order_say_what_to_run_first(tiny_config, tmp_path, copied_run):
     config = load_config(tiny_config)
     with pytest.raises(InputError, match="simbench simulate"):
-        pipeline.config_of(tmp_path / "nothing")
-    pipeline.begin(config, tmp_path / "begun")
+        config_of(tmp_path / "nothing")
+    begin(config, tmp_path / "begun")
     with pytest.raises(InputError, match="simbench simulate"):
         pipeline.train(config, tmp_path / "begun")
     (copied_run / "models" / "basset" / "model.keras").unlink()

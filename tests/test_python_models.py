@@ -13,6 +13,7 @@ from conftest import TINY_RUN
 
 from simbench_tf import attribute, pipeline
 from simbench_tf.adopted import load_model_of_run
+from simbench_tf.begun import begin
 from simbench_tf.config import Model, load_config
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
@@ -147,7 +148,7 @@ def own_layer_run(tmp_path_factory):
     write(folder / "net.py", OWN_LAYER)
     write(folder / "beside.py", "SCALE = 2.0\n")
     config = config_of(folder, {"python": "net.py:build"})
-    for stage in (pipeline.begin, pipeline.simulate, pipeline.train):
+    for stage in (begin, pipeline.simulate, pipeline.train):
         stage(config, folder / "run")
     return folder
 

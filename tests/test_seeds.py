@@ -10,6 +10,7 @@ import yaml
 from conftest import TINY_RUN
 
 from simbench_tf import pipeline
+from simbench_tf.begun import begin
 from simbench_tf.config import load_config
 from simbench_tf.errors import InputError
 from simbench_tf.manifest import read_manifest
@@ -59,7 +60,7 @@ def test_seeds_differ_in_weights_and_the_first_is_that_of_the_run(run, tmp_path)
     first, second = (weights_of(run, name) for name in NAMES)
     assert not np.array_equal(first[0], second[0])
     config = config_of(tmp_path)
-    pipeline.begin(config, tmp_path / "one")
+    begin(config, tmp_path / "one")
     pipeline.simulate(config, tmp_path / "one")
     pipeline.train(config, tmp_path / "one")
     for one, same in zip(weights_of(tmp_path / "one", "basset"), first, strict=True):

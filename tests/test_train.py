@@ -1,6 +1,5 @@
 """Training: it learns, keeps its best round, stops where told, follows the seed, and writes whole files or none."""
 
-import importlib
 import json
 import subprocess
 import sys
@@ -19,9 +18,6 @@ from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
 from simbench_tf.tables import SITES_SCHEMA, sequence_schema, text_column
 from simbench_tf.train import build_model, predict, split_metrics, train
-
-# not `import simbench_tf.train as ...`: that takes the package's attribute, which may be the function
-module = importlib.import_module("simbench_tf.train")
 
 WORDS = {"HepG2": "CAAAGTCC", "K562": "AGATAAGA"}
 TASKS = list(WORDS)
@@ -192,10 +188,9 @@ def test_predict_is_that_of_keras(learnt, ds, batch_size):
     assert predict(model, ds.bases("test")[:0], batch_size).shape == (0, 2)
 
 
-def test_a_large_validation_split_is_looked_at_in_part(ds, monkeypatch):
-    monkeypatch.setattr(module, "MAX_VALIDATION", 7)
+def test_a_large_validation_split_is_looked_at_in_part(ds):
     model = network()
-    trained = train(model, ds, recipe(batch_size=50, max_batches=2))
+    trained = train(model, ds, recipe(batch_size=50, max_batches=2, validation_sequences=7))
     rows = [0, 10, 20, 30, 39, 49, 59]  # seven of sixty, evenly spaced
     labels, probabilities = ds.labels("valid")[rows], probabilities_of(model, ds, "valid", rows).astype(float)
     expected = np.mean([log_loss(labels[:, target], probabilities[:, target]) for target in (0, 1)])
@@ -349,21 +344,34 @@ def test_max_batches_is_kept_to_the_batch(ds, max_batches, ends):
     assert sum(advanced) == puppeteer.updates == max_batches
 
 
-def test_a_long_epoch_is_only_interrupted(without_validation, monkeypatch):
-    """Looked at after every two batches, it takes the same batches as one that is not."""
-
-    def fitted():
+def test_rounds_shorter_and_longer_than_an_epoch_take_the_same_batches(without_validation):
+    def fitted(validate_every):
         model, advanced = network(), []
-        training = recipe(batch_size=20, max_batches=7)
+        training = recipe(batch_size=20, max_batches=7, validate_every=validate_every)
         return model, train(model, without_validation, training, progress=advanced.append).history, sum(advanced)
 
-    whole, epochs, _ = fitted()
-    monkeypatch.setattr(module, "VALIDATE_EVERY", 2)
-    interrupted, rounds, n_batches = fitted()
+    whole, epochs, _ = fitted(None)
     assert epochs["batch"].tolist() == [5, 7]
-    assert rounds["batch"].tolist() == [2, 4, 6, 7]
-    assert n_batches == 7
-    assert_same_weights(whole, interrupted)
+    for validate_every, ends in ((2, [2, 4, 6, 7]), (6, [6, 7]), (100, [7])):
+        interrupted, rounds, n_batches = fitted(validate_every)
+        assert rounds["batch"].tolist() == ends
+        assert n_batches == 7
+        assert_same_weights(whole, interrupted)
+
+
+def test_a_round_of_its_own_length_is_measured_by_its_own_sequences(without_validation):
+    """With no step to speak of, the loss of seven batches is that of an epoch and two batches of the next."""
+    model = network(keras.layers.Dense(2, "sigmoid"))
+    labels, probabilities = (without_validation.labels("train"), probabilities_of(model, without_validation, "train"))
+    training = recipe(batch_size=30, learning_rate=1e-12, max_batches=6, validate_every=6)
+    rows = [batch for batch, _ in without_validation.tf_data("train", 30, seed=0, repeat=True, as_bases=True).take(6)]
+    assert [len(batch) for batch in rows] == [30, 30, 30, 10, 30, 30]
+    seen = predict(model, np.concatenate(rows)).astype(float)
+    known = {bases.tobytes(): row for row, bases in enumerate(without_validation.bases("train"))}
+    numbers = [known[bases.numpy().tobytes()] for batch in rows for bases in batch]
+    np.testing.assert_allclose(seen, probabilities[numbers], atol=1e-6)
+    expected = np.mean([log_loss(labels[numbers, target], seen[:, target]) for target in (0, 1)])
+    assert train(model, without_validation, training).history["loss"].tolist() == pytest.approx([expected], abs=1e-5)
 
 
 def test_without_a_validation_split_it_runs_to_the_end(without_validation):
@@ -452,7 +460,7 @@ def test_a_full_disk_leaves_nothing_that_looks_whole(without_validation, tmp_pat
     monkeypatch.setattr(model, "save", full)
     with pytest.raises(InputError, match="No space left"):
         train(model, without_validation, recipe(max_batches=1), folder=tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert [path.name for path in tmp_path.iterdir()] == ["history.csv"], "written as training went"
 
 
 # building

@@ -1,0 +1,229 @@
+"""What Keras trains in a model's place: a copy that computes as was chosen, in a shell that takes bases.
+
+The shell takes uint8 bases, of which a batch is a sixteenth of its one-hot, and encodes them on the device. Where
+several devices share a batch, each gets its share of the rows, and the gradient is that of the whole batch.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from simbench_tf._schedule import learning_rates
+from simbench_tf.dataset import Dataset
+from simbench_tf.devices import Computation, n_workers
+from simbench_tf.errors import InputError
+from simbench_tf.random_streams import stream_key
+from simbench_tf.training_config import Training
+
+
+class LabelWeights(NamedTuple):
+    """Weights of each task's negatives and positives in the loss."""
+
+    negatives: list[float]
+    positives: list[float]
+
+
+class Shell(keras.Model):
+    """A network that takes bases, uint8 (N, L), and is trained on all devices of a strategy.
+
+    What a batch logs are sums over the round's sequences so far, each the mean over devices: `total`, of losses
+    without the penalty on weights, and `count`.
+    """
+
+    def __init__(self, network: keras.Model, seq_length: int, strategy: tf.distribute.Strategy) -> None:
+        bases = keras.Input((seq_length,), dtype="uint8", name="bases")
+        # 4, an N, is beyond the depth: a row of zeros
+        super().__init__(bases, network(keras.ops.one_hot(bases, 4, dtype="float32")), name="shell")
+        self._strategy = strategy
+
+    @property
+    def distribute_strategy(self) -> tf.distribute.Strategy:
+        """The strategy; Keras, given it by the scope, would first try a batch out, which fails for several workers."""
+        return self._strategy
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        """Keras' own, with sums that can be averaged over devices whose shares are not of one size."""
+        super().train_step(data)
+        mean = self._losses_seen()
+        # Keras averages over workers along an axis, which a scalar lacks
+        shape = [1] if isinstance(self._strategy, tf.distribute.MultiWorkerMirroredStrategy) else []
+        return {name: tf.reshape(value, shape) for name, value in (("total", mean.total), ("count", mean.count))}
+
+    def _losses_seen(self) -> keras.metrics.Mean:
+        return next(metric for each in self.metrics for metric in getattr(each, "metrics", ()))
+
+
+def make_shell(
+    model: keras.Model,
+    seq_length: int,
+    training: Training,
+    how: Computation,
+    strategy: tf.distribute.Strategy,
+    weights: LabelWeights | None = None,
+) -> Shell:
+    """Compile a shell round a model, or round a copy where the model is not to be trained as it is.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Input (N, L, 4). How it is compiled does not change; its weights are the shell's where it is not copied.
+    seq_length : int
+    training : Training
+    how : Computation
+    strategy : tf.distribute.Strategy
+    weights : LabelWeights, optional
+        Of each task's labels in the loss.
+
+    Returns
+    -------
+    Shell
+        Its last layer is the network.
+
+    Raises
+    ------
+    InputError
+        The model must be copied and cannot be.
+    """
+    held_back = training.max_norm is not None or training.l2 > 0
+    # never in the scope while it trains: Keras would count each batch once a device
+    with strategy.scope():
+        if how.precision != "float32" or how.n_replicas > 1 or held_back:
+            network = _copied(model, how)
+            _hold_back(network, training)
+        else:
+            network = model
+    shell = Shell(network, seq_length, strategy)
+    with strategy.scope():
+        loss = _cross_entropy(weights)
+        shell.compile(
+            optimizer=keras.optimizers.Adam(learning_rates(training)),
+            loss=loss,
+            metrics=[keras.metrics.MeanMetricWrapper(loss, name="loss_of_data")],
+            jit_compile=how.xla,
+            steps_per_execution=how.steps_per_execution,
+        )
+        shell.optimizer.build(shell.trainable_variables)
+    return shell
+
+
+def shared(data: Callable[[], tf.data.Dataset], strategy: tf.distribute.Strategy) -> Any:
+    """Batches of (bases, labels) shared among a strategy's devices: every so-manieth row is a device's.
+
+    Keras averages over the rows of each device, then over devices; a weight makes up for shares of unequal size. Where
+    a batch has fewer rows than there are devices, those left over get a row of weight 0.
+    """
+    n_replicas = strategy.num_replicas_in_sync
+    if n_replicas == 1:
+        return data()
+
+    def share(replica: int, bases: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        n = tf.shape(bases)[0]
+        rows = tf.range(replica, tf.maximum(n, replica + 1), n_replicas)
+        n_mine = tf.where(replica < n, tf.shape(rows)[0], 0)
+        weight = tf.cast(n_replicas * n_mine, tf.float32) / tf.cast(n, tf.float32)
+        return tf.gather(bases, rows % n), tf.gather(labels, rows % n), tf.fill(tf.shape(rows), weight)
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        n_here = n_replicas // context.num_input_pipelines
+        mine = range(context.input_pipeline_id * n_here, (context.input_pipeline_id + 1) * n_here)
+
+        def shares(bases: tf.Tensor, labels: tf.Tensor) -> tf.data.Dataset:
+            first, *others = [tf.data.Dataset.from_tensors(share(replica, bases, labels)) for replica in mine]
+            return functools.reduce(lambda before, after: before.concatenate(after), others, first)
+
+        return data().flat_map(shares).prefetch(tf.data.AUTOTUNE)
+
+    return strategy.distribute_datasets_from_function(of_worker)
+
+
+def seed_dropout(network: keras.Model, seed: int, strategy: tf.distribute.Strategy, go_on: bool = False) -> None:
+    """Set every random state in a network, however deep the layer that holds it; each device has masks of its own.
+
+    With `go_on` the numbers of masks drawn so far stay.
+    """
+    states = [
+        variable for variable in network.non_trainable_variables if variable.path.endswith("seed_generator_state")
+    ]
+    for number, state in enumerate(states):
+        on_devices = strategy.experimental_local_results(state.value)
+        first = strategy.extended.worker_index * len(on_devices) if n_workers() > 1 else 0
+        for replica, on_device in enumerate(on_devices, first):
+            of_replica = f" of replica {replica}" if replica else ""
+            key = int(stream_key(seed, f"dropout {number}{of_replica}")) % 2**32
+            on_device.assign([key, int(on_device[1]) if go_on else 0])
+
+
+def label_weights(class_weight: str | dict[str, float] | None, dataset: Dataset) -> LabelWeights | None:
+    """What `training.class_weight` means for a data set; None where all labels count alike.
+
+    Balanced weights are n / (2 n_label), n_label being the sequences of the train split with that label (scikit-learn's
+    formula); a task whose train split holds one label alone has weights of 1.
+    """
+    if class_weight is None:
+        return None
+    if class_weight == "balanced":
+        positive = dataset.labels("train").mean(axis=0)
+        both = (positive > 0) & (positive < 1)
+        fraction = np.where(both, positive, 0.5)
+        return LabelWeights((0.5 / (1 - fraction)).tolist(), (0.5 / fraction).tolist())
+    assert isinstance(class_weight, dict)
+    return LabelWeights([1.0] * len(dataset.tasks), [class_weight.get(task, 1.0) for task in dataset.tasks])
+
+
+def _cross_entropy(weights: LabelWeights | None) -> Callable[[Any, Any], Any]:
+    """The loss of each sequence, (B,): weighted binary cross-entropy, the mean over tasks."""
+
+    def of_sequences(labels: Any, probabilities: Any) -> Any:
+        labels = keras.ops.cast(labels, "float32")
+        losses = keras.ops.binary_crossentropy(labels, probabilities)
+        if weights is not None:
+            losses *= keras.ops.where(labels > 0, weights.positives, weights.negatives)
+        return keras.ops.mean(losses, axis=-1)
+
+    return of_sequences
+
+
+def _hold_back(network: keras.Model, training: Training) -> None:
+    """Bound the norm of the weights into each unit, and penalise their squares."""
+    for variable in network.trainable_variables:
+        if variable.name.endswith("kernel"):
+            if training.max_norm is not None:
+                into_a_unit = list(range(len(variable.shape) - 1))
+                variable.constraint = keras.constraints.MaxNorm(training.max_norm, axis=into_a_unit)
+            if training.l2:
+                variable.regularizer = keras.regularizers.L2(training.l2)
+
+
+def _copied(model: keras.Model, how: Computation) -> keras.Model:
+    """Copy a model; the copy's layers compute in a precision, its weights (the same values) and its output are float32.
+
+    Where devices share a batch, batch normalisation is over all of it.
+    """
+    last = model.layers[-1]
+    while isinstance(last, keras.Model):
+        last = last.layers[-1]
+
+    def copied(operation: Any) -> Any:
+        settings = operation.get_config()
+        # `a + b` and the like are no layers: they compute in what they are given
+        if isinstance(operation, keras.layers.Layer) and how.precision == "bfloat16":
+            settings["dtype"] = "float32" if operation is last else "mixed_bfloat16"
+        if isinstance(operation, keras.layers.BatchNormalization) and how.n_replicas > 1:
+            settings["synchronized"] = True
+        return type(operation).from_config(settings)
+
+    try:
+        copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
+    except (ValueError, TypeError, NotImplementedError) as error:
+        what = f"cannot be copied, to be trained so: {' '.join(str(error).split())}"
+        raise InputError(
+            model.name, what, "give its layers a get_config, or train it in float32 on one device"
+        ) from error
+    copy.set_weights(model.get_weights())
+    return copy

@@ -1,0 +1,66 @@
+"""What is written while a model trains, for those who wait: history.csv, and TensorBoard's events where asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import pandas as pd
+
+from simbench_tf.errors import InputError
+from simbench_tf.files import whole_file
+
+
+@contextmanager
+def training_logs(folder: Path | None, tensorboard: bool) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Yield a function to be called with the history after each round; without a folder it writes nothing.
+
+    Raises
+    ------
+    InputError
+        TensorBoard is asked for and not installed.
+    """
+    if folder is None:
+        yield lambda _history: None
+        return
+    with ExitStack() as stack:
+        events = stack.enter_context(_events(folder / "tensorboard")) if tensorboard else lambda _history: None
+
+        def log(history: pd.DataFrame) -> None:
+            write_history(folder, history)
+            events(history)
+
+        yield log
+
+
+def write_history(folder: Path, history: pd.DataFrame) -> None:
+    """Write history.csv; metrics.json, which says that all is there, is not left of an earlier training."""
+    with whole_file(folder / "history.csv") as partial:
+        (folder / "metrics.json").unlink(missing_ok=True)
+        history.to_csv(partial, index=False)
+
+
+@contextmanager
+def _events(folder: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
+    """Yield a function that adds a history's last row to TensorBoard's event files, its batch for a step."""
+    if find_spec("tensorboard") is None:
+        mend = "install it with `pip install tensorboard`, or leave the key out"
+        raise InputError("training.tensorboard", "needs TensorBoard, which is not installed", mend)
+    import tensorflow as tf
+
+    writer = tf.summary.create_file_writer(str(folder))
+
+    def add(history: pd.DataFrame) -> None:
+        row = history.iloc[-1].to_dict()
+        batch = int(row.pop("batch"))
+        with writer.as_default():
+            for name, value in row.items():
+                tf.summary.scalar(name, value, step=batch)
+        writer.flush()
+
+    try:
+        yield add
+    finally:
+        writer.close()

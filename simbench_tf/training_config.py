@@ -1,0 +1,58 @@
+"""The configuration of training: the talk's recipe, and what may be changed of it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from simbench_tf.simulation_config import Strict
+
+
+class Training(Strict):
+    """The talk's recipe: Adam, binary cross-entropy, at most `max_batches` batches, early stopping.
+
+    The learning rate rises from 0 over `warmup_batches`; from there it stays, or falls until `max_batches` to
+    `final_learning_rate` (a hundredth of it) as `schedule` says. After each `validate_every` batches (an epoch, or
+    1,000 batches of a longer one) the model is measured on `validation_sequences` of the validation split, always the
+    same; `patience` rounds without a better auPRC end training.
+
+    `class_weight` weighs each label in the loss: balanced, so that a task's positives and negatives count alike, or the
+    weight of the positives of each task. `reverse_complement` shows the other strand of every second sequence, drawn
+    anew each epoch. `max_norm` bounds the weights into each unit (Basset's is 7), `l2` times the sum of their squares
+    is added to the loss: of the kernels of all layers.
+
+    `precision` is that of the layers while they are trained; auto: bfloat16 on GPUs that have it, else float32. `xla`
+    compiles the training step; auto: on one GPU. (XLA draws other dropout masks from the same seed.) So many batches
+    are one call of the device, `steps_per_execution`; auto: up to 20 on a GPU. A run that is killed goes on from its
+    last checkpoint, at most `checkpoint_interval` batches back. `tensorboard` writes RUN/models/MODEL/tensorboard.
+    """
+
+    batch_size: Annotated[int, Field(ge=1)] = 300
+    learning_rate: Annotated[float, Field(gt=0)] = 0.001
+    schedule: Literal["constant", "cosine", "linear", "exponential"] = "constant"
+    warmup_batches: Annotated[int, Field(ge=0)] = 0
+    final_learning_rate: Annotated[float, Field(gt=0)] | None = None
+    max_batches: Annotated[int, Field(ge=1)] = 30_000
+    patience: Annotated[int, Field(ge=0)] = 3
+    validate_every: Annotated[int, Field(ge=1)] | None = None
+    validation_sequences: Annotated[int, Field(ge=1)] = 20_000
+    class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = None
+    reverse_complement: bool = False
+    max_norm: Annotated[float, Field(gt=0)] | None = None
+    l2: Annotated[float, Field(ge=0)] = 0.0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    xla: Literal["auto"] | bool = "auto"
+    steps_per_execution: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    checkpoint_interval: Annotated[int, Field(ge=1)] = 500
+    tensorboard: bool = False
+
+    @model_validator(mode="after")
+    def _schedule_fits(self) -> Training:
+        if self.warmup_batches >= self.max_batches:
+            raise ValueError(f"warmup_batches {self.warmup_batches} leave nothing of max_batches {self.max_batches}")
+        if self.final_learning_rate is not None and self.schedule == "constant":
+            raise ValueError("final_learning_rate is of a schedule that falls: cosine, linear or exponential")
+        if self.final_learning_rate is not None and self.final_learning_rate > self.learning_rate:
+            raise ValueError(f"final_learning_rate {self.final_learning_rate} is above {self.learning_rate}")
+        return self
