@@ -12,14 +12,16 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 import yaml
-from program import PROGRAM
 
 from simbench_tf import devices
 from simbench_tf.begun import begin
 from simbench_tf.config import load_config
 from simbench_tf.errors import InputError
 from simbench_tf.trained import write_trained
+
+SIMBENCH = [sys.executable, "-m", "simbench_tf.cli"]
 
 NETWORK = """
 import keras
@@ -71,9 +73,9 @@ def begun(tmp_path_factory):
     folder = tmp_path_factory.mktemp("shared")
     (folder / "mine.py").write_text(NETWORK)
     (folder / "run.yaml").write_text(yaml.safe_dump(RUN))
-    subprocess.run([PROGRAM, "simulate", folder / "run.yaml", "--out", folder / "begun"], check=True)
+    subprocess.run([*SIMBENCH, "simulate", folder / "run.yaml", "--out", folder / "begun"], check=True)
     shutil.copytree(folder / "begun", folder / "one")
-    subprocess.run([PROGRAM, "train", folder / "one"], check=True)
+    subprocess.run([*SIMBENCH, "train", folder / "one"], check=True)
     return folder
 
 
@@ -85,7 +87,7 @@ def workers(run, n=2):
         each.close()
     return [
         subprocess.Popen(
-            [PROGRAM, "train", run],
+            [*SIMBENCH, "train", run],
             env={
                 **os.environ,
                 "TF_CONFIG": json.dumps({"cluster": {"worker": names}, "task": {"type": "worker", "index": index}}),
@@ -139,7 +141,7 @@ def test_two_workers_train_as_one_process_and_go_on_where_they_were_killed(begun
 
 
 MIRRORED = """
-import os, sys
+import sys
 import tensorflow as tf
 
 tf.config.set_logical_device_configuration(
@@ -209,15 +211,15 @@ try:
 except Cut:
     pass
 train(broken, ds, training, seed=3, callbacks=[Look()], checkpoint=checkpoint)
-assert states[0] == states[1], states
+assert states[0] == states[-1], states
 keys, counts = zip(*states[0])
 assert len(set(keys)) == 3 and set(counts) == {counts[0]} and counts[0] > 0, states
 for mine, theirs in zip(unbroken.get_weights(), broken.get_weights(), strict=True):
     np.testing.assert_allclose(mine, theirs, atol=1e-5)
 # a batch smaller than the number of devices
 train(dropping(), ds, Training(batch_size=629, max_batches=2, xla=False), seed=3)
-sys.stdout.flush()
-os._exit(0)
+
+
 """
 
 
@@ -260,6 +262,7 @@ def test_a_cluster_that_cannot_be_read(monkeypatch, text):
 
 
 def test_tensorflow_had_begun(monkeypatch, begun):
+    tf.constant(1)
     monkeypatch.setenv("TF_CONFIG", cluster("worker", 0, worker=["localhost:1", "localhost:2"]))
     config = load_config(begun / "run.yaml")
     devices.strategy.cache_clear()
