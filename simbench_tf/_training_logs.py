@@ -46,7 +46,7 @@ def write_history(folder: Path, history: pd.DataFrame) -> None:
 def _events(folder: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
     """Yield a function that adds a history's last row to TensorBoard's event files, its batch for a step."""
     if find_spec("tensorboard") is None:
-        mend = "install it with `pip install tensorboard`, or leave the key out"
+        mend = "install it with `pip install 'simbench_tf[tensorboard]'`, or leave the key out"
         raise InputError("training.tensorboard", "needs TensorBoard, which is not installed", mend)
     import tensorflow as tf
 

@@ -149,6 +149,29 @@ def test_a_checkpoint_of_another_training_is_not_gone_on_from(ds, tmp_path):
     assert begun == [0, 1, 1]
 
 
+def test_what_changes_along_training_goes_on_with_it(ds, tmp_path):
+    """Strands, learning rates and penalties; and a call of several batches begins where one of fewer had stopped."""
+    settings = {"reverse_complement": True, "schedule": "cosine", "warmup_batches": 5, "max_norm": 1.0, "l2": 0.01}
+    varied = TRAINING.model_copy(update={**settings, "validate_every": 12})
+    expected_model = network(ds)
+    expected = train(expected_model, ds, varied, seed=3)
+    checkpoint, done = Checkpoint(tmp_path / "checkpoint.npz", "a"), []
+
+    def stop_at_six(n):
+        done.append(n)
+        if sum(done) == 6:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(SystemExit):
+        train(network(ds), ds, varied, seed=3, progress=stop_at_six, checkpoint=checkpoint)
+    fours = varied.model_copy(update={"steps_per_execution": 4})
+    begun, model = [], network(ds)
+    trained = train(model, ds, fours, seed=3, progress=begun.append, checkpoint=checkpoint)
+    assert begun[:3] == [6, 2, 2], "six batches are no whole number of fours"
+    assert (trained.computation.steps_per_execution, sum(begun)) == (2, expected.history["batch"].iloc[-1])
+    assert_the_same(trained, model, (expected_model, expected))
+
+
 def test_a_broken_checkpoint_is_passed_over(ds, tmp_path):
     (tmp_path / "c.npz").write_bytes(b"PK no archive")
     begun = []
