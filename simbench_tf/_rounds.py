@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import keras
 import pandas as pd
+import tensorflow as tf
 
 from simbench_tf._checkpoints import Checkpoint, Progress, asked_to_stop, read_checkpoint, write_checkpoint
 from simbench_tf._measures import validation_metrics, validation_set
@@ -68,26 +69,14 @@ def fit(
         A row a round, as `log` was given it after each.
     Computation
     """
-    devices = strategy()
-    plan = _plan(dataset, training)
+    devices, plan = strategy(), _plan(dataset, training)
     if callbacks and training.steps_per_execution == "auto":
         training = training.model_copy(update={"steps_per_execution": 1})  # they are to see each batch
-    whole_calls = [plan.round_batches, plan.max_batches, training.checkpoint_interval]
-    how = computation(training, devices.num_replicas_in_sync, whole_calls)
-    shell = make_shell(model, dataset.seq_length, training, how, devices, label_weights(training.class_weight, dataset))
+    shell, how, progress = _made_ready(model, dataset, training, seed, devices, plan, checkpoint)
     network: keras.Model = shell.layers[-1]
-    seed_dropout(network, seed, devices)
-    progress = (checkpoint and read_checkpoint(checkpoint, shell)) or Progress()
-    seed_dropout(network, seed, devices, go_on=True)
-    if agreed([progress.done])[0] != progress.done:
-        raise InputError("TF_CONFIG", "its workers go on from different checkpoints", "let all see the same RUN folder")
-    if progress.done % how.steps_per_execution:
-        # it was written where fewer batches were a call
-        how = computation(training, devices.num_replicas_in_sync, [*whole_calls, progress.done])
-        shell.steps_per_execution = how.steps_per_execution
     _log.info("training %s on %s", model.name, how)
-    rounds = _Rounds(plan, progress, checkpoint, _validator(model, shell, dataset, training), advance, log)
     advance(progress.done)
+    rounds = _Rounds(plan, progress, checkpoint, _validator(model, shell, dataset, training), advance, log)
     with asked_to_stop(checkpoint is not None) as told_to_stop:
         # last, so that whatever others do at a batch is done before it counts as done
         keeper = _Keeper(rounds, checkpoint, training.checkpoint_interval, told_to_stop)
@@ -95,18 +84,8 @@ def fit(
             done = rounds.progress.done
             # a round that was cut off is finished first
             in_round = done % plan.round_batches
-            data = functools.partial(
-                dataset.tf_data,
-                "train",
-                training.batch_size,
-                seed,
-                repeat=True,
-                first_batch=done,
-                reverse_complement=training.reverse_complement,
-                as_bases=True,
-            )
             shell.fit(
-                shared(data, devices),
+                shared(functools.partial(_batches, dataset, training, seed, done), devices),
                 steps_per_epoch=min(plan.round_batches - in_round, plan.max_batches - done),
                 epochs=1 if in_round else -(-(plan.max_batches - done) // plan.round_batches),
                 shuffle=False,  # tf_data has done it
@@ -118,6 +97,39 @@ def fit(
     if network is not model:
         model.set_weights(network.get_weights())
     return rounds.history, how
+
+
+def _made_ready(
+    model: keras.Model,
+    dataset: Dataset,
+    training: Training,
+    seed: int,
+    devices: tf.distribute.Strategy,
+    plan: Plan,
+    checkpoint: Checkpoint | None,
+) -> tuple[Shell, Computation, Progress]:
+    """The shell as the next batch needs it, how it computes, and how far training had come."""
+    whole_calls = [plan.round_batches, plan.max_batches, training.checkpoint_interval]
+    how = computation(training, devices.num_replicas_in_sync, whole_calls)
+    shell = make_shell(model, dataset.seq_length, training, how, devices, label_weights(training.class_weight, dataset))
+    seed_dropout(shell.layers[-1], seed, devices)
+    progress = (checkpoint and read_checkpoint(checkpoint, shell)) or Progress()
+    seed_dropout(shell.layers[-1], seed, devices, go_on=True)
+    if agreed([progress.done])[0] != progress.done:
+        raise InputError("TF_CONFIG", "its workers go on from different checkpoints", "let all see the same RUN folder")
+    if progress.done % how.steps_per_execution:
+        # it was written where fewer batches were a call
+        how = computation(training, devices.num_replicas_in_sync, [*whole_calls, progress.done])
+        shell.steps_per_execution = how.steps_per_execution
+    return shell, how, progress
+
+
+def _batches(dataset: Dataset, training: Training, seed: int, done: int) -> tf.data.Dataset:
+    """The batches after the first so many, without end."""
+    both = training.reverse_complement
+    return dataset.tf_data(
+        "train", training.batch_size, seed, repeat=True, first_batch=done, reverse_complement=both, as_bases=True
+    )
 
 
 class _Rounds(keras.callbacks.Callback):
@@ -146,7 +158,9 @@ class _Rounds(keras.callbacks.Callback):
         self._begun_at, self._carried = self.progress.done, self.progress.loss_total
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        done, self._logs = self._begun_at + batch + 1, logs or {}
+        logs = {} if logs is None else logs
+        logs["loss"] = logs["total"] / logs["count"]  # as further callbacks know it from Keras
+        done, self._logs = self._begun_at + batch + 1, logs
         self._advance(done - self.progress.done)
         self.progress = self.progress._replace(done=done)
         if done == self.plan.max_batches:

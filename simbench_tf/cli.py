@@ -111,7 +111,9 @@ def fit(
 
 @app.command()
 def train(run: Run) -> None:
-    """Train the models of a run on its data set.
+    """Train the models of a run on its data set, on all GPUs; killed, the same command goes on.
+
+    On several hosts that see the run's folder: the same on each, with TF_CONFIG naming the workers.
 
     Example: [bold]simbench train runs/demo[/]
     """
