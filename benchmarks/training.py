@@ -6,12 +6,12 @@
     python benchmarks/training.py --model basset --length 1000 --batches 1000               # and Basset at 400
 
 `fit` is `simbench_tf.train` on a data set on disk, `repeated` the same compiled step on one batch that never changes:
-their ratio tells what the input pipeline costs (goal: .95 or more). Batches until all is compiled and has run once are
-not timed. The share is that of the rate of a large matrix product in the same precision, measured in the same turn.
-PyTorch runs in an interpreter of its own, with the same layers, Adam and one repeated batch that is encoded beforehand;
-while one is timed the others wait. Figures are medians over the turns. Goals: 1.2 times PyTorch eager on a CPU for
-Basset at 600 bp and Beluga at 1,000 bp; on an H100 1.3 times 173 steps/s (Beluga, 400 bp), 77 (Beluga, 1,000 bp) and
-139 (Basset, 1,000 bp).
+their ratio tells what the input pipeline costs (goal: .95 or more); `input alone` is how fast it could feed a device.
+Batches until all is compiled and has run once are not timed. The share is that of the rate of a large matrix product in
+the same precision, measured in the same turn. PyTorch runs in an interpreter of its own, with the same layers, Adam and
+one repeated batch that is encoded beforehand; while one is timed the others wait. Figures are medians over the turns.
+Goals: 1.2 times PyTorch eager on a CPU for Basset at 600 bp and Beluga at 1,000 bp; on an H100 1.3 times 173 steps/s
+(Beluga, 400 bp), 77 (Beluga, 1,000 bp) and 139 (Basset, 1,000 bp).
 """
 
 from __future__ import annotations
@@ -90,6 +90,17 @@ def fit_rate(model: Any, dataset: Any, training: Any) -> float:
     train(model, dataset, training, progress=lambda n: ends.append((time.perf_counter(), n)))
     ends = ends[1 + _WARM_UP :]  # the first tells of batches done before
     return sum(n for _, n in ends[1:]) / (ends[-1][0] - ends[0][0])
+
+
+def input_rate(dataset: Any, training: Any, n_batches: int = 400) -> float:
+    """Batches a second of the input pipeline alone: shuffled, each sequence from either strand."""
+    data = dataset.tf_data("train", training.batch_size, repeat=True, reverse_complement=True, as_bases=True)
+    batches = iter(data)
+    next(batches)
+    begin = time.perf_counter()
+    for _ in range(n_batches):
+        next(batches)
+    return n_batches / (time.perf_counter() - begin)
 
 
 def repeated_rate(shell: Any, dataset: Any, training: Any, n_batches: int) -> float:
@@ -218,6 +229,7 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
     for _ in range(args.turns):
         turn = {
             "fit": fit_rate(model, dataset, training),
+            "input alone": input_rate(dataset, training),
             "repeated": repeated_rate(shell, dataset, training, n_batches),
             **({"PyTorch eager": peer.rate(args.batches)} if peer else {}),
             "product": product_rate(how.precision, on_gpu),
@@ -225,10 +237,11 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
         for name, rate in turn.items():
             rates.setdefault(name, []).append(rate)
     flop = flop_of_a_sequence(layers) * args.batch_size
-    fit, product = np.array(rates.pop("fit")), np.array(rates.pop("product"))
+    fit, product, given = (np.array(rates.pop(name)) for name in ("fit", "product", "input alone"))
     shares = fit * flop / product
     print(f"fit{np.median(fit):23.3f} batches/s, {np.median(fit) * flop / 1e12:.2f} TFLOP/s, ", end="")
     print(f"{np.median(shares):.2f} of a matrix product's {np.median(product) / 1e12:.2f}")
+    print(f"input alone{np.median(given):15.0f} batches/s")
     for name, values in rates.items():
         ratios = fit / np.array(values)
         print(

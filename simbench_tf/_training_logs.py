@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
@@ -50,17 +51,20 @@ def _events(folder: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
         raise InputError("training.tensorboard", "needs TensorBoard, which is not installed", mend)
     import tensorflow as tf
 
-    writer = tf.summary.create_file_writer(str(folder))
+    with ExitStack() as stack:
+        writers: list[tf.summary.SummaryWriter] = []
 
-    def add(history: pd.DataFrame) -> None:
-        row = history.iloc[-1].to_dict()
-        batch = int(row.pop("batch"))
-        with writer.as_default():
-            for name, value in row.items():
-                tf.summary.scalar(name, value, step=batch)
-        writer.flush()
+        def add(history: pd.DataFrame) -> None:
+            if not writers:
+                if len(history) == 1:  # those of an earlier training, which this one does not go on from
+                    shutil.rmtree(folder, ignore_errors=True)
+                writers.append(tf.summary.create_file_writer(str(folder)))
+                stack.callback(writers[0].close)
+            row = history.iloc[-1].to_dict()
+            batch = int(row.pop("batch"))
+            with writers[0].as_default():
+                for name, value in row.items():
+                    tf.summary.scalar(name, value, step=batch)
+            writers[0].flush()
 
-    try:
         yield add
-    finally:
-        writer.close()

@@ -255,7 +255,9 @@ def test_tensorboard_shows_the_history(ds, tmp_path):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.util.tensor_util import make_ndarray
 
+    train(network(), ds, recipe(batch_size=50, max_batches=2, tensorboard=True), folder=tmp_path)
     trained = train(network(), ds, recipe(batch_size=50, max_batches=6, tensorboard=True), folder=tmp_path)
+    assert len(list((tmp_path / "tensorboard").iterdir())) == 1, "nothing of an earlier training"
     events = EventAccumulator(str(tmp_path / "tensorboard"))
     events.Reload()
     assert events.Tags()["tensors"] == [column for column in trained.history if column != "batch"]
