@@ -6,7 +6,8 @@ import functools
 import logging
 import math
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import keras
@@ -17,7 +18,7 @@ from simbench_tf._checkpoints import Checkpoint, Progress, asked_to_stop, read_c
 from simbench_tf._measures import validation_metrics, validation_set
 from simbench_tf._trainee import Shell, label_weights, make_shell, seed_dropout, shared
 from simbench_tf.dataset import Dataset
-from simbench_tf.devices import Computation, agreed, computation, is_chief, strategy
+from simbench_tf.devices import Computation, agreed, computation, is_chief, n_workers, strategy
 from simbench_tf.errors import InputError
 from simbench_tf.training_config import Training
 
@@ -77,7 +78,7 @@ def fit(
     _log.info("training %s on %s", model.name, how)
     advance(progress.done)
     rounds = _Rounds(plan, progress, checkpoint, _validator(model, shell, dataset, training), advance, log)
-    with asked_to_stop(checkpoint is not None) as told_to_stop:
+    with asked_to_stop(checkpoint is not None) as told_to_stop, _another_worker_may_end():
         # last, so that whatever others do at a batch is done before it counts as done
         keeper = _Keeper(rounds, checkpoint, training.checkpoint_interval, told_to_stop)
         while not plan.is_over(rounds.progress):
@@ -122,6 +123,17 @@ def _made_ready(
         how = computation(training, devices.num_replicas_in_sync, [*whole_calls, progress.done])
         shell.steps_per_execution = how.steps_per_execution
     return shell, how, progress
+
+
+@contextmanager
+def _another_worker_may_end() -> Iterator[None]:
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
+        if n_workers() == 1:
+            raise
+        what = f"another of the {n_workers()} workers has ended"
+        raise RuntimeError(f"{what}; start all again, and training goes on from its last checkpoint") from error
 
 
 def _batches(dataset: Dataset, training: Training, seed: int, done: int) -> tf.data.Dataset:

@@ -52,7 +52,7 @@ RUN = {
     "models": [{"name": "mine", "python": "mine.py:build"}, {"name": "other", "python": "mine.py:build", "seeds": 1}],
     "training": {
         "batch_size": 50,
-        "max_batches": 40,
+        "max_batches": 120,
         "patience": 100,
         "learning_rate": 0.01,
         "checkpoint_interval": 4,
@@ -103,7 +103,7 @@ def workers(run, n=2):
 def assert_trained_as_by_one(run, one):
     for model in ("mine", "other"):
         mine, theirs = (pd.read_csv(folder / "models" / model / "history.csv") for folder in (run, one))
-        assert mine["batch"].tolist() == [13, 26, 39, 40]
+        assert mine["batch"].tolist() == [*range(13, 118, 13), 120]
         # the variance of a shared batch is the mean of squares less the square of the mean, so not the same to the bit
         pd.testing.assert_frame_equal(mine, theirs, rtol=1e-3)
         np.testing.assert_allclose(mine["loss"], theirs["loss"], rtol=1e-4)
@@ -121,9 +121,11 @@ def test_two_workers_train_as_one_process_and_go_on_where_they_were_killed(begun
     while not checkpoint.exists() and time.monotonic() < until and started[0].poll() is None:
         time.sleep(0.01)
     assert checkpoint.exists(), started[0].communicate()
-    for worker in started:
-        worker.send_signal(signal.SIGKILL)
-        worker.communicate()
+    started[1].send_signal(signal.SIGKILL)
+    started[1].communicate()
+    _, told = started[0].communicate(timeout=120)
+    assert started[0].returncode == 1
+    assert "fault: RuntimeError: another of the 2 workers has ended; start all again" in told
     assert checkpoint.exists(), "killed within training"
     first = (run / "models" / "mine" / "model.keras").stat().st_mtime_ns
     ended = [(worker.communicate(timeout=300), worker.returncode) for worker in workers(run)]
