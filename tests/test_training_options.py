@@ -13,11 +13,12 @@ from test_train import LENGTH, TASKS, make_dataset, network, probabilities_of, r
 
 from simbench_tf import devices
 from simbench_tf._schedule import learning_rates
-from simbench_tf.config import Training
+from simbench_tf.config import Training, load_config
 from simbench_tf.devices import computation
 from simbench_tf.dna import reverse_complement
 from simbench_tf.errors import InputError
 from simbench_tf.train import train
+from simbench_tf.trained import trained_from
 
 
 @pytest.fixture(scope="module")
@@ -338,9 +339,17 @@ def test_the_choice_is_told_and_recorded(ds, tiny_run, caplog):
         assert chosen == computation(Training(), 1, [1])._asdict()
 
 
-def test_the_tasks_of_class_weights_are_checked():
-    from simbench_tf.config import load_config
+def test_what_does_not_change_a_model_does_not_train_it_again():
+    def made_from(*settings):
+        config = load_config("demo", settings)
+        return trained_from(config, config.replicates[0])
 
+    same = [made_from(), made_from("training.checkpoint_interval=7"), made_from("training.tensorboard=true")]
+    assert same[0] == same[1] == same[2]
+    assert made_from("training.l2=0.1") != same[0] != made_from("training.validate_every=7")
+
+
+def test_the_tasks_of_class_weights_are_checked():
     with pytest.raises(InputError, match=r"training\.class_weight names 'K563', which is no task; did you mean 'K562'"):
         load_config("demo", ["training.class_weight={K563: 2}"])
     assert load_config("demo", ["training.class_weight={K562: 2}"]).training.class_weight == {"K562": 2.0}
