@@ -54,7 +54,11 @@ def _gpus() -> Finding:
 
 
 def _optional() -> list[Finding]:
-    extras = {"pyjaspar": ("jaspar", "motifs: jaspar:2022"), "torch": ("parity", "parity tests and benchmarks")}
+    extras = {
+        "pyjaspar": ("jaspar", "motifs: jaspar:2022"),
+        "tensorboard": ("tensorboard", "training.tensorboard"),
+        "torch": ("parity", "parity tests and benchmarks"),
+    }
     findings = []
     for module, (extra, use) in extras.items():
         works = importlib.util.find_spec(module) is not None
