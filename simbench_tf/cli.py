@@ -324,7 +324,7 @@ def _show_notes() -> None:
     notes.setLevel(logging.INFO)
     handler = logging.Handler()
     handler.emit = _show_note  # type: ignore[method-assign]
-    notes.addHandler(handler)
+    notes.handlers = [handler]  # once, however often this is called
 
 
 def _show_note(record: logging.LogRecord) -> None:
