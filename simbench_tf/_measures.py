@@ -78,7 +78,7 @@ def validation_set(dataset: Dataset, n_sequences: int) -> Split | None:
     return dataset.bases("valid")[rows], dataset.labels("valid")[rows]
 
 
-def both_classes(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
+def _both_classes(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """For each task, whether it has positives and negatives."""
     return labels.min(axis=0) != labels.max(axis=0)
 
@@ -88,7 +88,7 @@ def validation_metrics(model: keras.Model, validation: Split, tasks: Sequence[st
     bases, labels = validation
     probabilities = predict(model, bases)
     metrics = split_metrics(labels, probabilities, tasks)
-    defined = [metrics[task] for task, both in zip(tasks, both_classes(labels), strict=True) if both]
+    defined = [metrics[task] for task, both in zip(tasks, _both_classes(labels), strict=True) if both]
     # clipped as Keras clips, so that the two losses compare
     clipped = probabilities.astype(np.float64).clip(1e-7, 1 - 1e-7)
     return {

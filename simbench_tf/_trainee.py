@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import keras
 import numpy as np
@@ -91,7 +91,7 @@ def make_shell(
         The model must be copied and cannot be.
     """
     held_back = training.max_norm is not None or training.l2 > 0
-    # never in the scope while it trains: Keras would count each batch once a device
+    # variables are made in the scope; the shell trains outside it, where alone its updates equal those of one device
     with strategy.scope():
         if how.precision != "float32" or how.n_replicas > 1 or held_back:
             network = _copied(model, how)
@@ -159,7 +159,7 @@ def seed_dropout(network: keras.Model, seed: int, strategy: tf.distribute.Strate
             on_device.assign([key, int(on_device[1]) if go_on else 0])
 
 
-def label_weights(class_weight: str | dict[str, float] | None, dataset: Dataset) -> LabelWeights | None:
+def label_weights(class_weight: Literal["balanced"] | dict[str, float] | None, dataset: Dataset) -> LabelWeights | None:
     """What `training.class_weight` means for a data set; None where all labels count alike.
 
     Balanced weights are n / (2 n_label), n_label being the sequences of the train split with that label (scikit-learn's
@@ -167,13 +167,11 @@ def label_weights(class_weight: str | dict[str, float] | None, dataset: Dataset)
     """
     if class_weight is None:
         return None
-    if class_weight == "balanced":
-        positive = dataset.labels("train").mean(axis=0)
-        both = (positive > 0) & (positive < 1)
-        fraction = np.where(both, positive, 0.5)
-        return LabelWeights((0.5 / (1 - fraction)).tolist(), (0.5 / fraction).tolist())
-    assert isinstance(class_weight, dict)
-    return LabelWeights([1.0] * len(dataset.tasks), [class_weight.get(task, 1.0) for task in dataset.tasks])
+    if isinstance(class_weight, dict):
+        return LabelWeights([1.0] * len(dataset.tasks), [class_weight.get(task, 1.0) for task in dataset.tasks])
+    positive = dataset.labels("train").mean(axis=0)
+    fraction = np.where((positive > 0) & (positive < 1), positive, 0.5)
+    return LabelWeights((0.5 / (1 - fraction)).tolist(), (0.5 / fraction).tolist())
 
 
 def _cross_entropy(weights: LabelWeights | None) -> Callable[[Any, Any], Any]:
@@ -220,10 +218,9 @@ def _copied(model: keras.Model, how: Computation) -> keras.Model:
 
     try:
         copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
-    except (ValueError, TypeError, NotImplementedError) as error:
+    except (ValueError, TypeError, NotImplementedError) as error:  # the last: a layer has no get_config of its own
         what = f"cannot be copied, to be trained so: {' '.join(str(error).split())}"
-        raise InputError(
-            model.name, what, "give its layers a get_config, or train it in float32 on one device"
-        ) from error
+        mend = "give its layers a get_config, or train it in float32 on one device without max_norm and l2"
+        raise InputError(model.name, what, mend) from error
     copy.set_weights(model.get_weights())
     return copy

@@ -67,14 +67,12 @@ def write_trained(config: Config, folder: Path, replicate: Replicate, key: str, 
     from simbench_tf.snapshots import Snapshots, log_spaced_batches, read_snapshots
     from simbench_tf.train import build_model, train
 
+    strategy()  # before TensorFlow computes anything
     dataset = open_dataset(folder / "dataset")
     target = folder / "models" / replicate.name
     model, training = replicate.model, config.training
     if model.kipoi is not None:
-        if not is_chief():
-            return Written({}, device(), {})
-        return Written({"train": adopt(model.kipoi, dataset, target)}, device(), {})
-    strategy()  # before TensorFlow computes anything
+        return Written({"train": adopt(model.kipoi, dataset, target)} if is_chief() else {}, device(), {})
     network = build_model(model, dataset.seq_length, len(dataset.tasks), replicate.seed)
     callbacks = []
     if config.dynamics is not None and is_chief():
