@@ -20,6 +20,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # the notebooks with their committed outputs, made anew from the scripts beside them
 notebooks: $(INSTALLED)

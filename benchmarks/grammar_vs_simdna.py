@@ -47,9 +47,9 @@ def peer() -> None:
 
 def draw_all(n_sequences: int, chunk: int) -> tuple[float, float, int]:
     """Draw the whole data set in chunks, keeping none: seconds, processor seconds and sites."""
+    from simbench_tf.config import GrammarSimulation
     from simbench_tf.motifs import load_motifs
     from simbench_tf.simulate.grammar import build_grammar, draw
-    from simbench_tf.simulation_config import GrammarSimulation
 
     elements = [{"motif": name, "rate": RATE} for name in MOTIFS]
     settings = {"kind": "grammar", "seq_length": SEQ_LENGTH, "tasks": {"any": {}}, "elements": elements}

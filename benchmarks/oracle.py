@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 import numba
 
+from simbench_tf.config import Element, GrammarSimulation, Position, Task
+from simbench_tf.dna.arrow import bases_of
 from simbench_tf.motifs import load_motifs
 from simbench_tf.simulate.grammar import Grammar, build_grammar, draw
 from simbench_tf.simulate.oracle import explain, log_likelihood
-from simbench_tf.simulation_config import Element, GrammarSimulation, Position, Task
-from simbench_tf.tables import bases_of
 
 N_TASKS, LENGTH, N_MOTIFS = 5, 400, 24
 

@@ -22,11 +22,11 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
+from simbench_tf.config import PeaksSimulation
 from simbench_tf.genome import open_genome
 from simbench_tf.motifs import Motif, load_motifs, write_meme
+from simbench_tf.parallel import workers
 from simbench_tf.simulate.peaks import implant, plan_peaks
-from simbench_tf.simulation_config import PeaksSimulation
-from simbench_tf.workers import workers
 
 SPACING, SIZE, N_MOTIFS, N_PLANTED, LINE, CHUNK = 600, 400, 100, 20, 60, 4096
 LETTERS = np.frombuffer(b"ACGT", np.uint8)

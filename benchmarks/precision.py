@@ -22,10 +22,10 @@ from rich.table import Table
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from simbench_tf import pipeline
-from simbench_tf.begun import begin
 from simbench_tf.config import load_config
 from simbench_tf.dataset import Dataset, open_dataset
-from simbench_tf.train import build_model, predict, train
+from simbench_tf.run.folder import begin
+from simbench_tf.training import build_model, predict, train
 
 _DRAWS = 500
 _METRICS: dict[str, Callable[..., float]] = {"auROC": roc_auc_score, "auPRC": average_precision_score}

@@ -17,8 +17,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from simbench_tf.metrics import METRICS
-from simbench_tf.score import score_attributions
+from simbench_tf.score import METRICS, score_attributions
 
 N, LENGTH, N_METHODS = 10_000, 400, 12
 GOAL = 30

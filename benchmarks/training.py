@@ -64,8 +64,9 @@ def write_random_dataset(folder: Path, length: int, n: int) -> Any:
     import pyarrow as pa
 
     from simbench_tf.dataset import open_dataset, write_dataset
+    from simbench_tf.dna.arrow import text_column
     from simbench_tf.motifs import Motif
-    from simbench_tf.tables import SITES_SCHEMA, sequence_schema, text_column
+    from simbench_tf.tables import SITES_SCHEMA, sequence_schema
 
     random, tasks = np.random.default_rng(0), [f"task{number}" for number in range(5)]
     columns = {
@@ -84,7 +85,7 @@ def write_random_dataset(folder: Path, length: int, n: int) -> Any:
 
 def fit_rate(model: Any, dataset: Any, training: Any) -> float:
     """Batches a second of `train`, from the first call after the warm-up to the end."""
-    from simbench_tf.train import train
+    from simbench_tf.training import train
 
     ends: list[tuple[float, int]] = []
     train(model, dataset, training, progress=lambda n: ends.append((time.perf_counter(), n)))
@@ -205,9 +206,9 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
     import tensorflow as tf
 
     import simbench_tf as sb
-    from simbench_tf._trainee import make_shell
+    from simbench_tf.config import Training
     from simbench_tf.devices import computation, strategy
-    from simbench_tf.training_config import Training
+    from simbench_tf.training.wrapper import make_shell
 
     model = getattr(sb, args.model)(seq_length=args.length, n_tasks=5, seed=1)
     layers = layers_of(model)

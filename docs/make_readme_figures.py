@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from simbench_tf import one_hot, open_dataset, plot
-from simbench_tf.explained import read_explained
+from simbench_tf.run.attributions import read_explained
 
 HERE = Path(__file__).parent
 TASK = "HepG2"

@@ -33,8 +33,8 @@ from sklearn.metrics import roc_auc_score
 
 import simbench_tf as sb
 from simbench_tf import pipeline, plot
-from simbench_tf.fitted import write_fitted
 from simbench_tf.genome import fetch, open_genome
+from simbench_tf.simulate.fit import write_fitted
 
 MAX_BATCHES = int(os.environ.get("MAX_BATCHES", "200"))
 N_EXPLAINED = int(os.environ.get("N_EXPLAINED", "40"))

@@ -12,23 +12,23 @@ _PUBLIC = {
     "Attribution": "attribution",
     "EntryInfo": "export",
     "InputError": "errors",
-    "Snapshots": "snapshots",
+    "Snapshots": "training",
     "attribute": "attribution",
     "basset": "models",
     "beluga": "models",
-    "bootstrap_interval": "significance",
+    "bootstrap_interval": "score",
     "dinucleotide_shuffle": "dna",
     "export_kipoi": "export",
     "export_kipoi_group": "export",
     "learnt_at": "dynamics",
     "load_config": "config",
-    "load_kipoi_model": "kipoi_entry",
+    "load_kipoi_model": "models.kipoi",
     "load_motifs": "motifs",
-    "log_spaced_batches": "snapshots",
-    "n_needed": "significance",
+    "log_spaced_batches": "training",
+    "n_needed": "score",
     "one_hot": "dna",
     "open_dataset": "dataset",
-    "paired_comparisons": "significance",
+    "paired_comparisons": "score",
     "pooled_scores": "score",
     "publish": "export",
     "register_method": "attribution",
@@ -36,7 +36,7 @@ _PUBLIC = {
     "scan": "motifs",
     "score_attributions": "score",
     "score_variants": "variants",
-    "train": "train",
+    "train": "training",
 }
 
 __all__ = sorted(_PUBLIC)
@@ -45,9 +45,7 @@ __all__ = sorted(_PUBLIC)
 def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(f"{__name__}.{_PUBLIC[name]}")
-    # `train` is a function in a module of its name, which the import system puts here sooner or later: it is callable
-    value = module if _PUBLIC[name] == name else getattr(module, name)
+    value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
     globals()[name] = value
     return value
 

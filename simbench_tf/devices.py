@@ -9,12 +9,13 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from simbench_tf.config import Training
 from simbench_tf.errors import InputError
-from simbench_tf.training_config import Training
 
 # TensorFlow where it is needed: who asks only whether to write does not wait for it
 if TYPE_CHECKING:
     import tensorflow as tf
+
 
 #: Batches in one call of a GPU, where they divide all that happens between two of them.
 _AT_ONCE = 20

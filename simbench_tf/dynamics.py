@@ -18,29 +18,35 @@ from scipy.stats import spearmanr
 
 from simbench_tf.dataset import covered
 from simbench_tf.dna import one_hot
-from simbench_tf.metrics import areas
 from simbench_tf.random_streams import uniforms
+from simbench_tf.score import areas
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
 
+
 #: Motifs with sites in fewer sequences of a probe than this are left out: nothing can be said of them.
 FEWEST = 5
+
+
 #: Errors of the difference by which recall must have risen for a motif to count as learnt.
 LEVEL = 2.0
 
+
 #: Motifs that stand so many times as often with a label as without tell of it; the paper keeps those of its motifs.
 ENRICHED = 1.2
+
 
 #: Columns of a table of dynamics, a row a task, motif and batch.
 DYNAMICS_COLUMNS = (
     "task", "motif", "batch", "n_sites", "recall", "effect", "loss", "recall_se", "effect_se", "chance", "n_sequences",
 )  # fmt: skip
+
+
 #: Columns of a table of what was learnt, a row a task and motif.
 LEARNT_COLUMNS = (
     "task", "motif", "n_sites", "final_recall", "learnt_at", "rate", "information", "rate_without", "surplus", "tf",
 )  # fmt: skip
-
 _TOGETHER = 4096
 
 

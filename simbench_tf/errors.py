@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from os import PathLike
 
 
@@ -30,3 +32,16 @@ class InputError(ValueError):
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" + (f"; {self.mend}" if self.mend else "")
         return " ".join(line.split())
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown word: the nearest known one, or all of them."""
+    known = [str(key) for key in known]
+    meant = close_to(word, known)
+    return f"; did you mean {meant!r}?" if meant else f"; known: {', '.join(known)}"
+
+
+def close_to(word: str, known: Iterable[str]) -> str | None:
+    """The known word that an unknown one is likely a slip for, if any."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return close[0] if close else None

@@ -20,6 +20,7 @@ Result = TypeVar("Result")
 #: ``track(description, total)`` is a context manager that yields ``advance(n)``, to show progress.
 Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
+
 #: How long a scheduler may take to answer.
 ANSWER_WITHIN = "10s"
 

@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 Stream = npt.NDArray[np.uint32]
 
+
 # layout of a stream: 0 block number, 1 replicate, 2-3 index (low, high), 4-5 key, 6-9 buffered draws, 10 draws used
 _LENGTH = 11
 

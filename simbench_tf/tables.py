@@ -8,14 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 SPLITS = ("train", "valid", "test")
-
 _SEQUENCE_FIELDS = [
     pa.field("seq_id", pa.string(), nullable=False),
     pa.field("chrom", pa.string()),
@@ -25,7 +22,6 @@ _SEQUENCE_FIELDS = [
     pa.field("sequence", pa.string(), nullable=False),
 ]
 SEQUENCE_COLUMNS = tuple(field.name for field in _SEQUENCE_FIELDS)
-
 SITES_SCHEMA = pa.schema(
     [
         pa.field("seq_id", pa.string(), nullable=False),
@@ -43,9 +39,9 @@ SITES_SCHEMA = pa.schema(
 )
 SITE_COLUMNS = tuple(SITES_SCHEMA.names)
 
+
 #: One row a model x task x key x sequence (RUN/scores/per_sequence.parquet); the metrics follow these.
 PER_SEQUENCE_KEYS = ("model", "task", "key", "method", "references", "settings", "seq_id")
-
 SUMMARY_COLUMNS = (
     "model", "task", "key", "method", "references", "settings", "truth", "n_sequences",
     "auroc", "auroc_se", "auprc", "auprc_se", "pooled_auroc", "pooled_auprc",
@@ -55,78 +51,34 @@ SUMMARY_COLUMNS = (
     "positive_mass_fraction", "positive_mass_fraction_se", "auroc_low", "auroc_high", "auprc_low", "auprc_high",
 )  # fmt: skip
 
-#: One row a model x task x key x group of sites (RUN/scores/motif_recall.csv), from `motif_recall.motif_recall`.
+
+#: One row a model x task x key x group of sites (RUN/scores/motif_recall.csv), from `score.motif_recall`.
 MOTIF_RECALL_COLUMNS = ("model", "task", "key", "by", "group", "n_sites", "recall", "recall_se", "auprc")
 
-#: One row a model x task x metric x pair of keys (RUN/scores/comparisons.csv), from `significance.paired_comparisons`.
+
+#: One row a model x task x metric x pair of keys (RUN/scores/comparisons.csv), from `score.paired_comparisons`.
 COMPARISON_COLUMNS = (
     "model", "task", "metric", "first", "second", "n_sequences", "difference", "low", "high",
     "effect_size", "p_value", "p_holm", "n_needed",
 )  # fmt: skip
 
+
 #: One row a task x key x metric of a model of several seeds (RUN/scores/variance.csv), from
-#: `significance.variance_components`; `model` is the name without its seed.
+#: `score.significance.variance_components`; `model` is the name without its seed.
 VARIANCE_COLUMNS = (
     "model", "task", "key", "metric", "mean", "sd_models", "sd_sequences", "sd_residual", "n_models", "n_sequences",
 )  # fmt: skip
+
 
 #: One row a model x task x key x interaction (RUN/scores/faithfulness.csv); `score.faithfulness` follows.
 FAITHFULNESS_KEYS = (
     "model", "task", "key", "method", "references", "settings", "rule", "first", "second", "expected", "n_sequences",
 )  # fmt: skip
 
-_LETTERS = np.frombuffer(b"ACGTN", np.uint8)
-_CODES = np.full(256, 4, np.uint8)
-for _code, _letter in enumerate(b"ACGT"):
-    _CODES[_letter] = _CODES[_letter + 32] = _code
-
 
 def sequence_schema(tasks: Sequence[str]) -> pa.Schema:
     """The schema of RUN/dataset/sequences/part-*.parquet: the fixed columns, then one uint8 label column a task."""
     return pa.schema(_SEQUENCE_FIELDS + [pa.field(task, pa.uint8(), nullable=False) for task in tasks])
-
-
-def text_column(bases: npt.NDArray[np.uint8]) -> pa.StringArray:
-    """Bases, uint8 (N, L) with 0-3 and 4 for N, as an Arrow column of N strings (one look-up, no Python strings).
-
-    Examples
-    --------
-    >>> text_column(np.array([[0, 1, 2, 3, 4]], np.uint8)).to_pylist()
-    ['ACGTN']
-    """
-    n, length = bases.shape
-    if n * length > np.iinfo(np.int32).max:
-        raise ValueError(f"{n} x {length} bases do not fit one Arrow string column; write them in smaller parts")
-    offsets = np.arange(n + 1, dtype=np.int32) * np.int32(length)
-    letters = np.ascontiguousarray(_LETTERS[bases])
-    return pa.StringArray.from_buffers(n, pa.py_buffer(offsets), pa.py_buffer(letters))
-
-
-def bases_of(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint8]:
-    """An Arrow column of N strings of one length L as bases, uint8 (N, L); anything but ACGT (either case) is 4.
-
-    Raises
-    ------
-    ValueError
-        The strings differ in length.
-    """
-    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
-    arrays = [_bases_of_chunk(chunk) for chunk in chunks if len(chunk)]
-    if not arrays:
-        return np.empty((0, 0), np.uint8)
-    if len({array.shape[1] for array in arrays}) > 1:
-        raise ValueError("sequences differ in length")
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-
-
-def _bases_of_chunk(chunk: pa.Array) -> npt.NDArray[np.uint8]:
-    chunk = chunk.cast(pa.large_string())
-    offsets = np.frombuffer(chunk.buffers()[1], np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
-    length = int(offsets[1] - offsets[0])
-    if (np.diff(offsets) != length).any():
-        raise ValueError("sequences differ in length")
-    letters = np.frombuffer(chunk.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
-    return _CODES[letters].reshape(len(chunk), length)
 
 
 def check_sequences(table: pa.Table, tasks: Sequence[str]) -> None:

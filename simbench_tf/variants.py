@@ -22,20 +22,22 @@ import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf import dna
-from simbench_tf._vcf import Record, Unreadable, read_header, read_records, with_info
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.genome import Genome, fetch, open_genome
-from simbench_tf.kipoi_entry import KipoiModel, load_kipoi_model
+from simbench_tf.genome.vcf import Record, Unreadable, read_header, read_records, with_info
+from simbench_tf.models.kipoi import KipoiModel, load_kipoi_model
 
 Bases = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
 
+
 #: What is written of each task and allele.
 MEASURES = ("ref", "alt", "diff", "logit_diff")
-
 _RECORDS_TOGETHER = 2048
 _BATCH_SIZE = 256
+
+
 #: float32 probabilities nearer to 0 or 1 than this have no logit to speak of.
 _LEAST_PROBABILITY = 1e-7
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from simbench_tf import cli
+from simbench_tf.cli import program as cli
 
 
 def simbench(monkeypatch, capsys, *arguments):

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 from simbench_tf.attribution import Parts, attribute, register_method
-from simbench_tf.attribution._memory import bytes_of_outputs, device_memory, fitting_batch_size
+from simbench_tf.attribution.batch_size import bytes_of_outputs, device_memory, fitting_batch_size
 from simbench_tf.attribution.gradients import _mean_gradient_at, _normal, linear_point, shuffle_point
 from simbench_tf.attribution.network import _gradients, open_network, padded_size
 from simbench_tf.attribution.references import content_index, make_references, parse_references
@@ -409,7 +409,7 @@ def test_batches_have_few_sizes():
 
 def test_functions_are_traced_once(x):
     from simbench_tf.attribution.gradients import _mean_gradient
-    from simbench_tf.attribution.mutagenesis import _mutant_values
+    from simbench_tf.attribution.mutagenesis.methods import _mutant_values
 
     net = conv_net()
     network = open_network(net, LENGTH)

@@ -12,13 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation
 from simbench_tf.dna import reverse_complement
+from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
-from simbench_tf.simulate._background import background_of, context_frequencies, order_of, with_lower_orders
 from simbench_tf.simulate.grammar import build_grammar, draw
-from simbench_tf.simulation_config import HUMAN_BACKGROUND, GrammarSimulation
-from simbench_tf.tables import bases_of
+from simbench_tf.simulate.grammar.background import background_of, context_frequencies, order_of, with_lower_orders
 
 MOTIF = Motif("M1", "ONE", np.random.default_rng(1).dirichlet(np.full(4, 0.4), 5), 100.0)
 UNIFORM = ((0.25,) * 4,) * 4

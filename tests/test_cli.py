@@ -6,7 +6,8 @@ import warnings
 import pytest
 from program import simbench
 
-from simbench_tf import cli
+from simbench_tf.cli import lists
+from simbench_tf.cli import program as cli
 from simbench_tf.dataset import open_dataset
 
 
@@ -87,7 +88,7 @@ def test_the_single_stages_rebuild_what_is_missing(monkeypatch, capsys, tiny_con
 def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path, arguments, message):
     monkeypatch.chdir(tmp_path)
     if "--dask" in arguments:
-        monkeypatch.setattr("simbench_tf.workers.ANSWER_WITHIN", "1s")
+        monkeypatch.setattr("simbench_tf.parallel.ANSWER_WITHIN", "1s")
     code, out, err = simbench(monkeypatch, capsys, *arguments)
     assert (code, out) == (2, "")
     assert message in err
@@ -140,7 +141,7 @@ def test_a_fault_is_one_line_and_exit_code_1_and_debug_shows_where(monkeypatch, 
     def fault():
         raise RuntimeError("of its own\nmaking")
 
-    monkeypatch.setattr(cli, "presets", fault)
+    monkeypatch.setattr(lists, "presets", fault)
     code, _, err = simbench(monkeypatch, capsys, "presets")
     assert code == 1
     assert err == "fault: RuntimeError: of its own making; --debug shows where\n"

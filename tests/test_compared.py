@@ -12,10 +12,11 @@ import pytest
 import yaml
 from scipy.stats import norm, wilcoxon
 
-from simbench_tf import cli
-from simbench_tf.compared import compare_runs, write_comparison
+from simbench_tf.cli import app
+from simbench_tf.cli import program as cli
 from simbench_tf.errors import InputError
-from simbench_tf.significance import holm
+from simbench_tf.report.compare import compare_runs, write_comparison
+from simbench_tf.score import holm
 
 GRAD, PATH = "grad_x_input@none", "integrated_gradients@shuffle2+n_steps=3"
 
@@ -188,7 +189,7 @@ def test_a_page_needs_nothing_and_names_are_text(tiny_run, tmp_path):
 def test_the_command_prints_and_writes(monkeypatch, capsys, tiny_run, tmp_path):
     other = changed(tiny_run, tmp_path / "[red]other", scores=better, settings=lambda raw: raw.update(seed=8))
     monkeypatch.setenv("COLUMNS", "240")
-    monkeypatch.setattr(cli.console, "_width", 240)
+    monkeypatch.setattr(app.console, "_width", 240)
     arguments = ["simbench", "compare", str(tiny_run), str(other), "--out", str(tmp_path / "c.html")]
     monkeypatch.setattr(sys, "argv", arguments)
     with pytest.raises(SystemExit) as stop:

@@ -14,13 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from simbench_tf import dataset as module
-from simbench_tf._batches import epoch_batches
 from simbench_tf.dataset import covered, finish_dataset, open_dataset, write_dataset, write_part
+from simbench_tf.dataset.batches import epoch_batches
 from simbench_tf.dna import one_hot
+from simbench_tf.dna.arrow import text_column
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum
 from simbench_tf.motifs import Motif, read_motifs, scan
-from simbench_tf.tables import SITES_SCHEMA, check_sites, sequence_schema, text_column
+from simbench_tf.tables import SITES_SCHEMA, check_sites, sequence_schema
 
 TASKS = ["HepG2", "K562"]
 LENGTH = 30

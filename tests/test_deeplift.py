@@ -766,7 +766,7 @@ def test_the_order_of_channels_plays_no_part(op_by_op):
 
 
 def test_compiles_once_and_sees_new_weights(monkeypatch):
-    from simbench_tf.attribution._deeplift_run import Run
+    from simbench_tf.attribution.deeplift.steps import Run
 
     traces = []
     build = Run.__init__
@@ -783,7 +783,7 @@ def test_compiles_once_and_sees_new_weights(monkeypatch):
 
 def test_one_compiled_graph_a_shape_and_no_retracing(monkeypatch, caplog):
     """Whatever number of sequences comes, few shapes are compiled, each once, and TensorFlow has nothing to say."""
-    from simbench_tf.attribution._deeplift_run import Run
+    from simbench_tf.attribution.deeplift.steps import Run
 
     shapes = []
     build = Run.__init__

@@ -16,10 +16,10 @@ import tensorflow as tf
 import yaml
 
 from simbench_tf import devices
-from simbench_tf.begun import begin
 from simbench_tf.config import load_config
 from simbench_tf.errors import InputError
-from simbench_tf.trained import write_trained
+from simbench_tf.run.folder import begin
+from simbench_tf.stages.train import write_trained
 
 SIMBENCH = [sys.executable, "-m", "simbench_tf.cli"]
 

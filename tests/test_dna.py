@@ -11,7 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from simbench_tf import _euler_trails, dna
+from simbench_tf import dna
+from simbench_tf.dna import euler_trails as _euler_trails
 from simbench_tf.random_streams import next_below, next_uint32, open_stream, stream_key
 
 IUPAC = "ACGTRYKMSWBDHVNacgtrykmswbdhvn"

@@ -14,18 +14,18 @@ from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
 from test_train import make_dataset, network
 
-from simbench_tf import dynamics, learnt, pipeline
+from simbench_tf import dynamics, pipeline
 from simbench_tf.attribution import attribute, methods
 from simbench_tf.config import Dynamics, Training, load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import decode, encode, one_hot
 from simbench_tf.dynamics import Probe, delete_sites, effect_of_motifs, learnt_at, measure, recall_of_motifs
 from simbench_tf.errors import InputError
-from simbench_tf.manifest import read_manifest
 from simbench_tf.motifs import load_motifs
-from simbench_tf.snapshots import Snapshots, log_spaced_batches, read_snapshots
-from simbench_tf.train import train
-from simbench_tf.workers import workers
+from simbench_tf.parallel import workers
+from simbench_tf.run.manifest import read_manifest
+from simbench_tf.stages import dynamics as learnt
+from simbench_tf.training import Snapshots, log_spaced_batches, read_snapshots, train
 
 # snapshots
 

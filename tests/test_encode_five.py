@@ -13,18 +13,17 @@ import pandas as pd
 import pytest
 from web_server import serving
 
-from simbench_tf import cli
-from simbench_tf.config import config_dict, load_config, write_config
+from simbench_tf.cli import program as cli
+from simbench_tf.config import PeaksSimulation, config_dict, load_config, write_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import encode
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum
 from simbench_tf.genome import open_genome
+from simbench_tf.genome.sources import PEAKS, SETS
 from simbench_tf.motifs import Motif, write_meme
-from simbench_tf.simulate._regions import place_regions
-from simbench_tf.simulated import by_content
-from simbench_tf.simulation_config import PeaksSimulation
-from simbench_tf.sources import PEAKS, SETS
+from simbench_tf.simulate.peaks.regions import place_regions
+from simbench_tf.stages.simulate import by_content
 
 LINES = list(PEAKS)
 NAMES = {line: Path(file).name for line, file in PEAKS.items()}

@@ -11,17 +11,17 @@ import h5py
 import numpy as np
 import pytest
 
-from simbench_tf import explained as explained_module
 from simbench_tf import pipeline
-from simbench_tf._explained_parts import parts_of, read_parts, write_part
-from simbench_tf._explained_references import n_shuffles, read_references, references_file
 from simbench_tf.attribution.references import make_references, parse_references, sequences_as_references
 from simbench_tf.config import Method, load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import one_hot
-from simbench_tf.explained import explained, explained_rows
 from simbench_tf.files import checksum
-from simbench_tf.manifest import read_manifest
+from simbench_tf.run.attributions import explained, explained_rows
+from simbench_tf.run.manifest import read_manifest
+from simbench_tf.run.parts import parts_of, read_parts, write_part
+from simbench_tf.run.references import n_shuffles, read_references, references_file
+from simbench_tf.stages import attribute_chunks
 
 #: Enough sequences for several chunks of 16, and a method that makes shuffles.
 METHODS = "[{method: integrated_gradients, references: 'shuffle:2', n_steps: 2}, {method: saliency}]"
@@ -64,7 +64,7 @@ def stopping_after(n_chunks, seen):
 
 
 def test_a_killed_job_goes_on_at_the_sequence_it_reached(run, config, tmp_path, monkeypatch):
-    monkeypatch.setattr(explained_module, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(attribute_chunks, "WRITE_EVERY", 0.0)
     unbroken = shutil.copytree(run, tmp_path / "unbroken")
     seen = []
     pipeline.attribute(config, unbroken, stopping_after(None, seen))
@@ -90,13 +90,13 @@ def test_the_places_of_cuts_play_no_part(run, config, tmp_path, monkeypatch):
     """Parts of one chunk each, or all in one, give the same bytes."""
     other = shutil.copytree(run, tmp_path / "other")
     pipeline.attribute(config, run)
-    monkeypatch.setattr(explained_module, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(attribute_chunks, "WRITE_EVERY", 0.0)
     pipeline.attribute(config, other)
     assert attribution_bytes(other) == attribution_bytes(run)
 
 
 def test_parts_of_other_settings_are_not_gone_on_from(run, config, tiny_config, monkeypatch):
-    monkeypatch.setattr(explained_module, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(attribute_chunks, "WRITE_EVERY", 0.0)
     with pytest.raises(KilledError):
         pipeline.attribute(config, run, stopping_after(2, []))
     changed, seen = load_config(tiny_config, [*SETTINGS, "attribution.output=probability"]), []

@@ -244,7 +244,7 @@ def test_a_failing_export_leaves_the_old_entry(model, sequences, tmp_path, monke
     def full_disk(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("simbench_tf._kipoi_files.write_example", full_disk)
+    monkeypatch.setattr("simbench_tf.export.entry_files.write_example", full_disk)
     with pytest.raises(InputError, match="toy: cannot be written: No space left on device"):
         export_kipoi(model, folder, task_names=TASKS, sequences=sequences, info=INFO, overwrite=True)
     assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before

@@ -12,10 +12,12 @@ import tensorflow as tf
 from hypothesis import strategies as st
 from keras import layers
 
-from simbench_tf.attribution import _windows, attribute, mutagenesis
-from simbench_tf.attribution._chain import UnsupportedModelError, read_chain
-from simbench_tf.attribution._windows import plan_windows
+from simbench_tf.attribution import attribute, mutagenesis
+from simbench_tf.attribution.layer_geometry import UnsupportedModelError
 from simbench_tf.attribution.mutagenesis import double_mutants, shuffle_site
+from simbench_tf.attribution.mutagenesis import windows as _windows
+from simbench_tf.attribution.mutagenesis.chain import read_chain
+from simbench_tf.attribution.mutagenesis.windows import plan_windows
 from simbench_tf.attribution.network import open_network
 from simbench_tf.dna import dinucleotide_counts, encode, one_hot
 from simbench_tf.errors import InputError
@@ -81,8 +83,8 @@ def changes_of_each_mutant(model, bases):
 def largest_error(model, bases, batch_size=64, target=(0,), start=0):
     """Largest error of the changes by windows, over the largest change or, where it is larger, output."""
     network = open_network(model, bases.shape[1], target, "probability", batch_size)
-    assert mutagenesis._engine(network, bases.shape[1]) is not None
-    fast = mutagenesis._changes(network, one_hot(bases), start, bases.shape[1], True)
+    assert mutagenesis.methods._engine(network, bases.shape[1]) is not None
+    fast = mutagenesis.methods._changes(network, one_hot(bases), start, bases.shape[1], True)
     exact = in_float64(model)
     expected = changes_of_each_mutant(exact, bases)[list(target)]
     expected[:, :, :start] = 0
@@ -203,7 +205,8 @@ def test_windows_are_nearer_to_the_exact_changes_than_whole_passes():
     network = open_network(model, 250)
     expected = changes_of_each_mutant(in_float64(logit), bases)
     errors = [
-        abs(mutagenesis._changes(network, one_hot(bases), 0, 250, fast) - expected).max() for fast in (True, False)
+        abs(mutagenesis.methods._changes(network, one_hot(bases), 0, 250, fast) - expected).max()
+        for fast in (True, False)
     ]
     assert errors[0] < 1e-5 * abs(expected).max()
     assert errors[0] < 0.2 * errors[1]
@@ -296,7 +299,7 @@ def test_models_that_would_gain_little_take_whole_passes():
     # nearly all of the work is in the last dense layers, which every mutant needs
     stack = [layers.Conv1D(1, 3), layers.Flatten(), layers.Dense(200), layers.Dense(200), layers.Dense(1)]
     network = open_network(sequential(30, *stack), 30)
-    assert mutagenesis._engine(network, 30) is None
+    assert mutagenesis.methods._engine(network, 30) is None
 
 
 # the plan
@@ -349,15 +352,15 @@ def test_a_window_gives_the_same_values_and_zeros_outside():
 def test_functions_are_compiled_once_for_any_number_of_sequences():
     model = with_weights(basset(seq_length=200, width=0.05))
     network = open_network(model, 200)
-    engine = mutagenesis._engine(network, 200)
+    engine = mutagenesis.methods._engine(network, 200)
     for n, start in [(1, 0), (5, 0), (2, 70), (16, 10)]:
         for fast in (True, False):
-            mutagenesis._changes(network, one_hot(random_bases(n, 200)), start, 200 - n, fast)
-    assert mutagenesis._engine(network, 200) is engine
+            mutagenesis.methods._changes(network, one_hot(random_bases(n, 200)), start, 200 - n, fast)
+    assert mutagenesis.methods._engine(network, 200) is engine
     assert engine.block.experimental_get_tracing_count() == 1
     assert engine.unchanged.experimental_get_tracing_count() == 1
     # for one sequence, and for any number
-    assert network.compiled(mutagenesis._mutant_values, 256).experimental_get_tracing_count() == 2
+    assert network.compiled(mutagenesis.methods._mutant_values, 256).experimental_get_tracing_count() == 2
 
 
 def test_weights_that_were_trained_further_are_seen():

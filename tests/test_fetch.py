@@ -17,10 +17,10 @@ import pytest
 from program import simbench
 from web_server import Site, serving
 
-from simbench_tf import _download
 from simbench_tf.errors import InputError
-from simbench_tf.fetch import fetch
-from simbench_tf.sources import PEAKS, SERVER, SETS, check_fetched
+from simbench_tf.genome import download as _download
+from simbench_tf.genome.public_data import fetch
+from simbench_tf.genome.sources import PEAKS, SERVER, SETS, check_fetched
 
 HG38 = f"/{SETS['hg38'][0]}"
 #: Does not compress, so the file is as long, and any splice shows.

@@ -18,14 +18,14 @@ from program import simbench
 from scipy.optimize import minimize
 from scipy.special import xlogy
 
-from simbench_tf.config import load_config
+from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation, Position, load_config
 from simbench_tf.dna import decode, encode
+from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
-from simbench_tf.fitted import write_fitted
 from simbench_tf.motifs import Motif, find_motif, load_motifs, write_meme
-from simbench_tf.simulate import fit as fitting
-from simbench_tf.simulate._evidence import supported_rates
-from simbench_tf.simulate._expected_sites import (
+from simbench_tf.simulate.fit import em, fit_grammar, write_fitted
+from simbench_tf.simulate.fit.evidence import supported_rates
+from simbench_tf.simulate.fit.expected_sites import (
     Parameters,
     counted_background,
     expect,
@@ -33,13 +33,10 @@ from simbench_tf.simulate._expected_sites import (
     sorted_by_pattern,
     start_counts,
 )
-from simbench_tf.simulate._labels import draw_patterns, pattern_probabilities
-from simbench_tf.simulate._maximise import fit_label_correlation, fit_position, fit_rates
-from simbench_tf.simulate.fit import fit_grammar
+from simbench_tf.simulate.fit.maximise import fit_label_correlation, fit_position, fit_rates
 from simbench_tf.simulate.grammar import Drawn, Grammar, build_grammar, draw, label_prior
+from simbench_tf.simulate.grammar.labels import draw_patterns, pattern_probabilities
 from simbench_tf.simulate.oracle import log_likelihood
-from simbench_tf.simulation_config import HUMAN_BACKGROUND, GrammarSimulation, Position
-from simbench_tf.tables import bases_of
 
 LENGTH = 200
 POSITION = {"centre": 110, "sd": 60, "floor": 0.2}
@@ -401,9 +398,9 @@ def test_motifs_that_are_not_there_are_left_out_and_rare_ones_share_a_profile():
 def test_a_stretch_too_far_is_taken_back(factor, monkeypatch):
     true = settings(**ONE)
     bases, labels = drawn_from(true, 400)
-    monkeypatch.setattr(fitting, "_stretched", lambda _first, _second, third: third)
+    monkeypatch.setattr(em, "_stretched", lambda _first, _second, third: third)
     plain = fit_grammar(bases, labels, motifs_of(true), ["A"]).simulation
-    monkeypatch.setattr(fitting, "_stretched", lambda _first, _second, third: third * factor)
+    monkeypatch.setattr(em, "_stretched", lambda _first, _second, third: third * factor)
     np.testing.assert_allclose(
         rates_of(fit_grammar(bases, labels, motifs_of(true), ["A"]).simulation), rates_of(plain), rtol=0.005
     )
@@ -519,11 +516,11 @@ def test_too_many_tasks_are_refused():
 def test_rates_that_cannot_be_drawn_name_the_mend():
     simulation = settings(elements=[{"motif": "CTCF", "rate": 30}], tasks={"A": {}})
     with pytest.raises(InputError, match=r"simulation\.motifs: their rates in the peaks cannot be drawn: the rates"):
-        fitting._built(simulation, motifs_of(simulation))
+        em._built(simulation, motifs_of(simulation))
 
 
 def test_a_fit_that_does_not_settle_draws_a_warning(small_world, monkeypatch, tmp_path):
-    monkeypatch.setattr("simbench_tf.fitted._MAX_PASSES", 2)
+    monkeypatch.setattr("simbench_tf.simulate.fit.configuration._MAX_PASSES", 2)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         write_fitted(load_config(small_world), tmp_path / "g.yaml")

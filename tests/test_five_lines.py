@@ -2,6 +2,7 @@
 
 import importlib.util
 import re
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from simbench_tf.motifs import find_motif, load_motifs
 from simbench_tf.simulate.grammar import draw
 
 PRESET = presets()["five_lines"]
+TOOL = Path(__file__).parents[1] / "tools" / "calibrate_five_lines.py"
 
 # the talk's table of positive fractions; SCIENCE.md's bands for what any model could reach at best
 FRACTIONS = {"A549": 0.134, "GM12878": 0.0845, "H1": 0.0947, "HepG2": 0.129, "K562": 0.156}
@@ -20,7 +22,7 @@ AUROC_BAND, AUPRC_BAND = (0.84, 0.90), (0.42, 0.68)
 
 @pytest.fixture(scope="module")
 def script():
-    spec = importlib.util.spec_from_file_location("calibrate_five_lines", PRESET.with_name("calibrate_five_lines.py"))
+    spec = importlib.util.spec_from_file_location("calibrate_five_lines", TOOL)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

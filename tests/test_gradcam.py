@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from keras import layers
 
 from simbench_tf.attribution import attribute
-from simbench_tf.attribution._receptive_field import find_output, read_calls, receptive_field, run_calls
 from simbench_tf.attribution.gradcam import _maps, layer_maps
+from simbench_tf.attribution.model_graph import find_output, read_calls, run_calls
 from simbench_tf.attribution.network import open_network
+from simbench_tf.attribution.receptive_field import receptive_field
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 

@@ -15,15 +15,15 @@ import yaml
 from program import simbench
 
 from simbench_tf import pipeline
-from simbench_tf._attribution_files import Run, genome_runs, write_bigwig
 from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset, write_dataset
 from simbench_tf.dna import decode, one_hot
 from simbench_tf.errors import InputError
-from simbench_tf.explained import explained
 from simbench_tf.files import checksum
 from simbench_tf.interchange import export_attributions, export_data
+from simbench_tf.interchange.export_attributions import Run, genome_runs, write_bigwig
 from simbench_tf.motifs import Motif, read_motifs
+from simbench_tf.run.attributions import explained
 from simbench_tf.tables import SITES_SCHEMA, sequence_schema
 
 LENGTH, TASKS = 40, ["HepG2", "K562"]

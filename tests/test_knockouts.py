@@ -12,13 +12,13 @@ import pytest
 from scipy.special import expit
 from scipy.stats import spearmanr
 
+from simbench_tf.config import GrammarSimulation
+from simbench_tf.dna.arrow import bases_of
 from simbench_tf.motifs import Motif
 from simbench_tf.score import faithfulness
 from simbench_tf.simulate.grammar import Grammar, build_grammar, draw
-from simbench_tf.simulate.knockouts import Part, interaction_of, interactions, knock_out, part_mask
+from simbench_tf.simulate.grammar.knockouts import Part, interaction_of, interactions, knock_out, part_mask
 from simbench_tf.simulate.oracle import label_log_odds, label_posterior, log_likelihood
-from simbench_tf.simulation_config import GrammarSimulation
-from simbench_tf.tables import bases_of
 
 
 def sharp(name: str, word: str) -> Motif:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from simbench_tf.motif_recall import motif_recall
+from simbench_tf.score.motif_recall import motif_recall
 
 LENGTH = 48
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from simbench_tf import motifs as motifs_module
+import simbench_tf
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import (
     Motif,
@@ -22,11 +22,13 @@ from simbench_tf.motifs import (
     pwm,
     read_motifs,
     scan,
+    scanning,
     score_sites,
     write_meme,
 )
 
-DATA = Path(motifs_module.__file__).parent / "data"
+DATA = Path(simbench_tf.__file__).parent / "data"
+TOOLS = Path(__file__).parents[1] / "tools"
 UNIFORM = (0.25, 0.25, 0.25, 0.25)
 SKEWED = (0.4, 0.2, 0.25, 0.15)
 HUMAN = [
@@ -155,7 +157,7 @@ class TestScan:
     def test_is_the_same_in_blocks_of_any_size(self, default, monkeypatch):
         bases = random_bases(5, 37, 120)
         whole = scan(bases, default[:20], 1e-3)
-        monkeypatch.setattr(motifs_module, "_BLOCK_BASES", 121 * 5)
+        monkeypatch.setattr(scanning, "_BLOCK_BASES", 121 * 5)
         assert len(whole) > 100
         pd.testing.assert_frame_equal(scan(bases, default[:20], 1e-3), whole)
 
@@ -495,7 +497,7 @@ class TestDefaultCompendium:
 
     def test_is_made_again_to_the_same_bytes(self, tmp_path):
         pytest.importorskip("pyjaspar")
-        spec = importlib.util.spec_from_file_location("make_default_motifs", DATA / "make_default_motifs.py")
+        spec = importlib.util.spec_from_file_location("make_default_motifs", TOOLS / "make_default_motifs.py")
         script = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(script)
         script.main(tmp_path / "again.meme")

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
+from simbench_tf.config import GrammarSimulation
+from simbench_tf.dna.arrow import bases_of
 from simbench_tf.motifs import Motif
-from simbench_tf.simulate._forward_backward import explain_rows
 from simbench_tf.simulate.grammar import Grammar, build_grammar, draw, hazards, label_prior
-from simbench_tf.simulate.oracle import _model, explain, label_posterior, log_likelihood
-from simbench_tf.simulation_config import GrammarSimulation
-from simbench_tf.tables import bases_of
+from simbench_tf.simulate.oracle import explain, label_posterior, log_likelihood
+from simbench_tf.simulate.oracle.forward_backward import explain_rows
+from simbench_tf.simulate.oracle.posterior import _model
 
 
 def motif(name: str, width: int, seed: int) -> Motif:

@@ -10,14 +10,16 @@ from program import simbench
 from sklearn.metrics import average_precision_score
 from test_interchange import peaks_run  # noqa: F401 - a fixture
 
-from simbench_tf import others, pipeline
-from simbench_tf._attribution_files import export_attributions
-from simbench_tf._other_files import OtherArray, scores_of
+from simbench_tf import pipeline
 from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import encode, one_hot
 from simbench_tf.errors import InputError
-from simbench_tf.explained import explained, read_explained
+from simbench_tf.interchange import export_attributions
+from simbench_tf.interchange import import_attributions as others
+from simbench_tf.interchange.attribution_readers import OtherArray, scores_of
+from simbench_tf.run import attributions
+from simbench_tf.run.attributions import explained, read_explained
 
 TASK, KEY = "K562", "grad_x_input@none"
 
@@ -136,8 +138,8 @@ def test_what_was_taken_for_other_sequences_is_left_out_and_told(tiny_config, co
     with pytest.warns(
         UserWarning, match=r"K562/a.h5: left out, it is not of the sequences explained now; take it again"
     ):
-        assert others.others(fewer, run) == []
-    assert [file.key for file in others.others(config, run)] == ["a"]
+        assert attributions.others(fewer, run) == []
+    assert [file.key for file in attributions.others(config, run)] == ["a"]
 
 
 def test_bigwig_is_read_at_the_regions_places(peaks_run, tmp_path):  # noqa: F811

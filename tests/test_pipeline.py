@@ -17,13 +17,14 @@ import pytest
 from sklearn.metrics import average_precision_score
 
 from simbench_tf import pipeline, tables
-from simbench_tf.begun import begin, config_of
 from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.files import TEMPORARY_PREFIX, checksum
-from simbench_tf.manifest import read_manifest
-from simbench_tf.workers import workers
+from simbench_tf.parallel import workers
+from simbench_tf.run.folder import begin, config_of
+from simbench_tf.run.manifest import read_manifest
+from simbench_tf.stages import simulate as stages_simulate
 
 
 def files_below(folder):
@@ -150,7 +151,7 @@ def test_a_new_seed_makes_another_data_set_and_leaves_nothing_of_the_old(tiny_co
 
 @pytest.mark.slow
 def test_the_same_bytes_on_one_and_two_workers(tiny_config, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "PART_SEQUENCES", 100)
+    monkeypatch.setattr(stages_simulate, "PART_SEQUENCES", 100)
     config = load_config(tiny_config)
     pipeline.simulate(config, tmp_path / "one")
     with workers(2) as map_in_order:
@@ -161,11 +162,11 @@ def test_the_same_bytes_on_one_and_two_workers(tiny_config, tmp_path, monkeypatc
 
 
 def test_a_simulation_killed_between_parts_ends_with_the_same_bytes(tiny_config, tmp_path, monkeypatch):
-    monkeypatch.setattr(pipeline, "PART_SEQUENCES", 100)
+    monkeypatch.setattr(stages_simulate, "PART_SEQUENCES", 100)
     config = load_config(tiny_config)
     pipeline.simulate(config, tmp_path / "whole")
     drawn = []
-    write_part = pipeline.write_part
+    write_part = stages_simulate.write_part
 
     def fails_at_the_fifth(folder, number, *tables):
         if number == 4 and len(drawn) == 4:
@@ -173,12 +174,12 @@ def test_a_simulation_killed_between_parts_ends_with_the_same_bytes(tiny_config,
         drawn.append(number)
         return write_part(folder, number, *tables)
 
-    monkeypatch.setattr(pipeline, "write_part", fails_at_the_fifth)
+    monkeypatch.setattr(stages_simulate, "write_part", fails_at_the_fifth)
     with pytest.raises(KeyboardInterrupt):
         pipeline.simulate(config, tmp_path / "broken")
     with pytest.raises(InputError):
         open_dataset(tmp_path / "broken" / "dataset")
-    monkeypatch.setattr(pipeline, "write_part", lambda *a: (drawn.append(a[1]), write_part(*a))[1])
+    monkeypatch.setattr(stages_simulate, "write_part", lambda *a: (drawn.append(a[1]), write_part(*a))[1])
     pipeline.simulate(config, tmp_path / "broken")
     assert drawn == list(range(9)), "finished parts are not drawn again"
     assert bytes_below(tmp_path / "broken" / "dataset") == bytes_below(tmp_path / "whole" / "dataset")

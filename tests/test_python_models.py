@@ -12,15 +12,15 @@ import yaml
 from conftest import TINY_RUN
 
 from simbench_tf import attribute, pipeline
-from simbench_tf.adopted import load_model_of_run
-from simbench_tf.begun import begin
 from simbench_tf.config import Model, load_config
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.export import export_run
-from simbench_tf.own_models import load_trained
-from simbench_tf.train import build_model
-from simbench_tf.trained import trained_from
+from simbench_tf.models.custom import load_trained
+from simbench_tf.run.folder import begin
+from simbench_tf.run.models import load_model_of_run
+from simbench_tf.stages.train import trained_from
+from simbench_tf.training import build_model
 
 RESIDUAL = """
     import keras

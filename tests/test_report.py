@@ -12,11 +12,11 @@ import pytest
 import yaml
 
 from simbench_tf import tables
-from simbench_tf._ranking import standings
-from simbench_tf._report_data import Browsed, browser_data, embedded
-from simbench_tf._report_text import answers, method_labels, motif_story
 from simbench_tf.errors import InputError
-from simbench_tf.report import Example, write_report
+from simbench_tf.report import Browsed, Example, write_report
+from simbench_tf.report.browser import browser_data, embedded
+from simbench_tf.report.text import answers, method_labels, motif_story
+from simbench_tf.score.ranking import standings
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
 LENGTH = 120
@@ -472,7 +472,7 @@ def test_labels_that_two_keys_would_share_are_the_keys():
 
 
 def comparisons(table: pd.DataFrame) -> pd.DataFrame:
-    from simbench_tf.scored import compare_methods
+    from simbench_tf.stages.score import compare_methods
 
     return compare_methods(table)
 
@@ -532,7 +532,7 @@ def test_tables_of_a_run_have_their_sections(tmp_path):
 
 def test_a_difference_is_told_from_the_best_whichever_stands_first(tmp_path):
     """Rows say first less second; the table says the best less the other."""
-    from simbench_tf._report_sections import _from_the_best
+    from simbench_tf.report.sections import _from_the_best
 
     row = {"first": "b", "second": "a", "difference": -0.2, "low": -0.3, "high": -0.1, "effect_size": -0.8}
     turned = _from_the_best(pd.DataFrame([row]), "a").iloc[0]

@@ -14,13 +14,12 @@ import pandas as pd
 import pytest
 
 from simbench_tf import pipeline
-from simbench_tf._checkpoints import Checkpoint
 from simbench_tf.config import Training, load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.models import basset
-from simbench_tf.snapshots import Snapshots, read_snapshots
-from simbench_tf.train import train
+from simbench_tf.training import Snapshots, read_snapshots, train
+from simbench_tf.training.checkpoints import Checkpoint
 
 pytestmark = pytest.mark.slow
 

@@ -12,13 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from simbench_tf.config import GrammarSimulation
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
-from simbench_tf.simulate._labels import labels_of
-from simbench_tf.simulate._semi_markov import presence_by_rates
 from simbench_tf.simulate.grammar import Grammar, build_grammar, draw, element_tasks
-from simbench_tf.simulate.rules import holds_at, interaction, names_in, parse_rule, presence_weights, presences_of
-from simbench_tf.simulation_config import GrammarSimulation
+from simbench_tf.simulate.grammar.labels import labels_of
+from simbench_tf.simulate.grammar.rules import (
+    holds_at,
+    interaction,
+    names_in,
+    parse_rule,
+    presence_weights,
+    presences_of,
+)
+from simbench_tf.simulate.grammar.semi_markov import presence_by_rates
 
 N = 40_000
 MOTIFS = [
@@ -278,6 +285,6 @@ def test_without_rules_there_is_one_presence() -> None:
     assert hmm.presence_weight.tolist() == [[1.0]] * 4
     assert not hmm.element_bit.any()
     assert (labels_of(np.arange(4), 2) @ [1, 2]).tolist() == [0, 1, 2, 3]
-    from simbench_tf.simulate.rules import conditions_of
+    from simbench_tf.simulate.grammar.rules import conditions_of
 
     np.testing.assert_array_equal(presence_weights(conditions_of([], ["A"], ["x"]), np.ones((2, 1)), ["x"]), 1)

@@ -9,8 +9,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from simbench_tf import tables
-from simbench_tf.metrics import METRICS, areas
-from simbench_tf.score import pooled_scores, score_attributions, summarise
+from simbench_tf.score import METRICS, areas, pooled_scores, score_attributions, summarise
 
 COLUMNS = [
     "auroc", "auprc", "mass_fraction", "chance_auprc", "rank_accuracy", "pointing_game", "top_k",

@@ -8,11 +8,11 @@ import pytest
 from simbench_tf import tables
 from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset
-from simbench_tf.explained import explained
-from simbench_tf.manifest import read_manifest
-from simbench_tf.motif_recall import motif_recall
-from simbench_tf.scored import compare_methods, models_of_seeds, variance_of_seeds, write_scores
-from simbench_tf.significance import bootstrap_interval, paired_comparisons, variance_components
+from simbench_tf.run.attributions import explained
+from simbench_tf.run.manifest import read_manifest
+from simbench_tf.score import bootstrap_interval, paired_comparisons, variance_components
+from simbench_tf.score.motif_recall import motif_recall
+from simbench_tf.stages.score import compare_methods, models_of_seeds, variance_of_seeds, write_scores
 
 
 def per_sequence(models=("basset",), tasks=("HepG2", "K562"), keys=("ism@none", "saliency@none"), n=20, seed=0):

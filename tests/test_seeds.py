@@ -10,11 +10,11 @@ import yaml
 from conftest import TINY_RUN
 
 from simbench_tf import pipeline
-from simbench_tf.begun import begin
 from simbench_tf.config import load_config
 from simbench_tf.errors import InputError
-from simbench_tf.manifest import read_manifest
-from simbench_tf.trained import trained_from
+from simbench_tf.run.folder import begin
+from simbench_tf.run.manifest import read_manifest
+from simbench_tf.stages.train import trained_from
 
 NAMES = ["basset-seed1", "basset-seed2"]
 BRIEF = {

@@ -9,7 +9,7 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from simbench_tf.significance import (
+from simbench_tf.score import (
     bootstrap_interval,
     critical_difference,
     holm,

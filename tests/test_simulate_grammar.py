@@ -17,7 +17,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation
 from simbench_tf.dna import decode, encode, reverse_complement
+from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, scan
 from simbench_tf.random_streams import next_uint32, next_uniform, open_stream, stream_key
@@ -32,8 +34,7 @@ from simbench_tf.simulate.grammar import (
     used_motifs,
     zero_order_background,
 )
-from simbench_tf.simulation_config import HUMAN_BACKGROUND, GrammarSimulation
-from simbench_tf.tables import bases_of, check_sequences, check_sites
+from simbench_tf.tables import check_sequences, check_sites
 
 SEED = 3
 N = 30_000

@@ -17,13 +17,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from simbench_tf.config import PeaksSimulation, Splits
 from simbench_tf.dna import decode, encode
+from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
 from simbench_tf.genome import open_genome, regions_at
 from simbench_tf.motifs import Motif, scan, write_meme
-from simbench_tf.simulate import _enrichment, _regions, peaks
-from simbench_tf.simulation_config import PeaksSimulation, Splits
-from simbench_tf.tables import SPLITS, bases_of, check_sequences, check_sites
+from simbench_tf.simulate import peaks
+from simbench_tf.simulate.peaks import enrichment as _enrichment
+from simbench_tf.simulate.peaks import implants, scanning
+from simbench_tf.simulate.peaks import regions as _regions
+from simbench_tf.tables import SPLITS, check_sequences, check_sites
 
 REPOSITORY = Path(__file__).parents[1]
 DATA = REPOSITORY.parent / "shared" / "data"
@@ -99,7 +103,7 @@ def plan(world: dict[str, Any]) -> peaks.PeaksPlan:
 
 @pytest.fixture(scope="module")
 def drawn(plan: peaks.PeaksPlan) -> peaks.Drawn:
-    return peaks.implant(plan, 0, plan.n_regions)
+    return implants.implant(plan, 0, plan.n_regions)
 
 
 def genome_text(text: dict[str, str], seq_id: str) -> str:
@@ -148,7 +152,7 @@ def test_sites_read_as_the_genome_does(plan: peaks.PeaksPlan, drawn: peaks.Drawn
 def test_outside_sites_the_sequence_is_the_shuffle_and_shuffles_keep_dinucleotides(
     plan: peaks.PeaksPlan, drawn: peaks.Drawn
 ) -> None:
-    shuffled = peaks.shuffles(peaks.take_part(plan, 0, plan.n_regions))
+    shuffled = implants.shuffles(implants.take_part(plan, 0, plan.n_regions))
     np.testing.assert_array_equal(pair_counts(shuffled), pair_counts(plan.bases[plan.sources]))
     assert not (shuffled == plan.bases[plan.sources]).all(axis=1).any()
     covered = np.zeros(shuffled.shape, bool)
@@ -169,13 +173,13 @@ def test_negatives_stand_on_shuffles_of_positives_of_their_split(plan: peaks.Pea
 
 
 def test_two_negatives_on_one_source_differ(plan: peaks.PeaksPlan) -> None:
-    shuffled = decode(peaks.shuffles(peaks.take_part(plan, 0, plan.n_regions)))
+    shuffled = decode(implants.shuffles(implants.take_part(plan, 0, plan.n_regions)))
     assert len(set(shuffled)) == plan.n_regions > len(set(plan.sources.tolist()))
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 10_000])
 def test_any_chunking_and_pickling_gives_the_same_rows(plan: peaks.PeaksPlan, drawn: peaks.Drawn, size: int) -> None:
-    made = [peaks.implant_part(pickle.loads(pickle.dumps(part))) for part in peaks.parts(plan, size)]
+    made = [peaks.implant_part(pickle.loads(pickle.dumps(part))) for part in implants.parts(plan, size)]
     assert len(made) == -(-plan.n_regions // size)
     assert pa.concat_tables([part.sequences for part in made]).equals(drawn.sequences)
     assert pa.concat_tables([part.sites for part in made]).equals(drawn.sites)
@@ -187,7 +191,7 @@ def test_the_plan_does_not_depend_on_how_the_scan_is_cut(
     def through_pickle(function: Any, items: Any) -> Any:
         return (pickle.loads(pickle.dumps(partial(function, item)))() for item in items)
 
-    monkeypatch.setattr(peaks, "_CHUNK", 13)
+    monkeypatch.setattr(scanning, "_CHUNK", 13)
     other = peaks.plan_peaks(simulation(world["folder"]), seed=7, map_chunks=through_pickle)
     pd.testing.assert_frame_equal(other.hits, plan.hits)
     pd.testing.assert_frame_equal(other.motif_log, plan.motif_log)
@@ -202,7 +206,7 @@ def test_the_seed_changes_shuffles_splits_and_sources_but_not_the_hits(
     pd.testing.assert_frame_equal(other.hits, plan.hits)
     assert (other.regions["split"] != plan.regions["split"]).any()
     assert (other.sources != plan.sources).any()
-    rows = peaks.implant(other, 0, 50).sequences["sequence"].to_pylist()
+    rows = implants.implant(other, 0, 50).sequences["sequence"].to_pylist()
     assert not set(rows) & set(drawn.sequences["sequence"].to_pylist())
 
 
@@ -212,9 +216,9 @@ def test_without_negative_implants_only_negatives_change(
     bare = peaks.plan_peaks(simulation(world["folder"], negative_implants=False), seed=7)
     pd.testing.assert_frame_equal(bare.regions, plan.regions)
     pd.testing.assert_frame_equal(bare.motif_log, plan.motif_log)
-    made = peaks.implant(bare, 0, bare.n_regions)
+    made = implants.implant(bare, 0, bare.n_regions)
     positive = plan.regions["A"].to_numpy() == 1
-    shuffled = decode(peaks.shuffles(peaks.take_part(plan, 0, plan.n_regions)))
+    shuffled = decode(implants.shuffles(implants.take_part(plan, 0, plan.n_regions)))
     for row, (with_, without) in enumerate(
         zip(drawn.sequences["sequence"].to_pylist(), made.sequences["sequence"].to_pylist(), strict=True)
     ):
@@ -476,7 +480,7 @@ def test_two_tasks_without_a_background(world: dict[str, Any]) -> None:
     assert (plan.sources == np.arange(plan.n_regions)).all()
     assert (plan.regions["A"] + plan.regions["B"] == 1).all()
     assert plan.hits["row"].nunique() == plan.n_regions
-    check_against_genome(plan, peaks.implant(plan, 0, plan.n_regions), world["text"])
+    check_against_genome(plan, implants.implant(plan, 0, plan.n_regions), world["text"])
     log = plan.motif_log.set_index(["motif", "task"])
     # what is enriched in A over B has the inverse ratio the other way round
     assert log["ratio"]["E1", "A"] == pytest.approx(1 / log["ratio"]["E1", "B"])
@@ -521,7 +525,7 @@ def test_sites_on_chr2_read_as_the_genome_does(tmp_path: Path, size: int) -> Non
     assert {"SP1", "NRF1", "FOSL1"} <= kept
     assert len(kept) > 40
     text = gzip.decompress(GENOME.read_bytes()).decode()
-    drawn = peaks.implant(plan, 0, plan.n_regions)
+    drawn = implants.implant(plan, 0, plan.n_regions)
     check_against_genome(plan, drawn, {"chr2": "".join(text.splitlines()[1:])})
-    shuffled = peaks.shuffles(peaks.take_part(plan, 0, plan.n_regions))
+    shuffled = implants.shuffles(implants.take_part(plan, 0, plan.n_regions))
     np.testing.assert_array_equal(pair_counts(shuffled), pair_counts(plan.bases[plan.sources]))

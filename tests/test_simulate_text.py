@@ -14,16 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simbench_tf import pipeline
-from simbench_tf._report_text import data_story, task_table
-from simbench_tf.config import load_config
+from simbench_tf.config import TextSimulation, load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import decode, reverse_complement
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, read_motifs, write_meme
-from simbench_tf.simulate._paper_text import parse_site
+from simbench_tf.report.text import data_story, task_table
 from simbench_tf.simulate.text import Site, plan_text, read_paper_text, site_text, take
-from simbench_tf.simulated import by_content
-from simbench_tf.simulation_config import TextSimulation
+from simbench_tf.simulate.text.paper_format import parse_site
+from simbench_tf.stages.simulate import by_content
 from simbench_tf.tables import check_sequences, check_sites
 
 LENGTH = 60

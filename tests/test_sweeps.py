@@ -13,10 +13,10 @@ from simbench_tf import pipeline
 from simbench_tf.attribution import method_key, methods
 from simbench_tf.attribution.registry import _adapter
 from simbench_tf.config import config_dict, load_config, presets, variants_of, write_config
+from simbench_tf.config.sweeps import expand_methods, expand_models
 from simbench_tf.errors import InputError
 from simbench_tf.models import basset, beluga
-from simbench_tf.sweeps import expand_methods, expand_models
-from simbench_tf.train import build_model
+from simbench_tf.training import build_model
 
 GRAMMAR = "simulation: {kind: grammar}\n"
 

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from simbench_tf.tables import SITE_COLUMNS, bases_of, check_sequences, check_sites, sequence_schema, text_column
+from simbench_tf.dna.arrow import bases_of, text_column
+from simbench_tf.tables import SITE_COLUMNS, check_sequences, check_sites, sequence_schema
 
 
 @given(npst.arrays(np.uint8, st.tuples(st.integers(1, 5), st.integers(1, 30)), elements=st.integers(0, 4)))

@@ -1,8 +1,6 @@
 """Training: it learns, keeps its best round, stops where told, follows the seed, and writes whole files or none."""
 
 import json
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -14,10 +12,11 @@ from sklearn.metrics import average_precision_score, log_loss, roc_auc_score
 from simbench_tf.config import Model, Training
 from simbench_tf.dataset import open_dataset, write_dataset
 from simbench_tf.dna import encode, one_hot
+from simbench_tf.dna.arrow import text_column
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
-from simbench_tf.tables import SITES_SCHEMA, sequence_schema, text_column
-from simbench_tf.train import build_model, predict, split_metrics, train
+from simbench_tf.tables import SITES_SCHEMA, sequence_schema
+from simbench_tf.training import build_model, predict, split_metrics, train
 
 WORDS = {"HepG2": "CAAAGTCC", "K562": "AGATAAGA"}
 TASKS = list(WORDS)
@@ -585,19 +584,3 @@ def test_a_model_that_does_not_fit(tmp_path, save, message):
     assert str(error.value).startswith(f"{path}: ")
     assert "\n" not in str(error.value)
     assert error.value.mend
-
-
-# the package's name
-
-
-@pytest.mark.slow
-def test_the_function_is_also_the_module():
-    code = (
-        "import simbench_tf as sb\n"
-        "assert callable(sb.train)\n"
-        "import simbench_tf.train\n"
-        "simbench_tf.train.build_model, sb.train.build_model, sb.train.train\n"
-        "try: sb.train(None)\n"
-        "except TypeError as error: assert \"'dataset'\" in str(error)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)

@@ -12,13 +12,13 @@ from pydantic import ValidationError
 from test_train import LENGTH, TASKS, make_dataset, network, probabilities_of, recipe
 
 from simbench_tf import devices
-from simbench_tf._schedule import learning_rates
 from simbench_tf.config import Training, load_config
 from simbench_tf.devices import computation
 from simbench_tf.dna import reverse_complement
 from simbench_tf.errors import InputError
-from simbench_tf.train import train
-from simbench_tf.trained import trained_from
+from simbench_tf.stages.train import trained_from
+from simbench_tf.training import train
+from simbench_tf.training.schedule import learning_rates
 
 
 @pytest.fixture(scope="module")
@@ -269,7 +269,7 @@ def test_tensorboard_shows_the_history(ds, tmp_path):
 
 
 def test_tensorboard_where_there_is_none(ds, tmp_path, monkeypatch):
-    monkeypatch.setattr("simbench_tf._training_logs.find_spec", lambda _name: None)
+    monkeypatch.setattr("simbench_tf.training.logs.find_spec", lambda _name: None)
     with pytest.raises(InputError, match=r"training\.tensorboard: needs TensorBoard, which is not installed"):
         train(network(), ds, recipe(max_batches=1, tensorboard=True), folder=tmp_path)
     assert not list(tmp_path.iterdir())

@@ -10,7 +10,7 @@ import pytest
 
 from simbench_tf.dna import one_hot, reverse_complement
 from simbench_tf.errors import InputError
-from simbench_tf.kipoi_entry import KipoiModel, prediction_only
+from simbench_tf.models.kipoi import KipoiModel, prediction_only
 from simbench_tf.variants import score_variants
 
 LENGTH, HALF = 21, 10

@@ -26,11 +26,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from simbench_tf.config import GrammarSimulation
+from simbench_tf.dna.arrow import bases_of
 from simbench_tf.motifs import load_motifs
 from simbench_tf.simulate.grammar import Grammar, build_grammar, draw
 from simbench_tf.simulate.oracle import label_ceiling, label_posterior, log_likelihood
-from simbench_tf.simulation_config import GrammarSimulation
-from simbench_tf.tables import bases_of
 
 FRACTIONS = {"A549": 0.134, "GM12878": 0.0845, "H1": 0.0947, "HepG2": 0.129, "K562": 0.156}
 
@@ -56,6 +56,8 @@ MAX_ROUNDS = 12
 CALIBRATION_SEED, CHECK_SEED = 1, 2
 N_CALIBRATION = 40_000
 
+#: The preset that it makes.
+PRESET = Path(__file__).parents[1] / "simbench_tf" / "presets" / "five_lines.yaml"
 # of the preset itself
 N_SEQUENCES = 60_000
 FIRST_SEED = 1234
@@ -204,4 +206,4 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("five_lines.yaml"))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else PRESET)

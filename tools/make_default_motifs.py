@@ -21,6 +21,8 @@ from pathlib import Path
 from simbench_tf.motifs import Motif, load_motifs, write_meme
 
 MIN_WIDTH = 8
+#: The compendium that it makes.
+TARGET = Path(__file__).parents[1] / "simbench_tf" / "data" / "jaspar2022_default.meme"
 
 REMARKS = (
     "Motifs of JASPAR 2022 (CORE, vertebrates), https://jaspar.genereg.net, CC BY 4.0.",
@@ -73,4 +75,4 @@ def main(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("jaspar2022_default.meme"))
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else TARGET)

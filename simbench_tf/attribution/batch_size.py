@@ -12,8 +12,12 @@ from typing import Any
 
 #: Batches beyond this no longer make a GPU busier, and leave the caches of a CPU.
 LARGEST_BATCH = 256
+
+
 #: Share of the memory that a model's tensors may take; the rest is for weights, other programs and other workers.
 _SHARE = 0.25
+
+
 #: Bytes held for each byte of all layers' outputs: these, and as many on the way back.
 _HELD = 2
 
@@ -50,7 +54,7 @@ def fitting_batch_size(graph: Any, seq_length: int, memory: int | None = None) -
 
 def bytes_of_outputs(graph: Any, seq_length: int) -> int:
     """Bytes of all layers' outputs for one sequence, in float32; an axis of unknown length counts as the sequence's."""
-    from simbench_tf.attribution._receptive_field import read_calls
+    from simbench_tf.attribution.model_graph import read_calls
 
     shapes = [tensor.shape[1:] for call in read_calls(graph).calls for tensor in call.node.output_tensors]
     sizes = [math.prod(seq_length if axis is None else axis for axis in shape) for shape in [(seq_length, 4), *shapes]]

@@ -17,6 +17,7 @@ from simbench_tf.dna import bases_of_one_hot
 
 Array = npt.NDArray[np.float32]
 
+
 #: Batches that a method is given at a time, so that its last, half-filled one costs little.
 _BATCHES_TOGETHER = 8
 

@@ -76,7 +76,8 @@ def layer_maps(network: Network, one_hot: Array, layer: str, weighting: str) -> 
 
 def _shares(network: Network, layer: str, seq_length: int) -> Array:
     """What a base gets of each position, float32 (P, L): one over the number of positions that see it."""
-    from simbench_tf.attribution._receptive_field import find_output, read_calls, receptive_field
+    from simbench_tf.attribution.model_graph import find_output, read_calls
+    from simbench_tf.attribution.receptive_field import receptive_field
 
     calls, _ = read_calls(network.graph)
     field = receptive_field(calls, find_output(calls, layer), seq_length).astype(np.float32)
@@ -120,7 +121,7 @@ def _maps(forward: Forward, graph: Any, layer: str, weighting: str) -> Callable[
     """Compile the values of a layer's positions: x (n, L, 4) and targets (T,) -> (T, n, P)."""
     import tensorflow as tf
 
-    from simbench_tf.attribution._receptive_field import find_output, read_calls, run_calls
+    from simbench_tf.attribution.model_graph import find_output, read_calls, run_calls
 
     calls, output = read_calls(graph)
     (read,) = find_output(calls, layer).outputs

@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution._memory import fitting_batch_size
+from simbench_tf.attribution.batch_size import fitting_batch_size
 from simbench_tf.errors import InputError
 
 # TensorFlow is imported where it is used, so that listing and checking methods does not wait for it.
@@ -24,6 +24,7 @@ from simbench_tf.errors import InputError
 Array = npt.NDArray[np.float32]
 Output = Literal["logit", "probability"]
 Forward = Callable[[Any], Any]
+
 
 # names in a Keras model must differ
 _NEW_NAME = "simbench_tf_logits_of_"

@@ -21,6 +21,7 @@ from simbench_tf.errors import InputError
 
 Array = npt.NDArray[np.float32]
 
+
 # SHAP has a rule for it, whose shapes fit no maximum over an axis (shap 0.51)
 _RULES_THAT_FAIL = ("Max",)
 
@@ -168,7 +169,7 @@ def gradcam_tf_keras_vis(network: Network, one_hot: Array, *, layer: str = "last
 
 def _layer_of_graph(graph: Any, layer: str) -> Any:
     """The layer that `layer` stands for, if tf-keras-vis can read it."""
-    from simbench_tf.attribution._receptive_field import find_output, read_calls
+    from simbench_tf.attribution.model_graph import find_output, read_calls
 
     call = find_output(read_calls(graph).calls, layer)
     read = call.node.operation

@@ -23,7 +23,6 @@ from simbench_tf.errors import InputError
 
 Array = npt.NDArray[np.float32]
 ReferencesLike = str | npt.NDArray[np.floating]
-
 _KINDS = 'write "zeros", "frequency", "shuffle:20", or give an array (R, L, 4) or (N, R, L, 4)'
 
 

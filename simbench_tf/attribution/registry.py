@@ -23,17 +23,16 @@ import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
 from simbench_tf.attribution.references import References, ReferencesLike, parse_references
-from simbench_tf.config_messages import nearest
-from simbench_tf.errors import InputError
+from simbench_tf.errors import InputError, nearest
 
 #: The entry-point group through which other packages add methods.
 ENTRY_POINTS = "simbench_tf.attribution_methods"
+
 
 # a keyword-only parameter of this name is no setting: it is given the seed of the whole call
 _SEED = "random_state"
 _RESERVED = {"true", "false", "none"}
 _LONGEST_KEY = 200
-
 Array = npt.NDArray[np.float32]
 
 

@@ -1,4 +1,4 @@
-"""What the commands share: options, the two consoles, progress bars on a terminal only."""
+"""What the commands share: the app they join, options, the two consoles, progress bars on a terminal only."""
 
 from __future__ import annotations
 
@@ -11,6 +11,15 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+
+app = typer.Typer(
+    name="simbench",
+    help="Which attribution method finds the motifs? Simulate DNA whose motifs are known, train, attribute, score.",
+    epilog="Add --debug to any command to see where an error comes from.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
 
 console = Console()
 errors = Console(stderr=True)

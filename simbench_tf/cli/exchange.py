@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 from rich.progress import DownloadColumn
 
-from simbench_tf._cli_parts import Run, bars, console, errors
-from simbench_tf.begun import config_of
+from simbench_tf.cli.app import Run, app, bars, console, errors
 from simbench_tf.errors import InputError
-from simbench_tf.sources import DATA_FOLDER
+from simbench_tf.genome.sources import DATA_FOLDER
+from simbench_tf.run.folder import config_of
 
 
 class DataFormat(StrEnum):
@@ -30,6 +30,7 @@ class AttributionFormat(StrEnum):
     BIGWIG = "bigwig"
 
 
+@app.command()
 def export(
     run: Run,
     model: Annotated[str | None, typer.Option("--model", help="One model of the run; by default every one.")] = None,
@@ -66,6 +67,7 @@ def export(
             console.print(f"upload: {upload.path} to {upload.url}", soft_wrap=True)
 
 
+@app.command(name="export-data")
 def export_data(
     run: Run,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; made where it is missing.")],
@@ -87,6 +89,7 @@ def export_data(
         console.print(f"{file}", soft_wrap=True)
 
 
+@app.command(name="export-attributions")
 def export_attributions(
     run: Run,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; made where it is missing.")],
@@ -108,6 +111,7 @@ def export_attributions(
         console.print(f"{file}", soft_wrap=True)
 
 
+@app.command()
 def variants(
     entry: Annotated[
         str, typer.Argument(metavar="ENTRY", help="A Kipoi entry's folder or SOURCE/NAME, or a .keras file.")
@@ -131,6 +135,7 @@ def variants(
     console.print(f"{out}: {scores.n_scored} alleles of {scores.n_records} records{left_out}", soft_wrap=True)
 
 
+@app.command()
 def fetch(
     what: Annotated[
         str, typer.Argument(metavar="hg38|hg19|encode-five", help="A genome, or hg19 with five lines' peaks.")
@@ -147,7 +152,7 @@ def fetch(
 
     Example: [bold]simbench fetch encode-five[/]
     """
-    from simbench_tf.fetch import fetch as fetch_files
+    from simbench_tf.genome.public_data import fetch as fetch_files
 
     with bars(DownloadColumn()) as track:
         for path, state in fetch_files(what, out, mirror=mirror, track=track):

@@ -12,142 +12,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import ValidationError
 
-from simbench_tf.config_messages import apply_override, first_problem, nearest
-from simbench_tf.errors import InputError
+from simbench_tf.config.messages import apply_override, first_problem
+from simbench_tf.config.run import Config
+from simbench_tf.config.simulation import PeaksSimulation, TextSimulation
+from simbench_tf.errors import InputError, nearest
 from simbench_tf.files import whole_file
-from simbench_tf.model_config import Model, Replicate, replicates, safe_name
-from simbench_tf.simulation_config import GrammarSimulation, PeaksSimulation, Strict, TextSimulation
-from simbench_tf.sweeps import expand_methods, expand_models
-from simbench_tf.tables import SEQUENCE_COLUMNS
-from simbench_tf.training_config import Training
 
 #: Packages whose versions can change a result; written into RUN/config.yaml.
 RECORDED_PACKAGES = (
     "simbench_tf", "tensorflow", "keras", "numpy", "pandas", "pyarrow", "numba", "scipy", "scikit-learn",
     "pyfaidx", "bioframe", "lightmotif", "biopython", "shap", "tf-keras-vis", "kipoi",
 )  # fmt: skip
-
-
-class Method(Strict):
-    """An attribution method by name, its references, and its settings (checked by the method itself)."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
-    method: str
-    references: str | None = None
-
-    @property
-    def settings(self) -> dict[str, Any]:
-        """The method's own settings, such as n_steps."""
-        return dict(self.model_extra or {})
-
-
-class Attribution(Strict):
-    """Which sequences (positives of each task, drawn from `split`) are explained, and by which methods.
-
-    `arrays` names what is kept on disk beside the scores, of methods that define it: contributions and hypothetical,
-    (N, L, 4), DeepLIFT's positive and negative parts, (N, L), and convergence_delta, (N,).
-    """
-
-    n_sequences: Annotated[int, Field(ge=1)] = 100
-    split: Literal["train", "valid", "test"] = "test"
-    tasks: list[str] | None = None
-    output: Literal["logit", "probability"] = "logit"
-    arrays: list[Literal["contributions", "hypothetical", "positive", "negative", "convergence_delta"]] = []
-    methods: Annotated[list[Method], Field(min_length=1), BeforeValidator(expand_methods)] = [
-        Method(method="grad_x_input"),
-        Method(method="saliency"),
-        Method.model_validate({"method": "integrated_gradients", "references": "zeros", "n_steps": 20}),
-    ]
-
-
-class Scoring(Strict):
-    """Against which truth attributions are scored, and when a site counts as found.
-
-    That is when its mean |attribution| is above this quantile of the means of windows of its width in no site.
-    """
-
-    truth: Literal["embedded", "rescanned"] = "embedded"
-    motifs: Literal["task", "all"] = "task"
-    background_quantile: Annotated[float, Field(gt=0, lt=1)] = 0.95
-
-
-def _method(value: Any) -> Any:
-    return {"method": value} if isinstance(value, str) else value
-
-
-class Dynamics(Strict):
-    """When is each motif learnt: weights are kept at log-spaced batches, and looked at on a fixed probe set.
-
-    `checkpoints` counts the batches, 0 and the last of `training.max_batches` among them; the probe set of a task is
-    `n_sequences` of its positives, and as many others, drawn from `split`. `method` is a name, or a method with its
-    references and settings as in `attribution.methods`.
-    """
-
-    checkpoints: Annotated[int, Field(ge=2)] = 12
-    n_sequences: Annotated[int, Field(ge=2)] = 64
-    split: Literal["train", "valid", "test"] = "test"
-    tasks: list[str] | None = None
-    method: Annotated[Method, BeforeValidator(_method)] = Method(method="grad_x_input")
-
-
-class Export(Strict):
-    """What is made of the trained models beside the report."""
-
-    kipoi: bool = False
-
-
-class Config(Strict):
-    """A whole run."""
-
-    name: str = "run"
-    seed: Annotated[int, Field(ge=0)] = 1234
-    simulation: Annotated[PeaksSimulation | GrammarSimulation | TextSimulation, Field(discriminator="kind")]
-    models: Annotated[list[Model], Field(min_length=1), BeforeValidator(expand_models)] = [Model(architecture="basset")]
-    training: Training = Training()
-    attribution: Attribution = Attribution()
-    dynamics: Dynamics | None = None
-    scoring: Scoring = Scoring()
-    export: Export = Export()
-
-    @property
-    def tasks(self) -> list[str]:
-        """Names of the label columns, in order."""
-        simulation = self.simulation
-        if isinstance(simulation, PeaksSimulation):
-            return list(simulation.peaks)
-        return list(simulation.positives if isinstance(simulation, TextSimulation) else simulation.tasks)
-
-    @property
-    def replicates(self) -> list[Replicate]:
-        """Every model once, or once a seed."""
-        return replicates(self.models, self.seed)
-
-    @model_validator(mode="after")
-    def _names_fit(self) -> Config:
-        for task in self.tasks:
-            if task in SEQUENCE_COLUMNS or not safe_name(task):
-                raise ValueError(
-                    f"task name {task!r} cannot be used; use letters, digits, . _ - "
-                    f"and none of {list(SEQUENCE_COLUMNS)}"
-                )
-        weighed = self.training.class_weight
-        chosen = {
-            "attribution.tasks": self.attribution.tasks,
-            "dynamics.tasks": self.dynamics and self.dynamics.tasks,
-            "training.class_weight": weighed if isinstance(weighed, dict) else None,
-        }
-        for key, task in ((key, task) for key, tasks in chosen.items() for task in tasks or []):
-            if task not in self.tasks:
-                raise ValueError(f"{key} names {task!r}, which is no task{nearest(task, self.tasks)}")
-        names = [each.name for each in self.replicates]
-        if len(set(names)) < len(names):
-            raise ValueError(f"models share a name: {names}")
-        return self
 
 
 def presets() -> dict[str, Path]:

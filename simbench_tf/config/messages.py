@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
 from typing import Any
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from simbench_tf.errors import InputError
-
-
-def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown word: the nearest known one, or all of them."""
-    known = [str(key) for key in known]
-    meant = close_to(word, known)
-    return f"; did you mean {meant!r}?" if meant else f"; known: {', '.join(known)}"
-
-
-def close_to(word: str, known: Iterable[str]) -> str | None:
-    """The known word that an unknown one is likely a slip for, if any."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
-    return close[0] if close else None
+from simbench_tf.errors import InputError, nearest
 
 
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:

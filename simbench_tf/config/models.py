@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, model_validator
 
-from simbench_tf.simulation_config import Strict
+from simbench_tf.config.base import Strict
 
 
 def safe_name(name: str) -> bool:
@@ -88,6 +88,6 @@ def replicates(models: Iterable[Model], seed: int) -> list[Replicate]:
 
 
 def _seed(seed: int, number: int) -> int:
-    from simbench_tf.random_streams import stream_key  # numba takes half a second to import
+    from simbench_tf.random_streams import stream_key
 
     return int(stream_key(seed, f"replicate {number}")) % 2**31 if number else seed

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from simbench_tf.config_messages import close_to, nearest
+from simbench_tf.config.base import Strict
+from simbench_tf.errors import close_to, nearest
 
 HUMAN_BACKGROUND = (
     (0.3057, 0.1898, 0.2614, 0.2431),
@@ -18,16 +19,9 @@ HUMAN_BACKGROUND = (
     (0.1929, 0.2218, 0.2796, 0.3057),
 )
 """First-order background of human DNA: P(column base | row base), A C G T (hg38 chr2 + hg19 chr20, both strands)."""
-
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-
-
-class Strict(BaseModel):
-    """A part of the configuration: unknown keys are errors, and nothing changes once it is read."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class Splits(Strict):

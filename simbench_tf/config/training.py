@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from simbench_tf.simulation_config import Strict
+from simbench_tf.config.base import Strict
 
 
 class Training(Strict):

@@ -14,6 +14,7 @@ from simbench_tf.random_streams import uniforms
 Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 Order = npt.NDArray[np.int64]
 
+
 # while parts are joined there are, at most, the group before, the parts, the joined group, and it with the rest before
 _COPIES_OF_A_GROUP = 4
 

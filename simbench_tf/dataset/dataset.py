@@ -20,24 +20,14 @@ import pandas as pd
 import pyarrow as pa
 
 from simbench_tf import tables
-from simbench_tf._batches import epoch_batches, n_batches
-from simbench_tf._dataset_files import (
-    DESCRIPTION,
-    check_files,
-    finish_dataset,
-    label_matrix,
-    part_path,
-    read_description,
-    read_table,
-    write_dataset,
-    write_part,
-)
+from simbench_tf.dataset.batches import epoch_batches, n_batches
+from simbench_tf.dataset.files import DESCRIPTION, check_files, label_matrix, part_path, read_description, read_table
+from simbench_tf.dna.arrow import bases_of
 from simbench_tf.motifs import information_content, read_motifs, scan
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-__all__ = ["Dataset", "covered", "finish_dataset", "open_dataset", "write_dataset", "write_part"]
 
 _GIBIBYTE = 2**30
 
@@ -62,6 +52,7 @@ def open_dataset(path: str | PathLike[str]) -> Dataset:
     Examples
     --------
     >>> import tempfile
+    >>> from simbench_tf.dataset import write_dataset
     >>> from simbench_tf.motifs import Motif
     >>> folder = tempfile.mkdtemp()
     >>> row = {"seq_id": "s0", "split": "test", "sequence": "ACGT", "K562": 1}
@@ -149,7 +140,7 @@ class Dataset:
 
     def bases(self, split: str) -> npt.NDArray[np.uint8]:
         """Sequences of a split, uint8 (N, L): 0-3 for A, C, G, T and 4 for N."""
-        chunks = [tables.bases_of(table["sequence"]) for table in self._split_parts(split, ["sequence"])]
+        chunks = [bases_of(table["sequence"]) for table in self._split_parts(split, ["sequence"])]
         return np.concatenate([np.empty((0, self.seq_length), np.uint8), *(chunk for chunk in chunks if len(chunk))])
 
     def labels(self, split: str) -> npt.NDArray[np.uint8]:
@@ -329,7 +320,7 @@ class Dataset:
 
     def _arrays(self, split: str, number: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
         table = read_table(part_path(self.path, number), ["sequence", *self.tasks], split)
-        return tables.bases_of(table["sequence"]), label_matrix(table, self.tasks)
+        return bases_of(table["sequence"]), label_matrix(table, self.tasks)
 
     def _embedded_sites(self, split: str, elements: set[str] | None) -> pd.DataFrame:
         sites = self.sites if elements is None else self.sites[self.sites["element"].isin(elements)]

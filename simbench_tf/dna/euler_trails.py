@@ -141,6 +141,7 @@ def _count_pairs(bases: Bases, counts: Counts) -> None:
 
 @nb.njit(cache=True, parallel=True)
 def count_dinucleotides(bases: Bases, counts: Counts) -> None:
+    """Count the dinucleotides of each row of bases (N, L) into counts (N, 4, 4)."""
     for row in nb.prange(len(bases)):
         _count_pairs(bases[row], counts[row])
 
@@ -230,6 +231,7 @@ def _run_end(bases: Bases, start: int) -> int:
 def shuffle_dinucleotides(
     bases: Bases, key: np.uint64, indices: Counts, shuffled: Bases, fixed: npt.NDArray[np.bool_]
 ) -> None:
+    """Shuffle each row of bases (N, L) into shuffled (N, n_shuffles, L); `fixed` marks those with no other."""
     for row in nb.prange(len(bases)):
         fixed[row] = _shuffle_one(bases[row], key, indices[row], shuffled[row])
 
@@ -259,6 +261,7 @@ def _shuffle_one(sequence: Bases, key: np.uint64, index: np.int64, shuffled: Bas
 
 @nb.njit(cache=True, parallel=True)
 def shuffle_mononucleotides(bases: Bases, key: np.uint64, indices: Counts, shuffled: Bases) -> None:
+    """Shuffle the known bases of each row of bases (N, L) into shuffled (N, n_shuffles, L)."""
     for row in nb.prange(len(bases)):
         room = _make_room(bases.shape[1])
         counts = room.counts[0]

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from simbench_tf.config import Config, Replicate, load_config
+from simbench_tf.config import Config, GrammarSimulation, Replicate, TextSimulation, load_config
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
-from simbench_tf.own_models import load_trained
-from simbench_tf.simulation_config import GrammarSimulation, TextSimulation
+from simbench_tf.models.custom import load_trained
 
 _ARCHITECTURES = {
     "basset": "Basset (Kelley et al. 2016, https://doi.org/10.1101/gr.200535.115)",
@@ -24,6 +23,7 @@ _SIMULATION = (
     "Prakash, Shrikumar and Kundaje, Towards More Realistic Simulated Datasets for Benchmarking Deep Learning Models "
     "in Regulatory Genomics, PMLR 165:58-77 (2021), https://proceedings.mlr.press/v165/prakash22a.html"
 )
+
 
 #: On so many test sequences the change by float16 is measured.
 _SEQUENCES = 1000

@@ -16,17 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf import _kipoi_files as files
 from simbench_tf import dna
-from simbench_tf._kipoi_publish import LOCAL, Upload, publish, publish_as, write_models
-from simbench_tf._kipoi_run import Trained, read_trained
-from simbench_tf._kipoi_weights import check_names, store_model
 from simbench_tf.errors import InputError
-
-__all__ = [
-    "EntryInfo", "Exported", "Upload", "Variant", "export_kipoi", "export_kipoi_group", "export_run",
-    "export_run_group", "publish",
-]  # fmt: skip
+from simbench_tf.export import entry_files as files
+from simbench_tf.export.describe_run import Trained, read_trained
+from simbench_tf.export.publishing import LOCAL, Upload, publish_as, write_models
+from simbench_tf.export.weights import check_names, store_model
 
 Bases = npt.NDArray[np.uint8]
 

@@ -23,13 +23,14 @@ from simbench_tf.files import TEMPORARY_PREFIX
 Bases = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
 
+
 #: What an entry imports; `kipoi test` warns where keras is not among them.
 MODEL_PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "kipoi")
 DATALOADER_PACKAGES = ("pyfaidx", "numpy", "kipoi")
 
+
 #: Predictions must agree with the expected ones to 1.5e-3: TensorFloat-32, a GPU's default, keeps 10 bits.
 PRECISION_DECIMAL = 3
-
 _DESCRIPTIONS = ("model.yaml", "model-template.yaml")
 _EXAMPLE_BASES = 4000
 _EXAMPLES = 8
@@ -38,7 +39,7 @@ _LINE = 60
 
 def template(name: str) -> str:
     """Text of a file that entries are made from."""
-    return (resources.files("simbench_tf") / "templates" / "kipoi" / name).read_text(encoding="utf-8")
+    return (resources.files("simbench_tf.export") / "templates" / name).read_text(encoding="utf-8")
 
 
 def pinned(packages: Sequence[str]) -> dict[str, list[str]]:

@@ -10,8 +10,8 @@ from typing import NamedTuple
 import pandas as pd
 import yaml
 
-from simbench_tf._kipoi_files import write_yaml
 from simbench_tf.errors import InputError
+from simbench_tf.export.entry_files import write_yaml
 from simbench_tf.files import whole_file
 
 #: Stands for the md5 of weights that lie in the entry.

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simbench_tf import dna
-from simbench_tf._kipoi_files import example_of, example_one_hot, write_predictions
 from simbench_tf.errors import InputError
+from simbench_tf.export.entry_files import example_of, example_one_hot, write_predictions
 
 Bases = npt.NDArray[np.uint8]
 

@@ -17,9 +17,11 @@ import requests
 import urllib3
 
 from simbench_tf.errors import InputError
-from simbench_tf.workers import Track, silent
+from simbench_tf.parallel import Track, silent
 
 _PIECE = 1 << 18
+
+
 #: Seconds to connect, and between two pieces.
 _PATIENCE = (30, 60)
 _OFFLINE = "check the network, or name a proxy in HTTPS_PROXY or a mirror by --mirror"

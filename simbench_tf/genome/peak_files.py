@@ -14,11 +14,14 @@ import pandas as pd
 from simbench_tf.errors import InputError
 
 PEAK_COLUMNS = ("chrom", "start", "end", "summit", "line")
+
+
 #: What the gzip module raises for a file that was cut short or damaged.
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
+
+
 #: Far beyond any genome, far below where sums of int64 overflow.
 LARGEST_COORDINATE = 2**40
-
 _NARROWPEAK_COLUMNS = 10
 
 

@@ -10,12 +10,11 @@ from typing import Any, Literal, NamedTuple
 
 import pooch
 
-from simbench_tf._download import download
-from simbench_tf.config_messages import nearest
-from simbench_tf.errors import InputError
+from simbench_tf.errors import InputError, nearest
 from simbench_tf.files import whole_file
-from simbench_tf.sources import DATA_FOLDER, SERVER, SETS
-from simbench_tf.workers import Track, silent
+from simbench_tf.genome.download import download
+from simbench_tf.genome.sources import DATA_FOLDER, SERVER, SETS
+from simbench_tf.parallel import Track, silent
 
 
 class Fetched(NamedTuple):
@@ -40,11 +39,11 @@ def fetch(
     Parameters
     ----------
     what : str
-        A set of `simbench_tf.sources.SETS`: hg38, hg19 or encode-five.
+        A set of `simbench_tf.genome.sources.SETS`: hg38, hg19 or encode-five.
     folder : path
         Made where it is missing.
     mirror : str, optional
-        A server with the same paths, http or https, in place of `simbench_tf.sources.SERVER`.
+        A server with the same paths, http or https, in place of `simbench_tf.genome.sources.SERVER`.
     track : callable
         ``track(description, total)`` is a context manager that yields ``advance(n)``; counts bytes.
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from simbench_tf.errors import InputError
 
 SERVER = "https://hgdownload.soe.ucsc.edu"
+
+
 #: Where `simbench fetch` puts files and presets look for them: a folder of the working directory.
 DATA_FOLDER = Path("data")
-
 _LINES = {"A549": "A549", "GM12878": "Gm12878", "H1": "H1hesc", "HepG2": "Hepg2", "K562": "K562"}
 _PEAKS = "goldenPath/hg19/encodeDCC/wgEncodeAwgDnaseUniform/wgEncodeAwgDnaseUwduke{}UniPk.narrowPeak.gz"
 _HG19, _HG38 = (f"goldenPath/{assembly}/bigZips/{assembly}.fa.gz" for assembly in ("hg19", "hg38"))
-
 PEAKS = {line: _PEAKS.format(spelt) for line, spelt in _LINES.items()}
 """Cell line -> its DNase peaks, as a path on the server."""
 SETS = {"hg38": (_HG38,), "hg19": (_HG19,), "encode-five": (_HG19, *PEAKS.values())}

@@ -12,16 +12,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from simbench_tf._dataset_files import read_places
-from simbench_tf.config import Config
+from simbench_tf.config import Config, PeaksSimulation
 from simbench_tf.dataset import Dataset, open_dataset
+from simbench_tf.dataset.files import read_places
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
-from simbench_tf.explained import Explained, explained, read_explained
 from simbench_tf.files import whole_file
 from simbench_tf.genome import open_genome
-from simbench_tf.simulation_config import PeaksSimulation
-from simbench_tf.workers import Track, silent
+from simbench_tf.parallel import Track, silent
+from simbench_tf.run.attributions import Explained, explained, read_explained
 
 _NO_PLACE = "have no place in a genome, which bigWig needs"
 

@@ -18,15 +18,12 @@ import pandas as pd
 import yaml
 
 from simbench_tf import tables
-from simbench_tf._attribution_files import export_attributions
-from simbench_tf._dataset_files import part_path, read_places, read_table
 from simbench_tf.dataset import Dataset, open_dataset
+from simbench_tf.dataset.files import part_path, read_places, read_table
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
+from simbench_tf.parallel import Track, silent
 from simbench_tf.simulate.text import HEADER, Site, site_text
-from simbench_tf.workers import Track, silent
-
-__all__ = ["export_attributions", "export_data"]
 
 Advance = Callable[[int], None]
 

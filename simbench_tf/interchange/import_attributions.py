@@ -7,7 +7,6 @@ earlier data set, or for other sequences than those explained now, is passed ove
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,18 +15,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from simbench_tf._dataset_files import read_places
-from simbench_tf._other_files import OtherArray, read_array, read_bigwig, read_seq_ids, scores_of
-from simbench_tf.config import Config, Method
-from simbench_tf.config_messages import nearest
+from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset, open_dataset
-from simbench_tf.errors import InputError
-from simbench_tf.explained import Explained, explained, explained_rows
+from simbench_tf.dataset.files import read_places
+from simbench_tf.errors import InputError, nearest
 from simbench_tf.files import whole_file
-from simbench_tf.manifest import fingerprint, fresh_files, stage_checksums, write_records
-
-#: What stands for the references of a tool that does not tell them.
-UNTOLD = "-"
+from simbench_tf.interchange.attribution_readers import OtherArray, read_array, read_bigwig, read_seq_ids, scores_of
+from simbench_tf.run.attributions import UNTOLD, Explained, _explained_places, _fingerprint, _target, explained_rows
+from simbench_tf.run.manifest import write_records
 
 
 def take_attributions(
@@ -102,44 +97,6 @@ def take_attributions(
     return target
 
 
-def others(config: Config, folder: Path) -> list[Explained]:
-    """List the attributions of other tools that a run holds, in order: model, task, name.
-
-    Those that were taken for other sequences than the run explains now are left out, with a warning.
-    """
-    files = []
-    for (model, task), place in _explained_places(config, folder).items():
-        for path in sorted((_folder(folder) / model / task).glob("*.h5")):
-            with h5py.File(path) as h5:
-                references = str(h5.attrs["references"])
-            file = _target(folder, path.stem, place, references)
-            if fresh_files(folder, _fingerprint(config, folder, file)):
-                files.append(file)
-            else:
-                mend = f"take it again with `simbench score RUN --attributions FILE --name {path.stem}`, or delete it"
-                warnings.warn(f"{path}: left out, it is not of the sequences explained now; {mend}", stacklevel=2)
-    return files
-
-
-def all_explained(config: Config, folder: Path) -> list[Explained]:
-    """List what a run scores: the files of its own methods, then those of other tools."""
-    return [*explained(config, folder), *others(config, folder)]
-
-
-def _folder(run: Path) -> Path:
-    return run / "attributions" / "others"
-
-
-def _explained_places(config: Config, folder: Path) -> dict[tuple[str, str], Explained]:
-    """Each model and task that the run explains, in order, with one of our own files of it."""
-    return {(file.model, file.task): file for file in explained(config, folder)}
-
-
-def _target(folder: Path, name: str, place: Explained, references: str) -> Explained:
-    path = _folder(folder) / place.model / place.task / f"{name}.h5"
-    return place._replace(method=Method(method=name, references=references), key=name, path=path)
-
-
 def _one_of(option: str, chosen: str | None, names: Iterable[str]) -> str:
     known = list(dict.fromkeys(names))
     if chosen is None and len(known) == 1:
@@ -149,13 +106,6 @@ def _one_of(option: str, chosen: str | None, names: Iterable[str]) -> str:
     if chosen not in known:
         raise InputError(option, f"{chosen!r} is none of the run's{nearest(chosen, known)}")
     return chosen
-
-
-def _fingerprint(config: Config, folder: Path, file: Explained) -> str:
-    """Hash of what decides which sequences are explained, and of the file's place."""
-    explained_by = config.attribution.model_dump(mode="json", include={"n_sequences", "split"})
-    made_from = {"dataset": stage_checksums(folder, "simulate"), "seed": config.seed, **explained_by}
-    return fingerprint("others", {**made_from, "file": str(file.path.relative_to(folder))})
 
 
 def _places(dataset: Dataset, file: Path) -> pd.DataFrame:

@@ -23,15 +23,13 @@ from zipfile import BadZipFile
 import keras
 import numpy as np
 
-from simbench_tf.config_messages import nearest
 from simbench_tf.dna import one_hot
-from simbench_tf.errors import InputError
+from simbench_tf.errors import InputError, nearest
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.random_streams import uniforms
 
 #: Beside a model that a Python function built: the name of that function.
 ENTRY_FILE = "python.json"
-
 _NOT_LOADED = (ValueError, TypeError, OSError, KeyError, AttributeError, ImportError, BadZipFile)
 _SAVE = "save it with `model.save('NAME.keras')`"
 _REGISTER = "give layers of your own a get_config, and decorate them with @keras.saving.register_keras_serializable()"

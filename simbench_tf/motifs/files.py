@@ -24,17 +24,22 @@ from simbench_tf.files import whole_file
 
 UNIFORM = (0.25, 0.25, 0.25, 0.25)
 
+
 #: What MEME takes where a file does not say from how many sites a motif was made.
 DEFAULT_N_SITES = 20.0
 
+
 # HOMER prints three decimals and a floor of .001, so its rows sum to 1 only roughly
 _SUM_TOLERANCE = 0.02
+
+
 # rows this close to 1 are kept as they are, so that what `write_meme` wrote reads back to the same bits
 _ROUND_OFF = 1e-9
+
+
 # a JASPAR matrix without header begins with a row of numbers, in brackets or not
 _BARE_ROW = re.compile(r"\s*([ACGT]\s*[\[|:]?)?\s*\d[\s\d.eE+-]*\]?\s*")
 _MEND_FORMAT = "give a MEME (minimal), JASPAR or HOMER motif file"
-
 Line = tuple[int, str]
 Found = Iterator[tuple[int, "Motif"]]
 

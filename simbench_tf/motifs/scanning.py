@@ -21,26 +21,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from simbench_tf._motif_files import UNIFORM, Motif, base_frequencies, read_jaspar_release, read_motifs, write_meme
 from simbench_tf.errors import InputError
-
-__all__ = [
-    "Motif",
-    "find_motif",
-    "information_content",
-    "load_motifs",
-    "pwm",
-    "read_motifs",
-    "scan",
-    "score_sites",
-    "write_meme",
-]
+from simbench_tf.motifs.files import UNIFORM, Motif, base_frequencies, read_jaspar_release, read_motifs
 
 Bases = npt.NDArray[np.uint8]
+
 
 # 8 fractional bits leave float32 (24 bits) room for exact sums up to 65,536 bits: no motif comes near
 _STEPS_PER_BIT = 256
 _PSEUDOCOUNT = 0.1
+
+
 # bases joined into one text for lightmotif: bounds the memory of a scan to some 10 MB
 _BLOCK_BASES = 1_000_000
 _LETTERS = np.frombuffer(b"ACGTN", np.uint8)

@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from simbench_tf._figure import (
+from simbench_tf.plot.figure import (
     ACCENT,
     BASE_COLOURS,
     CEILING,
@@ -32,32 +32,10 @@ from simbench_tf._figure import (
     points_up,
     readable,
     style_axes,
-    svg,
 )
-from simbench_tf._heat_maps import learnt_against, motif_dynamics, motif_heat_map
-from simbench_tf._logo import attribution_panels, bars, logo, mark_sites
-from simbench_tf._rank_diagram import critical_difference_diagram
-from simbench_tf.significance import pareto_front
-
-__all__ = [
-    "BASE_COLOURS",
-    "attribution_panels",
-    "bars",
-    "critical_difference_diagram",
-    "learning_curve",
-    "learnt_against",
-    "logo",
-    "mark_sites",
-    "method_ranking",
-    "motif_dynamics",
-    "motif_heat_map",
-    "quality_against_cost",
-    "svg",
-    "task_quality",
-]
+from simbench_tf.score import pareto_front
 
 Floats = npt.NDArray[np.floating]
-
 _TITLES = {"auprc": "auPRC", "auroc": "auROC", "mass_fraction": "share of |attribution| on true bases"}
 
 

@@ -16,12 +16,13 @@ from matplotlib.figure import Figure
 INK, QUIET, FAINT = "#6b7580", "#8f99a4", "#b4bcc5"
 ACCENT, CHANCE, CEILING, SITE = "#12928a", "#c77d17", "#8a6fc4", "#e0b040"
 
+
 #: A, C, G, T as the field colours them.
 BASE_COLOURS = {"A": "#2a9d4e", "C": "#3b7dd8", "G": "#e0a100", "T": "#d6453d"}
 
+
 #: Font size of all but headings, in points.
 SMALL = 9.0
-
 _VARIABLES = {
     INK: "--plot-ink",
     QUIET: "--plot-quiet",

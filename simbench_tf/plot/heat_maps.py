@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from simbench_tf._figure import ACCENT, CHANCE, FAINT, INK, QUIET, SMALL, new_axes, readable, style_axes
+from simbench_tf.plot.figure import ACCENT, CHANCE, FAINT, INK, QUIET, SMALL, new_axes, readable, style_axes
 
 Floats = npt.NDArray[np.floating]
+
 
 #: Width of a cell and height of a row, in inches.
 _CELL, _ROW = 0.42, 0.26

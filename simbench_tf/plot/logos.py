@@ -16,7 +16,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
 
-from simbench_tf._figure import (
+from simbench_tf.plot.figure import (
     ACCENT,
     BASE_COLOURS,
     FAINT,
@@ -31,6 +31,7 @@ from simbench_tf._figure import (
 )
 
 Floats = npt.NDArray[np.floating]
+
 
 #: Points between lines of site names.
 _NAME_LINE = 11

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from simbench_tf._figure import ACCENT, CEILING, CHANCE, FAINT, INK, QUIET, SMALL, new_axes, readable, style_axes
-from simbench_tf.significance import critical_difference, mean_ranks
+from simbench_tf.plot.figure import ACCENT, CEILING, CHANCE, FAINT, INK, QUIET, SMALL, new_axes, readable, style_axes
+from simbench_tf.score import critical_difference, mean_ranks
 
 Floats = npt.NDArray[np.floating]
 

@@ -12,10 +12,12 @@ import numpy.typing as npt
 import pandas as pd
 from markupsafe import Markup
 
-from simbench_tf._logo import letter_path
+from simbench_tf.plot.logos import letter_path
 
 #: Bytes that the attributions of the sequence browser may take in the page; a base of a method takes 4/3.
 BROWSER_BYTES = 9_000_000
+
+
 #: A byte holds -127 to 127.
 _STEPS = 127
 

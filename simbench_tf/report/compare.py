@@ -18,20 +18,24 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from simbench_tf._compared_text import Shown, differences_shown, models_shown, scores_shown, settings_shown
-from simbench_tf._pages import page_template
 from simbench_tf.config import config_dict, load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import decode
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
-from simbench_tf.significance import holm, paired_comparisons
+from simbench_tf.report.compare_text import Shown, differences_shown, models_shown, scores_shown, settings_shown
+from simbench_tf.report.jinja import page_template
+from simbench_tf.score import holm, paired_comparisons
 
 #: What one score belongs to in every run.
 KEYS = ["model", "task", "key"]
+
+
 #: Columns of summary.csv that are set side by side, where a run has them.
 SCORES = ["n_sequences", "auprc", "auprc_low", "auprc_high", "auprc_se", "auroc", "chance_auprc", "oracle_auprc"]
 _MODEL_METRICS = ["auroc", "auprc", "oracle_auroc", "oracle_auprc"]
+
+
 #: Standard errors on either side of a difference of means, for 95%.
 _REACH = 1.96
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from simbench_tf._report_text import Table, fixed, with_error
+from simbench_tf.report.text import Table, fixed, with_error
 
 _QUALITY = {"auroc": "auROC", "auprc": "auPRC", "oracle_auroc": "oracle auROC", "oracle_auprc": "oracle auPRC"}
 

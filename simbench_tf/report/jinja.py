@@ -7,9 +7,9 @@ import functools
 import jinja2
 from markupsafe import Markup
 
-from simbench_tf._report_text import fixed
+from simbench_tf.report.text import fixed
 
-_LOADER = jinja2.PackageLoader("simbench_tf")
+_LOADER = jinja2.PackageLoader("simbench_tf.report")
 
 
 @functools.cache

@@ -19,15 +19,12 @@ import numpy.typing as npt
 import pandas as pd
 import yaml
 
-from simbench_tf import _report_sections as sections
-from simbench_tf import _report_text as text
 from simbench_tf import plot
-from simbench_tf._pages import page_script, page_template
-from simbench_tf._report_data import Browsed, browser_data, embedded
-from simbench_tf._report_sections import Figures, Picture, picture
 from simbench_tf.files import whole_file
-
-__all__ = ["Browsed", "Example", "write_report"]
+from simbench_tf.report import sections, text
+from simbench_tf.report.browser import Browsed, browser_data, embedded
+from simbench_tf.report.jinja import page_script, page_template
+from simbench_tf.report.sections import Figures, Picture, picture
 
 
 class Example(NamedTuple):

@@ -11,9 +11,9 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from simbench_tf import _report_text as text
 from simbench_tf import plot
-from simbench_tf._ranking import standings
+from simbench_tf.report import text
+from simbench_tf.score.ranking import standings
 
 #: Figures of the page by id, with the name and the data of each; what is drawn adds itself.
 Figures = dict[str, dict[str, str]]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from simbench_tf._ranking import LEVEL, standings
+from simbench_tf.score.ranking import LEVEL, standings
 
 METHOD_TITLES = {
     "ism": "in-silico mutagenesis",

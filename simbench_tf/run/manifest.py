@@ -107,3 +107,12 @@ def discard_stale(run: Path, stage: str, key: str) -> None:
 def _write(run: Path, records: Mapping[str, Record]) -> None:
     with whole_file(run / "manifest.json") as partial:
         partial.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+
+
+def checksum_named(path: Path, key: str) -> str:
+    """Checksum of a file that a configuration's key names; an InputError where there is none."""
+    if not path.is_file():
+        raise InputError(
+            path, f"is no file, but {key} names it", "mend the path; it is taken from the configuration's folder"
+        )
+    return checksum(path)

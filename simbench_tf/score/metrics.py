@@ -20,6 +20,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
+
 #: `top_k` looks at this share of a sequence's bases.
 TOP_SHARE = 0.05
 

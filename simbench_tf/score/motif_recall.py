@@ -17,15 +17,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from simbench_tf.metrics import areas
-from simbench_tf.significance import mean_and_error
+from simbench_tf.score.metrics import areas
+from simbench_tf.score.significance import mean_and_error
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
+
 #: Sites are grouped into so many rings of equal width about the centre of the sequence.
 N_DISTANCES = 4
+
 
 #: Bits of information between which motifs are grouped; motifs of JASPAR have 6 to 25.
 INFORMATION_EDGES = (8, 10, 12, 14, 16)

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pandas as pd
 
-from simbench_tf.significance import mean_and_error
+from simbench_tf.score.significance import mean_and_error
 
 #: Methods less than so many standard errors of the paired difference behind the best count as level with it.
 LEVEL = 2.0
@@ -17,7 +17,7 @@ def standings(per_sequence: pd.DataFrame, metric: str = "auprc") -> pd.DataFrame
     """Rank keys by the mean of a metric, every model x task counting the same, and say how far each is behind.
 
     All methods explain the same sequences, so differences are taken sequence by sequence. A sequence that occurs under
-    several models or tasks is one observation, not several (`significance.mean_and_error`).
+    several models or tasks is one observation, not several (`score.significance.mean_and_error`).
 
     Parameters
     ----------

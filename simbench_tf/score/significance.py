@@ -19,6 +19,7 @@ from scipy.stats import rankdata, studentized_range, wilcoxon
 
 Floats = npt.NDArray[np.float64]
 
+
 #: The signed-rank test needs 6 sequences: of 5, the most extreme outcome has p = 2 / 32.
 FEWEST = 6
 

@@ -16,8 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from simbench_tf.config import Config, Dynamics
-from simbench_tf.dataset import Dataset
+from simbench_tf.config import Config, Dynamics, Replicate
+from simbench_tf.dataset import Dataset, open_dataset
+from simbench_tf.devices import device
 from simbench_tf.dynamics import (
     DYNAMICS_COLUMNS,
     LEARNT_COLUMNS,
@@ -30,8 +31,10 @@ from simbench_tf.dynamics import (
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.motifs import information_content, read_motifs
+from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.random_streams import uniforms
-from simbench_tf.workers import MapInOrder
+from simbench_tf.run.models import snapshots_of
+from simbench_tf.stages.step import _dataset_checksums, _step
 
 #: Batches trained so far, and the file of the weights.
 Step = tuple[int, str]
@@ -47,7 +50,7 @@ def steps_of(model_file: Path, snapshots: Path) -> list[Step]:
     InputError
         The model was not trained, or without snapshots.
     """
-    from simbench_tf.snapshots import read_snapshots
+    from simbench_tf.training import read_snapshots
 
     if not model_file.is_file():
         raise InputError(model_file, "is missing", "train it with `simbench train`")
@@ -186,7 +189,43 @@ def _look(
 @functools.lru_cache(maxsize=1)
 def _network(model_file: str, version: str) -> tuple[Any, list[npt.NDArray[Any]]]:  # noqa: ARG001 - trained anew
     """A model, which is this module's own since its weights change, and the weights it was kept with."""
-    from simbench_tf.own_models import load_trained
+    from simbench_tf.models.custom import load_trained
 
     model = load_trained(Path(model_file))
     return model, model.get_weights()
+
+
+# dynamics
+
+
+def dynamics(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> Path:
+    """Write RUN/dynamics/MODEL: which motif each trained model had learnt by which batch; return RUN/dynamics.
+
+    Raises
+    ------
+    InputError
+        The configuration asks for none, or a model was trained without snapshots of its weights.
+    """
+    if config.dynamics is None:
+        mend = "add `dynamics: {}` to the configuration, or `--set dynamics={}` to `simbench run`, and train with it"
+        raise InputError(folder, "was not asked for learning dynamics", mend)
+    dataset, target = open_dataset(folder / "dataset"), folder / "dynamics"
+
+    def make(replicate: Replicate, steps: list[Step]) -> tuple[list[Path], dict[str, float]]:
+        model_file = folder / "models" / replicate.name / "model.keras"
+        with track(f"dynamics {replicate.name}", len(steps)) as advance:
+            return write_dynamics(
+                config, dataset, model_file, steps, target / replicate.name, map_in_order, advance
+            ), {}
+
+    for replicate in (replicate for replicate in config.replicates if replicate.model.kipoi is None):
+        steps = steps_of(folder / "models" / replicate.name / "model.keras", snapshots_of(folder, replicate.name))
+        made_from = {
+            "model": replicate.name,
+            "dataset": _dataset_checksums(folder),
+            "dynamics": config.dynamics.model_dump(mode="json"),
+            "seed": config.seed,
+            "weights": [(batch, checksum(Path(path))) for batch, path in steps],
+        }
+        _step(folder, "dynamics", made_from, functools.partial(make, replicate, steps), device)
+    return target

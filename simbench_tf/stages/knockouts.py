@@ -14,19 +14,20 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf._explained_parts import parts_of, read_scores
-from simbench_tf.config import Config
+from simbench_tf.config import Config, GrammarSimulation
 from simbench_tf.dataset import Dataset
-from simbench_tf.explained import Explained, answers_of, explain_bases
 from simbench_tf.files import whole_file
 from simbench_tf.motifs import load_motifs
+from simbench_tf.parallel import MapInOrder
 from simbench_tf.random_streams import uniforms
+from simbench_tf.run.attributions import Explained
+from simbench_tf.run.parts import parts_of, read_scores
 from simbench_tf.simulate.grammar import build_grammar
-from simbench_tf.simulate.knockouts import Interaction, interactions, knock_out, part_mask
-from simbench_tf.simulation_config import GrammarSimulation
-from simbench_tf.workers import MapInOrder
+from simbench_tf.simulate.grammar.knockouts import Interaction, interactions, knock_out, part_mask
+from simbench_tf.stages.attribute_chunks import answers_of, explain_bases
 
 Booleans = npt.NDArray[np.bool_]
+
 
 #: Fewer probes than this say nothing of an interaction, which is then left out.
 FEWEST = 5
@@ -92,7 +93,7 @@ def write_probed(
 ) -> Path:
     """Attribute the variants of a task's probes, and write them with the model's answers; returns the file.
 
-    Parts, as of `explained.write_explained`, stay until the caller has recorded the file.
+    Parts, as of `stages.attribute.write_explained`, stay until the caller has recorded the file.
     """
     path = probed_file(file, folder)
     with whole_file(path) as partial, h5py.File(partial, "w") as h5:

@@ -10,7 +10,7 @@ knockouts.h5 holds the exact answers to the probes of rules and pairs, where the
 from __future__ import annotations
 
 import functools
-import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,21 +21,25 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
-from simbench_tf.config import Config
-from simbench_tf.dataset import Dataset
+from simbench_tf.config import Config, GrammarSimulation
+from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
-from simbench_tf.explained import explained_rows
 from simbench_tf.files import whole_file
 from simbench_tf.motifs import load_motifs
-from simbench_tf.probed import Probes, probes_of
+from simbench_tf.parallel import MapInOrder, Track, silent
+from simbench_tf.run.attributions import explained_rows
+from simbench_tf.run.manifest import amend_record, discard_stale, fingerprint, fresh_files, read_manifest, write_records
+from simbench_tf.run.results import read_ceilings
 from simbench_tf.score import pooled_scores, score_attributions, summarise
 from simbench_tf.simulate.grammar import Grammar, build_grammar
 from simbench_tf.simulate.oracle import explain, label_ceiling, label_log_odds, label_posterior, log_likelihood
-from simbench_tf.simulation_config import GrammarSimulation
-from simbench_tf.workers import MapInOrder
+from simbench_tf.stages.knockouts import Probes, probes_of
+from simbench_tf.stages.step import _dataset_checksums
+from simbench_tf.training.evaluate import note_ceilings
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
+
 
 #: Sequences in one piece of work, and sequences of a split whose occupancy is kept beside the explained ones.
 TOGETHER = 2_000
@@ -111,32 +115,6 @@ def _exact_answers(config: Config, grammar: Grammar, probes: Probes) -> Floats:
     log_odds = label_log_odds(grammar, log_likelihood(grammar, probes.variants.reshape(-1, length)))
     answers = log_odds[:, grammar.tasks.index(probes.interaction.task)].reshape(n, 4)
     return np.asarray(expit(answers)) if config.attribution.output == "probability" else answers
-
-
-def read_ceilings(folder: Path) -> pd.DataFrame:
-    """RUN/oracle/ceilings.csv by task; without rows where there is none.
-
-    Columns auroc and auprc are those of P(label | sequence) on the test split; attribution_auroc and attribution_auprc
-    are means over the explained sequences of a task, and pooled_attribution_* pool their bases.
-    """
-    path = folder / "oracle" / "ceilings.csv"
-    if not path.is_file():
-        return pd.DataFrame(columns=["auroc", "auprc", "attribution_auroc", "attribution_auprc"])
-    return pd.read_csv(path).set_index("task")
-
-
-def note_ceilings(path: Path, ceilings: pd.DataFrame) -> bool:
-    """Write each task's ceilings into a model's metrics.json; whether that changed the file."""
-    metrics = json.loads(path.read_text(encoding="utf-8"))
-    noted = {
-        task: values | {f"oracle_{name}": float(ceilings.loc[task, name]) for name in ("auroc", "auprc")}
-        for task, values in metrics.items()
-    }
-    if noted == metrics:
-        return False
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
-    return True
 
 
 def _splits(config: Config) -> list[str]:
@@ -221,3 +199,48 @@ def _attribution_ceiling(
         "pooled_attribution_auroc": pooled["pooled_auroc"],
         "pooled_attribution_auprc": pooled["pooled_auprc"],
     }
+
+
+# oracle
+
+
+def oracle(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> Path:
+    """Write RUN/oracle for grammar data, and the ceilings into each model's metrics.json; return ceilings.csv.
+
+    Raises
+    ------
+    InputError
+        There is no data set, or it is not a grammar's.
+    """
+    key = _oracle_key(config, folder)
+    discard_stale(folder, "oracle", key)
+    if not fresh_files(folder, key):
+        start = time.perf_counter()
+        dataset = open_dataset(folder / "dataset")
+        with track("oracle", n_explained_by_oracle(config, dataset)) as advance:
+            files = write_oracle(config, dataset, folder, map_in_order, advance)
+        write_records(folder, files, "oracle", key, time.perf_counter() - start, "cpu")
+    _note_ceilings(config, folder)
+    return folder / "oracle" / "ceilings.csv"
+
+
+def _oracle_key(config: Config, folder: Path) -> str:
+    made_from = {
+        "dataset": _dataset_checksums(folder),
+        "seed": config.seed,
+        "motifs": config.scoring.motifs,
+        **config.attribution.model_dump(mode="json", include={"n_sequences", "split", "tasks", "output"}),
+    }
+    return fingerprint("oracle", made_from)
+
+
+def _note_ceilings(config: Config, folder: Path) -> None:
+    """Write the ceilings into each model's metrics.json, where both are there; the record follows the file."""
+    if not fresh_files(folder, _oracle_key(config, folder)):
+        return
+    records = read_manifest(folder)
+    for replicate in config.replicates:
+        path = folder / "models" / replicate.name / "metrics.json"
+        record = records.get(path.relative_to(folder).as_posix())
+        if record is not None and note_ceilings(path, read_ceilings(folder)):
+            amend_record(folder, path)

@@ -11,9 +11,11 @@ import pandas as pd
 
 from simbench_tf.config import Config, config_dict, versions
 from simbench_tf.dataset import Dataset, open_dataset
-from simbench_tf.explained import read_explained
-from simbench_tf.others import all_explained
+from simbench_tf.errors import InputError
 from simbench_tf.report import Browsed, Example, write_report
+from simbench_tf.run.attributions import all_explained, read_explained
+from simbench_tf.run.manifest import stage_checksums
+from simbench_tf.stages.step import STAGES, _step
 
 #: Sequences drawn as logos.
 EXAMPLES = 6
@@ -99,3 +101,27 @@ def _examples(browsed: list[Browsed]) -> list[Example]:
         x = one_hot(place.bases[[number]])[0]
         examples.append(Example(place.model, place.task, place.seq_ids[number], x, sites, attributions))
     return examples
+
+
+# report
+
+
+def report(config: Config, folder: Path) -> Path:
+    """Write RUN/report.html and return its path.
+
+    Raises
+    ------
+    InputError
+        The run was not scored.
+    """
+    target = folder / "report.html"
+    if not (folder / "scores" / "summary.csv").is_file():
+        raise InputError(folder, "has no scores", "make them with `simbench score`")
+    made_from = {stage: stage_checksums(folder, stage) for stage in STAGES[:-1]}
+    _step(
+        folder,
+        "report",
+        {**made_from, "config": config.model_dump(mode="json")},
+        lambda: ([write_run_report(config, folder, target)], {}),
+    )
+    return target

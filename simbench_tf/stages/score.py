@@ -18,16 +18,27 @@ import numpy as np
 import pandas as pd
 
 from simbench_tf import tables
-from simbench_tf.ceilings import read_ceilings, read_exact_answers
 from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset, covered, open_dataset
-from simbench_tf.explained import Explained, read_explained
-from simbench_tf.files import whole_file
-from simbench_tf.manifest import read_manifest
-from simbench_tf.motif_recall import motif_recall
-from simbench_tf.probed import probed_file, probes_of, read_probed
-from simbench_tf.score import faithfulness, pooled_scores, score_attributions, summarise
-from simbench_tf.significance import bootstrap_interval, paired_comparisons, variance_components
+from simbench_tf.errors import InputError
+from simbench_tf.files import checksum, whole_file
+from simbench_tf.parallel import Track, silent
+from simbench_tf.run.attributions import Explained, all_explained, read_explained
+from simbench_tf.run.manifest import read_manifest, stage_checksums
+from simbench_tf.run.results import read_ceilings
+from simbench_tf.score import (
+    bootstrap_interval,
+    faithfulness,
+    paired_comparisons,
+    pooled_scores,
+    score_attributions,
+    summarise,
+    variance_components,
+)
+from simbench_tf.score.motif_recall import motif_recall
+from simbench_tf.stages.knockouts import probed_file, probes_of, read_probed
+from simbench_tf.stages.oracle import read_exact_answers
+from simbench_tf.stages.step import _dataset_checksums, _step
 
 #: What methods are compared by in pairs, and models of several seeds are told apart by.
 COMPARED = ("auroc", "auprc")
@@ -202,3 +213,32 @@ def _score_one(
     table = table.assign(**keys, seq_id=seq_ids)
     table = table[[*tables.PER_SEQUENCE_KEYS, *(c for c in table if c not in tables.PER_SEQUENCE_KEYS)]]
     return table, line, recall.assign(model=file.model, task=file.task, key=file.key)
+
+
+# score
+
+
+def score(config: Config, folder: Path, track: Track = silent) -> Path:
+    """Write RUN/scores, `write_scores`; return the path of summary.csv."""
+    files = all_explained(config, folder)
+    for file in files:
+        if not file.path.is_file():
+            raise InputError(file.path, "is missing", "make it with `simbench attribute`")
+    made = [path for file in files for path in (file.path, probed_file(file, folder))]
+
+    def make() -> tuple[list[Path], dict[str, float]]:
+        with track("score", len(files)) as advance:
+            return write_scores(config, folder, files, advance), {}
+
+    _step(
+        folder,
+        "score",
+        {
+            "dataset": _dataset_checksums(folder),
+            "attributions": {str(path.relative_to(folder)): checksum(path) for path in made if path.is_file()},
+            "oracle": stage_checksums(folder, "oracle"),
+            "scoring": config.scoring.model_dump(mode="json"),
+        },
+        make,
+    )
+    return folder / "scores" / "summary.csv"

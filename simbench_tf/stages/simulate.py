@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import functools
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from simbench_tf.config import Config
-from simbench_tf.errors import InputError
-from simbench_tf.files import checksum
+from simbench_tf.config import Config, GrammarSimulation, PeaksSimulation, TextSimulation
+from simbench_tf.dataset import finish_dataset, write_part
+from simbench_tf.genome.sources import check_fetched
 from simbench_tf.motifs import Motif, load_motifs
-from simbench_tf.simulation_config import GrammarSimulation, PeaksSimulation, TextSimulation
-from simbench_tf.sources import check_fetched
-from simbench_tf.workers import MapInOrder
+from simbench_tf.parallel import MapInOrder, Track, silent
+from simbench_tf.run.manifest import checksum_named, discard_stale, fingerprint, fresh_files, write_records
 
 
 class Simulation(NamedTuple):
@@ -37,7 +37,7 @@ def prepare(config: Config, folder: Path, map_in_order: MapInOrder) -> Simulatio
     folder : path
         The run, where a genome's index goes when it cannot stand beside the genome.
     map_in_order : callable
-        From `simbench_tf.workers.workers`.
+        From `simbench_tf.parallel.workers`.
 
     Raises
     ------
@@ -72,15 +72,6 @@ def by_content(config: Config) -> dict[str, Any]:
         files = simulation.peaks.items()
         settings["peaks"] = {task: checksum_named(file, f"simulation.peaks.{task}") for task, file in files}
     return settings
-
-
-def checksum_named(path: Path, key: str) -> str:
-    """Checksum of a file that a configuration's key names; an InputError where there is none."""
-    if not path.is_file():
-        raise InputError(
-            path, f"is no file, but {key} names it", "mend the path; it is taken from the configuration's folder"
-        )
-    return checksum(path)
 
 
 def _prepare_grammar(settings: GrammarSimulation, seed: int, folder: Path, map_in_order: MapInOrder) -> Simulation:
@@ -130,4 +121,46 @@ def _prepare_text(settings: TextSimulation, seed: int) -> Simulation:
         motifs=plan.motifs,
         notes=plan.notes,
         motif_log=None,
+    )
+
+
+#: Sequences in a part file of the data set and in one file of work; constants, so no result depends on the workers.
+PART_SEQUENCES = 50_000
+
+
+# simulate
+
+
+def simulate(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> None:
+    """Write RUN/dataset; parts that an earlier, interrupted call finished are kept."""
+    key = fingerprint("simulate", {"simulation": by_content(config), "seed": config.seed, "name": config.name})
+    discard_stale(folder, "simulate", key)
+    if fresh_files(folder, key):
+        return
+    start = time.perf_counter()
+
+    def record(files: list[Path], part: str = "") -> None:
+        write_records(folder, files, "simulate", key + part, time.perf_counter() - start, "cpu")
+
+    simulation = prepare(config, folder, map_in_order)
+    n = simulation.n_sequences
+    ranges = [(first, min(first + PART_SEQUENCES, n)) for first in range(0, n, PART_SEQUENCES)]
+    wanted = [number for number in range(len(ranges)) if not fresh_files(folder, f"{key}:{number}")]
+    with track("simulate", len(ranges)) as advance:
+        advance(len(ranges) - len(wanted))
+        drawn = simulation.parts([ranges[number] for number in wanted])
+        for number, (sequences, sites) in zip(wanted, drawn, strict=True):
+            record(write_part(folder / "dataset", number, sequences, sites), f":{number}")
+            advance(1)
+    record(
+        finish_dataset(
+            folder / "dataset",
+            name=config.name,
+            n_parts=len(ranges),
+            kind=config.simulation.kind,
+            tasks=config.tasks,
+            motifs=simulation.motifs,
+            notes=simulation.notes,
+            motif_log=simulation.motif_log,
+        )
     )

@@ -6,15 +6,25 @@ where a function of the user's built it; snapshots/ where the run asks for learn
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simbench_tf.adopted import adopt, files_of
+import numpy as np
+import pandas as pd
+
 from simbench_tf.config import Config, Replicate
-from simbench_tf.dataset import open_dataset
-from simbench_tf.files import checksum
-from simbench_tf.simulated import checksum_named
-from simbench_tf.workers import Track
+from simbench_tf.dataset import Dataset, open_dataset
+from simbench_tf.devices import is_chief
+from simbench_tf.dna import one_hot
+from simbench_tf.errors import InputError
+from simbench_tf.files import checksum, whole_file
+from simbench_tf.parallel import Track, silent
+from simbench_tf.run.manifest import checksum_named, fingerprint, fresh_files, write_records
+from simbench_tf.run.models import snapshots_of
+from simbench_tf.stages.oracle import _note_ceilings
+from simbench_tf.stages.step import _dataset_checksums
 
 
 def trained_from(config: Config, replicate: Replicate) -> dict[str, Any]:
@@ -32,7 +42,7 @@ def trained_from(config: Config, replicate: Replicate) -> dict[str, Any]:
     if model.keras is not None:
         settings["keras"] = checksum_named(model.keras, f"{key}.keras")
     if model.python is not None:
-        from simbench_tf.own_models import source_file
+        from simbench_tf.models.custom import source_file
 
         source = source_file(model.python, f"{key}.python")
         function = model.python.rpartition(":")[2] if model.python.rpartition(":")[0].endswith(".py") else model.python
@@ -61,11 +71,10 @@ def write_trained(config: Config, folder: Path, replicate: Replicate, key: str, 
     Training that was killed under the same `key`, the fingerprint of all that is made here, goes on from its
     checkpoint.
     """
-    from simbench_tf._checkpoints import Checkpoint
     from simbench_tf.devices import device, is_chief, strategy
-    from simbench_tf.own_models import write_entry
-    from simbench_tf.snapshots import Snapshots, log_spaced_batches, read_snapshots
-    from simbench_tf.train import build_model, train
+    from simbench_tf.models.custom import write_entry
+    from simbench_tf.training import Snapshots, build_model, log_spaced_batches, read_snapshots, train
+    from simbench_tf.training.checkpoints import Checkpoint
 
     strategy()  # before TensorFlow computes anything
     dataset = open_dataset(folder / "dataset")
@@ -92,6 +101,98 @@ def write_trained(config: Config, folder: Path, replicate: Replicate, key: str, 
     return Written({"train": files, "dynamics": [snapshot.path for snapshot in kept]}, how.pop("device"), how)
 
 
-def snapshots_of(folder: Path, model: str) -> Path:
-    """Where a run keeps the snapshots of a model."""
-    return folder / "models" / model / "snapshots"
+_TOGETHER = 500
+
+
+def adopt(source: str, dataset: Dataset, folder: Path) -> list[Path]:
+    """Write RUN/models/MODEL of a Kipoi model; returns its files.
+
+    Parameters
+    ----------
+    source : str
+        The folder of an entry, or SOURCE/NAME.
+    dataset : Dataset
+        Its tasks are looked for among the names of the model's outputs; with as many outputs as tasks, and none of
+        them named so, they are taken in order.
+    folder : path
+        RUN/models/MODEL.
+
+    Raises
+    ------
+    InputError
+        There is no such model, it cannot be loaded, or its input or outputs do not fit the data set.
+    """
+    from simbench_tf.models.kipoi import load_kipoi_model
+    from simbench_tf.training import split_metrics, write_metrics
+
+    entry = load_kipoi_model(source)
+    if entry.seq_length != dataset.seq_length:
+        what = f"takes {entry.seq_length} bases, the data set has {dataset.seq_length}"
+        raise InputError(source, what, "simulate sequences of the model's length")
+    outputs = _outputs_of_tasks(source, entry.task_names, dataset.tasks)
+    bases = dataset.bases("test")
+    parts = [
+        np.asarray(entry.model(one_hot(bases[first : first + _TOGETHER])), np.float32)[:, list(outputs.values())]
+        for first in range(0, len(bases), _TOGETHER)
+    ]
+    probabilities = np.concatenate([np.empty((0, len(outputs)), np.float32), *parts])
+    record = {"source": source, "files": files_of(source), "is_keras": entry.is_keras, "outputs": outputs}
+
+    files = [folder / name for name in ("kipoi.json", "history.csv", "metrics.json")]
+    with whole_file(files[0]) as partial:
+        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    with whole_file(files[1]) as partial:
+        pd.DataFrame(columns=["batch", "loss"]).to_csv(partial, index=False)
+    if entry.is_keras:
+        files.append(folder / "model.keras")
+        with whole_file(files[-1]) as partial:
+            entry.model.save(partial)
+    write_metrics(files[2], split_metrics(dataset.labels("test"), probabilities, dataset.tasks))
+    return files
+
+
+def files_of(source: str) -> dict[str, str]:
+    """Checksums of an entry's own files, by path; of a model in a source of Kipoi nothing is known but its name."""
+    folder = Path(source)
+    paths = sorted(path for path in folder.rglob("*") if path.is_file()) if folder.is_dir() else []
+    made = {"__pycache__", "downloaded"}
+    return {
+        path.relative_to(folder).as_posix(): checksum(path)
+        for path in paths
+        if not made.intersection(path.parts) and path.suffix != ".fai"
+    }
+
+
+def _outputs_of_tasks(source: str, names: list[str], tasks: list[str]) -> dict[str, int]:
+    if set(tasks) <= set(names):
+        return {task: names.index(task) for task in tasks}
+    if len(tasks) == len(names) and not set(tasks) & set(names):
+        return {task: number for number, task in enumerate(tasks)}
+    shown = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+    raise InputError(
+        source, f"has the outputs {shown}, the data set the tasks {', '.join(tasks)}", "name the tasks as the outputs"
+    )
+
+
+# train
+
+
+def train(config: Config, folder: Path, track: Track = silent) -> None:
+    """Write RUN/models/MODEL for every model of the configuration, or model and seed.
+
+    With `dynamics` also the snapshots of its weights, which are that stage's: without it, none is missed.
+    """
+    dataset = _dataset_checksums(folder)
+    for replicate in config.replicates:
+        made_from = {"dataset": dataset, **trained_from(config, replicate)}
+        keys = {"train": fingerprint("train", made_from)}
+        if config.dynamics is not None and replicate.model.kipoi is None:
+            keys["dynamics"] = fingerprint("snapshots", {**made_from, "checkpoints": config.dynamics.checkpoints})
+        if not all(fresh_files(folder, key) for key in keys.values()):
+            start = time.perf_counter()
+            written = write_trained(config, folder, replicate, "+".join(keys.values()), track)
+            seconds = time.perf_counter() - start
+            for stage, key in keys.items() if written.files else ():
+                write_records(folder, written.files[stage], stage, key, seconds, written.device, **written.how)
+    if is_chief():
+        _note_ceilings(config, folder)

@@ -14,17 +14,16 @@ import keras
 import pandas as pd
 import tensorflow as tf
 
-from simbench_tf._checkpoints import Checkpoint, Progress, asked_to_stop, read_checkpoint, write_checkpoint
-from simbench_tf._measures import validation_metrics, validation_set
-from simbench_tf._trainee import Shell, label_weights, make_shell, seed_dropout, shared
+from simbench_tf.config import Training
 from simbench_tf.dataset import Dataset
 from simbench_tf.devices import Computation, agreed, computation, is_chief, n_workers, strategy
 from simbench_tf.errors import InputError
-from simbench_tf.training_config import Training
+from simbench_tf.training.checkpoints import Checkpoint, Progress, asked_to_stop, read_checkpoint, write_checkpoint
+from simbench_tf.training.evaluate import validation_metrics, validation_set
+from simbench_tf.training.wrapper import Shell, label_weights, make_shell, seed_dropout, shared
 
 #: Batches after which a long epoch is interrupted for a look at the validation split, unless told otherwise.
 _LONG_EPOCH = 1_000
-
 _log = logging.getLogger(__name__)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from simbench_tf.training_config import Training
+from simbench_tf.config import Training
 
 #: Of the learning rate, where a schedule ends unless told otherwise.
 _FINAL_FRACTION = 0.01

@@ -6,8 +6,6 @@ the sequences and the dropout all follow from the seed.
 
 from __future__ import annotations
 
-import sys
-import types
 from collections.abc import Callable, Sequence
 from os import PathLike
 from pathlib import Path
@@ -17,18 +15,16 @@ import keras
 import pandas as pd
 
 from simbench_tf import config
-from simbench_tf._checkpoints import Checkpoint
-from simbench_tf._measures import Metrics, predict, split_metrics, write_metrics
-from simbench_tf._rounds import fit
-from simbench_tf._training_logs import training_logs, write_history
 from simbench_tf.dataset import Dataset
 from simbench_tf.devices import Computation, is_chief
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.models import basset, beluga
-from simbench_tf.own_models import build_own_model, load_own_model
-
-__all__ = ["Trained", "build_model", "predict", "split_metrics", "train", "write_metrics"]
+from simbench_tf.models.custom import build_own_model, load_own_model
+from simbench_tf.training.checkpoints import Checkpoint
+from simbench_tf.training.evaluate import Metrics, predict, split_metrics, write_metrics
+from simbench_tf.training.logs import training_logs, write_history
+from simbench_tf.training.loop import fit
 
 
 class Trained(NamedTuple):
@@ -167,14 +163,3 @@ def _write(folder: Path, model: keras.Model, trained: Trained) -> None:
         model.save(partial)
     write_history(folder, trained.history)
     write_metrics(folder / "metrics.json", trained.metrics)
-
-
-class _CallableModule(types.ModuleType):
-    """Importing this module puts it in the place of the function `simbench_tf.train`; so it is both."""
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Trained:
-        """Call the function `train`."""
-        return train(*args, **kwargs)
-
-
-sys.modules[__name__].__class__ = _CallableModule

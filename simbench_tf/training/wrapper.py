@@ -14,12 +14,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from simbench_tf._schedule import learning_rates
+from simbench_tf.config import Training
 from simbench_tf.dataset import Dataset
 from simbench_tf.devices import Computation, n_workers
 from simbench_tf.errors import InputError
 from simbench_tf.random_streams import stream_key
-from simbench_tf.training_config import Training
+from simbench_tf.training.schedule import learning_rates
 
 
 class LabelWeights(NamedTuple):

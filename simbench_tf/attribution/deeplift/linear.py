@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 import tensorflow as tf
 
-from simbench_tf.attribution._deeplift_run import Pair, Run, Step, Tensor, pulled_back, zeros
+from simbench_tf.attribution.deeplift.steps import Pair, Run, Step, Tensor, pulled_back, zeros
 
 # up to this many input channels a transposed convolution is quicker as a matrix product
 _FEW_CHANNELS = 8
+
 
 # layers with weights
 

@@ -24,9 +24,10 @@ from simbench_tf.attribution.registry import Parts, register_method
 
 Array = npt.NDArray[np.float32]
 MaxPoolRule = Literal["rescale", "gradient"]
-
 _SOURCE = "Shrikumar et al. 2017"
 _REFERENCES = "shuffle:10"
+
+
 #: Sequences and references that go through the network together on a CPU; more of them only leave its caches.
 _ROWS_ON_CPU = 88
 
@@ -100,8 +101,8 @@ def _explainer(
     """
     import tensorflow as tf
 
-    from simbench_tf.attribution._deeplift_graph import read_steps
-    from simbench_tf.attribution._deeplift_run import Run, contributions, multipliers
+    from simbench_tf.attribution.deeplift.read_model import read_steps
+    from simbench_tf.attribution.deeplift.steps import Run, contributions, multipliers
 
     steps = read_steps(graph, rule, maxpool)
 

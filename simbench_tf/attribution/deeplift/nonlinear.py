@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from simbench_tf.attribution._deeplift_linear import Geometry
-from simbench_tf.attribution._deeplift_run import NEAR_ZERO, Pair, Run, Step, Tensor, by_sign, pulled_back, zeros
+from simbench_tf.attribution.deeplift.linear import Geometry
+from simbench_tf.attribution.deeplift.steps import NEAR_ZERO, Pair, Run, Step, Tensor, by_sign, pulled_back, zeros
 
 # steps below which a slope is better told by derivatives than by a quotient, of which float32 loses the digits
 _SHORT_STEP = 0.1
+
 
 # activations
 

@@ -13,14 +13,13 @@ import keras
 import tensorflow as tf
 from keras import layers
 
-from simbench_tf.attribution._deeplift_linear import Geometry, Linear, Scaled, Weighted
-from simbench_tf.attribution._deeplift_nonlinear import Elementwise, MaxPool, Nonlinearity
-from simbench_tf.attribution._deeplift_run import Rule, Step
+from simbench_tf.attribution.deeplift.linear import Geometry, Linear, Scaled, Weighted
+from simbench_tf.attribution.deeplift.nonlinear import Elementwise, MaxPool, Nonlinearity
+from simbench_tf.attribution.deeplift.steps import Rule, Step
 from simbench_tf.errors import InputError
 
 MaxPoolRule = Literal["rescale", "gradient"]
 ActivationRule = Literal["rescale", "revealcancel", "genomics"]
-
 _IDENTITY = (
     layers.Dropout,
     layers.SpatialDropout1D,
@@ -40,6 +39,8 @@ _LINEAR = (
     layers.AveragePooling1D,
     layers.GlobalAveragePooling1D,
 )
+
+
 # activations by the name that Keras and TensorFlow give them, and where they have kinks
 _KINKS: dict[str, tuple[float, ...]] = {
     **dict.fromkeys(("sigmoid", "log_sigmoid", "tanh", "softplus", "squareplus", "gelu", "silu", "mish"), ()),

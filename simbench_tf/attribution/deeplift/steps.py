@@ -15,6 +15,7 @@ import tensorflow as tf
 
 Tensor = Any
 
+
 #: Differences smaller than this count as none (the original's NEAR_ZERO_THRESHOLD).
 NEAR_ZERO = 1e-7
 
@@ -35,6 +36,7 @@ class Pair(NamedTuple):
 
 
 def plus(a: Pair, b: Pair) -> Pair:
+    """Sum of two pairs."""
     positive = a.positive + b.positive
     return Pair(positive, positive if a.is_one and b.is_one else a.negative + b.negative)
 
@@ -130,10 +132,12 @@ class Run:
 
 
 def by_sign(difference: Tensor) -> Pair:
+    """Split a tensor into its positive and its negative part."""
     return Pair(tf.maximum(difference, 0.0), tf.minimum(difference, 0.0))
 
 
 def zeros(n: int, empty: Tensor) -> Tensor:
+    """Zeros of the shape of `empty`, with `n` rows."""
     return tf.zeros((n, *empty.shape[1:]))
 
 

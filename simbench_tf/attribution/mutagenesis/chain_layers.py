@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution._chain import Geometry, Pooling, Stage
+from simbench_tf.attribution.layer_geometry import Geometry
+from simbench_tf.attribution.mutagenesis.chain import Pooling, Stage
 
 
 def apply_linear(stage: Stage, x: Any) -> Any:

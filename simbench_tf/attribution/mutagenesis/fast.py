@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution._chain import Chain, Product, UnsupportedModelError, read_chain
-from simbench_tf.attribution._chain_layers import (
+from simbench_tf.attribution.layer_geometry import UnsupportedModelError
+from simbench_tf.attribution.mutagenesis.chain import Chain, Product, read_chain
+from simbench_tf.attribution.mutagenesis.chain_layers import (
     apply_dense,
     apply_functions,
     apply_linear,
@@ -27,9 +28,10 @@ from simbench_tf.attribution._chain_layers import (
     convolve,
     pool_bins,
 )
-from simbench_tf.attribution._windows import Plan, Step, Window, plan_windows
+from simbench_tf.attribution.mutagenesis.windows import Plan, Step, Window, plan_windows
 
 Array = npt.NDArray[np.float32]
+
 
 # letters: 0-3, and 4 for N or a place beyond the end
 _NOTHING = 4

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution._fast_ism import Engine, find_chain, make_engine, mutant_changes
+from simbench_tf.attribution.mutagenesis.fast import Engine, find_chain, make_engine, mutant_changes
 from simbench_tf.attribution.network import Forward, Network, Output, open_network, padded_size
 from simbench_tf.attribution.references import content_index
 from simbench_tf.attribution.registry import Parts, register_method

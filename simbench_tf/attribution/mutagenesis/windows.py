@@ -16,9 +16,11 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution._chain import Chain, Geometry, Stage
+from simbench_tf.attribution.layer_geometry import Geometry
+from simbench_tf.attribution.mutagenesis.chain import Chain, Stage
 
 Places = npt.NDArray[np.int64]
+
 
 # what is gained below this does not pay for cutting out and putting in
 _LEAST_SPEED_UP = 1.5

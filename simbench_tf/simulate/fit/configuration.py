@@ -10,17 +10,18 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from simbench_tf.config import Config, check_config
+from simbench_tf.config import Config, Element, PeaksSimulation, check_config
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.motifs import Motif, find_motif
-from simbench_tf.simulate.fit import NEGLIGIBLE, Fit, fit_grammar
-from simbench_tf.simulate.scanning import MapChunks, Scanned, scan_regions
-from simbench_tf.simulation_config import Element, PeaksSimulation
-from simbench_tf.workers import Track, silent
+from simbench_tf.parallel import Track, silent
+from simbench_tf.simulate.fit.em import NEGLIGIBLE, Fit, fit_grammar
+from simbench_tf.simulate.peaks.scanning import MapChunks, Scanned, scan_regions
 
 #: Regions that a grammar is fitted to at most, unless asked for more.
 MAX_SEQUENCES = 20_000
+
+
 #: What the composition of real DNA does not leave to motifs that look like it; a lower order leaves more.
 BACKGROUND_ORDER = 3
 _MAX_PASSES = 60
@@ -58,7 +59,7 @@ def write_fitted(
     background_order : int
         How many bases before it a background base depends on, up to 5.
     map_in_order : callable
-        From `simbench_tf.workers.workers`; scans run through it.
+        From `simbench_tf.parallel.workers`; scans run through it.
     track : callable, optional
         ``track(description, total)`` is a context manager that yields ``advance(n)``; the fit ends before its total.
 

@@ -14,11 +14,12 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.config import Element, GrammarSimulation, Position, Task
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
 from simbench_tf.random_streams import uniforms
-from simbench_tf.simulate._evidence import Profile, profile_kinds, rate_errors, supported_profiles, supported_rates
-from simbench_tf.simulate._expected_sites import (
+from simbench_tf.simulate.fit.evidence import Profile, profile_kinds, rate_errors, supported_profiles, supported_rates
+from simbench_tf.simulate.fit.expected_sites import (
     Data,
     Expected,
     Parameters,
@@ -29,19 +30,23 @@ from simbench_tf.simulate._expected_sites import (
     pattern_rates,
     sorted_by_pattern,
 )
-from simbench_tf.simulate._labels import check_labels
-from simbench_tf.simulate._maximise import fit_label_correlation, fit_position, fit_rates
+from simbench_tf.simulate.fit.maximise import fit_label_correlation, fit_position, fit_rates
 from simbench_tf.simulate.grammar import Grammar, build_grammar, label_prior
-from simbench_tf.simulation_config import Element, GrammarSimulation, Position, Task
+from simbench_tf.simulate.grammar.labels import check_labels
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
+
 #: A motif with fewer expected starts in a sequence, whatever its labels, is left out of the grammar.
 NEGLIGIBLE = 1e-3
+
+
 # passes end when no rate moves by more of the standard error it would have if all sites were seen
 _TOLERANCE = 0.05
+
+
 # as many sequences give the values from which all of them are then fitted
 _FEW = 2_000
 _STRIDE = 16.0
@@ -139,9 +144,10 @@ def fit_grammar(
 
     Examples
     --------
+    >>> from simbench_tf.config import GrammarSimulation
     >>> from simbench_tf.motifs import find_motif, load_motifs
     >>> from simbench_tf.simulate.grammar import draw
-    >>> from simbench_tf.tables import bases_of
+    >>> from simbench_tf.dna.arrow import bases_of
     >>> truth = GrammarSimulation(kind="grammar", seq_length=100, tasks={"K562": {"fraction": 0.5}},
     ...                           elements=[{"motif": "GATA1", "rate": 0.1, "enriched": {"K562": 0.5}}])
     >>> gata1 = find_motif(load_motifs("default"), "GATA1")

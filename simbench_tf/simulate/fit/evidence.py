@@ -7,14 +7,17 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.simulate._maximise import fit_position
+from simbench_tf.simulate.fit.maximise import fit_position
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Profile = Literal["own", "shared", "flat"]
 
+
 #: Starts seen beyond doubt from which on an element has a profile of its own; its centre's error is then sd / 17.
 OWN_PROFILE = 300
+
+
 #: An enrichment stays when it is so many standard errors above 0.
 SIGNIFICANT = 2.0
 

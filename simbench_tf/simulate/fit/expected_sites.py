@@ -13,15 +13,16 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.config import Element, GrammarSimulation, Position, Task
 from simbench_tf.motifs import Motif
-from simbench_tf.simulate._labels import labels_of
 from simbench_tf.simulate.grammar import Grammar, build_grammar
+from simbench_tf.simulate.grammar.labels import labels_of
 from simbench_tf.simulate.oracle import explain
-from simbench_tf.simulation_config import Element, GrammarSimulation, Position, Task
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+
 
 # the occupancies of one chunk, an element's base at 8 bytes
 _CHUNK_BYTES = 2**27

@@ -7,18 +7,23 @@ import numpy.typing as npt
 from scipy.optimize import minimize, minimize_scalar
 from scipy.special import xlogy
 
-from simbench_tf.simulate._labels import pattern_probabilities
-from simbench_tf.simulation_config import Position
+from simbench_tf.config import Position
+from simbench_tf.simulate.grammar.labels import pattern_probabilities
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
 _RATE_STEPS = 300
+
+
 # a bell narrower than this is a few regions' shared sequence, not a preference
 _LEAST_SD = 5.0
 _LEAST_FLOOR = 1e-3
+
+
 # where the search for a profile begins, in lengths of the sequence
 _FIRST_SDS = (0.05, 0.2)
+
+
 # how near to its bounds a correlation is looked for
 _MARGIN = 1e-3
 

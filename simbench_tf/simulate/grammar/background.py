@@ -15,13 +15,12 @@ import pandas as pd
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation
 from simbench_tf.errors import InputError
 from simbench_tf.genome import fetch, open_genome
-from simbench_tf.simulation_config import HUMAN_BACKGROUND, GrammarSimulation
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
 MAX_ORDER = 5
 _KEY = "simulation.background"
 

@@ -15,19 +15,21 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from simbench_tf.config import Element, GrammarSimulation, Rule, Splits
+from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, find_motif, score_sites
 from simbench_tf.random_streams import stream_key, uniforms
-from simbench_tf.simulate._background import background_of
-from simbench_tf.simulate._labels import check_labels, draw_patterns, labels_of, pattern_probabilities
-from simbench_tf.simulate._sampler import count_sites, cut_out, fill
-from simbench_tf.simulate._semi_markov import STRANDS, SemiMarkov, build_semi_markov, hazard_of
-from simbench_tf.simulate.rules import names_in, parse_rule
-from simbench_tf.simulation_config import Element, GrammarSimulation, Rule, Splits
-from simbench_tf.tables import SITES_SCHEMA, bases_of, sequence_schema
+from simbench_tf.simulate.grammar.background import background_of
+from simbench_tf.simulate.grammar.labels import check_labels, draw_patterns, labels_of, pattern_probabilities
+from simbench_tf.simulate.grammar.rules import names_in, parse_rule
+from simbench_tf.simulate.grammar.sampler import count_sites, cut_out, fill
+from simbench_tf.simulate.grammar.semi_markov import STRANDS, SemiMarkov, build_semi_markov, hazard_of
+from simbench_tf.tables import SITES_SCHEMA, sequence_schema
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+
 
 # ids have nine digits, so that they sort as text
 _MAX_SEQUENCES = 10**9

@@ -15,16 +15,17 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from simbench_tf.config import Element
 from simbench_tf.motifs import find_motif
 from simbench_tf.random_streams import stream_key
-from simbench_tf.simulate._sampler import background_letters
-from simbench_tf.simulate.grammar import Grammar
-from simbench_tf.simulate.rules import interaction, main_effect, names_in, parse_rule
-from simbench_tf.simulation_config import Element
+from simbench_tf.simulate.grammar.generator import Grammar
+from simbench_tf.simulate.grammar.rules import interaction, main_effect, names_in, parse_rule
+from simbench_tf.simulate.grammar.sampler import background_letters
 
 Bases = npt.NDArray[np.uint8]
 Booleans = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
+
 
 #: The sequences of a probe, in order.
 VARIANTS = ("as it is", "without the first", "without the second", "without both")
@@ -69,7 +70,7 @@ def interactions(grammar: Grammar) -> list[Interaction]:
     --------
     >>> from simbench_tf.motifs import load_motifs
     >>> from simbench_tf.simulate.grammar import build_grammar
-    >>> from simbench_tf.simulation_config import GrammarSimulation
+    >>> from simbench_tf.config import GrammarSimulation
     >>> settings = GrammarSimulation(
     ...     kind="grammar", tasks={"K562": {}}, rules=[{"task": "K562", "when": "GATA1 without SPI1"}],
     ...     elements=[{"motif": "GATA1", "rate": 0.5}, {"motif": "SPI1", "rate": 0.5}])

@@ -17,8 +17,10 @@ from simbench_tf.random_streams import uniforms
 Floats = npt.NDArray[np.float64]
 Patterns = npt.NDArray[np.int64]
 
+
 # 2 ** n_tasks patterns each have a table of hazards
 MAX_TASKS = 10
+
 
 # how far out a standard normal is integrated: the density beyond is below 1e-20
 _REACH = 9.5

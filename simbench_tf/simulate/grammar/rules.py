@@ -16,21 +16,22 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.config_messages import nearest
-from simbench_tf.errors import InputError
-from simbench_tf.simulation_config import Rule
+from simbench_tf.config import Rule
+from simbench_tf.errors import InputError, nearest
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
 
+
 # 2 ** so many presences, and a forward pass each
 MAX_NAMED = 6
+
+
 # how many placements may be drawn for one that is kept, on average
 _MAX_DRAWS = 1_000
 _TOLERANCE = 1e-12
 _MAX_SWEEPS = 100_000
-
 Expression = str | tuple["str | tuple", ...]
 
 

@@ -11,12 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.random_streams import Stream, fill_uint32, next_uniform, open_stream
-from simbench_tf.simulate._semi_markov import SemiMarkov
+from simbench_tf.simulate.grammar.semi_markov import SemiMarkov
 
 Integers = npt.NDArray[np.int64]
 Letters = npt.NDArray[np.uint8]
 Draws = npt.NDArray[np.uint32]
-
 _ACGT = np.frombuffer(b"ACGT", np.uint8)
 
 

@@ -26,19 +26,21 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.config import Element, Position, Rule
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
-from simbench_tf.simulate._background import order_of, with_lower_orders
-from simbench_tf.simulate.rules import conditions_of, presence_weights
-from simbench_tf.simulation_config import Element, Position, Rule
+from simbench_tf.simulate.grammar.background import order_of, with_lower_orders
+from simbench_tf.simulate.grammar.rules import conditions_of, presence_weights
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
 STRANDS = np.array(["+", "-"])
+
 
 # u(i) is a difference of sums of rates: shortfalls within this are round-off, not infeasible rates
 _ROUND_OFF = 1e-9
+
+
 # the cumulative hazard of a certain start: a 53-bit uniform draw never survives more than 37
 _CERTAIN = 64.0
 

@@ -16,13 +16,14 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.simulate._oracle_model import Model
+from simbench_tf.simulate.oracle.layout import Model
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
-
 _BLOCK = 16
+
+
 # so many sequences share one set of working arrays
 _ROWS_AT_ONCE = 32
 

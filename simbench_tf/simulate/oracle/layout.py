@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.simulate._semi_markov import SemiMarkov, hazard_of
+from simbench_tf.simulate.grammar.semi_markov import SemiMarkov, hazard_of
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]

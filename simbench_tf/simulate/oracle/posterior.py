@@ -16,10 +16,10 @@ import pandas as pd
 from scipy.special import expit, logsumexp
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from simbench_tf.simulate._forward_backward import explain_rows, log_likelihood_rows
-from simbench_tf.simulate._labels import labels_of
-from simbench_tf.simulate._oracle_model import Model, model_of
 from simbench_tf.simulate.grammar import Grammar, element_tasks, label_prior
+from simbench_tf.simulate.grammar.labels import labels_of
+from simbench_tf.simulate.oracle.forward_backward import explain_rows, log_likelihood_rows
+from simbench_tf.simulate.oracle.layout import Model, model_of
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -87,7 +87,7 @@ def explain(
 
     Examples
     --------
-    >>> from simbench_tf.simulation_config import GrammarSimulation
+    >>> from simbench_tf.config import GrammarSimulation
     >>> from simbench_tf.dna import encode
     >>> from simbench_tf.motifs import load_motifs
     >>> from simbench_tf.simulate.grammar import build_grammar

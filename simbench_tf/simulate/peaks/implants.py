@@ -18,16 +18,16 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
+from simbench_tf.config import PeaksSimulation
 from simbench_tf.dna import dinucleotide_shuffle
+from simbench_tf.dna.arrow import text_column
 from simbench_tf.motifs import Motif
 from simbench_tf.random_streams import stream_key, uniforms
-from simbench_tf.simulate._regions import check_splits, drop, lost_table
-from simbench_tf.simulate.scanning import MapChunks, scan_regions
-from simbench_tf.simulation_config import PeaksSimulation
-from simbench_tf.tables import SITES_SCHEMA, sequence_schema, text_column
+from simbench_tf.simulate.peaks.regions import check_splits, drop, lost_table
+from simbench_tf.simulate.peaks.scanning import MapChunks, scan_regions
+from simbench_tf.tables import SITES_SCHEMA, sequence_schema
 
 Bases = npt.NDArray[np.uint8]
-
 _LETTERS = np.frombuffer(b"ACGT", np.uint8)
 _CHUNK = 4096
 

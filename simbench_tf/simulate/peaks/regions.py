@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf import genome as gn
+from simbench_tf.config import PeaksSimulation, Splits
 from simbench_tf.errors import InputError
 from simbench_tf.random_streams import uniforms
-from simbench_tf.simulation_config import PeaksSimulation, Splits
 
 
 class Lost(NamedTuple):

@@ -16,15 +16,14 @@ import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf import genome as gn
+from simbench_tf.config import PeaksSimulation
+from simbench_tf.genome.sources import check_fetched
 from simbench_tf.motifs import Motif, load_motifs, scan
-from simbench_tf.simulate._enrichment import check_any_passes, motif_log
-from simbench_tf.simulate._regions import Lost, assign_splits, check_splits, drop, place_regions
-from simbench_tf.simulation_config import PeaksSimulation
-from simbench_tf.sources import check_fetched
+from simbench_tf.simulate.peaks.enrichment import check_any_passes, motif_log
+from simbench_tf.simulate.peaks.regions import Lost, assign_splits, check_splits, drop, place_regions
 
 Bases = npt.NDArray[np.uint8]
 MapChunks = Callable[..., Iterable[Any]]
-
 _CHUNK = 4096
 
 

@@ -21,16 +21,16 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from simbench_tf._peak_files import text_lines
 from simbench_tf.dna import encode, reverse_complement
 from simbench_tf.errors import InputError
+from simbench_tf.genome.peak_files import text_lines
 
 Coordinates = Literal["0-based, half-open", "1-based, closed"]
-
 HEADER = "seqid\tsequences\tmotifhits"
-
 _MEND = "give three columns between tabs: id, sequence, sites"
 _FORM = "motif_pos-True_start-end_score_pvalue_qvalue_matched"
+
+
 # sites are kept as bytes while a file is read: of four million tuples Python would make a gigabyte
 _RECORD = struct.Struct("=qqqq?fd")
 _RECORD_TYPE = np.dtype(
@@ -41,6 +41,8 @@ _RECORD_TYPE = np.dtype(
         ("pvalue", np.float64),
     ]
 )
+
+
 # a motif's name may hold underscores: it is what is left when all else is taken from the right
 _SITE = re.compile(
     r"(\S+)_pos-(True|False)_(\d{1,9})-(\d{1,9})_(?:([^_]+)_([^_]+)_[^_]+|([^_]+))_([ACGTNacgtn]+)", re.ASCII

@@ -16,23 +16,21 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-from simbench_tf._motif_files import motif_of_counts
+from simbench_tf.config import Splits, TextSimulation
 from simbench_tf.dna import decode, reverse_complement
+from simbench_tf.dna.arrow import text_column
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, find_motif, load_motifs
+from simbench_tf.motifs.files import motif_of_counts
 from simbench_tf.random_streams import uniforms
-from simbench_tf.simulate._paper_text import HEADER, PaperText, Site, read_paper_text, site_text
-from simbench_tf.simulate._regions import assign_splits, check_splits
 from simbench_tf.simulate.peaks import Drawn
-from simbench_tf.simulate.scanning import composition
-from simbench_tf.simulation_config import Splits, TextSimulation
-from simbench_tf.tables import SITES_SCHEMA, sequence_schema, text_column
-
-__all__ = ["HEADER", "Site", "TextPlan", "plan_text", "read_paper_text", "site_text", "take"]
+from simbench_tf.simulate.peaks.regions import assign_splits, check_splits
+from simbench_tf.simulate.peaks.scanning import composition
+from simbench_tf.simulate.text.paper_format import PaperText, read_paper_text
+from simbench_tf.tables import SITES_SCHEMA, sequence_schema
 
 Bases = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.int64]
-
 _PLACE = re.compile(r"(\S+):(\d{1,12})-(\d{1,12})", re.ASCII)
 
 

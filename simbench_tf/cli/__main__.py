@@ -1,0 +1,5 @@
+"""``python -m simbench_tf.cli``: the program `simbench`."""
+
+from simbench_tf.cli.program import main
+
+main()

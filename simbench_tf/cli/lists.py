@@ -1,0 +1,55 @@
+"""Commands that list: presets, attribution methods, and what works on this machine."""
+
+from __future__ import annotations
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from simbench_tf.cli.app import app, console
+from simbench_tf.config import presets, variants_of
+
+
+@app.command(name="presets")
+def list_presets() -> None:
+    """List the built-in configurations and their variants, a line each."""
+    for name, path in presets().items():
+        first_line = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        console.print(f"[bold]{name}[/]  {escape(first_line)}", soft_wrap=True)
+        for variant, about in variants_of(path).items():
+            console.print(f"  [bold]{name}:{variant}[/]  {escape(about)}", soft_wrap=True)
+
+
+@app.command()
+def methods() -> None:
+    r"""List attribution methods with their settings and references.
+
+    In a configuration, a list for a value sweeps: each of its values, with each of every other list's.
+
+    Example: [bold]{method: integrated_gradients, references: \[zeros, "shuffle:20"], n_steps: \[5, 20]}[/], 4 entries
+
+    Example: [bold]{method: \[gradcam, grad_x_activation], layer: \[first, last]}[/]
+
+    Models sweep likewise: [bold]{architecture: basset, kernel_size: \[7, 19], width: \[0.5, 1]}[/]
+    """
+    from simbench_tf.attribution import methods as registered
+
+    table = Table("method", "settings (default)", "references", "what it does", box=None)
+    for method in registered().values():
+        settings = ", ".join(f"{name}={value}" for name, value in method.settings.items()) or "-"
+        table.add_row(method.name, escape(settings), escape(method.references or "-"), escape(method.description))
+    console.print(table)
+
+
+@app.command()
+def doctor() -> None:
+    """Show versions, devices, and which optional parts work here."""
+    from simbench_tf.cli.doctor import examine
+
+    table = Table("part", "state", box=None)
+    findings = examine()
+    for finding in findings:
+        table.add_row(finding.part, ("" if finding.works else "[red]missing[/] ") + escape(finding.state))
+    console.print(table)
+    if any(finding.needed and not finding.works for finding in findings):
+        raise typer.Exit(1)

@@ -1,0 +1,230 @@
+"""Commands that run stages: run, simulate, fit, train, dynamics, attribute, oracle, score, report, compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from simbench_tf.cli.app import Dask, Out, Run, Set, Source, Workers, app, bars, console
+from simbench_tf.config import load_config
+from simbench_tf.errors import InputError
+from simbench_tf.run.folder import begin, config_of
+
+
+@app.command()
+def run(
+    source: Source,
+    out: Out,
+    set_: Set = None,
+    n_workers: Workers = None,
+    dask: Dask = None,
+) -> None:
+    """From a preset or a configuration to a scored report.
+
+    Example: [bold]simbench run demo --out runs/demo[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.parallel import workers
+
+    config = load_config(source, set_ or ())
+    with workers(n_workers, dask) as map_in_order, bars() as track:
+        report = pipeline.run(config, out, map_in_order=map_in_order, track=track)
+    console.print(f"report: {report}", soft_wrap=True)
+
+
+@app.command()
+def simulate(
+    source: Source,
+    out: Out,
+    set_: Set = None,
+    n_workers: Workers = None,
+    dask: Dask = None,
+) -> None:
+    """Simulate the data set alone.
+
+    Example: [bold]simbench simulate demo --out runs/demo --set simulation.n_sequences=1000[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.parallel import workers
+
+    config = load_config(source, set_ or ())
+    with workers(n_workers, dask) as map_in_order, bars() as track:
+        begin(config, out)
+        pipeline.simulate(config, out, map_in_order=map_in_order, track=track)
+    console.print(f"dataset: {out / 'dataset'}", soft_wrap=True)
+
+
+@app.command()
+def fit(
+    source: Source,
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The grammar's configuration, as grammar.yaml.")],
+    set_: Set = None,
+    max_sequences: Annotated[
+        int, typer.Option("--max-sequences", min=100, help="Fit to so many regions at most, a random part of them.")
+    ] = 20_000,
+    background_order: Annotated[
+        int, typer.Option("--background-order", min=0, max=5, help="Bases before it that a background base depends on.")
+    ] = 3,
+    n_workers: Workers = None,
+    dask: Dask = None,
+) -> None:
+    """Fit a grammar to real peaks: a configuration that draws any number of sequences like them, with their ceiling.
+
+    Example: [bold]simbench fit peaks.yaml --out grammar.yaml[/]
+    """
+    from simbench_tf.parallel import workers
+    from simbench_tf.simulate.fit import write_fitted
+
+    if out.exists() and Path(source).exists() and out.samefile(source):
+        raise InputError(out, "is the configuration to fit to", "name another file for the grammar")
+    config = load_config(source, set_ or ())
+    with workers(n_workers, dask) as map_in_order, bars() as track:
+        fitted = write_fitted(
+            config,
+            out,
+            max_sequences=max_sequences,
+            background_order=background_order,
+            map_in_order=map_in_order,
+            track=track,
+        )
+    console.print(fitted.summary, markup=False, highlight=False, soft_wrap=True)
+    console.print(f"grammar: {fitted.path}", soft_wrap=True)
+
+
+@app.command()
+def train(run: Run) -> None:
+    """Train the models of a run on its data set, on all GPUs; killed, the same command goes on.
+
+    On several hosts that see the run's folder: the same on each, with TF_CONFIG naming the workers.
+
+    Example: [bold]simbench train runs/demo[/]
+    """
+    from simbench_tf import pipeline
+
+    with bars() as track:
+        pipeline.train(config_of(run), run, track=track)
+    console.print(f"models: {run / 'models'}", soft_wrap=True)
+
+
+@app.command()
+def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
+    """Tell which motif each model had learnt by which batch, of a run whose configuration has `dynamics`.
+
+    Example: [bold]simbench run demo --out runs/demo --set dynamics={}[/], then [bold]simbench dynamics runs/demo[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.parallel import workers
+
+    with workers(n_workers, dask) as map_in_order, bars() as track:
+        target = pipeline.dynamics(config_of(run), run, map_in_order=map_in_order, track=track)
+    console.print(f"dynamics: {target}", soft_wrap=True)
+
+
+@app.command()
+def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
+    """Explain the trained models' predictions with each method of the run.
+
+    Example: [bold]simbench attribute runs/demo[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.parallel import workers
+
+    with workers(n_workers, dask) as map_in_order, bars() as track:
+        pipeline.attribute(config_of(run), run, map_in_order=map_in_order, track=track)
+    console.print(f"attributions: {run / 'attributions'}", soft_wrap=True)
+
+
+@app.command()
+def oracle(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
+    """Compute the exact ceilings of a grammar's data set: how well any model or method could do.
+
+    Example: [bold]simbench oracle runs/demo[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.parallel import workers
+
+    with workers(n_workers, dask) as map_in_order, bars() as track:
+        ceilings = pipeline.oracle(config_of(run), run, map_in_order=map_in_order, track=track)
+    console.print(f"ceilings: {ceilings}", soft_wrap=True)
+
+
+@app.command()
+def score(
+    run: Run,
+    attributions: Annotated[
+        Path | None,
+        typer.Option(
+            "--attributions", metavar="FILE", help="Attributions of our sequences by any other tool: .npz, .h5 or .bw."
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="What to call them; by default the file's name.")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="The model explained, where there are several.")] = None,
+    task: Annotated[str | None, typer.Option("--task", help="The task explained, where there are several.")] = None,
+    references: Annotated[str, typer.Option("--references", help="What it compared with, to be told.")] = "-",
+    seq_ids: Annotated[
+        Path | None, typer.Option("--seq-ids", metavar="FILE", help="The rows' seq_id, one a line; or a BED.")
+    ] = None,
+) -> None:
+    """Score the attributions against the true sites; with --attributions, those of another tool as well.
+
+    Such a file has an array scores (N, L), contributions or hypothetical (N, L, 4), or arr_0; and seq_id, unless its
+    rows are the explained sequences in order. What is taken in stays in RUN/attributions/others/MODEL/TASK/NAME.h5.
+
+    Example: [bold]simbench score runs/demo[/]
+
+    Example: [bold]simbench score runs/demo --attributions captum.npz --task K562[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.interchange import import_attributions as others
+
+    config = config_of(run)
+    if attributions is not None:
+        taken = others.take_attributions(
+            config, run, attributions, name=name, model=model, task=task, references=references, seq_ids=seq_ids
+        )
+        console.print(f"taken: {taken.path}", soft_wrap=True)
+    elif name or model or task or seq_ids:
+        raise InputError("--attributions", "is needed with the other options", "add --attributions FILE")
+    with bars() as track:
+        summary = pipeline.score(config, run, track=track)
+    console.print(f"scores: {summary}", soft_wrap=True)
+
+
+@app.command()
+def report(run: Run) -> None:
+    """Write the report of a scored run.
+
+    Example: [bold]simbench report runs/demo[/]
+    """
+    from simbench_tf import pipeline
+
+    console.print(f"report: {pipeline.report(config_of(run), run)}", soft_wrap=True)
+
+
+@app.command()
+def compare(
+    runs: Annotated[list[Path], typer.Argument(metavar="RUN1 RUN2 ...", help="The folders of scored runs.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="FILE.html|.csv", help="Write it, as a page or as tables.")
+    ] = None,
+) -> None:
+    """Set runs side by side: settings that differ, models, scores, and differences sequence by sequence.
+
+    Example: [bold]simbench compare runs/with runs/without --out compared.html[/]
+    """
+    from simbench_tf.report.compare import compare_runs, shown, write_comparison
+
+    comparison = compare_runs(runs)
+    for each in shown(comparison):
+        table = Table(
+            *map(escape, each.table.heads), title=each.title, caption=each.note, title_justify="left", box=None
+        )
+        for row in each.table.rows:
+            table.add_row(*map(escape, row))
+        console.print(table, "")
+    for file in write_comparison(comparison, out) if out is not None else ():
+        console.print(f"written: {file}", soft_wrap=True)

@@ -1,0 +1,65 @@
+"""The configuration of a run: its settings records, and how a YAML file or a preset is read and checked."""
+
+from simbench_tf.config.base import Strict
+from simbench_tf.config.load import (
+    RECORDED_PACKAGES,
+    check_config,
+    config_dict,
+    load_config,
+    presets,
+    variants_of,
+    versions,
+    write_config,
+)
+from simbench_tf.config.models import Model, Replicate, replicates, safe_name
+from simbench_tf.config.run import Attribution, Config, Dynamics, Export, Method, Scoring
+from simbench_tf.config.simulation import (
+    HUMAN_BACKGROUND,
+    Element,
+    Fraction,
+    GrammarSimulation,
+    PeaksSimulation,
+    Position,
+    Rate,
+    Rule,
+    Share,
+    Splits,
+    Task,
+    TextSimulation,
+)
+from simbench_tf.config.training import Training
+
+__all__ = [
+    "HUMAN_BACKGROUND",
+    "RECORDED_PACKAGES",
+    "Attribution",
+    "Config",
+    "Dynamics",
+    "Element",
+    "Export",
+    "Fraction",
+    "GrammarSimulation",
+    "Method",
+    "Model",
+    "PeaksSimulation",
+    "Position",
+    "Rate",
+    "Replicate",
+    "Rule",
+    "Scoring",
+    "Share",
+    "Splits",
+    "Strict",
+    "Task",
+    "TextSimulation",
+    "Training",
+    "check_config",
+    "config_dict",
+    "load_config",
+    "presets",
+    "replicates",
+    "safe_name",
+    "variants_of",
+    "versions",
+    "write_config",
+]

@@ -1,0 +1,17 @@
+"""DNA as text, as base codes (uint8) and as one-hot arrays, and shuffles of it that are exactly uniform."""
+
+from simbench_tf.dna.encoding import bases_of_one_hot, decode, encode, one_hot, reverse_complement
+from simbench_tf.dna.euler_trails import N_BASE
+from simbench_tf.dna.shuffles import dinucleotide_counts, dinucleotide_shuffle, mononucleotide_shuffle
+
+__all__ = [
+    "N_BASE",
+    "bases_of_one_hot",
+    "decode",
+    "dinucleotide_counts",
+    "dinucleotide_shuffle",
+    "encode",
+    "mononucleotide_shuffle",
+    "one_hot",
+    "reverse_complement",
+]

@@ -1,0 +1,24 @@
+"""Plots of attributions, training and scores: each function draws into matplotlib axes and returns them."""
+
+from simbench_tf.plot.curves import learning_curve, method_ranking, quality_against_cost, task_quality
+from simbench_tf.plot.figure import BASE_COLOURS, svg
+from simbench_tf.plot.heat_maps import learnt_against, motif_dynamics, motif_heat_map
+from simbench_tf.plot.logos import attribution_panels, bars, logo, mark_sites
+from simbench_tf.plot.rank_diagram import critical_difference_diagram
+
+__all__ = [
+    "BASE_COLOURS",
+    "attribution_panels",
+    "bars",
+    "critical_difference_diagram",
+    "learning_curve",
+    "learnt_against",
+    "logo",
+    "mark_sites",
+    "method_ranking",
+    "motif_dynamics",
+    "motif_heat_map",
+    "quality_against_cost",
+    "svg",
+    "task_quality",
+]

@@ -1,0 +1,1 @@
+"""The run directory: its folder and configuration, manifest, models, attribution files and result files."""

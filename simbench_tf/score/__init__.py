@@ -1,0 +1,41 @@
+"""How well attributions find the true bases: metrics, their means and intervals, tests, ranks and motif recall."""
+
+from simbench_tf.score.metrics import METRICS, TOP_SHARE, Metric, areas, sequence_metrics
+from simbench_tf.score.rule_faithfulness import faithfulness
+from simbench_tf.score.scores import pooled_scores, score_attributions, summarise
+from simbench_tf.score.significance import (
+    FEWEST,
+    VarianceComponents,
+    bootstrap_interval,
+    critical_difference,
+    holm,
+    mean_and_error,
+    mean_ranks,
+    n_needed,
+    paired_comparisons,
+    pareto_front,
+    variance_components,
+)
+
+__all__ = [
+    "FEWEST",
+    "METRICS",
+    "TOP_SHARE",
+    "Metric",
+    "VarianceComponents",
+    "areas",
+    "bootstrap_interval",
+    "critical_difference",
+    "faithfulness",
+    "holm",
+    "mean_and_error",
+    "mean_ranks",
+    "n_needed",
+    "paired_comparisons",
+    "pareto_front",
+    "pooled_scores",
+    "score_attributions",
+    "sequence_metrics",
+    "summarise",
+    "variance_components",
+]

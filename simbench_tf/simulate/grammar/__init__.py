@@ -1,0 +1,27 @@
+"""Sequences drawn from a stated model: motifs at label-dependent rates in a random background."""
+
+from simbench_tf.simulate.grammar.generator import (
+    Drawn,
+    Grammar,
+    build_grammar,
+    decision_points,
+    draw,
+    element_tasks,
+    hazards,
+    label_prior,
+    used_motifs,
+    zero_order_background,
+)
+
+__all__ = [
+    "Drawn",
+    "Grammar",
+    "build_grammar",
+    "decision_points",
+    "draw",
+    "element_tasks",
+    "hazards",
+    "label_prior",
+    "used_motifs",
+    "zero_order_background",
+]
