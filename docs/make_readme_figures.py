@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from simbench_tf import one_hot, open_dataset, plot
-from simbench_tf.run.attributions import read_explained
+from simbench_tf.run.attributions import read_attributions
 
 HERE = Path(__file__).parent
 TASK = "HepG2"
@@ -20,7 +20,7 @@ def figure(run: Path) -> Figure:
     summary = pd.read_csv(run / "scores" / "summary.csv", keep_default_na=False, na_values=[""])
     summary = summary[summary.task == TASK]
     best = summary.loc[summary.auprc.idxmax()]
-    scores, ids = read_explained(run / "attributions" / best.model / TASK / f"{best.key}.h5")
+    scores, ids = read_attributions(run / "attributions" / best.model / TASK / f"{best.key}.h5")
     dataset = open_dataset(run / "dataset")
     # the sequence of median quality: neither the best nor the worst the method can show
     per_sequence = pd.read_parquet(run / "scores" / "per_sequence.parquet")

@@ -109,7 +109,8 @@ config = sb.load_config(folder / "mine.yaml", [f"simulation.n_sequences={N_SEQUE
 run = folder / "run"
 report = pipeline.run(config, run)
 metrics = pd.read_json(run / "models" / "mine" / "metrics.json").T
-metrics[["auroc", "oracle_auroc", "auprc", "oracle_auprc"]].round(3)
+ceilings = pd.read_csv(run / "oracle" / "ceilings.csv", index_col="task")[["auroc", "auprc"]].add_prefix("oracle_")
+metrics.join(ceilings)[["auroc", "oracle_auroc", "auprc", "oracle_auprc"]].round(3)
 
 # %% [markdown]
 # `oracle_auroc` is the ceiling: what a reader reaches who knows the grammar the sequences were drawn from. The scanner

@@ -50,7 +50,7 @@ def run(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Tra
     else:  # the report would take those of an earlier configuration
         shutil.rmtree(folder / "dynamics", ignore_errors=True)
     attribute(config, folder, map_in_order, track)
-    if config.simulation.kind == "grammar":
+    if config.simulation.has_oracle:
         oracle(config, folder, map_in_order, track)
     score(config, folder, track)
     path = report(config, folder)

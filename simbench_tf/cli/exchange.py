@@ -48,9 +48,10 @@ def export(
     Example: [bold]simbench export runs/demo --model basset --out model_zoo/demo_basset[/]
     """
     from simbench_tf.export import export_run, export_run_group
+    from simbench_tf.stages.export import write
 
     config = config_of(run)
-    names = [model] if model is not None else [each.name for each in config.replicates if each.model.kipoi is None]
+    names = [model] if model is not None else [each.name for each in config.replicates if each.model.is_trained]
     if group:
         if out is None:
             raise InputError("--group", "needs a folder", "add --out DIR")
@@ -58,8 +59,10 @@ def export(
     elif out is not None and len(names) > 1:
         mend = "add --model NAME or --group"
         raise InputError("--out", f"is one folder, but the run has the models {', '.join(names)}", mend)
-    else:
+    elif out is not None:
         entries = [export_run(run, name, out, float16=float16, url=url, overwrite=True) for name in names]
+    else:
+        entries = write(run, names, again=True, float16=float16, url=url)
     for exported in entries:
         change = f", no prediction changed by more than {exported.largest_change:.2g}" if float16 else ""
         console.print(f"entry: {exported.folder}{change}", soft_wrap=True)

@@ -12,7 +12,7 @@ from simbench_tf.config.load import (
     write_config,
 )
 from simbench_tf.config.models import Model, Replicate, replicates, safe_name
-from simbench_tf.config.run import Attribution, Config, Dynamics, Export, Method, Scoring
+from simbench_tf.config.run import AttributionSettings, Config, Dynamics, Export, MethodSettings, Scoring
 from simbench_tf.config.simulation import (
     HUMAN_BACKGROUND,
     Element,
@@ -29,10 +29,14 @@ from simbench_tf.config.simulation import (
 )
 from simbench_tf.config.training import Training
 
+# their names before they were told apart from the records of `attribution`
+Attribution, Method = AttributionSettings, MethodSettings
+
 __all__ = [
     "HUMAN_BACKGROUND",
     "RECORDED_PACKAGES",
     "Attribution",
+    "AttributionSettings",
     "Config",
     "Dynamics",
     "Element",
@@ -40,6 +44,7 @@ __all__ = [
     "Fraction",
     "GrammarSimulation",
     "Method",
+    "MethodSettings",
     "Model",
     "PeaksSimulation",
     "Position",

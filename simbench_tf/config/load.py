@@ -19,7 +19,6 @@ from pydantic import ValidationError
 
 from simbench_tf.config.messages import apply_override, first_problem
 from simbench_tf.config.run import Config
-from simbench_tf.config.simulation import PeaksSimulation, TextSimulation
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.files import whole_file
 
@@ -157,34 +156,23 @@ def check_config(raw: Mapping[str, Any], path: Path, folder: Path | None = None)
 def _resolve_paths(config: Config, folder: Path) -> Config:
     """Absolute paths for every path and for `motifs` where it names a file."""
 
-    def absolute(value: Any) -> Any:
-        if isinstance(value, list):
-            return [absolute(each) for each in value]
-        return (folder / value.expanduser()).resolve() if isinstance(value, Path) else value
+    def absolute(path: Path, _key: str = "") -> Path:
+        return (folder / path.expanduser()).resolve()
 
     simulation = config.simulation
-    update: dict[str, Any] = {}
-    if simulation.motifs not in (None, "default") and not simulation.motifs.startswith("jaspar:"):
-        update["motifs"] = str(absolute(Path(simulation.motifs)))
-    if isinstance(simulation, TextSimulation):
-        for label in ("positives", "negatives"):
-            update[label] = {task: absolute(file) for task, file in getattr(simulation, label).items()}
-    else:
-        update["background"] = absolute(simulation.background)
-    if isinstance(simulation, PeaksSimulation):
-        update["genome"] = absolute(simulation.genome)
-        update["peaks"] = {task: absolute(file) for task, file in simulation.peaks.items()}
     models = [
         model.model_copy(
             update={
-                "keras": absolute(model.keras),
+                "keras": model.keras and absolute(model.keras),
                 "python": _function(model.python, folder),
                 "kipoi": _entry(model.kipoi, folder),
             }
         )
         for model in config.models
     ]
-    return config.model_copy(update={"simulation": simulation.model_copy(update=update), "models": models})
+    return config.model_copy(
+        update={"simulation": simulation.model_copy(update=simulation.with_files(absolute)), "models": models}
+    )
 
 
 def _function(python: str | None, folder: Path) -> str | None:

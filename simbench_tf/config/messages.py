@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from simbench_tf.config.simulation import KINDS
 from simbench_tf.errors import InputError, nearest
 
 
@@ -14,18 +15,22 @@ def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
     """The first problem pydantic found in a configuration, naming the key as the file spells it."""
     # a mistyped key also leaves its right name missing: name the typing error first
     problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    location = [str(part) for part in problem["loc"]]
-    if location[0:1] == ["simulation"]:
-        del location[1:2]  # pydantic puts the kind there, which is no key of the file
+    location = _spelt(problem["loc"])
     key = ".".join(location)
     if problem["type"] == "extra_forbidden":
         return f"unknown key {key!r}{nearest(location[-1], _known_keys(problem['loc'], model))}"
     if problem["type"] == "missing":
         return f"{key}: is missing; give it"
     if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        return "simulation.kind: must be peaks, grammar or text"
+        *most, last = KINDS
+        return f"simulation.kind: must be {', '.join(most)} or {last}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key}: {message}" if key else message
+
+
+def _spelt(location: tuple[int | str, ...]) -> list[str]:
+    """A location as the file spells it: after ``simulation`` pydantic puts the kind, which is no key of the file."""
+    return [str(part) for number, part in enumerate(location) if number != 1 or location[0] != "simulation"]
 
 
 def _known_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:

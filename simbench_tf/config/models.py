@@ -38,6 +38,11 @@ class Model(Strict):
     seeds: Annotated[int, Field(ge=1)] = 1
     kernel_size: Annotated[int, Field(ge=1)] | None = None
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether the run trains it; a model of Kipoi is taken as it is."""
+        return self.kipoi is None
+
     @model_validator(mode="after")
     def _architecture_or_keras(self) -> Model:
         if [self.architecture, self.keras, self.python, self.kipoi].count(None) != 3:

@@ -15,7 +15,7 @@ from simbench_tf.errors import nearest
 from simbench_tf.tables import SEQUENCE_COLUMNS
 
 
-class Method(Strict):
+class MethodSettings(Strict):
     """An attribution method by name, its references, and its settings (checked by the method itself)."""
 
     model_config = ConfigDict(extra="allow", frozen=True)
@@ -28,7 +28,7 @@ class Method(Strict):
         return dict(self.model_extra or {})
 
 
-class Attribution(Strict):
+class AttributionSettings(Strict):
     """Which sequences (positives of each task, drawn from `split`) are explained, and by which methods.
 
     `arrays` names what is kept on disk beside the scores, of methods that define it: contributions and hypothetical,
@@ -40,10 +40,10 @@ class Attribution(Strict):
     tasks: list[str] | None = None
     output: Literal["logit", "probability"] = "logit"
     arrays: list[Literal["contributions", "hypothetical", "positive", "negative", "convergence_delta"]] = []
-    methods: Annotated[list[Method], Field(min_length=1), BeforeValidator(expand_methods)] = [
-        Method(method="grad_x_input"),
-        Method(method="saliency"),
-        Method.model_validate({"method": "integrated_gradients", "references": "zeros", "n_steps": 20}),
+    methods: Annotated[list[MethodSettings], Field(min_length=1), BeforeValidator(expand_methods)] = [
+        MethodSettings(method="grad_x_input"),
+        MethodSettings(method="saliency"),
+        MethodSettings.model_validate({"method": "integrated_gradients", "references": "zeros", "n_steps": 20}),
     ]
 
 
@@ -74,7 +74,7 @@ class Dynamics(Strict):
     n_sequences: Annotated[int, Field(ge=2)] = 64
     split: Literal["train", "valid", "test"] = "test"
     tasks: list[str] | None = None
-    method: Annotated[Method, BeforeValidator(_method)] = Method(method="grad_x_input")
+    method: Annotated[MethodSettings, BeforeValidator(_method)] = MethodSettings(method="grad_x_input")
 
 
 class Export(Strict):
@@ -91,7 +91,7 @@ class Config(Strict):
     simulation: Annotated[PeaksSimulation | GrammarSimulation | TextSimulation, Field(discriminator="kind")]
     models: Annotated[list[Model], Field(min_length=1), BeforeValidator(expand_models)] = [Model(architecture="basset")]
     training: Training = Training()
-    attribution: Attribution = Attribution()
+    attribution: AttributionSettings = AttributionSettings()
     dynamics: Dynamics | None = None
     scoring: Scoring = Scoring()
     export: Export = Export()
@@ -99,10 +99,7 @@ class Config(Strict):
     @property
     def tasks(self) -> list[str]:
         """Names of the label columns, in order."""
-        simulation = self.simulation
-        if isinstance(simulation, PeaksSimulation):
-            return list(simulation.peaks)
-        return list(simulation.positives if isinstance(simulation, TextSimulation) else simulation.tasks)
+        return self.simulation.task_names
 
     @property
     def replicates(self) -> list[Replicate]:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -22,6 +22,55 @@ HUMAN_BACKGROUND = (
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class SimulationSettings(Strict):
+    """What the settings of every kind of simulation have in common.
+
+    Each kind has `motifs`: ``default``, ``jaspar:RELEASE``, a file, or None where it needs no motifs.
+    """
+
+    #: Whether the exact posterior of labels and sites is known.
+    has_oracle: ClassVar[bool] = False
+
+    @property
+    def task_names(self) -> list[str]:
+        """Names of the label columns, in order."""
+        raise NotImplementedError
+
+    @property
+    def reference_genome(self) -> Path | None:
+        """The FASTA file that regions lie in, for kinds that have one."""
+        return None
+
+    def with_files(self, change: Callable[[Path, str], Path | str]) -> dict[str, Any]:
+        """Settings that name files, each file replaced by ``change(file, key)``; for `model_copy` and the like.
+
+        `key` is what the configuration calls the file, as ``simulation.peaks.K562``.
+        """
+        given = {name: getattr(self, name) for name in type(self).model_fields}
+        if self.motifs_file is not None:
+            given["motifs"] = self.motifs_file
+        changed = {name: _with_files(value, f"simulation.{name}", change) for name, value in given.items()}
+        update = {name: value for name, value in changed.items() if value is not given[name]}
+        return update | ({"motifs": str(update["motifs"])} if "motifs" in update else {})
+
+    @property
+    def motifs_file(self) -> Path | None:
+        """The file that `motifs` names; None for a built-in set."""
+        motifs: str | None = getattr(self, "motifs", None)
+        return None if motifs in (None, "default") or motifs.startswith("jaspar:") else Path(motifs)
+
+
+def _with_files(value: Any, key: str, change: Callable[[Path, str], Path | str]) -> Any:
+    """`value` with each path in it, in lists and mappings too, replaced; the same object where there is none."""
+    if isinstance(value, Path):
+        return change(value, key)
+    if isinstance(value, list) and any(isinstance(each, Path) for each in value):
+        return [_with_files(each, f"{key}.{number}", change) for number, each in enumerate(value)]
+    if isinstance(value, dict) and any(isinstance(each, Path) for each in value.values()):
+        return {name: _with_files(each, f"{key}.{name}", change) for name, each in value.items()}
+    return value
 
 
 class Splits(Strict):
@@ -121,13 +170,14 @@ def _of_tasks(element: Any, number: int, tasks: Mapping[str, Any]) -> Any:
 _DEFAULT_POSITION = Position(centre=200, sd=80, floor=0.15)
 
 
-class GrammarSimulation(Strict):
+class GrammarSimulation(SimulationSettings):
     """Sequences drawn from a generative model of motifs in a background, no genome needed.
 
     `background` is the built-in human table, P(column base | the k bases before, A first) as 4 ** k rows of four, or a
     FASTA file to estimate such a table from; `background_order` is k, which a file needs told unless it is 1.
     """
 
+    has_oracle: ClassVar[bool] = True
     kind: Literal["grammar"]
     seq_length: Annotated[int, Field(ge=20)] = 400
     n_sequences: Annotated[int, Field(ge=1)] = 20_000
@@ -142,6 +192,11 @@ class GrammarSimulation(Strict):
     ]
     rules: list[Rule] = []
     splits: Splits = Splits()
+
+    @property
+    def task_names(self) -> list[str]:
+        """Names of the label columns, in order."""
+        return list(self.tasks)
 
     @model_validator(mode="before")
     @classmethod
@@ -167,7 +222,7 @@ class GrammarSimulation(Strict):
         return self
 
 
-class PeaksSimulation(Strict):
+class PeaksSimulation(SimulationSettings):
     """Real peaks, dinucleotide-shuffled, with their real motif hits put back.
 
     `background` is one file of regions or a list of them, as the peaks of the cell lines that are no task.
@@ -184,6 +239,16 @@ class PeaksSimulation(Strict):
     min_enrichment: Annotated[float, Field(ge=0)] = 1.2
     negative_implants: bool = True
     splits: Splits = Splits()
+
+    @property
+    def task_names(self) -> list[str]:
+        """Names of the label columns, in order."""
+        return list(self.peaks)
+
+    @property
+    def reference_genome(self) -> Path | None:
+        """The FASTA file that the peaks lie in."""
+        return self.genome
 
     @field_validator("background", mode="before")
     @classmethod
@@ -208,7 +273,7 @@ class PeaksSimulation(Strict):
         return {} if self.background is None else {"simulation.background": self.background}
 
 
-class TextSimulation(Strict):
+class TextSimulation(SimulationSettings):
     """Sequences simulated elsewhere, whose sites are told: files in the three-column text of the paper's own code.
 
     `positives` is a file a task; `negatives` is one file for every task, or a file a task. A sequence that no file of
@@ -221,6 +286,11 @@ class TextSimulation(Strict):
     negatives: dict[str, Path]
     motifs: str | None = None
     splits: Splits = Splits()
+
+    @property
+    def task_names(self) -> list[str]:
+        """Names of the label columns, in order."""
+        return list(self.positives)
 
     @model_validator(mode="before")
     @classmethod
@@ -242,3 +312,11 @@ class TextSimulation(Strict):
 
 def _is_path(value: Any) -> bool:
     return isinstance(value, str | Path)
+
+
+#: The kinds of simulation, by what `simulation.kind` calls them.
+KINDS: dict[str, type[SimulationSettings]] = {
+    "peaks": PeaksSimulation,
+    "grammar": GrammarSimulation,
+    "text": TextSimulation,
+}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,10 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from simbench_tf.config import Config, GrammarSimulation, Replicate, TextSimulation, load_config
+from simbench_tf.config import Config, Replicate, Training
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.models.custom import load_trained
+from simbench_tf.run.folder import config_of
+from simbench_tf.run.results import read_metrics
 
 _ARCHITECTURES = {
     "basset": "Basset (Kelley et al. 2016, https://doi.org/10.1101/gr.200535.115)",
@@ -51,12 +53,11 @@ def read_trained(run: Path, name: str) -> Trained:
         The run, its data set or the model is missing.
     """
     folder = run / "models" / name
-    if not (run / "config.yaml").is_file():
-        raise InputError(run, "is not a run: it has no config.yaml", "begin it with `simbench simulate`")
+    config = config_of(run)
     if not (folder / "model.keras").is_file():
         known = ", ".join(sorted(path.parent.name for path in run.glob("models/*/model.keras"))) or "none"
         raise InputError(folder, "holds no trained model", f"trained are: {known}")
-    config, dataset = load_config(run / "config.yaml"), open_dataset(run / "dataset")
+    dataset = open_dataset(run / "dataset")
     replicate = _replicate_of(config, name)
     architecture = _ARCHITECTURES.get(replicate.model.architecture or "", "a Keras model of the user's own")
     width = f", width {replicate.model.width:g}" if replicate.model.architecture else ""
@@ -66,10 +67,10 @@ def read_trained(run: Path, name: str) -> Trained:
         sequences=dataset.bases("test")[:_SEQUENCES],
         dataset_name=dataset.name,
         doc=f"{architecture}{width}, trained on simulated DNA whose motifs are known. "
-        f"From {dataset.seq_length} bases it predicts the probability of each label. {_metrics(folder)}",
+        f"From {dataset.seq_length} bases it predicts the probability of each label. {_metrics(run, name)}",
         cite_as=f"{_SIMULATION}; architecture: {architecture}",
         trained_on=_trained_on(config, dataset, run),
-        training_procedure=_procedure(config, replicate.seed),
+        training_procedure=_procedure(config.training, replicate.seed),
     )
 
 
@@ -80,11 +81,8 @@ def _replicate_of(config: Config, name: str) -> Replicate:
     raise InputError(f"models/{name}", "is no model of the run's configuration", "name one of its models")
 
 
-def _metrics(folder: Path) -> str:
-    path = folder / "metrics.json"
-    if not path.is_file():
-        raise InputError(path, "is missing", "train the model again with `simbench train`")
-    metrics = json.loads(path.read_text(encoding="utf-8"))
+def _metrics(run: Path, model: str) -> str:
+    metrics = read_metrics(run, model)
     parts = [
         f"{task} auROC {_number(one['auroc'])}, auPRC {_number(one['auprc'])} "
         f"(positives: {_number(one['positive_fraction'])})"
@@ -99,12 +97,7 @@ def _number(value: float | None) -> str:
 
 def _trained_on(config: Config, dataset: Dataset, run: Path) -> str:
     simulation = config.simulation
-    if isinstance(simulation, GrammarSimulation):
-        source = f"drawn from a motif grammar of {len(simulation.elements)} elements"
-    elif isinstance(simulation, TextSimulation):
-        source = f"simulated elsewhere, their sites told ({', '.join(simulation.positives)})"
-    else:
-        source = f"of dinucleotide-shuffled peaks with their motif hits put back ({', '.join(simulation.peaks)})"
+    source = _SOURCES[simulation.kind](simulation)
     recorded = yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")).get("versions", {})
     counts = ", ".join(f"{n:,} {split}" for split, n in dataset.counts.items())
     motifs = " (JASPAR 2022, CC BY 4.0)" if simulation.motifs in ("default", "jaspar:2022") else ""
@@ -115,10 +108,37 @@ def _trained_on(config: Config, dataset: Dataset, run: Path) -> str:
     )
 
 
-def _procedure(config: Config, seed: int) -> str:
-    training = config.training
-    return (
+#: Where the sequences come from, by the kind of simulation.
+_SOURCES: dict[str, Callable[[Any], str]] = {
+    "grammar": lambda simulation: f"drawn from a motif grammar of {len(simulation.elements)} elements",
+    "text": lambda simulation: f"simulated elsewhere, their sites told ({', '.join(simulation.positives)})",
+    "peaks": lambda simulation: (
+        f"of dinucleotide-shuffled peaks with their motif hits put back ({', '.join(simulation.peaks)})"
+    ),
+}
+
+
+def _procedure(training: Training, seed: int) -> str:
+    """How a model was trained, in words: the recipe, then every other setting that is not the default.
+
+    Examples
+    --------
+    >>> _procedure(Training(max_batches=500, l2=0.01, class_weight={"K562": 2}), seed=7)  # doctest: +ELLIPSIS
+    'Adam, learning rate 0.001, ... at most 500 batches, ... patience 3; class_weight K562 2.0; l2 0.01; seed 7.'
+    """
+    recipe = (
         f"Adam, learning rate {training.learning_rate:g}, batches of {training.batch_size}, binary cross-entropy, "
         f"at most {training.max_batches:,} batches, early stopping on the validation split with patience "
-        f"{training.patience}; seed {seed}."
+        f"{training.patience}"
     )
+    changed = training.model_dump(exclude_defaults=True, exclude=_TOLD | _WITHOUT_EFFECT)
+    return "; ".join([recipe, *(f"{name} {_as_text(value)}" for name, value in changed.items()), f"seed {seed}."])
+
+
+#: Settings of training that the recipe names, and those that change nothing of what comes of it.
+_TOLD = {"learning_rate", "batch_size", "max_batches", "patience"}
+_WITHOUT_EFFECT = {"checkpoint_interval", "tensorboard", "steps_per_execution"}
+
+
+def _as_text(value: Any) -> str:
+    return ", ".join(f"{name} {each}" for name, each in value.items()) if isinstance(value, dict) else str(value)

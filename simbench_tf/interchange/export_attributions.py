@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from simbench_tf.config import Config, PeaksSimulation
+from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.dataset.files import read_places
 from simbench_tf.dna import one_hot
@@ -20,7 +20,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.genome import open_genome
 from simbench_tf.parallel import Track, silent
-from simbench_tf.run.attributions import Explained, explained, read_explained
+from simbench_tf.run.attributions import AttributionFile, attribution_files, read_attributions
 
 _NO_PLACE = "have no place in a genome, which bigWig needs"
 
@@ -66,7 +66,7 @@ def export_attributions(
         no place in a genome; pyBigWig is not installed; a file cannot be written.
     """
     dataset = open_dataset(run / "dataset")
-    files = explained(config, run)
+    files = attribution_files(config, run)
     for file in files:
         if not file.path.is_file():
             raise InputError(file.path, "is missing", "make it with `simbench attribute`")
@@ -79,7 +79,7 @@ def export_attributions(
     return written
 
 
-def _arrays(config: Config, dataset: Dataset, files: list[Explained], out: Path) -> Iterator[list[Path]]:
+def _arrays(config: Config, dataset: Dataset, files: list[AttributionFile], out: Path) -> Iterator[list[Path]]:
     split = config.attribution.split
     bases, known = dataset.bases(split), pd.Index(dataset.seq_ids(split))
     places = read_places(dataset.path, len(dataset.parts))
@@ -95,7 +95,7 @@ def _arrays(config: Config, dataset: Dataset, files: list[Explained], out: Path)
             continue
         with h5py.File(file.path) as h5:
             hypothetical = h5["hypothetical"][:]
-        _, seq_ids = read_explained(file.path)
+        _, seq_ids = read_attributions(file.path)
         written = [out / file.task / file.model / f"{file.key}.npz"]
         _save(written[0], hypothetical.transpose(0, 2, 1))
         if file.task not in done:  # every model and method of a task explains the same sequences
@@ -108,12 +108,12 @@ def _arrays(config: Config, dataset: Dataset, files: list[Explained], out: Path)
         yield written
 
 
-def _holds_hypothetical(file: Explained) -> bool:
+def _holds_hypothetical(file: AttributionFile) -> bool:
     with h5py.File(file.path) as h5:
         return "hypothetical" in h5
 
 
-def _rows(known: pd.Index, seq_ids: list[str], file: Explained) -> npt.NDArray[np.int64]:
+def _rows(known: pd.Index, seq_ids: list[str], file: AttributionFile) -> npt.NDArray[np.int64]:
     rows = known.get_indexer(pd.Index(seq_ids))
     if (rows < 0).any():
         raise InputError(file.path, "explains sequences that the data set lacks", "make it anew: `simbench attribute`")
@@ -132,13 +132,15 @@ def _regions(seq_ids: list[str], length: int, places: pd.DataFrame | None) -> pd
     return places.loc[seq_ids].assign(name=seq_ids)
 
 
-def _tracks(config: Config, run: Path, dataset: Dataset, files: list[Explained], out: Path) -> Iterator[list[Path]]:
+def _tracks(
+    config: Config, run: Path, dataset: Dataset, files: list[AttributionFile], out: Path
+) -> Iterator[list[Path]]:
     places = read_places(dataset.path, len(dataset.parts))
     if places is None:
         raise InputError(run, f"holds sequences that {_NO_PLACE}", "give data of kind peaks, or take --format npz")
     sizes = _chromosome_sizes(config, run, places)
     for file in files:
-        scores, seq_ids = read_explained(file.path)
+        scores, seq_ids = read_attributions(file.path)
         here = places.iloc[_rows(places.index, seq_ids, file)]
         path = out / file.task / file.model / f"{file.key}.bw"
         write_bigwig(path, sizes, genome_runs(here["chrom"].to_numpy(), here["start"].to_numpy(), scores))
@@ -146,9 +148,9 @@ def _tracks(config: Config, run: Path, dataset: Dataset, files: list[Explained],
 
 
 def _chromosome_sizes(config: Config, run: Path, places: pd.DataFrame) -> dict[str, int]:
-    simulation = config.simulation
-    if isinstance(simulation, PeaksSimulation) and simulation.genome.is_file():
-        return open_genome(simulation.genome, run / "genome").lengths
+    genome = config.simulation.reference_genome
+    if genome is not None and genome.is_file():
+        return open_genome(genome, run / "genome").lengths
     return places.groupby("chrom")["end"].max().to_dict()
 
 

@@ -21,7 +21,14 @@ from simbench_tf.dataset.files import read_places
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.files import whole_file
 from simbench_tf.interchange.attribution_readers import OtherArray, read_array, read_bigwig, read_seq_ids, scores_of
-from simbench_tf.run.attributions import UNTOLD, Explained, _explained_places, _fingerprint, _target, explained_rows
+from simbench_tf.run.attributions import (
+    UNKNOWN_REFERENCES,
+    AttributionFile,
+    _explained_places,
+    _fingerprint,
+    _target,
+    attributed_rows,
+)
 from simbench_tf.run.manifest import write_records
 
 
@@ -33,9 +40,9 @@ def take_attributions(
     name: str | None = None,
     model: str | None = None,
     task: str | None = None,
-    references: str = UNTOLD,
+    references: str = UNKNOWN_REFERENCES,
     seq_ids: Path | None = None,
-) -> Explained:
+) -> AttributionFile:
     """Take attributions of another tool into a run; from then on `score` and `report` list them with ours.
 
     Parameters
@@ -61,7 +68,7 @@ def take_attributions(
 
     Returns
     -------
-    Explained
+    AttributionFile
         The file taken in; an earlier one of that name is replaced.
 
     Raises
@@ -78,7 +85,7 @@ def take_attributions(
     task = _one_of("--task", task, [task for _, task in places])
     target = _target(folder, name, places[model, task], references)
     dataset = open_dataset(folder / "dataset")
-    split, rows = config.attribution.split, explained_rows(dataset, config, target.task)
+    split, rows = config.attribution.split, attributed_rows(dataset, config, target.task)
     ids = np.asarray(dataset.seq_ids(split))
     if file.suffix in (".bw", ".bigwig", ".bigWig"):
         scores = read_bigwig(file, _places(dataset, file).loc[ids[rows]])

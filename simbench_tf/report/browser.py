@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from simbench_tf.plot.logos import letter_path
+from simbench_tf.run.results import AttributedSequences
 
 #: Bytes that the attributions of the sequence browser may take in the page; a base of a method takes 4/3.
 BROWSER_BYTES = 9_000_000
@@ -22,31 +23,11 @@ BROWSER_BYTES = 9_000_000
 _STEPS = 127
 
 
-class Browsed(NamedTuple):
-    """Sequences of one model and task, and what the methods say of them.
-
-    Attributes
-    ----------
-    model, task : str
-    seq_ids : sequence of N str
-    bases : uint8 array, shape (N, L)
-        0-3 for A, C, G, T and 4 for N.
-    sites : DataFrame
-        row (of these sequences), tf, start, end, strand, and counted: whether the site is truth for the task.
-    scores : dict of str to float array, shape (N, L)
-        For each key.
-    """
-
-    model: str
-    task: str
-    seq_ids: Sequence[str]
-    bases: npt.NDArray[np.uint8]
-    sites: pd.DataFrame
-    scores: Mapping[str, npt.NDArray[np.floating]]
-
-
 def browser_data(
-    places: Sequence[Browsed], per_sequence: pd.DataFrame, labels: Mapping[str, str], budget: int = BROWSER_BYTES
+    places: Sequence[AttributedSequences],
+    per_sequence: pd.DataFrame,
+    labels: Mapping[str, str],
+    budget: int = BROWSER_BYTES,
 ) -> dict[str, Any]:
     """Plain values for the sequence browser; of each place the first sequences, as many as the budget holds.
 
@@ -60,7 +41,7 @@ def browser_data(
     }
 
 
-def _place(place: Browsed, n: int, per_sequence: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, Any]:
+def _place(place: AttributedSequences, n: int, per_sequence: pd.DataFrame, labels: Mapping[str, str]) -> dict[str, Any]:
     here = per_sequence[(per_sequence["model"] == place.model) & (per_sequence["task"] == place.task)]
     ids = list(place.seq_ids[:n])
     sites: list[list[list[Any]]] = [[] for _ in ids]

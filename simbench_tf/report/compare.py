@@ -18,13 +18,13 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
-from simbench_tf.config import config_dict, load_config
-from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import decode
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.report.compare_text import Shown, differences_shown, models_shown, scores_shown, settings_shown
 from simbench_tf.report.jinja import page_template
+from simbench_tf.run.folder import config_of
+from simbench_tf.run.results import read_results
 from simbench_tf.score import holm, paired_comparisons
 
 #: What one score belongs to in every run.
@@ -144,29 +144,23 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _read_run(folder: Path, name: str) -> ScoredRun:
-    if not (folder / "config.yaml").is_file():
-        raise InputError(folder, "is not a run: it has no config.yaml", "name the folder of a run")
-    if not (folder / "scores" / "summary.csv").is_file():
-        raise InputError(folder, "has no scores", "make them with `simbench score`")
-    config = load_config(folder / "config.yaml")
-    summary = pd.read_csv(folder / "scores" / "summary.csv", keep_default_na=False, na_values=[""])
-    per_sequence = pd.read_parquet(folder / "scores" / "per_sequence.parquet", columns=[*KEYS, "seq_id", "auprc"])
-    dataset, split = open_dataset(folder / "dataset"), config.attribution.split
-    seq_ids = per_sequence["seq_id"].unique()
-    rows = pd.Index(dataset.seq_ids(split)).get_indexer(seq_ids)
-    letters = pd.Series(decode(dataset.bases(split)[rows]), index=seq_ids)
+    results = read_results(config_of(folder), folder)
+    # a sequence that several models and tasks share stands in each
+    letters = pd.concat(
+        [pd.Series(decode(each.bases), index=list(each.seq_ids), dtype=object) for each in results.sequences]
+    )
     lines = [
         {"model": model, "task": task, **metrics}
-        for model in summary["model"].unique()
-        for task, metrics in json.loads((folder / "models" / model / "metrics.json").read_text("utf-8")).items()
+        for model, tasks in results.metrics.items()
+        for task, metrics in tasks.items()
     ]
     return ScoredRun(
         name,
-        dict(_dotted(config_dict(config))),
-        summary.reindex(columns=[*KEYS, *SCORES]),
+        dict(_dotted(results.config)),
+        results.summary.reindex(columns=[*KEYS, *SCORES]),
         pd.DataFrame(lines).reindex(columns=["model", "task", *_MODEL_METRICS]),
-        per_sequence,
-        letters,
+        results.per_sequence[[*KEYS, "seq_id", "auprc"]],
+        letters[~letters.index.duplicated()],
     )
 
 

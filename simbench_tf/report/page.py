@@ -1,4 +1,4 @@
-"""One HTML file that tells a reader who did not make the run what it found, on what, and how.
+"""The report, a self-contained HTML file for readers who did not make the run: what it found, on what, and how.
 
 The file needs nothing beside it: styles, pictures and one script are inside, and a policy in its head forbids it to
 load anything or to run any other script. Every name in it (tasks, models, sequence ids, files) is text, never markup.
@@ -20,11 +20,17 @@ import pandas as pd
 import yaml
 
 from simbench_tf import plot
+from simbench_tf.attribution import methods as registered_methods
+from simbench_tf.dna import one_hot
 from simbench_tf.files import whole_file
 from simbench_tf.report import sections, text
-from simbench_tf.report.browser import Browsed, browser_data, embedded
+from simbench_tf.report.browser import browser_data, embedded
 from simbench_tf.report.jinja import page_script, page_template
 from simbench_tf.report.sections import Figures, Picture, picture
+from simbench_tf.run.results import AttributedSequences, RunResults
+
+#: Sequences drawn as logos.
+EXAMPLES = 6
 
 
 class Example(NamedTuple):
@@ -35,7 +41,7 @@ class Example(NamedTuple):
     model, task, seq_id : str
     one_hot : float array, shape (L, 4)
     sites : DataFrame
-        The sites of this sequence, of `tables.SITE_COLUMNS`.
+        The sites of this sequence, as of `AttributedSequences`.
     attributions : dict of str to float array
         For each key, contributions (L, 4) or scores (L,).
     """
@@ -48,65 +54,16 @@ class Example(NamedTuple):
     attributions: Mapping[str, npt.NDArray[np.floating]]
 
 
-def write_report(
-    path: str | PathLike[str],
-    *,
-    config: Mapping[str, Any],
-    versions: Mapping[str, str],
-    dataset_info: Mapping[str, Any],
-    summary: pd.DataFrame,
-    per_sequence: pd.DataFrame,
-    metrics: Mapping[str, Mapping[str, Mapping[str, float | None]]],
-    histories: Mapping[str, pd.DataFrame],
-    examples: Sequence[Example] = (),
-    browsed: Sequence[Browsed] = (),
-    comparisons: pd.DataFrame | None = None,
-    recall: pd.DataFrame | None = None,
-    motif_names: Mapping[str, str] | None = None,
-    variance: pd.DataFrame | None = None,
-    dynamics: Mapping[str, Mapping[str, pd.DataFrame]] | None = None,
-    faithfulness: pd.DataFrame | None = None,
-    motif_log: pd.DataFrame | None = None,
-    method_descriptions: Mapping[str, str] | None = None,
-) -> Path:
+def write_report(path: str | PathLike[str], results: RunResults) -> Path:
     """Write the report of a scored run.
 
     Parameters
     ----------
     path : path
         RUN/report.html.
-    config : dict
-        The resolved configuration, from `config.config_dict`.
-    versions : dict
-        Package and version, from `config.versions`.
-    dataset_info : dict
-        The content of dataset.json. Of a grammar, ``elements`` (element -> tasks whose label changes its rate) says
-        which sites are truth for which task; of peaks, ``lost`` is a list of records of step, positives, background,
-        positives_left and background_left.
-    summary : DataFrame
-        RUN/scores/summary.csv, with `tables.SUMMARY_COLUMNS`.
-    per_sequence : DataFrame
-        RUN/scores/per_sequence.parquet: `tables.PER_SEQUENCE_KEYS`, the metrics and chance_auprc.
-    metrics : dict
-        For each model, RUN/models/MODEL/metrics.json.
-    histories : dict
-        For each model, RUN/models/MODEL/history.csv: batch, loss, valid_loss and any other ``valid_`` columns.
-    examples : sequence of Example
-        Drawn as logos, in this order.
-    browsed : sequence of Browsed
-        For the sequence browser; as many sequences of each as `_report_data.BROWSER_BYTES` hold.
-    comparisons, recall, variance : DataFrame, optional
-        RUN/scores/comparisons.csv, motif_recall.csv and variance.csv.
-    motif_names : dict, optional
-        What to call each motif of `recall`.
-    dynamics : dict, optional
-        For each model the tables of RUN/dynamics/MODEL: ``dynamics``, ``learnt`` and, where there is one, ``order``.
-    faithfulness : DataFrame, optional
-        RUN/scores/faithfulness.csv, where labels depend on rules or pairs.
-    motif_log : DataFrame, optional
-        RUN/dataset/motif_log.csv, for peaks.
-    method_descriptions : dict, optional
-        A line on each method, as `attribution.methods` gives them.
+    results : RunResults
+        From `run.results.read_results`. The first sequences of each model and task, in turn, are drawn as logos; the
+        sequence browser has as many of each as `browser.BROWSER_BYTES` hold.
 
     Returns
     -------
@@ -118,50 +75,84 @@ def write_report(
     InputError
         The file cannot be written.
     """
-    simulation = config.get("simulation", {})
-    labels = text.method_labels(summary)
-    answers = text.answers(per_sequence, labels)
-    tables = [
-        summary[(summary["model"] == model) & (summary["task"] == task)] for model, task in text.places_of(per_sequence)
-    ]
     figures: Figures = {}
     script = page_script("report.js")
     page = page_template("report.html.j2").render(
-        name=config.get("name", dataset_info.get("name", "run")),
-        answers=answers,
-        rankings=_rankings(answers, tables, labels, figures),
-        story=text.data_story(dataset_info, simulation),
-        info=dataset_info,
-        tasks=text.task_table(dataset_info, simulation),
-        elements=text.element_table(simulation) if dataset_info["kind"] == "grammar" else None,
-        motif_story=None if motif_log is None else text.motif_story(motif_log, simulation),
-        motifs=None if motif_log is None else text.motif_table(motif_log),
-        lost=text.lost_table(dataset_info["lost"]) if dataset_info.get("lost") else None,
-        models=_models(metrics, histories, figures),
-        scores=_scores(answers, tables, labels),
-        rules=_rules(faithfulness, labels),
-        truth=_truth(summary),
-        split=config.get("attribution", {}).get("split", "test"),
-        output=config.get("attribution", {}).get("output", "logit"),
-        descriptions=_descriptions(summary, method_descriptions or {}),
-        examples=[_example(example, dataset_info, config, per_sequence, labels, figures) for example in examples],
-        cost=_cost(answers, summary, labels, figures),
-        differences=sections.differences(per_sequence, comparisons, labels, figures),
-        found=None if recall is None else sections.motifs_found(recall, labels, motif_names or {}, figures),
-        seeds=None if variance is None else sections.seeds(variance, labels),
-        learnt=sections.learnt_when(dynamics or {}, figures),
-        browsed=embedded(browser_data(browsed, per_sequence, labels)) if browsed else None,
+        **_data_section(results),
+        **_score_sections(results, figures),
         figures=embedded(figures),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        config=yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True),
-        seed=config.get("seed"),
-        versions=versions,
+        config=yaml.safe_dump(dict(results.config), sort_keys=False, allow_unicode=True),
+        seed=results.config.get("seed"),
+        versions=results.versions,
     )
     with whole_file(path) as partial:
         # an unpaired surrogate, which a file name can hold, has no UTF-8
         partial.write_text(page, encoding="utf-8", errors="replace", newline="\n")
     return Path(path)
+
+
+def _data_section(results: RunResults) -> dict[str, Any]:
+    """What the page says of the data: names in the template, and their values."""
+    info, config = results.dataset_info, results.config
+    simulation, log = config.get("simulation", {}), results.motif_log
+    return {
+        "name": config.get("name", info.get("name", "run")),
+        "story": text.data_story(info, simulation),
+        "info": info,
+        "tasks": text.task_table(info, simulation),
+        "elements": text.element_table(simulation) if simulation.get("elements") else None,
+        "motif_story": None if log is None else text.motif_story(log, simulation),
+        "motifs": None if log is None else text.motif_table(log),
+        "lost": text.lost_table(info["lost"]) if info.get("lost") else None,
+        "split": config.get("attribution", {}).get("split", "test"),
+        "output": config.get("attribution", {}).get("output", "logit"),
+    }
+
+
+def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
+    """What the page says of models and scores: names in the template, and their values."""
+    summary, per_sequence, recall = results.summary, results.per_sequence, results.motif_recall
+    labels = text.method_labels(summary)
+    answers = text.answers(per_sequence, labels)
+    tables = [
+        summary[(summary["model"] == model) & (summary["task"] == task)] for model, task in text.places_of(per_sequence)
+    ]
+    browsed = browser_data(results.sequences, per_sequence, labels) if results.sequences else None
+    # in this order, which numbers the figures
+    return {
+        "answers": answers,
+        "rankings": _rankings(answers, tables, labels, figures),
+        "models": _models(results.metrics, results.histories, figures),
+        "scores": _scores(answers, tables, labels),
+        "rules": _rules(results.faithfulness, labels),
+        "truth": _truth(summary),
+        "descriptions": _descriptions(summary),
+        "examples": [_example(each, per_sequence, labels, figures) for each in examples_of(results.sequences)],
+        "cost": _cost(answers, summary, labels, figures),
+        "differences": sections.differences(per_sequence, results.comparisons, labels, figures),
+        "found": None if recall is None else sections.motifs_found(recall, labels, results.motif_names, figures),
+        "seeds": None if results.variance is None else sections.seeds(results.variance, labels),
+        "learnt": sections.learnt_when(results.dynamics, figures),
+        "browsed": None if browsed is None else embedded(browsed),
+    }
+
+
+def examples_of(sequences: Sequence[AttributedSequences], n: int = EXAMPLES) -> list[Example]:
+    """Choose `n` sequences to draw, the models and tasks taking turns."""
+    turns = [(place, row) for row in range(n) for place in sequences if row < len(place.seq_ids)]
+    return [
+        Example(
+            place.model,
+            place.task,
+            place.seq_ids[row],
+            one_hot(place.bases[[row]])[0],
+            place.sites[place.sites["row"] == row],
+            {key: scores[row] for key, scores in place.scores.items()},
+        )
+        for place, row in turns[:n]
+    ]
 
 
 #: Columns that a ranking shows.
@@ -256,7 +247,8 @@ def _truth(summary: pd.DataFrame) -> str:
     return f"{sites}, of motifs that depend on the task" if which == "task" else f"{sites}, of all motifs"
 
 
-def _descriptions(summary: pd.DataFrame, lines: Mapping[str, str]) -> list[tuple[str, str]]:
+def _descriptions(summary: pd.DataFrame) -> list[tuple[str, str]]:
+    lines = {name: method.description for name, method in registered_methods().items()}
     methods = dict.fromkeys(summary["method"])
     # docstrings mark code with backticks
     return [(text.METHOD_TITLES.get(name, name), lines[name].replace("`", "")) for name in methods if name in lines]
@@ -272,17 +264,11 @@ class _DrawnExample(NamedTuple):
 
 def _example(
     example: Example,
-    info: Mapping[str, Any],
-    config: Mapping[str, Any],
     per_sequence: pd.DataFrame,
     labels: Mapping[str, str],
     figures: Figures,
 ) -> _DrawnExample:
     sites = example.sites.sort_values("start", kind="stable")
-    elements = info.get("elements")
-    if info["kind"] == "grammar" and elements and config.get("scoring", {}).get("motifs", "task") == "task":
-        bears = [example.task in elements.get(element, ()) for element in sites["element"]]
-        sites = sites.assign(counted=np.array(bears, np.bool_))
     here = per_sequence[
         (per_sequence["model"] == example.model)
         & (per_sequence["task"] == example.task)
@@ -294,7 +280,7 @@ def _example(
     description = f"Attributions of {example.seq_id} for {example.task}, a row a method"
     written = [
         f"{site.tf} {site.start}–{site.end} {'→' if site.strand == '+' else '←'}"
-        + ("" if getattr(site, "counted", True) else " (not counted)")
+        + ("" if site.counted else " (not counted)")
         for site in sites.itertuples()
     ]
     drawn_picture = picture(drawn, figures, "", description)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -257,36 +257,50 @@ def percent(share: float) -> str:
 
 def data_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> str:
     """What the sequences are, in a few sentences."""
-    source = motif_source(str(simulation.get("motifs", "default")))
-    number = f"{sum(info['counts'].values()):,}"
-    length = f"{info['seq_length']} bases"
-    if info["kind"] == "grammar":
-        return (
-            f"{number} artificial sequences of {length}, drawn from a generative model: a random background in which "
-            f"each base depends on the one before, and motifs drawn from their matrices ({source}). A label changes "
-            f"how often some of the motifs occur{_rules_story(simulation)}, and nothing else, so those motifs are the "
-            "only truth to find."
-        )
-    if info["kind"] == "text":
-        return _text_story(info, simulation, f"{number} sequences of {length}")
-    negatives = "the hits of a background region" if simulation.get("negative_implants", True) else "no hits"
+    return _STORIES[info["kind"]](info, simulation)
+
+
+def _grammar_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> str:
     return (
-        f"{number} regions of {length} from {PurePath(str(simulation['genome'])).name}. Each positive is a peak's "
-        "region, shuffled so that its dinucleotides stay and all else is lost; then its hits of the motifs kept "
-        f"({source}) are put back, base for base, where they stood. Negatives are shuffles of positives too, so that "
-        f"composition cannot give the label away, with {negatives} put in. So the motifs are the only truth to find."
+        f"{_n_sequences(info)} artificial sequences of {info['seq_length']} bases, drawn from a generative model: a "
+        "random background in which each base depends on the one before, and motifs drawn from their matrices "
+        f"({motif_source(str(simulation.get('motifs', 'default')))}). A label changes how often some of the motifs "
+        f"occur{_rules_story(simulation)}, and nothing else, so those motifs are the only truth to find."
     )
 
 
-def _text_story(info: Mapping[str, Any], simulation: Mapping[str, Any], sequences: str) -> str:
+def _peaks_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> str:
+    negatives = "the hits of a background region" if simulation.get("negative_implants", True) else "no hits"
+    return (
+        f"{_n_sequences(info)} regions of {info['seq_length']} bases from {PurePath(str(simulation['genome'])).name}. "
+        "Each positive is a peak's region, shuffled so that its dinucleotides stay and all else is lost; then its hits "
+        f"of the motifs kept ({motif_source(str(simulation.get('motifs', 'default')))}) are put back, base for base, "
+        "where they stood. Negatives are shuffles of positives too, so that composition cannot give the label away, "
+        f"with {negatives} put in. So the motifs are the only truth to find."
+    )
+
+
+def _text_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> str:
     ways = dict.fromkeys(file["coordinates"] for file in info["files"] if file["coordinates"])
     motifs = simulation.get("motifs")
     matrices = "were counted from the sites" if motifs is None else f"are {motif_source(str(motifs))}"
     return (
-        f"{sequences}, simulated elsewhere and read from text files that tell where their motifs stand (places counted "
-        f"{' and '.join(ways)}). Each site reads what its file says it does. Every site of a sequence counts as truth, "
-        f"for every task. The motifs' matrices {matrices}."
+        f"{_n_sequences(info)} sequences of {info['seq_length']} bases, simulated elsewhere and read from text files "
+        f"that tell where their motifs stand (places counted {' and '.join(ways)}). Each site reads what its file says "
+        f"it does. Every site of a sequence counts as truth, for every task. The motifs' matrices {matrices}."
     )
+
+
+#: What is said of the data, by the kind of simulation.
+_STORIES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
+    "grammar": _grammar_story,
+    "peaks": _peaks_story,
+    "text": _text_story,
+}
+
+
+def _n_sequences(info: Mapping[str, Any]) -> str:
+    return f"{sum(info['counts'].values()):,}"
 
 
 def _rules_story(simulation: Mapping[str, Any]) -> str:
@@ -315,7 +329,7 @@ def motif_source(motifs: str) -> str:
 
 def task_table(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> Table:
     """Tasks, their share of positives and, for peaks and text, their files."""
-    columns = {"peaks": ["peaks"], "text": ["positives", "negatives"]}.get(info["kind"], [])
+    columns = [column for column in ("peaks", "positives", "negatives") if column in simulation]
     rows = []
     for task in info["tasks"]:
         files = [PurePath(str(simulation[column][task])).name for column in columns]

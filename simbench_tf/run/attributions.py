@@ -10,27 +10,27 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.config import Config, Method
+from simbench_tf.config import Config, MethodSettings
 from simbench_tf.dataset import Dataset
 from simbench_tf.errors import InputError
 from simbench_tf.random_streams import uniforms
 from simbench_tf.run.manifest import fingerprint, fresh_files, stage_checksums
-from simbench_tf.run.models import model_of_run
+from simbench_tf.run.models import find_model
 
 
-class Explained(NamedTuple):
+class AttributionFile(NamedTuple):
     """One file of attributions: of a model's output for a task, by a method."""
 
     model: str
     task: str
     target: int
-    method: Method
+    method: MethodSettings
     key: str
     path: Path
     model_file: Path
 
 
-def explained(config: Config, folder: Path) -> list[Explained]:
+def attribution_files(config: Config, folder: Path) -> list[AttributionFile]:
     """List the attribution files that a configuration asks for, in order: model, task, method.
 
     Raises
@@ -42,16 +42,16 @@ def explained(config: Config, folder: Path) -> list[Explained]:
 
     files = []
     for model in config.replicates:
-        model_file, outputs = model_of_run(model, config.tasks, folder)
+        model_file, outputs = find_model(model, config.tasks, folder)
         for task in config.attribution.tasks or config.tasks:
             for method in config.attribution.methods:
                 key = method_key(method.method, method.references, method.settings)
                 path = folder / "attributions" / model.name / task / f"{key}.h5"
-                files.append(Explained(model.name, task, outputs[task], method, key, path, model_file))
+                files.append(AttributionFile(model.name, task, outputs[task], method, key, path, model_file))
     return files
 
 
-def explained_rows(dataset: Dataset, config: Config, task: str) -> npt.NDArray[np.int64]:
+def attributed_rows(dataset: Dataset, config: Config, task: str) -> npt.NDArray[np.int64]:
     """Rows of the split that are explained for a task: at most n_sequences of its positives, drawn by the seed.
 
     Raises
@@ -67,17 +67,17 @@ def explained_rows(dataset: Dataset, config: Config, task: str) -> npt.NDArray[n
     return np.sort(positives[np.argsort(draws, kind="stable")[: config.attribution.n_sequences]])
 
 
-def read_explained(path: Path) -> tuple[npt.NDArray[np.float32], list[str]]:
+def read_attributions(path: Path) -> tuple[npt.NDArray[np.float32], list[str]]:
     """Read scores, float32 (N, L), and the N seq_id of an attribution file."""
     with h5py.File(path) as h5:
         return h5["scores"][:], list(h5["seq_id"].asstr()[:])
 
 
 #: What stands for the references of a tool that does not tell them.
-UNTOLD = "-"
+UNKNOWN_REFERENCES = "-"
 
 
-def others(config: Config, folder: Path) -> list[Explained]:
+def others(config: Config, folder: Path) -> list[AttributionFile]:
     """List the attributions of other tools that a run holds, in order: model, task, name.
 
     Those that were taken for other sequences than the run explains now are left out, with a warning.
@@ -96,26 +96,26 @@ def others(config: Config, folder: Path) -> list[Explained]:
     return files
 
 
-def all_explained(config: Config, folder: Path) -> list[Explained]:
+def all_attribution_files(config: Config, folder: Path) -> list[AttributionFile]:
     """List what a run scores: the files of its own methods, then those of other tools."""
-    return [*explained(config, folder), *others(config, folder)]
+    return [*attribution_files(config, folder), *others(config, folder)]
 
 
 def _folder(run: Path) -> Path:
     return run / "attributions" / "others"
 
 
-def _explained_places(config: Config, folder: Path) -> dict[tuple[str, str], Explained]:
+def _explained_places(config: Config, folder: Path) -> dict[tuple[str, str], AttributionFile]:
     """Each model and task that the run explains, in order, with one of our own files of it."""
-    return {(file.model, file.task): file for file in explained(config, folder)}
+    return {(file.model, file.task): file for file in attribution_files(config, folder)}
 
 
-def _target(folder: Path, name: str, place: Explained, references: str) -> Explained:
+def _target(folder: Path, name: str, place: AttributionFile, references: str) -> AttributionFile:
     path = _folder(folder) / place.model / place.task / f"{name}.h5"
-    return place._replace(method=Method(method=name, references=references), key=name, path=path)
+    return place._replace(method=MethodSettings(method=name, references=references), key=name, path=path)
 
 
-def _fingerprint(config: Config, folder: Path, file: Explained) -> str:
+def _fingerprint(config: Config, folder: Path, file: AttributionFile) -> str:
     """Hash of what decides which sequences are explained, and of the file's place."""
     explained_by = config.attribution.model_dump(mode="json", include={"n_sequences", "split"})
     made_from = {"dataset": stage_checksums(folder, "simulate"), "seed": config.seed, **explained_by}

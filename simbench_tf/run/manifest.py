@@ -70,13 +70,6 @@ def write_records(
     _write(run, records)
 
 
-def amend_record(run: Path, file: Path) -> None:
-    """Record the checksum of a recorded file that was added to; how it came about stays."""
-    records = read_manifest(run)
-    records[file.relative_to(run).as_posix()]["checksum"] = checksum(file)
-    _write(run, records)
-
-
 def fresh_files(run: Path, key: str) -> list[Path]:
     """Files recorded under a fingerprint, or none if any of them is missing or was changed since."""
     files = []

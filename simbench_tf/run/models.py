@@ -21,7 +21,7 @@ class ModelOfRun(NamedTuple):
     outputs: dict[str, int]
 
 
-def adopted_model(folder: Path) -> ModelOfRun:
+def kipoi_model_of_run(folder: Path) -> ModelOfRun:
     """Where RUN/models/MODEL keeps what `adopt` took.
 
     Raises
@@ -36,7 +36,7 @@ def adopted_model(folder: Path) -> ModelOfRun:
     return ModelOfRun(folder / "model.keras" if record["is_keras"] else path, record["outputs"])
 
 
-def load_model_of_run(path: Path) -> Any:
+def load_model(path: Path) -> Any:
     """Load the Keras model of a `ModelOfRun`; one that only predicts where there is no other."""
     if path.name == "kipoi.json":
         from simbench_tf.models.kipoi import load_kipoi_model
@@ -47,7 +47,7 @@ def load_model_of_run(path: Path) -> Any:
     return load_trained(path)
 
 
-def model_of_run(model: Replicate, tasks: list[str], folder: Path) -> ModelOfRun:
+def find_model(model: Replicate, tasks: list[str], folder: Path) -> ModelOfRun:
     """Where a run keeps a model, and the number of the output that stands for each task.
 
     Raises
@@ -56,8 +56,8 @@ def model_of_run(model: Replicate, tasks: list[str], folder: Path) -> ModelOfRun
         A model from Kipoi was not taken yet.
     """
     place = folder / "models" / model.name
-    if model.model.kipoi is not None:
-        return adopted_model(place)
+    if not model.model.is_trained:
+        return kipoi_model_of_run(place)
     return ModelOfRun(place / "model.keras", {task: number for number, task in enumerate(tasks)})
 
 

@@ -1,4 +1,4 @@
-"""RUN/attributions/MODEL/TASK/KEY.parts: rows of an attribution file that are done, so that a killed job goes on there.
+"""RUN/attributions/MODEL/TASK/KEY.parts: rows of an attribution file that are done, so that a killed job is resumed.
 
 A part is an HDF5 file of its own, named by its rows and written whole: an HDF5 file that grows can be lost as a whole
 when its writer is killed. Each carries the fingerprint of what it was made from. When all rows are there they are
@@ -20,8 +20,15 @@ import numpy.typing as npt
 from simbench_tf.files import whole_file
 
 
+class PartsFolder(NamedTuple):
+    """Where the parts of an attribution file are, and the fingerprint of what they are made from."""
+
+    path: Path
+    key: str
+
+
 class Part(NamedTuple):
-    """Rows `first` to `stop` of the sequences that are explained."""
+    """Rows `first` to `stop` of the attributed sequences, in a file of their own."""
 
     first: int
     stop: int
@@ -33,13 +40,13 @@ def parts_of(path: Path) -> Path:
     return path.with_name(f"{path.name.removesuffix('.h5')}.parts")
 
 
-def read_parts(folder: Path, key: str) -> list[Part]:
+def read_parts(folder: PartsFolder) -> list[Part]:
     """The parts that are done, one after the other from row 0; those of another fingerprint are deleted."""
     parts: list[Part] = []
-    for path in sorted(folder.glob("[0-9]*.h5")):
+    for path in sorted(folder.path.glob("[0-9]*.h5")):
         first, stop = (int(number) for number in path.stem.split("-"))
         with h5py.File(path) as h5:
-            fits = h5.attrs["fingerprint"] == key
+            fits = h5.attrs["fingerprint"] == folder.key
         if fits and first == (parts[-1].stop if parts else 0):
             parts.append(Part(first, stop, path))
         else:
@@ -47,14 +54,14 @@ def read_parts(folder: Path, key: str) -> list[Part]:
     return parts
 
 
-def write_part(folder: Path, key: str, first: int, arrays: Mapping[str, npt.NDArray[np.float32]]) -> Part:
+def write_part(folder: PartsFolder, first: int, arrays: Mapping[str, npt.NDArray[np.float32]]) -> Part:
     """Write rows from `first` on."""
     stop = first + len(arrays["scores"])
-    path = folder / f"{first:09d}-{stop:09d}.h5"
+    path = folder.path / f"{first:09d}-{stop:09d}.h5"
     with whole_file(path) as partial, h5py.File(partial, "w") as h5:
         for name, values in arrays.items():
             h5.create_dataset(name, data=values)
-        h5.attrs["fingerprint"] = key
+        h5.attrs["fingerprint"] = folder.key
     return Part(first, stop, path)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from simbench_tf.config import Config, Method
+from simbench_tf.config import Config, MethodSettings
 from simbench_tf.dataset import Dataset
 from simbench_tf.files import whole_file
 
@@ -24,7 +24,7 @@ def references_file(folder: Path) -> Path:
     return folder / "references" / "shuffles.h5"
 
 
-def n_shuffles(method: Method) -> int:
+def n_shuffles(method: MethodSettings) -> int:
     """How many shuffles of each sequence a method compares it with; 0 for references of other kinds, or none."""
     from simbench_tf.attribution.registry import check_request
 

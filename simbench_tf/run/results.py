@@ -1,10 +1,166 @@
-"""Result files of a run, read back."""
+"""Result files of a run, read back: scores, measures of the models, ceilings, learning dynamics, explained sequences.
+
+This is the one reader of what stages write as tables and JSON. Names (tasks, models, motifs) are read as text, whatever
+they look like; an empty cell is a missing value, and nothing else is.
+"""
 
 from __future__ import annotations
 
+import json
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
+
+from simbench_tf.config import Config, config_dict, versions
+from simbench_tf.dataset import Dataset, open_dataset
+from simbench_tf.errors import InputError
+from simbench_tf.run.attributions import all_attribution_files, read_attributions
+
+#: For each task: auroc, auprc, positive_fraction and, where the exact posterior is known, oracle_auroc, oracle_auprc.
+Metrics = dict[str, dict[str, float | None]]
+
+#: Columns that hold names: a task may be called NA, 1 or 1e3.
+_NAMES = (
+    "model", "task", "key", "method", "references", "settings", "truth", "seq_id", "by", "group", "metric", "first",
+    "second", "rule", "motif", "tf", "element", "quantity", "step",
+)  # fmt: skip
+
+
+class AttributedSequences(NamedTuple):
+    """Sequences of one model and task, and the attributions of every method.
+
+    Attributes
+    ----------
+    model, task : str
+    seq_ids : sequence of N str
+    bases : uint8 array, shape (N, L)
+        0-3 for A, C, G, T and 4 for N.
+    sites : DataFrame
+        Of `tables.SITE_COLUMNS`, with row (of these sequences) and counted: whether the site is truth for the task.
+    scores : dict of str to float array, shape (N, L)
+        For each key.
+    """
+
+    model: str
+    task: str
+    seq_ids: Sequence[str]
+    bases: npt.NDArray[np.uint8]
+    sites: pd.DataFrame
+    scores: Mapping[str, npt.NDArray[np.floating]]
+
+
+class RunResults(NamedTuple):
+    """What a scored run holds.
+
+    Attributes
+    ----------
+    config : dict
+        The resolved configuration, as `config.config_dict` gives it.
+    versions : dict
+        Package and version.
+    dataset_info : dict
+        The content of dataset.json. Of a grammar, ``elements`` (element -> tasks whose label changes its rate) says
+        which sites are truth for which task; of peaks, ``lost`` is a list of records of step, positives, background,
+        positives_left and background_left.
+    summary : DataFrame
+        RUN/scores/summary.csv, with `tables.SUMMARY_COLUMNS`.
+    per_sequence : DataFrame
+        RUN/scores/per_sequence.parquet: `tables.PER_SEQUENCE_KEYS`, the metrics and chance_auprc.
+    metrics : dict
+        For each model, its `Metrics` on the test split.
+    histories : dict
+        For each model, RUN/models/MODEL/history.csv: batch, loss, valid_loss and any other ``valid_`` columns.
+    sequences : sequence of AttributedSequences
+    comparisons, motif_recall, variance, faithfulness : DataFrame, optional
+        Of RUN/scores.
+    motif_names : dict
+        What to call each motif of `motif_recall`.
+    dynamics : dict
+        For each model the tables of RUN/dynamics/MODEL: ``dynamics``, ``learnt`` and, where there is one, ``order``.
+    motif_log : DataFrame, optional
+        RUN/dataset/motif_log.csv, for peaks.
+    """
+
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+    dataset_info: Mapping[str, Any]
+    summary: pd.DataFrame
+    per_sequence: pd.DataFrame
+    metrics: Mapping[str, Metrics]
+    histories: Mapping[str, pd.DataFrame]
+    sequences: Sequence[AttributedSequences] = ()
+    comparisons: pd.DataFrame | None = None
+    motif_recall: pd.DataFrame | None = None
+    variance: pd.DataFrame | None = None
+    faithfulness: pd.DataFrame | None = None
+    motif_names: Mapping[str, str] = {}
+    dynamics: Mapping[str, Mapping[str, pd.DataFrame]] = {}
+    motif_log: pd.DataFrame | None = None
+
+
+def read_results(config: Config, folder: Path) -> RunResults:
+    """Read all that a scored run holds.
+
+    Raises
+    ------
+    InputError
+        The run was not scored.
+    """
+    check_scored(folder)
+    scores = folder / "scores"
+    summary = read_table(scores / "summary.csv")
+    models = list(summary["model"].unique())
+    dataset, ceilings = open_dataset(folder / "dataset"), read_ceilings(folder)
+    return RunResults(
+        config=config_dict(config),
+        versions=versions(),
+        dataset_info=json.loads((folder / "dataset" / "dataset.json").read_text(encoding="utf-8")),
+        summary=summary,
+        per_sequence=pd.read_parquet(scores / "per_sequence.parquet"),
+        metrics={name: with_ceilings(read_metrics(folder, name), ceilings) for name in models},
+        histories={name: read_table(folder / "models" / name / "history.csv") for name in models},
+        sequences=read_sequences(config, folder),
+        comparisons=_some_rows(scores / "comparisons.csv"),
+        motif_recall=_some_rows(scores / "motif_recall.csv"),
+        variance=_some_rows(scores / "variance.csv"),
+        faithfulness=_some_rows(scores / "faithfulness.csv"),
+        motif_names=dict(zip(dataset.motifs["motif"], dataset.motifs["tf"], strict=True)),
+        dynamics=_read_dynamics(folder, models),
+        motif_log=_some_rows(folder / "dataset" / "motif_log.csv"),
+    )
+
+
+def check_scored(folder: Path) -> None:
+    """Raise InputError where a run has no scores."""
+    if not (folder / "scores" / "summary.csv").is_file():
+        raise InputError(folder, "has no scores", "make them with `simbench score`")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV file of a run: names as text, empty cells as missing values."""
+    return pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=dict.fromkeys(_NAMES, str))
+
+
+def read_metrics(folder: Path, model: str) -> Metrics:
+    """Read RUN/models/MODEL/metrics.json: what a model reaches on the test split.
+
+    Raises
+    ------
+    InputError
+        There is no such file.
+    """
+    path = folder / "models" / model / "metrics.json"
+    if not path.is_file():
+        raise InputError(path, "is missing", "train the model again with `simbench train`")
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    # runs of earlier versions hold ceilings, too, with NaN where undefined
+    measured = ("auroc", "auprc", "positive_fraction")
+    return {task: {name: _defined(values[name]) for name in measured} for task, values in metrics.items()}
 
 
 def read_ceilings(folder: Path) -> pd.DataFrame:
@@ -16,4 +172,70 @@ def read_ceilings(folder: Path) -> pd.DataFrame:
     path = folder / "oracle" / "ceilings.csv"
     if not path.is_file():
         return pd.DataFrame(columns=["auroc", "auprc", "attribution_auroc", "attribution_auprc"])
-    return pd.read_csv(path).set_index("task")
+    return read_table(path).set_index("task")
+
+
+def with_ceilings(metrics: Metrics, ceilings: pd.DataFrame) -> Metrics:
+    """Add to each task what the exact posterior reaches on the same split, oracle_auroc and oracle_auprc.
+
+    Examples
+    --------
+    >>> ceilings = pd.DataFrame({"auroc": [0.9], "auprc": [np.nan]}, index=["K562"])
+    >>> with_ceilings({"K562": {"auroc": 0.8}, "H1": {"auroc": 0.7}}, ceilings)
+    {'K562': {'auroc': 0.8, 'oracle_auroc': 0.9, 'oracle_auprc': None}, 'H1': {'auroc': 0.7}}
+    """
+    return {
+        task: values
+        | ({f"oracle_{name}": _defined(ceilings.loc[task, name]) for name in ("auroc", "auprc")} if known else {})
+        for task, values in metrics.items()
+        for known in [task in ceilings.index]
+    }
+
+
+def read_sequences(config: Config, folder: Path) -> list[AttributedSequences]:
+    """Read every explained sequence with the attributions of every method, by model and task."""
+    dataset, split = open_dataset(folder / "dataset"), config.attribution.split
+    rows, bases = pd.Index(dataset.seq_ids(split)), dataset.bases(split)
+    scores: dict[tuple[str, str], dict[str, npt.NDArray[np.float32]]] = {}
+    ids: dict[tuple[str, str], list[str]] = {}
+    for file in all_attribution_files(config, folder):
+        values, ids[file.model, file.task] = read_attributions(file.path)
+        scores.setdefault((file.model, file.task), {})[file.key] = values
+    return [
+        AttributedSequences(model, task, known, bases[rows.get_indexer(pd.Index(known))], sites, mine)
+        for (model, task), mine in scores.items()
+        for known in [ids[model, task]]
+        for sites in [_sites_of(config, dataset, task, known)]
+    ]
+
+
+def _sites_of(config: Config, dataset: Dataset, task: str, seq_ids: list[str]) -> pd.DataFrame:
+    known = pd.Index(seq_ids)
+    elements = dataset.notes.get("elements") if config.scoring.motifs == "task" and dataset.kind == "grammar" else None
+    sites = dataset.sites[dataset.sites["seq_id"].isin(known)]
+    counted = [elements is None or task in elements.get(element, ()) for element in sites["element"]]
+    return sites.assign(row=known.get_indexer(sites["seq_id"]), counted=np.array(counted, np.bool_))
+
+
+def _read_dynamics(folder: Path, models: list[str]) -> dict[str, dict[str, pd.DataFrame]]:
+    """Tables of RUN/dynamics by model, of those models that have them."""
+    found = {}
+    for model in models:
+        place = folder / "dynamics" / model
+        tables = {name: _some_rows(place / f"{name}.csv") for name in ("dynamics", "learnt", "order")}
+        there = {name: table for name, table in tables.items() if table is not None}
+        if {"dynamics", "learnt"} <= set(there):
+            found[model] = there
+    return found
+
+
+def _some_rows(path: Path) -> pd.DataFrame | None:
+    """A table of the run; None where it has none, or an empty one."""
+    if not path.is_file():
+        return None
+    table = read_table(path)
+    return None if table.empty else table
+
+
+def _defined(value: float | None) -> float | None:
+    return None if value is None or math.isnan(value) else float(value)

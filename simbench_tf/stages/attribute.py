@@ -1,9 +1,8 @@
-"""The attribute stage: RUN/attributions/MODEL/TASK/KEY.h5."""
+"""The attribute stage: RUN/attributions/MODEL/TASK/KEY.h5, the attributions of one model, task and method a file."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,102 +15,101 @@ from simbench_tf.devices import device
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import MapInOrder, Track, silent
-from simbench_tf.run.attributions import Explained, explained, explained_rows
+from simbench_tf.run.attributions import AttributionFile, attributed_rows, attribution_files
 from simbench_tf.run.manifest import fingerprint
-from simbench_tf.run.parts import discard_parts, join_parts, parts_of, seconds_of
+from simbench_tf.run.parts import PartsFolder, discard_parts, join_parts, parts_of, seconds_of
 from simbench_tf.run.references import n_shuffles, read_references, references_file, write_references
-from simbench_tf.stages.attribute_chunks import EXPLAINED_TOGETHER, explain_bases
-from simbench_tf.stages.knockouts import Probes, probes_of, write_probed
-from simbench_tf.stages.simulate import by_content
-from simbench_tf.stages.step import _dataset_checksums, _step
-
-
-def write_explained(
-    file: Explained,
-    config: Config,
-    dataset: Dataset,
-    references: Path,
-    key: str,
-    map_in_order: MapInOrder,
-    advance: Callable[[int], None],
-) -> float:
-    """Attribute the chosen sequences and write `file.path`: scores (N, L), seq_id, and the arrays asked for.
-
-    An array that the method does not define is left out. Rows that a killed call finished under the same fingerprint
-    `key` are kept, in the folder of parts, which stays until the caller has recorded the file.
-
-    Returns
-    -------
-    float
-        Seconds a sequence: the median over chunks, so that what is compiled at the first one does not count.
-    """
-    rows = explained_rows(dataset, config, file.task)
-    split = config.attribution.split
-    seq_ids, n = np.asarray(dataset.seq_ids(split))[rows], n_shuffles(file.method)
-    shuffles = read_references(references, seq_ids, n) if n else None
-    names = ["scores", *config.attribution.arrays]
-    bases = dataset.bases(split)[rows]
-    parts = explain_bases(file, config, bases, shuffles, names, parts_of(file.path), key, map_in_order, advance)
-    with whole_file(file.path) as partial, h5py.File(partial, "w") as h5:
-        join_parts(parts, h5, EXPLAINED_TOGETHER)
-        h5.create_dataset("seq_id", data=seq_ids.astype("S"))
-        h5.attrs.update(model=file.model, task=file.task, key=file.key, method=file.method.method)
-    return seconds_of(parts)
-
-
-# attribute
+from simbench_tf.stages import knockouts
+from simbench_tf.stages.attribute_chunks import CHUNK_SEQUENCES, attribute_bases, job_of
+from simbench_tf.stages.knockouts import knock_outs_of
+from simbench_tf.stages.step import Made, dataset_checksums, step
 
 
 def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> None:
     """Write RUN/attributions/MODEL/TASK/KEY.h5 for every model, task and method of the configuration.
 
     And RUN/knockouts/MODEL/TASK/KEY.h5 for tasks whose label depends on how elements stand together.
+
+    Raises
+    ------
+    InputError
+        There is no data set, a model is missing, or the split has no positive of a task.
     """
-    made_from = {
-        "dataset": _dataset_checksums(folder),
-        "seed": config.seed,
-        **config.attribution.model_dump(mode="json", include={"n_sequences", "split", "output", "arrays"}),
-    }
-    dataset = open_dataset(folder / "dataset")
-    probes = probes_of(config, dataset, folder)
-    references = _references(config, folder, dataset, made_from)
-
-    def make(file: Explained, key: str) -> tuple[list[Path], dict[str, float]]:
-        n_sequences = len(explained_rows(dataset, config, file.task))
-        with track(f"{file.model} {file.task} {file.key}", n_sequences) as advance:
-            seconds = write_explained(file, config, dataset, references, key, map_in_order, advance)
-        return [file.path], {"seconds_per_sequence": seconds}
-
-    def probe(file: Explained, mine: list[Probes], key: str) -> tuple[list[Path], dict[str, float]]:
-        with track(f"{file.model} {file.task} {file.key} knock-outs", 3 * sum(len(p.rows) for p in mine)) as advance:
-            return [write_probed(file, config, folder, mine, key, map_in_order, advance)], {}
-
-    for file in explained(config, folder):
+    dataset, common = open_dataset(folder / "dataset"), common_inputs(config, folder)
+    knock_outs = knock_outs_of(config, dataset, folder)
+    references = _references(config, folder, dataset, common)
+    for file in attribution_files(config, folder):
         if not file.model_file.is_file():
             raise InputError(file.model_file, "is missing", "train it with `simbench train`")
-        method = file.method.model_dump(mode="json")
-        step = {**made_from, "model": checksum(file.model_file), "task": file.task, "method": method}
-        _step(folder, "attribute", step, functools.partial(make, file, fingerprint("attribute", step)), device)
-        mine = [each for each in probes if each.interaction.task == file.task]
+        made_from = inputs(file, common)
+        key = fingerprint("attribute", made_from)
+        make = functools.partial(write, file, config, dataset, references, key, map_in_order, track)
+        step(folder, {"attribute": key}, make)
+        mine = [each for each in knock_outs if each.interaction.task == file.task]
         if mine:
-            step = {**step, "simulation": by_content(config), "probes": "knocked out"}
-            key = fingerprint("attribute", step)
-            _step(folder, "attribute", step, functools.partial(probe, file, mine, key), device)
+            key = fingerprint("attribute", knockouts.inputs(config, made_from))
+            make = functools.partial(knockouts.write, file, config, folder, mine, key, map_in_order, track)
+            step(folder, {"attribute": key}, make)
     for results in ("attributions", "knockouts"):
         discard_parts(folder / results)
 
 
-def _references(config: Config, folder: Path, dataset: Dataset, made_from: dict[str, Any]) -> Path:
+def common_inputs(config: Config, folder: Path) -> dict[str, Any]:
+    """What every attribution file depends on: the data set, and which sequences and arrays are asked for."""
+    return {
+        "dataset": dataset_checksums(folder),
+        "seed": config.seed,
+        **config.attribution.model_dump(mode="json", include={"n_sequences", "split", "output", "arrays"}),
+    }
+
+
+def inputs(file: AttributionFile, common: dict[str, Any]) -> dict[str, Any]:
+    """What an attribution file depends on: the `common_inputs`, its model, task and method."""
+    method = file.method.model_dump(mode="json")
+    return {**common, "model": checksum(file.model_file), "task": file.task, "method": method}
+
+
+def write(
+    file: AttributionFile,
+    config: Config,
+    dataset: Dataset,
+    references: Path,
+    key: str,
+    map_in_order: MapInOrder,
+    track: Track,
+) -> Made:
+    """Attribute the chosen sequences and write `file.path`: scores (N, L), seq_id, and the arrays asked for.
+
+    An array that the method does not define is left out. Rows that a killed call finished under the same fingerprint
+    `key` are kept, in the folder of parts, which stays until the caller has recorded the file. Its record holds the
+    seconds a sequence took, the median over chunks, so that what is compiled at the first one does not count.
+    """
+    rows = attributed_rows(dataset, config, file.task)
+    split = config.attribution.split
+    seq_ids, n = np.asarray(dataset.seq_ids(split))[rows], n_shuffles(file.method)
+    shuffles = read_references(references, seq_ids, n) if n else None
+    names, bases = ["scores", *config.attribution.arrays], dataset.bases(split)[rows]
+    parts_folder = PartsFolder(parts_of(file.path), key)
+    with track(f"{file.model} {file.task} {file.key}", len(rows)) as advance:
+        parts = attribute_bases(job_of(file, config), bases, shuffles, names, parts_folder, map_in_order, advance)
+        with whole_file(file.path) as partial, h5py.File(partial, "w") as h5:
+            join_parts(parts, h5, CHUNK_SEQUENCES)
+            h5.create_dataset("seq_id", data=seq_ids.astype("S"))
+            h5.attrs.update(model=file.model, task=file.task, key=file.key, method=file.method.method)
+    return Made({"attribute": [file.path]}, device(), {"seconds_per_sequence": seconds_of(parts)})
+
+
+def _references(config: Config, folder: Path, dataset: Dataset, common: dict[str, Any]) -> Path:
     """Write the shuffles that methods compare with, where any does; return their file."""
     path = references_file(folder)
     most = max(n_shuffles(method) for method in config.attribution.methods)
     tasks = config.attribution.tasks or config.tasks
+
+    def make() -> Made:
+        rows = [attributed_rows(dataset, config, task) for task in tasks]
+        write_references(config, dataset, np.unique(np.concatenate(rows)), path)
+        return Made({"attribute": [path]})
+
     if most:
-
-        def make() -> tuple[list[Path], dict[str, float]]:
-            rows = [explained_rows(dataset, config, task) for task in tasks]
-            write_references(config, dataset, np.unique(np.concatenate(rows)), path)
-            return [path], {}
-
-        _step(folder, "attribute", {**made_from, "shuffles": most, "tasks": tasks}, make)
+        step(folder, {"attribute": fingerprint("attribute", {**common, "shuffles": most, "tasks": tasks})}, make)
     return path

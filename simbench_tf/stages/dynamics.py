@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from simbench_tf.config import Config, Dynamics, Replicate
+from simbench_tf.config import Config, Dynamics
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.devices import device
 from simbench_tf.dynamics import (
@@ -33,14 +33,52 @@ from simbench_tf.files import checksum, whole_file
 from simbench_tf.motifs import information_content, read_motifs
 from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.random_streams import uniforms
+from simbench_tf.run.manifest import fingerprint
 from simbench_tf.run.models import snapshots_of
-from simbench_tf.stages.step import _dataset_checksums, _step
+from simbench_tf.stages.step import Made, dataset_checksums, step
 
 #: Batches trained so far, and the file of the weights.
-Step = tuple[int, str]
+Checkpoint = tuple[int, str]
 
 
-def steps_of(model_file: Path, snapshots: Path) -> list[Step]:
+def dynamics(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> Path:
+    """Write RUN/dynamics/MODEL: which motif each trained model had learnt by which batch; return RUN/dynamics.
+
+    Raises
+    ------
+    InputError
+        The configuration asks for none, or a model was trained without snapshots of its weights.
+    """
+    if config.dynamics is None:
+        mend = "add `dynamics: {}` to the configuration, or `--set dynamics={}` to `simbench run`, and train with it"
+        raise InputError(folder, "was not asked for learning dynamics", mend)
+    dataset, target = open_dataset(folder / "dataset"), folder / "dynamics"
+    for name in (each.name for each in config.replicates if each.model.is_trained):
+        model_file = folder / "models" / name / "model.keras"
+        checkpoints = checkpoints_of(model_file, snapshots_of(folder, name))
+
+        def make(name: str = name, model_file: Path = model_file, found: list[Checkpoint] = checkpoints) -> Made:
+            with track(f"dynamics {name}", len(found)) as advance:
+                files = write(config, dataset, model_file, found, target / name, map_in_order, advance)
+            return Made({"dynamics": files}, device())
+
+        step(folder, {"dynamics": fingerprint("dynamics", inputs(config, folder, name, checkpoints))}, make)
+    return target
+
+
+def inputs(config: Config, folder: Path, model: str, checkpoints: list[Checkpoint]) -> dict[str, Any]:
+    """What a model's learning dynamics depend on: the data set, the weights, and the settings of `dynamics`."""
+    assert config.dynamics is not None
+    return {
+        "model": model,
+        "dataset": dataset_checksums(folder),
+        "dynamics": config.dynamics.model_dump(mode="json"),
+        "seed": config.seed,
+        "weights": [(batch, checksum(Path(path))) for batch, path in checkpoints],
+    }
+
+
+def checkpoints_of(model_file: Path, snapshots: Path) -> list[Checkpoint]:
     """The steps at which a model is looked at: its snapshots, and last the model that was kept.
 
     Training goes on for a while after the best round, whose weights are kept: snapshots of later batches are left out.
@@ -66,11 +104,11 @@ def steps_of(model_file: Path, snapshots: Path) -> list[Step]:
     return [*steps, (kept, str(model_file))]
 
 
-def write_dynamics(
+def write(
     config: Config,
     dataset: Dataset,
     model_file: Path,
-    steps: list[Step],
+    steps: list[Checkpoint],
     target: Path,
     map_in_order: MapInOrder,
     advance: Callable[[int], None],
@@ -167,11 +205,11 @@ def _look(
     targets: dict[str, int],
     dynamics: Dynamics,
     seed: int,
-    step: Step,
+    checkpoint: Checkpoint,
 ) -> pd.DataFrame:
     """What a model says of every probe with the weights of one step; a worker keeps the network it compiled."""
     model, kept = _network(model_file, version)
-    batch, path = step
+    batch, path = checkpoint
     if path == model_file:
         model.set_weights(kept)
     else:
@@ -193,39 +231,3 @@ def _network(model_file: str, version: str) -> tuple[Any, list[npt.NDArray[Any]]
 
     model = load_trained(Path(model_file))
     return model, model.get_weights()
-
-
-# dynamics
-
-
-def dynamics(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> Path:
-    """Write RUN/dynamics/MODEL: which motif each trained model had learnt by which batch; return RUN/dynamics.
-
-    Raises
-    ------
-    InputError
-        The configuration asks for none, or a model was trained without snapshots of its weights.
-    """
-    if config.dynamics is None:
-        mend = "add `dynamics: {}` to the configuration, or `--set dynamics={}` to `simbench run`, and train with it"
-        raise InputError(folder, "was not asked for learning dynamics", mend)
-    dataset, target = open_dataset(folder / "dataset"), folder / "dynamics"
-
-    def make(replicate: Replicate, steps: list[Step]) -> tuple[list[Path], dict[str, float]]:
-        model_file = folder / "models" / replicate.name / "model.keras"
-        with track(f"dynamics {replicate.name}", len(steps)) as advance:
-            return write_dynamics(
-                config, dataset, model_file, steps, target / replicate.name, map_in_order, advance
-            ), {}
-
-    for replicate in (replicate for replicate in config.replicates if replicate.model.kipoi is None):
-        steps = steps_of(folder / "models" / replicate.name / "model.keras", snapshots_of(folder, replicate.name))
-        made_from = {
-            "model": replicate.name,
-            "dataset": _dataset_checksums(folder),
-            "dynamics": config.dynamics.model_dump(mode="json"),
-            "seed": config.seed,
-            "weights": [(batch, checksum(Path(path))) for batch, path in steps],
-        }
-        _step(folder, "dynamics", made_from, functools.partial(make, replicate, steps), device)
-    return target

@@ -1,47 +1,48 @@
-"""RUN/knockouts: what models and methods say of sequences in which parts of a rule were knocked out.
+"""RUN/knockouts: predictions and attributions for sequences in which the sites of a rule were knocked out.
 
-A file a model, task and method: its attributions of three variants of each probe (as it is, without the first part,
-without the second), and the model's own answers to all four. See `simulate.knockouts`.
+One file per model, task and method: its attributions of each sequence as it is, without the first part of the rule, and
+without the second, and the model's own predictions for these and for the sequence without both. Part of the attribute
+stage. See `simulate.grammar.knockouts`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.config import Config, GrammarSimulation
+from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset
+from simbench_tf.devices import device
 from simbench_tf.files import whole_file
-from simbench_tf.motifs import load_motifs
-from simbench_tf.parallel import MapInOrder
+from simbench_tf.parallel import MapInOrder, Track
 from simbench_tf.random_streams import uniforms
-from simbench_tf.run.attributions import Explained
-from simbench_tf.run.parts import parts_of, read_scores
-from simbench_tf.simulate.grammar import build_grammar
+from simbench_tf.run.attributions import AttributionFile
+from simbench_tf.run.parts import PartsFolder, parts_of, read_scores
 from simbench_tf.simulate.grammar.knockouts import Interaction, interactions, knock_out, part_mask
-from simbench_tf.stages.attribute_chunks import answers_of, explain_bases
+from simbench_tf.stages.attribute_chunks import attribute_bases, job_of, predictions_of
+from simbench_tf.stages.simulate import by_content, grammar_of
+from simbench_tf.stages.step import Made
 
 Booleans = npt.NDArray[np.bool_]
 
 
-#: Fewer probes than this say nothing of an interaction, which is then left out.
-FEWEST = 5
+#: Fewer sequences than this say nothing of an interaction, which is then left out.
+MIN_SEQUENCES = 5
 
 
-class Probes(NamedTuple):
-    """The probes of an interaction: N sequences that hold both of its parts.
+class KnockOuts(NamedTuple):
+    """The knock-outs of an interaction: N sequences that hold both of its parts, and what is left of them without.
 
     Attributes
     ----------
     interaction : Interaction
     rows : int64 (N,)
-        Rows of the explained split.
-    variants : uint8 (N, 4, L)
+        Rows of the attributed split.
+    sequences : uint8 (N, 4, L)
         As `simulate.knockouts.VARIANTS`.
     first, second : bool (N, L)
         Where the parts lie.
@@ -49,65 +50,75 @@ class Probes(NamedTuple):
 
     interaction: Interaction
     rows: npt.NDArray[np.int64]
-    variants: npt.NDArray[np.uint8]
+    sequences: npt.NDArray[np.uint8]
     first: Booleans
     second: Booleans
 
 
-def probes_of(config: Config, dataset: Dataset, folder: Path) -> list[Probes]:
-    """Draw the probes of every interaction of the explained tasks, at most `n_sequences` each; none for peaks."""
-    if not isinstance(config.simulation, GrammarSimulation):
+def knock_outs_of(config: Config, dataset: Dataset, folder: Path) -> list[KnockOuts]:
+    """Knock out the parts of each interaction of the attributed tasks, in `n_sequences` at most; none for peaks."""
+    if not config.simulation.has_oracle:
         return []
-    grammar = build_grammar(config.simulation, load_motifs(config.simulation.motifs), folder / "genome")
+    grammar = grammar_of(config, folder)
     wanted = config.attribution.tasks or config.tasks
     found = [each for each in interactions(grammar) if each.task in wanted]
     if not found:
         return []
     split = config.attribution.split
     bases, seq_ids = dataset.bases(split), dataset.seq_ids(split)
-    probes = []
+    knock_outs = []
     for each in found:
         first, second = (part_mask(grammar, dataset.sites, seq_ids, part) for part in (each.first, each.second))
         rows = np.flatnonzero(first.any(axis=1) & second.any(axis=1))
         draws = uniforms(config.seed, f"probes {each.task} {each.first.name} {each.second.name}", rows)[:, 0]
         rows = np.sort(rows[np.argsort(draws, kind="stable")[: config.attribution.n_sequences]])
-        if len(rows) >= FEWEST:
-            variants = knock_out(grammar, bases[rows], first[rows], second[rows], config.seed, rows)
-            probes.append(Probes(each, rows, variants, first[rows], second[rows]))
-    return probes
+        if len(rows) >= MIN_SEQUENCES:
+            sequences = knock_out(grammar, bases[rows], first[rows], second[rows], config.seed, rows)
+            knock_outs.append(KnockOuts(each, rows, sequences, first[rows], second[rows]))
+    return knock_outs
 
 
-def probed_file(file: Explained, folder: Path) -> Path:
-    """Where the knock-outs of a method stand."""
+def knock_outs_file(file: AttributionFile, folder: Path) -> Path:
+    """Path of the knock-outs of a model, task and method."""
     return folder / "knockouts" / file.model / file.task / f"{file.key}.h5"
 
 
-def write_probed(
-    file: Explained,
+def inputs(config: Config, attribution_inputs: dict[str, Any]) -> dict[str, Any]:
+    """What a file of knock-outs depends on: all that the attribution file beside it does, and the grammar."""
+    return {**attribution_inputs, "simulation": by_content(config), "probes": "knocked out"}
+
+
+def write(
+    file: AttributionFile,
     config: Config,
     folder: Path,
-    probes: list[Probes],
+    knock_outs: list[KnockOuts],
     key: str,
     map_in_order: MapInOrder,
-    advance: Callable[[int], None],
-) -> Path:
-    """Attribute the variants of a task's probes, and write them with the model's answers; returns the file.
+    track: Track,
+) -> Made:
+    """Attribute the knocked-out sequences of a task, and write them with the model's predictions.
 
-    Parts, as of `stages.attribute.write_explained`, stay until the caller has recorded the file.
+    Parts, as of `stages.attribute.write`, stay until the caller has recorded the file.
     """
-    path = probed_file(file, folder)
-    with whole_file(path) as partial, h5py.File(partial, "w") as h5:
-        for number, (_, _, variants, _, _) in enumerate(probes):
-            n, _, length = variants.shape
-            bases, parts = variants[:, :3].reshape(-1, length), parts_of(path) / str(number)
-            done = explain_bases(file, config, bases, None, ["scores"], parts, key, map_in_order, advance)
+    path, job = knock_outs_file(file, folder), job_of(file, config)
+    total = 3 * sum(len(each.rows) for each in knock_outs)
+    with (
+        track(f"{file.model} {file.task} {file.key} knock-outs", total) as advance,
+        whole_file(path) as partial,
+        h5py.File(partial, "w") as h5,
+    ):
+        for number, each in enumerate(knock_outs):
+            n, _, length = each.sequences.shape
+            bases, parts = each.sequences[:, :3].reshape(-1, length), PartsFolder(parts_of(path) / str(number), key)
+            done = attribute_bases(job, bases, None, ["scores"], parts, map_in_order, advance)
             group = h5.create_group(str(number))
             group.create_dataset("scores", data=read_scores(done).reshape(n, 3, length), compression="gzip")
-            group.create_dataset("answers", data=answers_of(file, config, variants.reshape(-1, length)).reshape(n, 4))
-    return path
+            group.create_dataset("answers", data=predictions_of(job, each.sequences.reshape(-1, length)).reshape(n, 4))
+    return Made({"attribute": [path]}, device())
 
 
-def read_probed(path: Path) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
-    """Scores (N, 3, L) and answers (N, 4) of each of the task's probes, in their order."""
+def read_knock_outs(path: Path) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
+    """Read scores (N, 3, L) and predictions (N, 4) of each of the task's knock-outs, in their order."""
     with h5py.File(path) as h5:
         return [(h5[str(number)]["scores"][:], h5[str(number)]["answers"][:]) for number in range(len(h5))]

@@ -4,13 +4,12 @@ posteriors.parquet holds P(label | sequence) of every test and explained sequenc
 P(a base lies in a site that counts as the task's truth), for explained sequences and others of their split, told the
 task's own label and no other. ceilings.csv scores both as models and methods are scored. Occupancy is the best ranking
 of bases pooled over sequences; for the mean over sequences of each one's auPRC it is a reference, not a strict bound.
-knockouts.h5 holds the exact answers to the probes of rules and pairs, where there are any.
+knockouts.h5 holds the exact answers to the knock-outs of rules and pairs, where there are any.
 """
 
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,44 +20,60 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.special import expit
 
-from simbench_tf.config import Config, GrammarSimulation
+from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
-from simbench_tf.motifs import load_motifs
 from simbench_tf.parallel import MapInOrder, Track, silent
-from simbench_tf.run.attributions import explained_rows
-from simbench_tf.run.manifest import amend_record, discard_stale, fingerprint, fresh_files, read_manifest, write_records
-from simbench_tf.run.results import read_ceilings
+from simbench_tf.run.attributions import attributed_rows
+from simbench_tf.run.manifest import discard_stale, fingerprint
 from simbench_tf.score import pooled_scores, score_attributions, summarise
-from simbench_tf.simulate.grammar import Grammar, build_grammar
+from simbench_tf.simulate.grammar import Grammar
 from simbench_tf.simulate.oracle import explain, label_ceiling, label_log_odds, label_posterior, log_likelihood
-from simbench_tf.stages.knockouts import Probes, probes_of
-from simbench_tf.stages.step import _dataset_checksums
-from simbench_tf.training.evaluate import note_ceilings
+from simbench_tf.stages.knockouts import KnockOuts, knock_outs_of
+from simbench_tf.stages.simulate import grammar_of
+from simbench_tf.stages.step import Made, dataset_checksums, step
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 
 #: Sequences in one piece of work, and sequences of a split whose occupancy is kept beside the explained ones.
-TOGETHER = 2_000
-KEPT = 5_000
+CHUNK_SEQUENCES = 2_000
+KEPT_SEQUENCES = 5_000
 
 
-def oracle_files(folder: Path) -> list[Path]:
-    """List the files of RUN/oracle."""
-    names = ("posteriors.parquet", "occupancy.h5", "ceilings.csv", "knockouts.h5")
-    return [folder / "oracle" / name for name in names]
+def oracle(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> Path:
+    """Write RUN/oracle for grammar data; return the path of ceilings.csv.
+
+    Raises
+    ------
+    InputError
+        There is no data set, or it is not a grammar's.
+    """
+    key = fingerprint("oracle", inputs(config, folder))
+    discard_stale(folder, "oracle", key)
+
+    def make() -> Made:
+        dataset = open_dataset(folder / "dataset")
+        with track("oracle", _n_looks(config, dataset)) as advance:
+            return Made({"oracle": write(config, dataset, folder, map_in_order, advance)})
+
+    step(folder, {"oracle": key}, make)
+    return folder / "oracle" / "ceilings.csv"
 
 
-def n_explained_by_oracle(config: Config, dataset: Dataset) -> int:
-    """Count the sequences the oracle looks at, a task's occupancy counting as one more look."""
-    posteriors = sum(dataset.counts[split] for split in _splits(config))
-    return posteriors + len(dataset.tasks) * len(_kept_rows(config, dataset))
+def inputs(config: Config, folder: Path) -> dict[str, Any]:
+    """What the oracle's files depend on: the data set, whose grammar the configuration has, and what is attributed."""
+    return {
+        "dataset": dataset_checksums(folder),
+        "seed": config.seed,
+        "motifs": config.scoring.motifs,
+        **config.attribution.model_dump(mode="json", include={"n_sequences", "split", "tasks", "output"}),
+    }
 
 
-def write_oracle(
+def write(
     config: Config, dataset: Dataset, folder: Path, map_in_order: MapInOrder, advance: Callable[[int], None]
 ) -> list[Path]:
     """Compute posteriors, occupancies and ceilings of a grammar's data set and write RUN/oracle; returns its files.
@@ -68,10 +83,10 @@ def write_oracle(
     InputError
         The data were not drawn from a grammar.
     """
-    if not isinstance(config.simulation, GrammarSimulation):
-        what = f"is {config.simulation.kind}, whose posterior nobody knows"
+    if not config.simulation.has_oracle:
+        what = f"is {config.simulation.kind}, for which there is no exact posterior"
         raise InputError("simulation.kind", what, "an oracle needs kind: grammar")
-    grammar = build_grammar(config.simulation, load_motifs(config.simulation.motifs), folder / "genome")
+    grammar = grammar_of(config, folder)
     posteriors = _posteriors(config, dataset, grammar, map_in_order, advance)
     rows = _kept_rows(config, dataset)
     occupancy = _occupancies(config, dataset, grammar, rows, map_in_order, advance)
@@ -82,10 +97,14 @@ def write_oracle(
         posteriors[posteriors["split"] == "test"][dataset.tasks].to_numpy(),
         dataset.labels("test"),
     )
-    attribution = [_attribution_ceiling(config, dataset, task, rows, occupancy[task]) for task in dataset.tasks]
-    ceilings = pd.concat([ceilings, pd.DataFrame(attribution)], axis=1)
+    attribution = {
+        task: _attribution_ceiling(config, dataset, task, np.searchsorted(rows, mine), mine, occupancy[task])
+        for task, mine in _attributed(config, dataset).items()
+    }
+    ceilings = ceilings.join(pd.DataFrame.from_dict(attribution, orient="index"), on="task")
 
-    files = oracle_files(folder)
+    names = ("posteriors.parquet", "occupancy.h5", "ceilings.csv", "knockouts.h5")
+    files = [folder / "oracle" / name for name in names]
     with whole_file(files[0]) as partial:
         posteriors.drop(columns="split").to_parquet(partial, index=False)
     with whole_file(files[1]) as partial, h5py.File(partial, "w") as h5:
@@ -95,13 +114,13 @@ def write_oracle(
     with whole_file(files[2]) as partial:
         ceilings.to_csv(partial, index=False)
     with whole_file(files[3]) as partial, h5py.File(partial, "w") as h5:
-        for number, probes in enumerate(probes_of(config, dataset, folder)):
-            h5.create_dataset(str(number), data=_exact_answers(config, grammar, probes))
+        for number, knock_outs in enumerate(knock_outs_of(config, dataset, folder)):
+            h5.create_dataset(str(number), data=_exact_answers(config, grammar, knock_outs))
     return files
 
 
 def read_exact_answers(folder: Path) -> list[Floats]:
-    """Read RUN/oracle/knockouts.h5: answers (N, 4) to each of the run's probes, in order; none where it is not."""
+    """Read RUN/oracle/knockouts.h5: answers (N, 4) to each of the run's knock-outs, in order; none where it is not."""
     path = folder / "oracle" / "knockouts.h5"
     if not path.is_file():
         return []
@@ -109,11 +128,17 @@ def read_exact_answers(folder: Path) -> list[Floats]:
         return [h5[str(number)][:] for number in range(len(h5))]
 
 
-def _exact_answers(config: Config, grammar: Grammar, probes: Probes) -> Floats:
-    """Log-odds of the probes' task, or its probability where that is what methods explain, (N, 4)."""
-    n, _, length = probes.variants.shape
-    log_odds = label_log_odds(grammar, log_likelihood(grammar, probes.variants.reshape(-1, length)))
-    answers = log_odds[:, grammar.tasks.index(probes.interaction.task)].reshape(n, 4)
+def _n_looks(config: Config, dataset: Dataset) -> int:
+    """Count the sequences the oracle looks at, a task's occupancy counting as one more look."""
+    posteriors = sum(dataset.counts[split] for split in _splits(config))
+    return posteriors + len(dataset.tasks) * len(_kept_rows(config, dataset))
+
+
+def _exact_answers(config: Config, grammar: Grammar, knock_outs: KnockOuts) -> Floats:
+    """Log-odds of the task, (N, 4), or its probability where that is what is attributed."""
+    n, _, length = knock_outs.sequences.shape
+    log_odds = label_log_odds(grammar, log_likelihood(grammar, knock_outs.sequences.reshape(-1, length)))
+    answers = log_odds[:, grammar.tasks.index(knock_outs.interaction.task)].reshape(n, 4)
     return np.asarray(expit(answers)) if config.attribution.output == "probability" else answers
 
 
@@ -122,7 +147,7 @@ def _splits(config: Config) -> list[str]:
 
 
 def _chunks(n: int) -> Iterator[slice]:
-    return (slice(first, min(first + TOGETHER, n)) for first in range(0, n, TOGETHER))
+    return (slice(first, min(first + CHUNK_SEQUENCES, n)) for first in range(0, n, CHUNK_SEQUENCES))
 
 
 def _posteriors(
@@ -146,10 +171,20 @@ def _posterior_chunk(grammar: Grammar, bases: Bases) -> npt.NDArray[np.float64]:
 
 
 def _kept_rows(config: Config, dataset: Dataset) -> npt.NDArray[np.int64]:
-    """Rows of the explained split whose occupancy is kept: all that are explained, and the first ones beside."""
-    first = np.arange(min(KEPT, dataset.counts[config.attribution.split]))
-    tasks = config.attribution.tasks or config.tasks
-    return np.unique(np.concatenate([first, *(explained_rows(dataset, config, task) for task in tasks)]))
+    """Rows of the attributed split whose occupancy is kept: all that are attributed, and the first ones beside."""
+    first = np.arange(min(KEPT_SEQUENCES, dataset.counts[config.attribution.split]))
+    return np.unique(np.concatenate([first, *_attributed(config, dataset).values()]))
+
+
+def _attributed(config: Config, dataset: Dataset) -> dict[str, npt.NDArray[np.int64]]:
+    """Rows that are attributed for each task; a task that the run leaves out may have no positive to look at."""
+    wanted = config.attribution.tasks or config.tasks
+    n_positives = np.count_nonzero(dataset.labels(config.attribution.split), axis=0)
+    return {
+        task: attributed_rows(dataset, config, task)
+        for number, task in enumerate(dataset.tasks)
+        if n_positives[number] or task in wanted
+    }
 
 
 def _occupancies(
@@ -185,13 +220,16 @@ def _occupancy_chunk(
 
 
 def _attribution_ceiling(
-    config: Config, dataset: Dataset, task: str, rows: npt.NDArray[np.int64], occupancy: npt.NDArray[np.float32]
-) -> dict[str, Any]:
-    """Score the occupancy of a task's explained sequences as a method's attributions are scored."""
-    split = config.attribution.split
-    mine = explained_rows(dataset, config, task)
-    mask = dataset.mask(split, task=task, motifs=config.scoring.motifs)[mine]
-    values = occupancy[np.searchsorted(rows, mine)]
+    config: Config,
+    dataset: Dataset,
+    task: str,
+    kept: npt.NDArray[np.int64],
+    rows: npt.NDArray[np.int64],
+    occupancy: npt.NDArray[np.float32],
+) -> dict[str, float]:
+    """Score the occupancy of a task's attributed `rows`, at `kept` of those kept, as attributions are scored."""
+    mask = dataset.mask(config.attribution.split, task=task, motifs=config.scoring.motifs)[rows]
+    values = occupancy[kept]
     mean, pooled = summarise(score_attributions(values, mask)), pooled_scores(values, mask)
     return {
         "attribution_auroc": mean["auroc"],
@@ -199,48 +237,3 @@ def _attribution_ceiling(
         "pooled_attribution_auroc": pooled["pooled_auroc"],
         "pooled_attribution_auprc": pooled["pooled_auprc"],
     }
-
-
-# oracle
-
-
-def oracle(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> Path:
-    """Write RUN/oracle for grammar data, and the ceilings into each model's metrics.json; return ceilings.csv.
-
-    Raises
-    ------
-    InputError
-        There is no data set, or it is not a grammar's.
-    """
-    key = _oracle_key(config, folder)
-    discard_stale(folder, "oracle", key)
-    if not fresh_files(folder, key):
-        start = time.perf_counter()
-        dataset = open_dataset(folder / "dataset")
-        with track("oracle", n_explained_by_oracle(config, dataset)) as advance:
-            files = write_oracle(config, dataset, folder, map_in_order, advance)
-        write_records(folder, files, "oracle", key, time.perf_counter() - start, "cpu")
-    _note_ceilings(config, folder)
-    return folder / "oracle" / "ceilings.csv"
-
-
-def _oracle_key(config: Config, folder: Path) -> str:
-    made_from = {
-        "dataset": _dataset_checksums(folder),
-        "seed": config.seed,
-        "motifs": config.scoring.motifs,
-        **config.attribution.model_dump(mode="json", include={"n_sequences", "split", "tasks", "output"}),
-    }
-    return fingerprint("oracle", made_from)
-
-
-def _note_ceilings(config: Config, folder: Path) -> None:
-    """Write the ceilings into each model's metrics.json, where both are there; the record follows the file."""
-    if not fresh_files(folder, _oracle_key(config, folder)):
-        return
-    records = read_manifest(folder)
-    for replicate in config.replicates:
-        path = folder / "models" / replicate.name / "metrics.json"
-        record = records.get(path.relative_to(folder).as_posix())
-        if record is not None and note_ceilings(path, read_ceilings(folder)):
-            amend_record(folder, path)

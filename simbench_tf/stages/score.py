@@ -23,8 +23,8 @@ from simbench_tf.dataset import Dataset, covered, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import Track, silent
-from simbench_tf.run.attributions import Explained, all_explained, read_explained
-from simbench_tf.run.manifest import read_manifest, stage_checksums
+from simbench_tf.run.attributions import AttributionFile, all_attribution_files, read_attributions
+from simbench_tf.run.manifest import fingerprint, read_manifest, stage_checksums
 from simbench_tf.run.results import read_ceilings
 from simbench_tf.score import (
     bootstrap_interval,
@@ -36,9 +36,9 @@ from simbench_tf.score import (
     variance_components,
 )
 from simbench_tf.score.motif_recall import motif_recall
-from simbench_tf.stages.knockouts import probed_file, probes_of, read_probed
+from simbench_tf.stages.knockouts import knock_outs_file, knock_outs_of, read_knock_outs
 from simbench_tf.stages.oracle import read_exact_answers
-from simbench_tf.stages.step import _dataset_checksums, _step
+from simbench_tf.stages.step import Made, dataset_checksums, step
 
 #: What methods are compared by in pairs, and models of several seeds are told apart by.
 COMPARED = ("auroc", "auprc")
@@ -52,7 +52,39 @@ class _Truth(NamedTuple):
     motifs: str
 
 
-def write_scores(config: Config, folder: Path, files: list[Explained], advance: Callable[[int], None]) -> list[Path]:
+def score(config: Config, folder: Path, track: Track = silent) -> Path:
+    """Write RUN/scores from every attribution file of a run; return the path of summary.csv.
+
+    Raises
+    ------
+    InputError
+        There is no data set, or an attribution file is missing.
+    """
+    files = all_attribution_files(config, folder)
+    for file in files:
+        if not file.path.is_file():
+            raise InputError(file.path, "is missing", "make it with `simbench attribute`")
+
+    def make() -> Made:
+        with track("score", len(files)) as advance:
+            return Made({"score": write(config, folder, files, advance)})
+
+    step(folder, {"score": fingerprint("score", inputs(config, folder, files))}, make)
+    return folder / "scores" / "summary.csv"
+
+
+def inputs(config: Config, folder: Path, files: list[AttributionFile]) -> dict[str, Any]:
+    """What scores depend on: the data set, attributions and knock-outs, ceilings, and the settings of scoring."""
+    read = [path for file in files for path in (file.path, knock_outs_file(file, folder))]
+    return {
+        "dataset": dataset_checksums(folder),
+        "attributions": {str(path.relative_to(folder)): checksum(path) for path in read if path.is_file()},
+        "oracle": stage_checksums(folder, "oracle"),
+        "scoring": config.scoring.model_dump(mode="json"),
+    }
+
+
+def write(config: Config, folder: Path, files: list[AttributionFile], advance: Callable[[int], None]) -> list[Path]:
     """Score attribution files against the truth the configuration names; returns the files written."""
     dataset = open_dataset(folder / "dataset")
     records, ceilings = read_manifest(folder), read_ceilings(folder)
@@ -138,17 +170,17 @@ def models_of_seeds(models: Iterable[str]) -> dict[str, str]:
     return {model: base for model, base in bases.items() if counts[base] > 1}
 
 
-def _faithfulness(config: Config, dataset: Dataset, folder: Path, files: list[Explained]) -> list[dict[str, Any]]:
+def _faithfulness(config: Config, dataset: Dataset, folder: Path, files: list[AttributionFile]) -> list[dict[str, Any]]:
     """Return a row a file and interaction of its task: what the probes say of it."""
-    probes = probes_of(config, dataset, folder)
+    probes = knock_outs_of(config, dataset, folder)
     # without the oracle stage its answers are not known
     exact = read_exact_answers(folder) or [np.full((len(each.rows), 4), np.nan) for each in probes]
     rows = []
     for file in files:
         mine = [pair for pair in zip(probes, exact, strict=True) if pair[0].interaction.task == file.task]
-        if not mine or not probed_file(file, folder).is_file():  # of other tools' attributions there are none
+        if not mine or not knock_outs_file(file, folder).is_file():  # of other tools' attributions there are none
             continue
-        probed = read_probed(probed_file(file, folder))
+        probed = read_knock_outs(knock_outs_file(file, folder))
         for (each, oracle), (scores, answers) in zip(mine, probed, strict=True):
             interaction = each.interaction
             line = {
@@ -164,7 +196,7 @@ def _faithfulness(config: Config, dataset: Dataset, folder: Path, files: list[Ex
     return rows
 
 
-def _keys(file: Explained) -> dict[str, Any]:
+def _keys(file: AttributionFile) -> dict[str, Any]:
     from simbench_tf.attribution import methods
 
     return {
@@ -187,10 +219,10 @@ def _truth(config: Config, dataset: Dataset, task: str) -> _Truth:
 
 
 def _score_one(
-    config: Config, file: Explained, truth: _Truth, ceilings: pd.DataFrame
+    config: Config, file: AttributionFile, truth: _Truth, ceilings: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame]:
     """Return a file's rows of per_sequence.parquet, its line of summary.csv and its rows of motif_recall.csv."""
-    scores, seq_ids = read_explained(file.path)
+    scores, seq_ids = read_attributions(file.path)
     place = np.full(len(truth.rows), -1)  # of a sequence of the split among those explained
     place[truth.rows.get_indexer(pd.Index(seq_ids))] = np.arange(len(seq_ids))
     sites = truth.sites.assign(row=place[truth.sites["row"]])
@@ -213,32 +245,3 @@ def _score_one(
     table = table.assign(**keys, seq_id=seq_ids)
     table = table[[*tables.PER_SEQUENCE_KEYS, *(c for c in table if c not in tables.PER_SEQUENCE_KEYS)]]
     return table, line, recall.assign(model=file.model, task=file.task, key=file.key)
-
-
-# score
-
-
-def score(config: Config, folder: Path, track: Track = silent) -> Path:
-    """Write RUN/scores, `write_scores`; return the path of summary.csv."""
-    files = all_explained(config, folder)
-    for file in files:
-        if not file.path.is_file():
-            raise InputError(file.path, "is missing", "make it with `simbench attribute`")
-    made = [path for file in files for path in (file.path, probed_file(file, folder))]
-
-    def make() -> tuple[list[Path], dict[str, float]]:
-        with track("score", len(files)) as advance:
-            return write_scores(config, folder, files, advance), {}
-
-    _step(
-        folder,
-        "score",
-        {
-            "dataset": _dataset_checksums(folder),
-            "attributions": {str(path.relative_to(folder)): checksum(path) for path in made if path.is_file()},
-            "oracle": stage_checksums(folder, "oracle"),
-            "scoring": config.scoring.model_dump(mode="json"),
-        },
-        make,
-    )
-    return folder / "scores" / "summary.csv"

@@ -1,9 +1,8 @@
-"""A simulation made ready from its configuration: what it depends on, and its parts in order, whatever its kind."""
+"""The simulate stage: RUN/dataset, drawn part by part, whatever the kind of simulation."""
 
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +14,52 @@ from simbench_tf.dataset import finish_dataset, write_part
 from simbench_tf.genome.sources import check_fetched
 from simbench_tf.motifs import Motif, load_motifs
 from simbench_tf.parallel import MapInOrder, Track, silent
-from simbench_tf.run.manifest import checksum_named, discard_stale, fingerprint, fresh_files, write_records
+from simbench_tf.run.manifest import checksum_named, discard_stale, fingerprint, fresh_files
+from simbench_tf.simulate.grammar import Grammar
+from simbench_tf.stages.step import Made, step
+
+#: Sequences in a part file of the data set and in one file of work; a constant, so no result depends on the workers.
+PART_SEQUENCES = 50_000
+
+
+def simulate(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> None:
+    """Write RUN/dataset; parts that an earlier, interrupted call finished are kept.
+
+    Raises
+    ------
+    InputError
+        A setting or one of the files is at fault.
+    """
+    key = fingerprint("simulate", inputs(config))
+    discard_stale(folder, "simulate", key)
+    if not fresh_files(folder, key):
+        simulation = prepare(config, folder, map_in_order)
+        n_parts = _write_parts(simulation, folder, key, track)
+        step(folder, {"simulate": key}, lambda: Made({"simulate": _finish(config, folder, simulation, n_parts)}))
+
+
+def inputs(config: Config) -> dict[str, Any]:
+    """What a data set depends on: the settings of the simulation, its files by their content, the seed, the name."""
+    return {"simulation": by_content(config), "seed": config.seed, "name": config.name}
+
+
+def by_content(config: Config) -> dict[str, Any]:
+    """Settings of the simulation with the checksum of every file in place of its path: moving a file changes nothing.
+
+    Raises
+    ------
+    InputError
+        A file is missing.
+    """
+    simulation, files = config.simulation, {}
+
+    def note(path: Path, key: str) -> Path:
+        files[key] = path
+        return path
+
+    simulation.with_files(note)
+    check_fetched(files)
+    return simulation.model_dump(mode="json") | simulation.with_files(checksum_named)
 
 
 class Simulation(NamedTuple):
@@ -44,34 +88,38 @@ def prepare(config: Config, folder: Path, map_in_order: MapInOrder) -> Simulatio
     InputError
         A setting or one of the files is at fault.
     """
-    if isinstance(config.simulation, PeaksSimulation):
-        return _prepare_peaks(config.simulation, config.seed, folder, map_in_order)
-    if isinstance(config.simulation, TextSimulation):
-        return _prepare_text(config.simulation, config.seed)
-    return _prepare_grammar(config.simulation, config.seed, folder, map_in_order)
+    return _PREPARE[config.simulation.kind](config.simulation, config.seed, folder, map_in_order)
 
 
-def by_content(config: Config) -> dict[str, Any]:
-    """The simulation's settings with every file's checksum in place of its path: moving a file changes nothing."""
-    simulation = config.simulation
-    settings = simulation.model_dump(mode="json")
-    if isinstance(simulation, PeaksSimulation):
-        check_fetched(simulation.files)
-    if simulation.motifs not in (None, "default") and not simulation.motifs.startswith("jaspar:"):
-        settings["motifs"] = checksum_named(Path(simulation.motifs), "simulation.motifs")
-    if isinstance(simulation, TextSimulation):
-        for label, given in (("positives", simulation.positives), ("negatives", simulation.negatives)):
-            settings[label] = {task: checksum_named(file, f"simulation.{label}.{task}") for task, file in given.items()}
-        return settings
-    if isinstance(simulation.background, Path):
-        settings["background"] = checksum_named(simulation.background, "simulation.background")
-    if isinstance(simulation, PeaksSimulation):
-        if isinstance(simulation.background, list):
-            settings["background"] = [checksum_named(file, key) for key, file in simulation.background_files.items()]
-        settings["genome"] = checksum_named(simulation.genome, "simulation.genome")
-        files = simulation.peaks.items()
-        settings["peaks"] = {task: checksum_named(file, f"simulation.peaks.{task}") for task, file in files}
-    return settings
+def _write_parts(simulation: Simulation, folder: Path, key: str, track: Track) -> int:
+    """Write the parts that are not there yet; return how many there are in all."""
+    n = simulation.n_sequences
+    ranges = [(first, min(first + PART_SEQUENCES, n)) for first in range(0, n, PART_SEQUENCES)]
+    wanted = [number for number in range(len(ranges)) if not fresh_files(folder, f"{key}:{number}")]
+    with track("simulate", len(ranges)) as advance:
+        advance(len(ranges) - len(wanted))
+        drawn = simulation.parts([ranges[number] for number in wanted])
+        for number in wanted:
+
+            def make(number: int = number) -> Made:
+                return Made({"simulate": write_part(folder / "dataset", number, *next(drawn))})
+
+            step(folder, {"simulate": f"{key}:{number}"}, make)
+            advance(1)
+    return len(ranges)
+
+
+def _finish(config: Config, folder: Path, simulation: Simulation, n_parts: int) -> list[Path]:
+    return finish_dataset(
+        folder / "dataset",
+        name=config.name,
+        n_parts=n_parts,
+        kind=config.simulation.kind,
+        tasks=config.tasks,
+        motifs=simulation.motifs,
+        notes=simulation.notes,
+        motif_log=simulation.motif_log,
+    )
 
 
 def _prepare_grammar(settings: GrammarSimulation, seed: int, folder: Path, map_in_order: MapInOrder) -> Simulation:
@@ -89,6 +137,14 @@ def _prepare_grammar(settings: GrammarSimulation, seed: int, folder: Path, map_i
         },
         motif_log=None,
     )
+
+
+def grammar_of(config: Config, folder: Path) -> Grammar:
+    """The grammar of a configuration whose simulation `has_oracle`."""
+    from simbench_tf.simulate.grammar import build_grammar
+
+    assert isinstance(config.simulation, GrammarSimulation)
+    return build_grammar(config.simulation, load_motifs(config.simulation.motifs), folder / "genome")
 
 
 def _draw_range(grammar: Any, seed: int, bounds: tuple[int, int]) -> tuple[Any, Any]:
@@ -110,7 +166,7 @@ def _prepare_peaks(settings: PeaksSimulation, seed: int, folder: Path, map_in_or
     )
 
 
-def _prepare_text(settings: TextSimulation, seed: int) -> Simulation:
+def _prepare_text(settings: TextSimulation, seed: int, _folder: Path, _map_in_order: MapInOrder) -> Simulation:
     from simbench_tf.simulate.text import plan_text, take
 
     plan = plan_text(settings, seed)
@@ -124,43 +180,9 @@ def _prepare_text(settings: TextSimulation, seed: int) -> Simulation:
     )
 
 
-#: Sequences in a part file of the data set and in one file of work; constants, so no result depends on the workers.
-PART_SEQUENCES = 50_000
-
-
-# simulate
-
-
-def simulate(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> None:
-    """Write RUN/dataset; parts that an earlier, interrupted call finished are kept."""
-    key = fingerprint("simulate", {"simulation": by_content(config), "seed": config.seed, "name": config.name})
-    discard_stale(folder, "simulate", key)
-    if fresh_files(folder, key):
-        return
-    start = time.perf_counter()
-
-    def record(files: list[Path], part: str = "") -> None:
-        write_records(folder, files, "simulate", key + part, time.perf_counter() - start, "cpu")
-
-    simulation = prepare(config, folder, map_in_order)
-    n = simulation.n_sequences
-    ranges = [(first, min(first + PART_SEQUENCES, n)) for first in range(0, n, PART_SEQUENCES)]
-    wanted = [number for number in range(len(ranges)) if not fresh_files(folder, f"{key}:{number}")]
-    with track("simulate", len(ranges)) as advance:
-        advance(len(ranges) - len(wanted))
-        drawn = simulation.parts([ranges[number] for number in wanted])
-        for number, (sequences, sites) in zip(wanted, drawn, strict=True):
-            record(write_part(folder / "dataset", number, sequences, sites), f":{number}")
-            advance(1)
-    record(
-        finish_dataset(
-            folder / "dataset",
-            name=config.name,
-            n_parts=len(ranges),
-            kind=config.simulation.kind,
-            tasks=config.tasks,
-            motifs=simulation.motifs,
-            notes=simulation.notes,
-            motif_log=simulation.motif_log,
-        )
-    )
+#: How each kind is made ready.
+_PREPARE: dict[str, Callable[[Any, int, Path, MapInOrder], Simulation]] = {
+    "peaks": _prepare_peaks,
+    "grammar": _prepare_grammar,
+    "text": _prepare_text,
+}

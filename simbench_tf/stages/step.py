@@ -1,35 +1,68 @@
-"""A step of a stage: made unless its files on disk are fresh, and recorded with its fingerprint."""
+"""A step of a stage: files that are made unless they are fresh, and recorded under what they were made from."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from simbench_tf.errors import InputError
-from simbench_tf.run.manifest import fingerprint, fresh_files, stage_checksums, write_records
+from simbench_tf.run.manifest import fresh_files, stage_checksums, write_records
 
 #: Stages in order; `dynamics` only where it is asked for, as `export`, which is one more.
 STAGES = ("simulate", "train", "dynamics", "attribute", "oracle", "score", "report")
 
 
-def _step(
-    folder: Path,
-    stage: str,
-    made_from: dict[str, Any],
-    make: Callable[[], tuple[list[Path], dict[str, float]]],
-    device: Callable[[], str] = lambda: "cpu",
-) -> None:
-    """Make the files of a step, and record them with the timings `make` gives, unless those on disk are fresh."""
-    key = fingerprint(stage, made_from)
-    if not fresh_files(folder, key):
-        start = time.perf_counter()
-        files, timings = make()
-        write_records(folder, files, stage, key, time.perf_counter() - start, device(), **timings)
+class Made(NamedTuple):
+    """What a step made.
+
+    Attributes
+    ----------
+    files : dict of str to list of path
+        For each stage whose files they are; stages left out get no record.
+    device : str
+        Where it was computed.
+    details : dict
+        What the records hold beside: timings, how a model was trained.
+    """
+
+    files: Mapping[str, list[Path]]
+    device: str = "cpu"
+    details: Mapping[str, Any] = {}
 
 
-def _dataset_checksums(folder: Path) -> dict[str, str]:
+def step(folder: Path, keys: Mapping[str, str], make: Callable[[], Made], *, again: bool = False) -> None:
+    """Make the files of a step and record them, unless those on disk are fresh.
+
+    Parameters
+    ----------
+    folder : path
+        The run.
+    keys : dict of str to str
+        For each stage that the files belong to, mostly one, the fingerprint of what they are made from.
+    make : callable
+        Writes the files and returns them.
+    again : bool, default False
+        Make them even if they are fresh.
+    """
+    if not again and all(fresh_files(folder, key) for key in keys.values()):
+        return
+    start = time.perf_counter()
+    made = make()
+    seconds = time.perf_counter() - start
+    for stage, files in made.files.items():
+        write_records(folder, files, stage, keys[stage], seconds, made.device, **made.details)
+
+
+def dataset_checksums(folder: Path) -> dict[str, str]:
+    """Checksums of the finished data set's files, which every later stage depends on.
+
+    Raises
+    ------
+    InputError
+        There is no finished data set.
+    """
     if not (folder / "dataset" / "dataset.json").is_file():
         raise InputError(folder, "has no finished data set", "make it with `simbench simulate`")
     return stage_checksums(folder, "simulate")

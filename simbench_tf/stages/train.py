@@ -1,33 +1,50 @@
-"""RUN/models: what a model is trained from, the training itself, and the weights kept on the way.
+"""The train stage: RUN/models, every model trained, or taken from Kipoi.
 
-A folder a model, or a model and seed (`Config.replicates`): model.keras, history.csv and metrics.json; python.json
-where a function of the user's built it; snapshots/ where the run asks for learning dynamics.
+One folder per model, or per model and seed (`Config.replicates`): model.keras, history.csv and metrics.json;
+python.json where a function of the user's built it; snapshots/ where the run asks for learning dynamics.
 """
 
 from __future__ import annotations
 
+import functools
 import json
-import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from simbench_tf.config import Config, Replicate
 from simbench_tf.dataset import Dataset, open_dataset
-from simbench_tf.devices import is_chief
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import Track, silent
-from simbench_tf.run.manifest import checksum_named, fingerprint, fresh_files, write_records
+from simbench_tf.run.manifest import checksum_named, fingerprint
 from simbench_tf.run.models import snapshots_of
-from simbench_tf.stages.oracle import _note_ceilings
-from simbench_tf.stages.step import _dataset_checksums
+from simbench_tf.stages.step import Made, dataset_checksums, step
 
 
-def trained_from(config: Config, replicate: Replicate) -> dict[str, Any]:
+def train(config: Config, folder: Path, track: Track = silent) -> None:
+    """Write RUN/models/MODEL for every model of the configuration, or model and seed.
+
+    With `dynamics` also the snapshots of its weights, which are that stage's: without it, none is missed.
+
+    Raises
+    ------
+    InputError
+        There is no data set, or a model cannot be built or does not fit it.
+    """
+    dataset = dataset_checksums(folder)
+    for replicate in config.replicates:
+        made_from = {"dataset": dataset, **inputs(config, replicate)}
+        keys = {"train": fingerprint("train", made_from)}
+        if config.dynamics is not None and replicate.model.is_trained:
+            keys["dynamics"] = fingerprint("snapshots", {**made_from, "checkpoints": config.dynamics.checkpoints})
+        step(folder, keys, functools.partial(write, config, folder, replicate, "+".join(keys.values()), track))
+
+
+def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
     """What a trained model depends on beside the data set, as plain values; files by their checksums.
 
     Raises
@@ -57,18 +74,10 @@ def trained_from(config: Config, replicate: Replicate) -> dict[str, Any]:
     }
 
 
-class Written(NamedTuple):
-    """Files by the stage that needs them ("train", and "dynamics" for the snapshots), and how they came about."""
+def write(config: Config, folder: Path, replicate: Replicate, key: str, track: Track) -> Made:
+    """Train a model, or take it from Kipoi, and write RUN/models/MODEL; of several hosts the chief alone writes.
 
-    files: dict[str, list[Path]]
-    device: str
-    how: dict[str, Any]
-
-
-def write_trained(config: Config, folder: Path, replicate: Replicate, key: str, track: Track) -> Written:
-    """Train a model, or take it from Kipoi, and write RUN/models/MODEL; of several workers the chief alone writes.
-
-    Training that was killed under the same `key`, the fingerprint of all that is made here, goes on from its
+    Training that was killed under the same `key`, the fingerprint of all that is made here, is resumed from its
     checkpoint.
     """
     from simbench_tf.devices import device, is_chief, strategy
@@ -81,7 +90,7 @@ def write_trained(config: Config, folder: Path, replicate: Replicate, key: str, 
     target = folder / "models" / replicate.name
     model, training = replicate.model, config.training
     if model.kipoi is not None:
-        return Written({"train": adopt(model.kipoi, dataset, target)} if is_chief() else {}, device(), {})
+        return Made({"train": adopt(model.kipoi, dataset, target)} if is_chief() else {}, device())
     network = build_model(model, dataset.seq_length, len(dataset.tasks), replicate.seed)
     callbacks = []
     if config.dynamics is not None and is_chief():
@@ -91,17 +100,19 @@ def write_trained(config: Config, folder: Path, replicate: Replicate, key: str, 
     with track(f"train {replicate.name}", training.max_batches) as advance:
         trained = train(network, dataset, training, replicate.seed, target, advance, callbacks, checkpoint)
     if not is_chief():
-        return Written({}, trained.computation.device, {})
+        return Made({}, trained.computation.device)
     checkpoint.path.unlink(missing_ok=True)
-    files = [target / name for name in ("model.keras", "history.csv", "metrics.json")]
+    files = {"train": [target / name for name in ("model.keras", "history.csv", "metrics.json")]}
     if model.python is not None:
-        files.append(write_entry(target, model.python))
-    kept = read_snapshots(snapshots_of(folder, replicate.name)) if callbacks else []
-    how = trained.computation._asdict()
-    return Written({"train": files, "dynamics": [snapshot.path for snapshot in kept]}, how.pop("device"), how)
+        files["train"].append(write_entry(target, model.python))
+    if callbacks:
+        files["dynamics"] = [snapshot.path for snapshot in read_snapshots(snapshots_of(folder, replicate.name))]
+    details = trained.computation._asdict()
+    return Made(files, details.pop("device"), details)
 
 
-_TOGETHER = 500
+#: Sequences that a model of Kipoi predicts in one call.
+_PREDICTED_SEQUENCES = 500
 
 
 def adopt(source: str, dataset: Dataset, folder: Path) -> list[Path]:
@@ -132,8 +143,10 @@ def adopt(source: str, dataset: Dataset, folder: Path) -> list[Path]:
     outputs = _outputs_of_tasks(source, entry.task_names, dataset.tasks)
     bases = dataset.bases("test")
     parts = [
-        np.asarray(entry.model(one_hot(bases[first : first + _TOGETHER])), np.float32)[:, list(outputs.values())]
-        for first in range(0, len(bases), _TOGETHER)
+        np.asarray(entry.model(one_hot(bases[first : first + _PREDICTED_SEQUENCES])), np.float32)[
+            :, list(outputs.values())
+        ]
+        for first in range(0, len(bases), _PREDICTED_SEQUENCES)
     ]
     probabilities = np.concatenate([np.empty((0, len(outputs)), np.float32), *parts])
     record = {"source": source, "files": files_of(source), "is_keras": entry.is_keras, "outputs": outputs}
@@ -172,27 +185,3 @@ def _outputs_of_tasks(source: str, names: list[str], tasks: list[str]) -> dict[s
     raise InputError(
         source, f"has the outputs {shown}, the data set the tasks {', '.join(tasks)}", "name the tasks as the outputs"
     )
-
-
-# train
-
-
-def train(config: Config, folder: Path, track: Track = silent) -> None:
-    """Write RUN/models/MODEL for every model of the configuration, or model and seed.
-
-    With `dynamics` also the snapshots of its weights, which are that stage's: without it, none is missed.
-    """
-    dataset = _dataset_checksums(folder)
-    for replicate in config.replicates:
-        made_from = {"dataset": dataset, **trained_from(config, replicate)}
-        keys = {"train": fingerprint("train", made_from)}
-        if config.dynamics is not None and replicate.model.kipoi is None:
-            keys["dynamics"] = fingerprint("snapshots", {**made_from, "checkpoints": config.dynamics.checkpoints})
-        if not all(fresh_files(folder, key) for key in keys.values()):
-            start = time.perf_counter()
-            written = write_trained(config, folder, replicate, "+".join(keys.values()), track)
-            seconds = time.perf_counter() - start
-            for stage, key in keys.items() if written.files else ():
-                write_records(folder, written.files[stage], stage, key, seconds, written.device, **written.how)
-    if is_chief():
-        _note_ceilings(config, folder)

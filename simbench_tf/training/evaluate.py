@@ -10,7 +10,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from simbench_tf.dataset import Dataset
@@ -108,17 +107,3 @@ def write_metrics(path: Path, metrics: Metrics) -> None:
     }
     with whole_file(path) as partial:
         partial.write_text(json.dumps(plain, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def note_ceilings(path: Path, ceilings: pd.DataFrame) -> bool:
-    """Write each task's ceilings into a model's metrics.json; whether that changed the file."""
-    metrics = json.loads(path.read_text(encoding="utf-8"))
-    noted = {
-        task: values | {f"oracle_{name}": float(ceilings.loc[task, name]) for name in ("auroc", "auprc")}
-        for task, values in metrics.items()
-    }
-    if noted == metrics:
-        return False
-    with whole_file(path) as partial:
-        partial.write_text(json.dumps(noted, indent=1) + "\n", encoding="utf-8")
-    return True

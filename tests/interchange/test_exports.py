@@ -23,7 +23,7 @@ from simbench_tf.files import checksum
 from simbench_tf.interchange import export_attributions, export_data
 from simbench_tf.interchange.export_attributions import Run, genome_runs, write_bigwig
 from simbench_tf.motifs import Motif, read_motifs
-from simbench_tf.run.attributions import explained
+from simbench_tf.run.attributions import attribution_files
 from simbench_tf.tables import SITES_SCHEMA, sequence_schema
 
 LENGTH, TASKS = 40, ["HepG2", "K562"]
@@ -50,7 +50,7 @@ def peaks_run(tmp_path):
     parts = [_part(first, 30, rng) for first in (0, 30)]
     write_dataset(run / "dataset", name="peaky", kind="peaks", tasks=TASKS, motifs=MOTIFS, parts=parts)
     dataset = open_dataset(run / "dataset")
-    for file in explained(config, run):
+    for file in attribution_files(config, run):
         chosen = np.flatnonzero(dataset.labels("test")[:, file.target])[:7]
         file.path.parent.mkdir(parents=True, exist_ok=True)
         with h5py.File(file.path, "w") as h5:
@@ -224,7 +224,7 @@ def test_arrays_are_those_that_modisco_takes(peaks_run, tmp_path):
     config, run, dataset = peaks_run
     written = export_attributions(config, run, tmp_path / "out")
     assert len(written) == 2 * (2 * 2 + 2)
-    for file in explained(config, run):
+    for file in attribution_files(config, run):
         with h5py.File(file.path) as h5:
             hypothetical, seq_ids = h5["hypothetical"][:], list(h5["seq_id"].asstr()[:])
         attributions = np.load(tmp_path / "out" / file.task / file.model / f"{file.key}.npz")["arr_0"]
@@ -242,7 +242,7 @@ def test_scores_stand_along_the_genome(peaks_run, tmp_path):
     config, run, _ = peaks_run
     export_attributions(config, run, tmp_path / "out", "bigwig")
     overlaps = 0
-    for file in explained(config, run):
+    for file in attribution_files(config, run):
         with h5py.File(file.path) as h5:
             scores, seq_ids = h5["scores"][:], h5["seq_id"].asstr()[:]
         found: dict[tuple[str, int], list[float]] = {}
@@ -290,7 +290,7 @@ def test_runs_without_gaps_are_written_whatever_their_order(tmp_path):
 
 def test_what_cannot_go_out_says_why(peaks_run, tmp_path, monkeypatch):
     config, run, _ = peaks_run
-    first, *others = (file.path for file in explained(config, run))
+    first, *others = (file.path for file in attribution_files(config, run))
     with h5py.File(first, "a") as h5:
         del h5["hypothetical"]
     with pytest.warns(UserWarning, match=r"grad_x_input@none.h5: left out, it keeps no hypothetical"):

@@ -19,7 +19,7 @@ from simbench_tf.interchange import export_attributions
 from simbench_tf.interchange import import_attributions as others
 from simbench_tf.interchange.attribution_readers import OtherArray, scores_of
 from simbench_tf.run import attributions
-from simbench_tf.run.attributions import explained, read_explained
+from simbench_tf.run.attributions import attribution_files, read_attributions
 
 TASK, KEY = "K562", "grad_x_input@none"
 
@@ -35,7 +35,7 @@ def config(tiny_config):
 
 
 def ours(run, task=TASK):
-    return read_explained(run / "attributions" / "basset" / task / f"{KEY}.h5")
+    return read_attributions(run / "attributions" / "basset" / task / f"{KEY}.h5")
 
 
 def take(config, run, path, **options):
@@ -73,7 +73,7 @@ def test_every_array_that_is_promised_gives_the_same_scores(config, run, tmp_pat
                 with h5py.File(path, "w") as h5:
                     for key, array in content.items():
                         h5[key] = array
-            taken, taken_ids = read_explained(take(config, run, path).path)
+            taken, taken_ids = read_attributions(take(config, run, path).path)
             assert taken_ids == seq_ids
             np.testing.assert_allclose(taken, scores, rtol=1e-5, atol=1e-9)
 
@@ -81,7 +81,7 @@ def test_every_array_that_is_promised_gives_the_same_scores(config, run, tmp_pat
 def test_our_own_file_comes_back_the_same(config, run):
     path = run / "attributions" / "basset" / TASK / f"{KEY}.h5"
     taken = take(config, run, path, name="ours")
-    np.testing.assert_array_equal(read_explained(taken.path)[0], ours(run)[0])
+    np.testing.assert_array_equal(read_attributions(taken.path)[0], ours(run)[0])
     pipeline.score(config, run)
     table = pd.read_csv(run / "scores" / "summary.csv").set_index(["task", "key"])
     metrics = ["auprc", "auroc", "pooled_auprc", "mass_fraction", "chance_auprc", "oracle_auprc", "n_sequences"]
@@ -101,7 +101,7 @@ def test_all_sequences_of_the_split_do_with_their_ids(config, run, tmp_path, bed
     np.savez(tmp_path / "all.npz", values)
     (tmp_path / "ids").write_text("".join(f"{i}\t0\t200\t{i}\n" if bed else f"{i}\n" for i in ids))
     taken = take(config, run, tmp_path / "all.npz", seq_ids=tmp_path / "ids", name="noise")
-    scores, seq_ids = read_explained(taken.path)
+    scores, seq_ids = read_attributions(taken.path)
     assert seq_ids == ours(run)[1]
     np.testing.assert_allclose(scores, values[[ids.tolist().index(i) for i in seq_ids]], rtol=1e-6)
     pipeline.score(config, run)
@@ -146,17 +146,17 @@ def test_bigwig_is_read_at_the_regions_places(peaks_run, tmp_path):  # noqa: F81
     config, run, dataset = peaks_run
     export_attributions(config, run, tmp_path / "out", "bigwig")
     ids = np.asarray(dataset.seq_ids("test"))
-    for file in explained(config, run):
-        scores, _ = read_explained(file.path)
+    for file in attribution_files(config, run):
+        scores, _ = read_attributions(file.path)
         # the fixture explains the first seven positives; the run's own draw is what is asked for here
-        rows = others.explained_rows(dataset, config, file.task)
+        rows = others.attributed_rows(dataset, config, file.task)
         with h5py.File(file.path, "a") as h5:
             del h5["seq_id"]
             h5["seq_id"] = ids[rows].astype("S")
         written = export_attributions(config, run, tmp_path / "out", "bigwig")
         (path,) = (each for each in written if each.parts[-3:-1] == (file.task, file.model) and file.key in each.name)
         taken = others.take_attributions(config, run, path, name="bw", model=file.model, task=file.task)
-        back, back_ids = read_explained(taken.path)
+        back, back_ids = read_attributions(taken.path)
         assert back_ids == ids[rows].tolist()
         # a base has the mean over the regions that cover it
         sums: dict[tuple[str, int], list[float]] = {}

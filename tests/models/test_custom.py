@@ -18,8 +18,8 @@ from simbench_tf.errors import InputError
 from simbench_tf.export import export_run
 from simbench_tf.models.custom import load_trained
 from simbench_tf.run.folder import begin
-from simbench_tf.run.models import load_model_of_run
-from simbench_tf.stages.train import trained_from
+from simbench_tf.run.models import load_model
+from simbench_tf.stages.train import inputs as training_inputs
 from simbench_tf.training import build_model
 
 RESIDUAL = """
@@ -97,10 +97,10 @@ def test_what_the_function_is_follows_into_the_fingerprint(residual_run, tmp_pat
 
     def made_from(model):
         config = config_of(tmp_path, model)
-        return trained_from(config, config.replicates[0])
+        return training_inputs(config, config.replicates[0])
 
     there = load_config(residual_run / "c.yaml")
-    assert made_from(model) == trained_from(there, there.replicates[0]), "wherever the file stands"
+    assert made_from(model) == training_inputs(there, there.replicates[0]), "wherever the file stands"
     assert made_from({**model, "settings": {"channels": 6}}) != made_from(model)
     before = made_from(model)
     write(tmp_path / "net.py", RESIDUAL + "\n    # changed")
@@ -138,7 +138,7 @@ def test_a_module_is_imported(tmp_path, monkeypatch):
     assert build_model(Model(python="nets_of_mine:build"), 50, 2, 0).output_shape == (None, 2)
     config = config_of(tmp_path, {"python": "nets_of_mine:build"})
     assert config.models[0].python == "nets_of_mine:build"
-    assert trained_from(config, config.replicates[0])["model"]["python"][0] == "nets_of_mine:build"
+    assert training_inputs(config, config.replicates[0])["model"]["python"][0] == "nets_of_mine:build"
 
 
 @pytest.fixture(scope="module")
@@ -157,15 +157,15 @@ def own_layer_run(tmp_path_factory):
 def test_another_process_knows_the_layers_of_the_model(own_layer_run):
     path = own_layer_run / "run" / "models" / "mine" / "model.keras"
     code = (
-        "from pathlib import Path\nfrom simbench_tf.adopted import load_model_of_run\n"
-        f"print(load_model_of_run(Path({str(path)!r})).output_shape)"
+        "from pathlib import Path\nfrom simbench_tf.adopted import load_model\n"
+        f"print(load_model(Path({str(path)!r})).output_shape)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "(None, 2)"
 
 
 def test_a_model_with_layers_of_its_own_is_explained(own_layer_run):
-    model = load_model_of_run(own_layer_run / "run" / "models" / "mine" / "model.keras")
+    model = load_model(own_layer_run / "run" / "models" / "mine" / "model.keras")
     x = one_hot("ACGT" * 50)
     scores = attribute(model, x, method="grad_x_input", target=1).scores
     dense = model.layers[-1].get_weights()[0][:, 1].reshape(200, 4)

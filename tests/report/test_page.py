@@ -13,9 +13,10 @@ import yaml
 
 from simbench_tf import tables
 from simbench_tf.errors import InputError
-from simbench_tf.report import Browsed, Example, write_report
+from simbench_tf.report import write_report
 from simbench_tf.report.browser import browser_data, embedded
 from simbench_tf.report.text import answers, method_labels, motif_story
+from simbench_tf.run.results import AttributedSequences, RunResults
 from simbench_tf.score.ranking import standings
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
@@ -66,11 +67,12 @@ def sites(*rows) -> pd.DataFrame:
     return table[list(tables.SITE_COLUMNS)]
 
 
-def example(task="HepG2", model="basset") -> Example:
-    one_hot = np.eye(4)[np.arange(LENGTH) % 4]
-    scores = np.sin(np.arange(LENGTH))
-    where = sites(("HNF4A", 20, 35, "+", "HNF4A"), ("CTCF", 60, 79, "-", "CTCF"))
-    return Example(model, task, "seq0", one_hot, where, dict.fromkeys(KEYS, scores))
+def example(task="HepG2", model="basset", counted=(False, False)) -> AttributedSequences:
+    """One sequence, with two sites."""
+    bases = (np.arange(LENGTH) % 4).astype(np.uint8)[None]
+    scores = np.sin(np.arange(LENGTH))[None]
+    where = sites(("HNF4A", 20, 35, "+", "HNF4A"), ("CTCF", 60, 79, "-", "CTCF")).assign(row=0, counted=counted)
+    return AttributedSequences(model, task, ["seq0"], bases, where, dict.fromkeys(KEYS, scores))
 
 
 def grammar_run(**changes) -> dict:
@@ -108,7 +110,7 @@ def grammar_run(**changes) -> dict:
                 {"batch": [50, 100], "loss": [0.6, 0.5], "valid_loss": [0.61, 0.55], "valid_auprc": [0.4, 0.7]}
             )
         },
-        "examples": [example("HepG2"), example("K562")],
+        "sequences": [example("HepG2", counted=(True, False)), example("K562")],
     }
     return run | changes
 
@@ -144,7 +146,7 @@ def peaks_run(**changes) -> dict:
         ],
     }
     run["metrics"] = {"basset": {"A549": {"auroc": 0.75, "auprc": 0.5, "positive_fraction": 0.22}}}
-    run["examples"] = [example("A549")]
+    run["sequences"] = [example("A549", counted=(True, True))]
     return run | changes
 
 
@@ -184,11 +186,17 @@ class Page(HTMLParser):
 @pytest.fixture(scope="module")
 def markup(tmp_path_factory) -> str:
     """The page of `grammar_run`, made once."""
-    return write_report(tmp_path_factory.mktemp("report") / "report.html", **grammar_run()).read_text(encoding="utf-8")
+    return write_report(tmp_path_factory.mktemp("report") / "report.html", results(grammar_run())).read_text(
+        encoding="utf-8"
+    )
+
+
+def results(run: dict, **more) -> RunResults:
+    return RunResults(**run, **more)
 
 
 def written(tmp_path, run) -> Page:
-    return Page(write_report(tmp_path / "report.html", **run).read_text(encoding="utf-8"))
+    return Page(write_report(tmp_path / "report.html", results(run)).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("run", [grammar_run, peaks_run])
@@ -237,7 +245,7 @@ def test_every_number_of_the_summary_is_there(markup):
 
 
 def test_methods_stand_from_the_best_down(tmp_path):
-    page = written(tmp_path, grammar_run(per_sequence=per_sequence(means=(0.2, 0.6, 0.4)), examples=[]))
+    page = written(tmp_path, grammar_run(per_sequence=per_sequence(means=(0.2, 0.6, 0.4)), sequences=[]))
     first = [page.cells.index(name) for name in ("integrated gradients (zeros, n_steps 20)", "saliency")]
     assert first[0] < first[1] < page.cells.index("in-silico mutagenesis")
 
@@ -308,16 +316,13 @@ def test_sequences_are_drawn_with_counted_and_other_sites_apart(markup):
     assert f"auPRC {value:.2f}" in first
 
 
-def test_all_sites_count_for_peaks_and_where_all_motifs_are_the_truth(tmp_path):
-    everything = grammar_run()
-    everything["config"]["scoring"] = {"truth": "embedded", "motifs": "all"}
-    for run in (peaks_run(), everything):
-        assert "not-counted" not in write_report(tmp_path / "report.html", **run).read_text(encoding="utf-8")
+def test_sites_that_all_count_are_drawn_alike(tmp_path):
+    assert "not-counted" not in write_report(tmp_path / "report.html", results(peaks_run())).read_text(encoding="utf-8")
 
 
 def test_names_are_text_never_markup(tmp_path):
     table = per_sequence(models=(HOSTILE,), tasks=(HOSTILE,))
-    run = peaks_run(per_sequence=table, summary=summarised(table), method_descriptions={"ism": HOSTILE})
+    run = peaks_run(per_sequence=table, summary=summarised(table))
     run["metrics"] = {HOSTILE: {HOSTILE: {"auroc": 0.7, "auprc": 0.6, "positive_fraction": 0.3}}}
     history = run["histories"]["basset"].rename(columns={"valid_auprc": f"valid_{HOSTILE}"}).assign(valid_f1=0.5)
     run["histories"] = {HOSTILE: history}
@@ -328,11 +333,15 @@ def test_names_are_text_never_markup(tmp_path):
     info |= {"tasks": [HOSTILE], "positive_fraction": {HOSTILE: 0.2}, "lost": [{"step": HOSTILE, "positives": 1}]}
     run["motif_log"] = run["motif_log"].assign(tf=HOSTILE, motif=[f"{i}{HOSTILE}" for i in range(4)])
     drawn = example(HOSTILE, HOSTILE)
-    run["examples"] = [drawn._replace(seq_id=HOSTILE, sites=drawn.sites.assign(tf=HOSTILE, motif=HOSTILE))]
-    path = write_report(tmp_path / "report.html", **run)
+    run["sequences"] = [drawn._replace(seq_ids=[HOSTILE], sites=drawn.sites.assign(tf=HOSTILE, motif=HOSTILE))]
+    path = write_report(tmp_path / "report.html", results(run))
     page = Page(path.read_text(encoding="utf-8"))
     assert "img" not in {tag for tag, _ in page.elements}
-    assert [attributes.get("id") for tag, attributes in page.elements if tag == "script"] == ["figure-data", None]
+    assert [attributes.get("id") for tag, attributes in page.elements if tag == "script"] == [
+        "browser-data",
+        "figure-data",
+        None,
+    ]
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     assert HOSTILE in page.cells
     pictures = re.findall(r"<svg.*?</svg>", path.read_text(encoding="utf-8"), re.DOTALL)
@@ -342,7 +351,7 @@ def test_names_are_text_never_markup(tmp_path):
 
 def test_names_that_no_encoding_holds_do_not_break_the_page(tmp_path):
     drawn = example("A549")
-    run = peaks_run(examples=[drawn._replace(seq_id="a\x00b", sites=drawn.sites.assign(tf="\x0bT\ufffe"))])
+    run = peaks_run(sequences=[drawn._replace(seq_ids=["a\x00b"], sites=drawn.sites.assign(tf="\x0bT\ufffe"))])
     run["config"]["simulation"]["genome"] = "/data/hg38\udc80.fa"
     page = written(tmp_path, run)
     assert "regions of 120 bases from hg38?.fa" in page.text
@@ -350,13 +359,13 @@ def test_names_that_no_encoding_holds_do_not_break_the_page(tmp_path):
 
 
 def test_same_inputs_same_bytes(tmp_path, markup):
-    assert write_report(tmp_path / "report.html", **grammar_run()).read_bytes() == markup.encode()
+    assert write_report(tmp_path / "report.html", results(grammar_run())).read_bytes() == markup.encode()
 
 
 def test_times_change_nothing_but_the_times(tmp_path, markup):
     slower = grammar_run()
     slower["summary"]["seconds_per_sequence"] *= 3
-    other = write_report(tmp_path / "report.html", **slower).read_text(encoding="utf-8")
+    other = write_report(tmp_path / "report.html", results(slower)).read_text(encoding="utf-8")
     assert other != markup
     parts = [r"<h2>Cost.*?</section>", r"<td class=\"number\">[\d.]+</td></tr>", r"<script type=.*?</script>"]
     without_times = re.compile("|".join(parts), re.DOTALL)
@@ -365,7 +374,7 @@ def test_times_change_nothing_but_the_times(tmp_path, markup):
 
 def test_the_oracle_is_shown_where_there_is_one(tmp_path, markup):
     table = per_sequence()
-    run = grammar_run(summary=summarised(table, oracle_auprc=0.9312), examples=[])
+    run = grammar_run(summary=summarised(table, oracle_auprc=0.9312), sequences=[])
     run["metrics"]["basset"]["HepG2"] |= {"oracle_auroc": 0.9012, "oracle_auprc": 0.8123}
     page = written(tmp_path, run)
     assert "oracle auPRC 0.931" in page.text
@@ -381,7 +390,7 @@ def test_the_oracle_is_shown_where_there_is_one(tmp_path, markup):
 
 def test_one_method_no_history_no_examples_no_times(tmp_path):
     table = per_sequence(tasks=("HepG2",), means=(0.5,))
-    run = grammar_run(per_sequence=table, summary=summarised(table, seconds_per_sequence=np.nan), examples=[])
+    run = grammar_run(per_sequence=table, summary=summarised(table, seconds_per_sequence=np.nan), sequences=[])
     run["histories"] = {}
     page = written(tmp_path, run)
     assert "On HepG2, in-silico mutagenesis, the only method run, reaches auPRC 0.5" in page.text
@@ -392,18 +401,18 @@ def test_one_method_no_history_no_examples_no_times(tmp_path):
 def test_scores_that_are_missing_are_dashes(tmp_path):
     table = per_sequence(tasks=("HepG2",))
     table.loc[table["key"] == "saliency@none", METRICS] = np.nan
-    page = written(tmp_path, grammar_run(per_sequence=table, summary=summarised(table), examples=[]))
+    page = written(tmp_path, grammar_run(per_sequence=table, summary=summarised(table), sequences=[]))
     row = page.cells[page.cells.index("saliency") :][:6]
     assert row == ["saliency", "–", "–", "–", "–", "–"]
     table[METRICS] = np.nan
-    page = written(tmp_path, grammar_run(per_sequence=table, summary=summarised(table), examples=[]))
+    page = written(tmp_path, grammar_run(per_sequence=table, summary=summarised(table), sequences=[]))
     assert "On HepG2, no sequence holds a true base, so no method can be ranked." in page.text
 
 
 def test_a_failed_write_leaves_the_old_report(tmp_path):
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(InputError, match="cannot be written"):
-        write_report(tmp_path / "file" / "report.html", **grammar_run(examples=[]))
+        write_report(tmp_path / "file" / "report.html", results(grammar_run(sequences=[])))
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
@@ -507,8 +516,8 @@ def test_tables_of_a_run_have_their_sections(tmp_path):
         columns=list(tables.VARIANCE_COLUMNS),
     )
     compared = comparisons(table)
-    run = grammar_run(comparisons=compared, recall=recall_rows(), motif_names={"MA1": "HNF4A"}, variance=variance)
-    path = write_report(tmp_path / "report.html", **run, dynamics=dynamics_tables())
+    run = grammar_run(comparisons=compared, motif_recall=recall_rows(), motif_names={"MA1": "HNF4A"}, variance=variance)
+    path = write_report(tmp_path / "report.html", results(run, dynamics=dynamics_tables()))
     page = Page(path.read_text(encoding="utf-8"))
     for head in (
         "Which differences are real",
@@ -539,12 +548,12 @@ def test_a_difference_is_told_from_the_best_whichever_stands_first(tmp_path):
     assert turned[["second", "difference", "low", "high", "effect_size"]].tolist() == ["b", 0.2, 0.1, 0.3, 0.8]
 
 
-def browsed(n=4, keys=tuple(KEYS), length=LENGTH, seq_id="seq{}") -> Browsed:
+def browsed(n=4, keys=tuple(KEYS), length=LENGTH, seq_id="seq{}") -> AttributedSequences:
     rng = np.random.default_rng(0)
     where = pd.DataFrame({"row": range(n), "tf": "HNF4A", "start": 20, "end": 35, "strand": "+", "counted": True})
     scores = {key: rng.normal(size=(n, length)).astype(np.float32) for key in keys}
     ids = [seq_id.format(number) for number in range(n)]
-    return Browsed("basset", "HepG2", ids, rng.integers(0, 5, (n, length)).astype(np.uint8), where, scores)
+    return AttributedSequences("basset", "HepG2", ids, rng.integers(0, 5, (n, length)).astype(np.uint8), where, scores)
 
 
 def test_the_browser_holds_what_was_computed(tmp_path):

@@ -14,6 +14,7 @@ from test_report import (
     grammar_run,
     per_sequence,
     recall_rows,
+    results,
     summarised,
 )
 
@@ -51,8 +52,8 @@ def opened(chromium, path, **settings):
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     place = browsed(seq_id=HOSTILE + "{}")
-    run = grammar_run(browsed=[place], comparisons=comparisons(per_sequence()), recall=recall_rows())
-    return write_report(tmp_path_factory.mktemp("report") / "report.html", **run, dynamics=dynamics_tables())
+    run = grammar_run(sequences=[place], comparisons=comparisons(per_sequence()), motif_recall=recall_rows())
+    return write_report(tmp_path_factory.mktemp("report") / "report.html", results(run, dynamics=dynamics_tables()))
 
 
 @pytest.fixture
@@ -178,8 +179,8 @@ def test_a_large_run_is_small_and_opens_at_once(chromium, tmp_path):
     ]
     table = pd.concat(blocks, ignore_index=True)
     place = browsed(N, tuple(keys), BASES)
-    run = grammar_run(per_sequence=table, summary=summarised(table), browsed=[place], examples=[])
-    path = write_report(tmp_path / "report.html", **run, comparisons=comparisons(table))
+    run = grammar_run(per_sequence=table, summary=summarised(table), sequences=[place])
+    path = write_report(tmp_path / "report.html", results(run, comparisons=comparisons(table)))
     assert path.stat().st_size < 15e6
     seconds = []
     for _ in range(3):

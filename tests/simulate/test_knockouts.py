@@ -1,4 +1,4 @@
-"""Probes of rules and pairs: which interactions there are, what is replaced, and what is measured on it."""
+"""KnockOuts of rules and pairs: which interactions there are, what is replaced, and what is measured on it."""
 
 from __future__ import annotations
 

@@ -13,13 +13,13 @@ import pytest
 
 from simbench_tf import pipeline
 from simbench_tf.attribution.references import make_references, parse_references, sequences_as_references
-from simbench_tf.config import Method, load_config
+from simbench_tf.config import MethodSettings, load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import one_hot
 from simbench_tf.files import checksum
-from simbench_tf.run.attributions import explained, explained_rows
+from simbench_tf.run.attributions import attributed_rows, attribution_files
 from simbench_tf.run.manifest import read_manifest
-from simbench_tf.run.parts import parts_of, read_parts, write_part
+from simbench_tf.run.parts import PartsFolder, parts_of, read_parts, write_part
 from simbench_tf.run.references import n_shuffles, read_references, references_file
 from simbench_tf.stages import attribute_chunks
 
@@ -64,7 +64,7 @@ def stopping_after(n_chunks, seen):
 
 
 def test_a_killed_job_goes_on_at_the_sequence_it_reached(run, config, tmp_path, monkeypatch):
-    monkeypatch.setattr(attribute_chunks, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(attribute_chunks, "WRITE_INTERVAL_SECONDS", 0.0)
     unbroken = shutil.copytree(run, tmp_path / "unbroken")
     seen = []
     pipeline.attribute(config, unbroken, stopping_after(None, seen))
@@ -73,7 +73,7 @@ def test_a_killed_job_goes_on_at_the_sequence_it_reached(run, config, tmp_path, 
     with pytest.raises(KilledError):
         pipeline.attribute(config, run, stopping_after(2, broken))
     (folder,) = (run / "attributions").rglob("*.parts")
-    assert [part.stop for part in read_parts(folder, key_of(folder))] == [16, 32]
+    assert [part.stop for part in read_parts(PartsFolder(folder, key_of(folder)))] == [16, 32]
     left = []
     pipeline.attribute(config, run, stopping_after(None, left))
     assert (sum(broken), sum(left)) == (32, 8 + 40)
@@ -90,13 +90,13 @@ def test_the_places_of_cuts_play_no_part(run, config, tmp_path, monkeypatch):
     """Parts of one chunk each, or all in one, give the same bytes."""
     other = shutil.copytree(run, tmp_path / "other")
     pipeline.attribute(config, run)
-    monkeypatch.setattr(attribute_chunks, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(attribute_chunks, "WRITE_INTERVAL_SECONDS", 0.0)
     pipeline.attribute(config, other)
     assert attribution_bytes(other) == attribution_bytes(run)
 
 
 def test_parts_of_other_settings_are_not_gone_on_from(run, config, tiny_config, monkeypatch):
-    monkeypatch.setattr(attribute_chunks, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(attribute_chunks, "WRITE_INTERVAL_SECONDS", 0.0)
     with pytest.raises(KilledError):
         pipeline.attribute(config, run, stopping_after(2, []))
     changed, seen = load_config(tiny_config, [*SETTINGS, "attribution.output=probability"]), []
@@ -107,19 +107,19 @@ def test_parts_of_other_settings_are_not_gone_on_from(run, config, tiny_config, 
 def test_parts_follow_one_another(tmp_path):
     arrays = {"scores": np.ones((16, 3), np.float32), "seconds": np.ones(1, np.float32)}
     for first in (0, 16, 48):
-        write_part(tmp_path, "a", first, arrays)
-    write_part(tmp_path, "b", 32, arrays)
+        write_part(PartsFolder(tmp_path, "a"), first, arrays)
+    write_part(PartsFolder(tmp_path, "b"), 32, arrays)
     # rows 32 to 48 were made from something else, so those after them are no use either
-    assert [part.first for part in read_parts(tmp_path, "a")] == [0, 16]
+    assert [part.first for part in read_parts(PartsFolder(tmp_path, "a"))] == [0, 16]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["000000000-000000016.h5", "000000016-000000032.h5"]
 
 
 KILLED_PROGRAM = """
 import sys
 from pathlib import Path
-from simbench_tf import explained, pipeline
+from simbench_tf import attribution_files, pipeline
 from simbench_tf.config import load_config
-explained.WRITE_EVERY = 0.0
+explained.WRITE_INTERVAL_SECONDS = 0.0
 pipeline.attribute(load_config(sys.argv[1], sys.argv[3:]), Path(sys.argv[2]))
 """
 
@@ -163,7 +163,7 @@ def test_shuffles_are_made_once_for_all(run, tiny_config):
     assert [n_shuffles(method) for method in config.attribution.methods] == [3, 2, 0, 0]
     pipeline.attribute(config, run)
     dataset = open_dataset(run / "dataset")
-    rows = [explained_rows(dataset, config, task) for task in config.tasks]
+    rows = [attributed_rows(dataset, config, task) for task in config.tasks]
     seq_ids = np.asarray(dataset.seq_ids("test"))
     with h5py.File(references_file(run)) as h5:
         assert h5["seq_id"].asstr()[:].tolist() == seq_ids[np.unique(np.concatenate(rows))].tolist()
@@ -184,10 +184,10 @@ def test_what_is_read_gives_what_is_made(run, config, tiny_config):
 
     pipeline.attribute(config, run)
     dataset = open_dataset(run / "dataset")
-    x = one_hot(dataset.bases("test")[explained_rows(dataset, config, "HepG2")])
+    x = one_hot(dataset.bases("test")[attributed_rows(dataset, config, "HepG2")])
     model = keras.saving.load_model(run / "models" / "basset" / "model.keras")
     expected = attribute(model, x, "integrated_gradients", references="shuffle:2", random_state=7, n_steps=2)
-    with h5py.File(explained(config, run)[0].path) as h5:
+    with h5py.File(attribution_files(config, run)[0].path) as h5:
         np.testing.assert_allclose(h5["scores"][:], expected.scores, rtol=0, atol=1e-6 * abs(expected.scores).max())
 
 
@@ -198,7 +198,7 @@ def test_no_references_no_file(run, tiny_config):
 
 
 def test_default_references_count():
-    assert n_shuffles(Method(method="expected_gradients")) == 20
+    assert n_shuffles(MethodSettings(method="expected_gradients")) == 20
 
 
 # arrays
@@ -211,7 +211,7 @@ def test_arrays_are_kept_where_a_method_defines_them(run, tiny_config):
     config = load_config(tiny_config, [*settings, f"attribution.arrays={names}".replace("'", "")])
     pipeline.attribute(config, run)
     kept = {}
-    for file in explained(config, run):
+    for file in attribution_files(config, run):
         with h5py.File(file.path) as h5:
             kept[file.method.method] = {name: h5[name][:] for name in h5 if name != "seq_id"}
     assert set(kept["gradcam"]) == {"scores", "contributions"}

@@ -8,11 +8,11 @@ import pytest
 from simbench_tf import tables
 from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset
-from simbench_tf.run.attributions import explained
+from simbench_tf.run.attributions import attribution_files
 from simbench_tf.run.manifest import read_manifest
 from simbench_tf.score import bootstrap_interval, paired_comparisons, variance_components
 from simbench_tf.score.motif_recall import motif_recall
-from simbench_tf.stages.score import compare_methods, models_of_seeds, variance_of_seeds, write_scores
+from simbench_tf.stages.score import compare_methods, models_of_seeds, variance_of_seeds, write
 
 
 def per_sequence(models=("basset",), tasks=("HepG2", "K562"), keys=("ism@none", "saliency@none"), n=20, seed=0):
@@ -109,12 +109,12 @@ def recall_by_hand(run, task, key, motifs, truth):
 @pytest.mark.parametrize("motifs", ["task", "all"])
 def test_recall_honours_the_truth_that_scores_are_held_against(tiny_config, tiny_run, tmp_path, motifs, truth):
     config = load_config(tiny_config, [f"scoring.motifs={motifs}", f"scoring.truth={truth}"])
-    files = explained(config, tiny_run)
+    files = attribution_files(config, tiny_run)
     folder = tmp_path / "run"
     folder.mkdir()
     for name in ("dataset", "attributions", "models", "oracle", "manifest.json"):
         (folder / name).symlink_to(tiny_run / name)
-    write_scores(config, folder, [file._replace(path=folder / file.path.relative_to(tiny_run)) for file in files], id)
+    write(config, folder, [file._replace(path=folder / file.path.relative_to(tiny_run)) for file in files], id)
     recall = pd.read_csv(folder / "scores" / "motif_recall.csv")
     for file in files:
         mine = recall[(recall.task == file.task) & (recall.key == file.key)].reset_index(drop=True)

@@ -16,7 +16,7 @@ from simbench_tf.config import Training, load_config
 from simbench_tf.devices import computation
 from simbench_tf.dna import reverse_complement
 from simbench_tf.errors import InputError
-from simbench_tf.stages.train import trained_from
+from simbench_tf.stages.train import inputs as training_inputs
 from simbench_tf.training import train
 from simbench_tf.training.schedule import learning_rates
 
@@ -342,7 +342,7 @@ def test_the_choice_is_told_and_recorded(ds, tiny_run, caplog):
 def test_what_does_not_change_a_model_does_not_train_it_again():
     def made_from(*settings):
         config = load_config("demo", settings)
-        return trained_from(config, config.replicates[0])
+        return training_inputs(config, config.replicates[0])
 
     same = [made_from(), made_from("training.checkpoint_interval=7"), made_from("training.tensorboard=true")]
     assert same[0] == same[1] == same[2]

@@ -19,7 +19,7 @@ from simbench_tf import devices
 from simbench_tf.config import load_config
 from simbench_tf.errors import InputError
 from simbench_tf.run.folder import begin
-from simbench_tf.stages.train import write_trained
+from simbench_tf.stages import train as train_stage
 
 SIMBENCH = [sys.executable, "-m", "simbench_tf.cli"]
 
@@ -269,7 +269,7 @@ def test_tensorflow_had_begun(monkeypatch, begun):
     config = load_config(begun / "run.yaml")
     devices.strategy.cache_clear()
     with pytest.raises(InputError, match=r"TF_CONFIG: cannot be followed: .*devices\.strategy\(\) before"):
-        write_trained(config, begun / "begun", config.replicates[0], "key", None)
+        train_stage.write(config, begun / "begun", config.replicates[0], "key", None)
     devices.strategy.cache_clear()
 
 

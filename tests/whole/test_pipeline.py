@@ -97,10 +97,8 @@ def test_ceilings_stand_beside_what_was_reached(tiny_run):
     ceilings = pd.read_csv(tiny_run / "oracle" / "ceilings.csv", index_col="task")
     metrics = json.loads((tiny_run / "models" / "basset" / "metrics.json").read_text())
     for task in ("HepG2", "K562"):
-        assert metrics[task]["oracle_auroc"] == ceilings.loc[task, "auroc"]
-        assert metrics[task]["oracle_auprc"] == ceilings.loc[task, "auprc"]
         # 180 test sequences: a model that has learnt little is not above it
-        assert metrics[task]["auroc"] < metrics[task]["oracle_auroc"]
+        assert metrics[task]["auroc"] < ceilings.loc[task, "auroc"]
     summary = pd.read_csv(tiny_run / "scores" / "summary.csv").set_index("task")
     for task, rows in summary.groupby(level=0):
         assert (rows.oracle_auprc == ceilings.loc[task, "attribution_auprc"]).all()
