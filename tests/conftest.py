@@ -5,32 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
+from helpers.folders import SHARED
+from helpers.tiny_run import TINY_RUN
 
-TINY_RUN = {
-    "name": "tiny",
-    "seed": 7,
-    "simulation": {
-        "kind": "grammar",
-        "seq_length": 200,
-        "n_sequences": 900,
-        "tasks": {"HepG2": {"fraction": 0.4}, "K562": {"fraction": 0.3}},
-        "elements": [
-            {"motif": "HNF4A", "rate": 0.1, "enriched": {"HepG2": 1.5}},
-            {"motif": "GATA1", "rate": 0.1, "enriched": {"K562": 1.5}},
-            {"motif": "CTCF", "rate": 0.3},
-        ],
-    },
-    "models": [{"name": "basset", "architecture": "basset", "width": 0.03}],
-    "training": {"batch_size": 50, "max_batches": 24},
-    "attribution": {
-        "n_sequences": 8,
-        "methods": [
-            {"method": "grad_x_input"},
-            {"method": "integrated_gradients", "references": "shuffle:2", "n_steps": 3},
-        ],
-    },
-}
+SHARED_DATA = SHARED / "data"
 
 
 @pytest.fixture(scope="session")

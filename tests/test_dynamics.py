@@ -7,13 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import TINY_RUN
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score
-from test_train import make_dataset, network
 
+from helpers.folders import checksums, times
+from helpers.planted_words import make_dataset, network
+from helpers.tiny_run import TINY_RUN
 from simbench_tf import dynamics, pipeline
 from simbench_tf.attribution import attribute, methods
 from simbench_tf.config import Dynamics, Training, load_config
@@ -72,10 +73,6 @@ def batch(number):
     return random.normal(size=(8, 3)).astype(np.float32), random.integers(2, size=(8, 1)).astype(np.float32)
 
 
-def bytes_of(folder):
-    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
-
-
 def test_snapshots_hold_the_weights_at_their_batches(tmp_path):
     wanted = [0, 1, 3, 4, 6]
     outer, seen = shell(), {0: shell().get_weights()}
@@ -104,20 +101,20 @@ def test_training_that_goes_on_keeps_earlier_snapshots_and_ends_with_the_same(tm
     fit(shell(), 3, Snapshots(tmp_path / "whole", wanted))
     outer = shell()
     fit(outer, 1, Snapshots(tmp_path / "broken", wanted))
-    before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "broken").iterdir()}
+    before = times(tmp_path / "broken")
     # of batches after the checkpoint that training goes on from
     (tmp_path / "broken" / "batch-0000006.weights.h5").write_text("of a killed process")
     fit(outer, 2, Snapshots(tmp_path / "broken", wanted), first_batch=4)
-    after = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "broken").iterdir()}
+    after = times(tmp_path / "broken")
     assert {name: after[name] for name in before} == before
-    assert bytes_of(tmp_path / "broken") == bytes_of(tmp_path / "whole")
+    assert checksums(tmp_path / "broken") == checksums(tmp_path / "whole")
 
 
 def test_a_training_from_the_start_leaves_nothing_of_another(tmp_path):
     fit(shell(seed=1), 3, Snapshots(tmp_path / "here", [0, 2, 7, 11]))
     fit(shell(), 1, Snapshots(tmp_path / "here", [0, 2]))
     fit(shell(), 1, Snapshots(tmp_path / "fresh", [0, 2]))
-    assert bytes_of(tmp_path / "here") == bytes_of(tmp_path / "fresh")
+    assert checksums(tmp_path / "here") == checksums(tmp_path / "fresh")
 
 
 def test_several_batches_in_one_call_are_named_by_the_last(tmp_path):
@@ -340,10 +337,6 @@ def run(config_file):
     return config_file.parent / "run"
 
 
-def stamps(folder):
-    return {path.relative_to(folder): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
-
-
 def test_a_run_leaves_tables_and_records_them(run):
     batches = [snapshot.batch for snapshot in read_snapshots(run / "models" / "basset" / "snapshots")]
     assert batches == [0, 1, 3, 8, 24]
@@ -403,29 +396,23 @@ def test_a_probe_holds_positives_others_and_the_sites_as_they_read(run):
 
 
 def test_nothing_is_looked_at_twice_and_a_lost_table_is_made_again(run, config_file):
-    before = stamps(run)
+    before = times(run)
     pipeline.run(load_config(config_file), run)
-    assert {path for path, at in stamps(run).items() if at != before[path]} <= {
-        run.joinpath("config.yaml").relative_to(run)
-    }
+    assert {name for name, at in times(run).items() if at != before[name]} <= {"config.yaml"}
     table = run / "dynamics" / "basset" / "dynamics.csv"
     content = table.read_bytes()
     table.unlink()
     pipeline.dynamics(load_config(config_file), run)
     assert table.read_bytes() == content
-    assert (
-        stamps(run)[(run / "models/basset/model.keras").relative_to(run)]
-        == before[(run / "models/basset/model.keras").relative_to(run)]
-    )
+    assert times(run)["models/basset/model.keras"] == before["models/basset/model.keras"]
 
 
 def test_without_dynamics_the_model_stays_and_the_tables_go(run, config_file, tmp_path):
     copy = shutil.copytree(run, tmp_path / "run")
-    before = stamps(copy)
+    before = times(copy)
     pipeline.run(load_config(config_file, ["dynamics=null"]), copy)
     assert not (copy / "dynamics").exists()
-    model = (copy / "models/basset/model.keras").relative_to(copy)
-    assert stamps(copy)[model] == before[model]
+    assert times(copy)["models/basset/model.keras"] == before["models/basset/model.keras"]
     with pytest.raises(InputError, match=r"was not asked for learning dynamics; add `dynamics: \{\}`"):
         pipeline.dynamics(load_config(config_file, ["dynamics=null"]), copy)
 

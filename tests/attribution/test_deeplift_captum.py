@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from test_deeplift import basset_like, check_against_peer, sequences
 
+from helpers.described_networks import basset_like, check_against_peer, sequences
 from simbench_tf.attribution import attribute
 
 needed = "captum and torch are not installed: pip install 'simbench_tf[parity]'"

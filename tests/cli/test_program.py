@@ -4,8 +4,8 @@ import shutil
 import warnings
 
 import pytest
-from program import simbench
 
+from helpers.program import simbench
 from simbench_tf.cli import lists
 from simbench_tf.cli import program as cli
 from simbench_tf.dataset import open_dataset

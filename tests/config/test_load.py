@@ -2,11 +2,11 @@
 
 import re
 import textwrap
-from pathlib import Path
 
 import pytest
 import yaml
 
+from helpers.folders import SHARED
 from simbench_tf.config import config_dict, load_config, presets, variants_of, write_config
 from simbench_tf.errors import InputError
 
@@ -102,7 +102,7 @@ def test_rates_of_tasks_that_are_not_in_the_set_are_passed_over(tmp_path):
     assert config.simulation.elements[0].enriched == {"K562": 0.1}
 
 
-DESIGN = Path(__file__).parents[2] / "shared" / "DESIGN.md"
+DESIGN = SHARED / "DESIGN.md"
 
 
 @pytest.mark.skipif(not DESIGN.is_file(), reason="needs the design, in shared beside the project")

@@ -13,13 +13,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from helpers.folders import checksums
 from simbench_tf import dataset as module
 from simbench_tf.dataset import covered, finish_dataset, open_dataset, write_dataset, write_part
 from simbench_tf.dataset.batches import epoch_batches
 from simbench_tf.dna import one_hot
 from simbench_tf.dna.arrow import text_column
 from simbench_tf.errors import InputError
-from simbench_tf.files import checksum
 from simbench_tf.motifs import Motif, read_motifs, scan
 from simbench_tf.tables import SITES_SCHEMA, check_sites, sequence_schema
 
@@ -87,10 +87,6 @@ def ds(folder):
     return open_dataset(folder)
 
 
-def all_bytes(folder):
-    return {path.relative_to(folder).as_posix(): checksum(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
 def rewrite_json(folder, **changes):
     path = folder / "dataset.json"
     description = {**json.loads(path.read_text()), **changes}
@@ -140,9 +136,9 @@ def test_the_same_bytes_in_any_order_of_writing(folder, parts, tmp_path):
     for number in (2, 0, 1):
         write_part(other, number, *parts[number])
     finish_dataset(other, n_parts=3, **NAMES)
-    assert all_bytes(other) == all_bytes(folder)
+    assert checksums(other) == checksums(folder)
     names = [f"sequences/part-{number:05d}.parquet" for number in range(3)]
-    assert list(all_bytes(folder)) == ["dataset.json", "motifs.meme", *names, "sites.parquet"]
+    assert list(checksums(folder)) == ["dataset.json", "motifs.meme", *names, "sites.parquet"]
 
 
 def test_parts_are_taken_one_at_a_time(parts, tmp_path):
@@ -162,7 +158,7 @@ def test_parts_are_taken_one_at_a_time(parts, tmp_path):
 def test_what_finish_returns_is_what_is_there(parts, tmp_path):
     log = pd.DataFrame({"motif": ["M1"], "kept": [True]})
     files = write_dataset(tmp_path, parts=parts, motif_log=log, **NAMES)
-    assert {path.relative_to(tmp_path).as_posix() for path in files} == set(all_bytes(tmp_path))
+    assert {path.relative_to(tmp_path).as_posix() for path in files} == set(checksums(tmp_path))
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "motif_log.csv"), log)
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from helpers.folders import checksums
 from simbench_tf import tables
 from simbench_tf.config import load_config, write_config
 from simbench_tf.dataset import write_dataset
@@ -239,7 +240,7 @@ def test_what_is_there_is_replaced_only_when_asked_and_only_an_entry(model, sequ
 def test_a_failing_export_leaves_the_old_entry(model, sequences, tmp_path, monkeypatch):
     folder = tmp_path / "toy"
     export_kipoi(model, folder, task_names=TASKS, sequences=sequences, info=INFO)
-    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    before = checksums(folder)
 
     def full_disk(*_):
         raise OSError(28, "No space left on device")
@@ -247,7 +248,7 @@ def test_a_failing_export_leaves_the_old_entry(model, sequences, tmp_path, monke
     monkeypatch.setattr("simbench_tf.export.entry_files.write_example", full_disk)
     with pytest.raises(InputError, match="toy: cannot be written: No space left on device"):
         export_kipoi(model, folder, task_names=TASKS, sequences=sequences, info=INFO, overwrite=True)
-    assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    assert checksums(folder) == before
     assert [path.name for path in tmp_path.iterdir()] == ["toy"]
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):

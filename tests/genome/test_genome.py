@@ -13,11 +13,12 @@ import pandas as pd
 import pytest
 from Bio import bgzf
 
+from helpers.folders import SHARED
 from simbench_tf import genome as gn
 from simbench_tf.errors import InputError
 from simbench_tf.genome import fasta
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = SHARED / "data"
 CODE = {letter: code for code, letter in enumerate("ACGT")}
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program import simbench
-from web_server import Site, serving
 
+from helpers.program import simbench
+from helpers.web_server import Site, serving
 from simbench_tf.errors import InputError
 from simbench_tf.genome import download as _download
 from simbench_tf.genome.public_data import fetch

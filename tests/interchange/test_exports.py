@@ -11,82 +11,20 @@ import pandas as pd
 import pyarrow as pa
 import pyBigWig
 import pytest
-import yaml
-from program import simbench
 
+from helpers.folders import checksums
+from helpers.peaks_run import LENGTH, MOTIFS, TASKS
+from helpers.program import simbench
 from simbench_tf import pipeline
 from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset, write_dataset
 from simbench_tf.dna import decode, one_hot
 from simbench_tf.errors import InputError
-from simbench_tf.files import checksum
 from simbench_tf.interchange import export_attributions, export_data
 from simbench_tf.interchange.export_attributions import Run, genome_runs, write_bigwig
 from simbench_tf.motifs import Motif, read_motifs
 from simbench_tf.run.attributions import attribution_files
 from simbench_tf.tables import SITES_SCHEMA, sequence_schema
-
-LENGTH, TASKS = 40, ["HepG2", "K562"]
-MOTIFS = [
-    Motif("M_1", "HNF4A", np.eye(4)[[1, 0, 2, 3, 1, 0, 2]], 100.0),
-    Motif("MA2.1", "GATA1::TAL1", np.eye(4)[[2, 0, 3, 0, 0]], 50.0),
-]
-PEAKS = {
-    "name": "peaky",
-    "simulation": {"kind": "peaks", "genome": "g.fa", "peaks": dict.fromkeys(TASKS, "a.bed")},
-    "models": [{"name": "basset", "architecture": "basset"}, {"name": "other", "architecture": "beluga"}],
-    "attribution": {"methods": [{"method": "grad_x_input"}, {"method": "saliency"}], "n_sequences": 7},
-}
-
-
-@pytest.fixture
-def peaks_run(tmp_path):
-    """A run on 60 regions of two chromosomes, some overlapping, with attributions that are random numbers."""
-    rng = np.random.default_rng(3)
-    run = tmp_path / "run"
-    run.mkdir()
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(PEAKS))
-    config = load_config(tmp_path / "c.yaml")
-    parts = [_part(first, 30, rng) for first in (0, 30)]
-    write_dataset(run / "dataset", name="peaky", kind="peaks", tasks=TASKS, motifs=MOTIFS, parts=parts)
-    dataset = open_dataset(run / "dataset")
-    for file in attribution_files(config, run):
-        chosen = np.flatnonzero(dataset.labels("test")[:, file.target])[:7]
-        file.path.parent.mkdir(parents=True, exist_ok=True)
-        with h5py.File(file.path, "w") as h5:
-            h5["hypothetical"] = rng.normal(size=(len(chosen), LENGTH, 4)).astype(np.float32)
-            h5["scores"] = rng.normal(size=(len(chosen), LENGTH)).astype(np.float32)
-            h5["seq_id"] = dataset.seq_ids("test")[chosen].astype("S")
-    return config, run, dataset
-
-
-def _part(first, n, rng):
-    bases = rng.integers(4, size=(n, LENGTH)).astype(np.uint8)
-    number = np.arange(first, first + n)
-    chrom, start = np.where(number < 40, "chr2", "chr10"), 25 * number + 7
-    ids = [f"{c}:{s}-{s + LENGTH}" for c, s in zip(chrom, start, strict=True)]
-    sites = []
-    for row in range(n):
-        for motif in MOTIFS[: rng.integers(3)]:
-            at, strand = int(rng.integers(LENGTH - 7)), "+-"[rng.integers(2)]
-            sites.append([row, motif, at, at + len(motif.ppm), strand, rng.normal(9), 10 ** -rng.uniform(4, 8)])
-    texts = decode(bases)
-    table = {
-        "seq_id": ids,
-        "chrom": chrom,
-        "start": start,
-        "end": start + LENGTH,
-        "split": np.where(number % 3 == 0, "train", "test"),
-        "sequence": texts,
-        **{task: (number // (index + 1) % 2).astype(np.uint8) for index, task in enumerate(TASKS)},
-    }
-    rows = [
-        [ids[row], motif.motif_id, motif.tf, a, b, strand, score, p, texts[row][a:b], motif.motif_id]
-        for row, motif, a, b, strand, score, p in sites
-    ]
-    columns = zip(*rows, strict=True)
-    arrays = [pa.array(column).cast(field.type) for column, field in zip(columns, SITES_SCHEMA, strict=True)]
-    return pa.table(table, schema=sequence_schema(TASKS)), pa.table(arrays, schema=SITES_SCHEMA)
 
 
 def by_id(sequences):
@@ -209,10 +147,7 @@ def test_the_same_run_gives_the_same_bytes(peaks_run, tmp_path):
         export_data(run, tmp_path / name, "all", compress=True)
         for format_ in ("npz", "bigwig"):
             export_attributions(config, run, tmp_path / name, format_)
-    one, two = (
-        {path.relative_to(tmp_path / name): checksum(path) for path in (tmp_path / name).rglob("*") if path.is_file()}
-        for name in ("one", "two")
-    )
+    one, two = checksums(tmp_path / "one"), checksums(tmp_path / "two")
     assert one == two
     assert len(one) == 11 + 2 * 2 + 8 + 8
 

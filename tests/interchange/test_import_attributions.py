@@ -6,10 +6,10 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
-from program import simbench
 from sklearn.metrics import average_precision_score
-from test_interchange import peaks_run  # noqa: F401 - a fixture
 
+from helpers.folders import times
+from helpers.program import simbench
 from simbench_tf import pipeline
 from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset
@@ -120,11 +120,10 @@ def test_later_calls_keep_them_and_the_report_shows_them(config, run, tmp_path):
         ["basset", TASK, "zeros"]
     ]
     assert "captum_ig (zeros)" in (run / "report.html").read_text()
-    stamps = {path: path.stat().st_mtime_ns for path in run.rglob("*") if path.is_file()}
+    before = times(run)
     pipeline.run(config, run)
-    assert {p for p, at in stamps.items() if p.stat().st_mtime_ns != at} <= {run / "config.yaml"}, (
-        "nothing is made again"
-    )
+    after = times(run)
+    assert {name for name in before if after[name] != before[name]} <= {"config.yaml"}, "nothing is made again"
     # deleted, they are gone
     (run / "attributions" / "others" / "basset" / TASK / "captum_ig.h5").unlink()
     pipeline.score(config, run)
@@ -142,7 +141,7 @@ def test_what_was_taken_for_other_sequences_is_left_out_and_told(tiny_config, co
     assert [file.key for file in attributions.others(config, run)] == ["a"]
 
 
-def test_bigwig_is_read_at_the_regions_places(peaks_run, tmp_path):  # noqa: F811
+def test_bigwig_is_read_at_the_regions_places(peaks_run, tmp_path):
     config, run, dataset = peaks_run
     export_attributions(config, run, tmp_path / "out", "bigwig")
     ids = np.asarray(dataset.seq_ids("test"))

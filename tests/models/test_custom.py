@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import TINY_RUN
 
+from helpers.tiny_run import TINY_RUN
 from simbench_tf import attribute, pipeline
 from simbench_tf.config import Model, load_config
 from simbench_tf.dna import one_hot
@@ -157,7 +157,7 @@ def own_layer_run(tmp_path_factory):
 def test_another_process_knows_the_layers_of_the_model(own_layer_run):
     path = own_layer_run / "run" / "models" / "mine" / "model.keras"
     code = (
-        "from pathlib import Path\nfrom simbench_tf.adopted import load_model\n"
+        "from pathlib import Path\nfrom simbench_tf.run.models import load_model\n"
         f"print(load_model(Path({str(path)!r})).output_shape)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

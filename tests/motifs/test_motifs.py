@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 import simbench_tf
+from helpers.folders import REPOSITORY
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import (
     Motif,
@@ -28,7 +29,7 @@ from simbench_tf.motifs import (
 )
 
 DATA = Path(simbench_tf.__file__).parent / "data"
-TOOLS = Path(__file__).parents[1] / "tools"
+TOOLS = REPOSITORY / "tools"
 UNIFORM = (0.25, 0.25, 0.25, 0.25)
 SKEWED = (0.4, 0.2, 0.25, 0.15)
 HUMAN = [

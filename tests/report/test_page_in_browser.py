@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from test_report import (
+
+from helpers.report_data import (
     KEYS,
     browsed,
     comparisons,
@@ -17,7 +18,6 @@ from test_report import (
     results,
     summarised,
 )
-
 from simbench_tf.report import write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")

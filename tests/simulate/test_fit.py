@@ -14,10 +14,10 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from program import simbench
 from scipy.optimize import minimize
 from scipy.special import xlogy
 
+from helpers.program import simbench
 from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation, Position, load_config
 from simbench_tf.dna import decode, encode
 from simbench_tf.dna.arrow import bases_of

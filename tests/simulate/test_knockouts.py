@@ -12,6 +12,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import spearmanr
 
+from helpers.folders import times
 from simbench_tf.config import GrammarSimulation
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.motifs import Motif
@@ -222,8 +223,8 @@ def test_a_run_with_rules_has_its_table(tmp_path: Path) -> None:
     assert "Do methods honour the rules?" in page
     assert "alone, basset; GATA1 without SPI1: GATA1 beside SPI1 counts for less (12 sequences" in page
     # nothing is made again, and the files are recorded
-    before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.h5")}
+    before = times(tmp_path, "*.h5")
     pipeline.run(config, tmp_path)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.h5")} == before
+    assert times(tmp_path, "*.h5") == before
     recorded = json.loads((tmp_path / "manifest.json").read_text(encoding="utf-8"))
     assert "knockouts/basset/joint/saliency@none.h5" in json.dumps(recorded)

@@ -12,24 +12,13 @@ import numpy as np
 import pytest
 from scipy.special import logsumexp
 
-from simbench_tf.config import GrammarSimulation
-from simbench_tf.dna.arrow import bases_of
-from simbench_tf.motifs import Motif
-from simbench_tf.simulate.grammar import Grammar, build_grammar, draw, hazards, label_prior
+from helpers.oracle_grammars import ELEMENTS, LONG, drawn, grammar_of, motif
+from simbench_tf.simulate.grammar import Grammar, hazards, label_prior
 from simbench_tf.simulate.oracle import explain, label_posterior, log_likelihood
 from simbench_tf.simulate.oracle.forward_backward import explain_rows
 from simbench_tf.simulate.oracle.posterior import _model
 
-
-def motif(name: str, width: int, seed: int) -> Motif:
-    ppm = np.random.default_rng(seed).dirichlet(np.full(4, 0.4), width)
-    ppm[-1] = [0.6, 0, 0, 0.4]  # bases that never occur
-    return Motif(f"M{seed}", name, ppm / ppm.sum(axis=1, keepdims=True), 100.0)
-
-
 SHORT = [motif("ONE", 3, 1), motif("TWO", 2, 2)]
-LONG = [motif("ALPHA", 8, 3), motif("BETA", 6, 4), motif("GAMMA", 11, 5)]
-TASKS = {"x": {"fraction": 0.3}, "y": {"fraction": 0.55}}
 
 # no C after G, no G after C: such neighbours can only come from motifs
 GAPPED = ((0.4, 0.2, 0.2, 0.2), (0.5, 0.2, 0, 0.3), (0.3, 0, 0.4, 0.3), (0.1, 0.4, 0.3, 0.2))
@@ -90,29 +79,9 @@ RULES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def grammar_of(elements: list[dict[str, Any]], motifs: list[Motif], seq_length: int, **settings: Any) -> Grammar:
-    settings = {"tasks": TASKS, "label_correlation": 0.4, "background": "human", **settings}
-    simulation = GrammarSimulation(kind="grammar", elements=elements, **settings)
-    # a copy is not validated: sequences that can be enumerated are shorter than a configuration may ask for
-    return build_grammar(simulation.model_copy(update={"seq_length": seq_length}), motifs)
-
-
 def short_grammar(case: str, background: str, seq_length: int) -> Grammar:
     rules = RULES.get(case, [])
     return grammar_of(CASES[case], SHORT, seq_length, background=BACKGROUNDS[background], rules=rules)
-
-
-def drawn(grammar: Grammar, n: int, seed: int = 7) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Bases (N, L), labels (N, T), and the true sites' mask of every element (N, L, E)."""
-    data = draw(grammar, seed, 0, n)
-    labels = np.stack([data.sequences[task].to_numpy() for task in grammar.tasks], axis=1)
-    sites = data.sites.to_pandas()
-    names = [element.name for element in grammar.elements]
-    mask = np.zeros((n, grammar.seq_length, len(names)), bool)
-    rows, columns = sites["seq_id"].str[3:].astype(int), sites["element"].map(names.index)
-    for row, start, end, column in zip(rows, sites["start"], sites["end"], columns, strict=True):
-        mask[row, start:end, column] = True
-    return bases_of(data.sequences["sequence"]), labels, mask
 
 
 # ---------------------------------------------------------------- every placement, one by one
@@ -327,14 +296,6 @@ def log_space(grammar: Grammar, bases: np.ndarray, pattern: int) -> tuple[np.nda
     for i, width, weight, covered in starts:
         occupancy[i : i + width][covered] += math.exp(alpha[i] + weight + beta[i + width] - alpha[length])
     return alpha, beta, occupancy
-
-
-ELEMENTS = [
-    {"motif": "ALPHA", "rate": 0.3, "enriched": {"x": 1.0}, "position": {"centre": 40, "sd": 25, "floor": 0.2}},
-    {"motif": "GAMMA", "rate": 0.3, "enriched": {"x": 0.3, "y": 0.6}, "strand": "-"},
-    {"pair": ["BETA", "GAMMA"], "gap": [0, 5], "orientation": "any", "rate": 0.2, "enriched": {"y": 0.4}},
-    {"motif": "BETA", "rate": 0.5},
-]
 
 
 @pytest.fixture(scope="module")

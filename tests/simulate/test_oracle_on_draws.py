@@ -18,9 +18,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from test_oracle import ELEMENTS, LONG, drawn, grammar_of
 from threadpoolctl import threadpool_limits
 
+from helpers.oracle_grammars import ELEMENTS, LONG, drawn, grammar_of
 from simbench_tf.motifs import pwm
 from simbench_tf.simulate.grammar import Grammar, zero_order_background
 from simbench_tf.simulate.oracle import explain, label_ceiling, label_posterior, log_likelihood

@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from helpers.folders import REPOSITORY, SHARED
 from simbench_tf.config import PeaksSimulation, Splits
 from simbench_tf.dna import decode, encode
 from simbench_tf.dna.arrow import bases_of
@@ -29,8 +30,7 @@ from simbench_tf.simulate.peaks import implants, scanning
 from simbench_tf.simulate.peaks import regions as _regions
 from simbench_tf.tables import SPLITS, check_sequences, check_sites
 
-REPOSITORY = Path(__file__).parents[1]
-DATA = REPOSITORY.parent / "shared" / "data"
+DATA = SHARED / "data"
 GENOME, PEAKS = DATA / "hg38_chr2_2.3Mb.fa.gz", DATA / "ensembl_regulatory_chr2.narrowPeak"
 needs_chr2 = pytest.mark.skipif(
     not DATA.is_dir(), reason="needs the stretch of chr2 in shared/data beside the repository"

@@ -11,12 +11,12 @@ import h5py
 import numpy as np
 import pytest
 
+from helpers.folders import checksums
 from simbench_tf import pipeline
 from simbench_tf.attribution.references import make_references, parse_references, sequences_as_references
 from simbench_tf.config import MethodSettings, load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import one_hot
-from simbench_tf.files import checksum
 from simbench_tf.run.attributions import attributed_rows, attribution_files
 from simbench_tf.run.manifest import read_manifest
 from simbench_tf.run.parts import PartsFolder, parts_of, read_parts, write_part
@@ -42,10 +42,6 @@ def config(tiny_config):
     return load_config(tiny_config, SETTINGS)
 
 
-def attribution_bytes(folder):
-    return {path.name: checksum(path) for path in (folder / "attributions").rglob("*") if path.is_file()}
-
-
 class KilledError(Exception):
     pass
 
@@ -64,7 +60,7 @@ def stopping_after(n_chunks, seen):
 
 
 def test_a_killed_job_goes_on_at_the_sequence_it_reached(run, config, tmp_path, monkeypatch):
-    monkeypatch.setattr(attribute_chunks, "WRITE_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(attribute_chunks, "WRITE_EVERY", 0.0)
     unbroken = shutil.copytree(run, tmp_path / "unbroken")
     seen = []
     pipeline.attribute(config, unbroken, stopping_after(None, seen))
@@ -77,7 +73,7 @@ def test_a_killed_job_goes_on_at_the_sequence_it_reached(run, config, tmp_path, 
     left = []
     pipeline.attribute(config, run, stopping_after(None, left))
     assert (sum(broken), sum(left)) == (32, 8 + 40)
-    assert attribution_bytes(run) == attribution_bytes(unbroken)
+    assert checksums(run / "attributions") == checksums(unbroken / "attributions")
     assert not list(run.rglob("*.parts"))
 
 
@@ -90,13 +86,13 @@ def test_the_places_of_cuts_play_no_part(run, config, tmp_path, monkeypatch):
     """Parts of one chunk each, or all in one, give the same bytes."""
     other = shutil.copytree(run, tmp_path / "other")
     pipeline.attribute(config, run)
-    monkeypatch.setattr(attribute_chunks, "WRITE_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(attribute_chunks, "WRITE_EVERY", 0.0)
     pipeline.attribute(config, other)
-    assert attribution_bytes(other) == attribution_bytes(run)
+    assert checksums(other / "attributions") == checksums(run / "attributions")
 
 
 def test_parts_of_other_settings_are_not_gone_on_from(run, config, tiny_config, monkeypatch):
-    monkeypatch.setattr(attribute_chunks, "WRITE_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(attribute_chunks, "WRITE_EVERY", 0.0)
     with pytest.raises(KilledError):
         pipeline.attribute(config, run, stopping_after(2, []))
     changed, seen = load_config(tiny_config, [*SETTINGS, "attribution.output=probability"]), []
@@ -117,9 +113,10 @@ def test_parts_follow_one_another(tmp_path):
 KILLED_PROGRAM = """
 import sys
 from pathlib import Path
-from simbench_tf import attribution_files, pipeline
+from simbench_tf import pipeline
 from simbench_tf.config import load_config
-explained.WRITE_INTERVAL_SECONDS = 0.0
+from simbench_tf.stages import attribute_chunks
+attribute_chunks.WRITE_EVERY = 0.0
 pipeline.attribute(load_config(sys.argv[1], sys.argv[3:]), Path(sys.argv[2]))
 """
 
@@ -148,7 +145,7 @@ def test_a_job_that_is_really_killed_ends_with_the_same_bytes(run, tiny_config, 
     seen = []
     pipeline.attribute(load_config(tiny_config, settings), run, stopping_after(None, seen))
     assert sum(seen) == 60 - max(int(name[10:19]) for name in kept)
-    assert attribution_bytes(run) == attribution_bytes(unbroken)
+    assert checksums(run / "attributions") == checksums(unbroken / "attributions")
 
 
 # references

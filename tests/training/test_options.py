@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 from pydantic import ValidationError
-from test_train import LENGTH, TASKS, make_dataset, network, probabilities_of, recipe
 
+from helpers.planted_words import LENGTH, TASKS, make_dataset, network, probabilities_of, recipe
 from simbench_tf import devices
 from simbench_tf.config import Training, load_config
 from simbench_tf.devices import computation

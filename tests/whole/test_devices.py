@@ -158,10 +158,10 @@ devices.strategy = lambda: mirrored
 
 import keras
 import numpy as np
-from simbench_tf._checkpoints import Checkpoint
+from simbench_tf.training.checkpoints import Checkpoint
 from simbench_tf.config import Training, load_config
 from simbench_tf.dataset import open_dataset
-from simbench_tf.train import build_model, train
+from simbench_tf.training import build_model, train
 
 run, target = sys.argv[1:]
 ds = open_dataset(f"{run}/dataset")

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import gzip
 import re
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from web_server import serving
 
-from simbench_tf.cli import program as cli
+from helpers.program import simbench
+from helpers.web_server import serving
 from simbench_tf.config import PeaksSimulation, config_dict, load_config, write_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import encode
@@ -27,13 +26,6 @@ from simbench_tf.stages.simulate import by_content
 
 LINES = list(PEAKS)
 NAMES = {line: Path(file).name for line, file in PEAKS.items()}
-
-
-def simbench(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture, *arguments: Any) -> tuple[Any, str, str]:
-    monkeypatch.setattr(sys, "argv", ["simbench", *map(str, arguments)])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    return (stop.value.code, *capsys.readouterr())
 
 
 # the files that presets name ------------------------------------------------------------------------------------------

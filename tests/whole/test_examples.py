@@ -3,12 +3,13 @@
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import jupytext
 import pytest
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+from helpers.folders import REPOSITORY
+
+EXAMPLES = REPOSITORY / "examples"
 NOTEBOOKS = sorted(EXAMPLES.glob("*.ipynb"))
 
 

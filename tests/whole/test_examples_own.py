@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from helpers.folders import REPOSITORY
+
 pytestmark = pytest.mark.slow
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = REPOSITORY / "examples"
 OWN = ["your_own_peaks", "your_own_model_and_method", "share_through_kipoi"]
 
 

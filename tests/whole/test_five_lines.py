@@ -2,18 +2,18 @@
 
 import importlib.util
 import re
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.folders import REPOSITORY
 from simbench_tf.config import load_config, presets
 from simbench_tf.motifs import find_motif, load_motifs
 from simbench_tf.simulate.grammar import draw
 
 PRESET = presets()["five_lines"]
-TOOL = Path(__file__).parents[1] / "tools" / "calibrate_five_lines.py"
+TOOL = REPOSITORY / "tools" / "calibrate_five_lines.py"
 
 # the talk's table of positive fractions; SCIENCE.md's bands for what any model could reach at best
 FRACTIONS = {"A549": 0.134, "GM12878": 0.0845, "H1": 0.0947, "HepG2": 0.129, "K562": 0.156}

@@ -19,6 +19,7 @@ import pytest
 import yaml
 from Bio import bgzf
 
+from helpers.folders import REPOSITORY
 from simbench_tf.dna import one_hot, reverse_complement
 from simbench_tf.export import EntryInfo, Variant, export_kipoi, export_kipoi_group, publish
 from simbench_tf.models import basset
@@ -62,7 +63,7 @@ def environment(tmp_path_factory) -> dict[str, str]:
 def kipoi(environment, tmp_path_factory):
     """Run ``kipoi ARGUMENTS`` in a folder."""
     outputs = tmp_path_factory.mktemp("outputs")
-    script = Path(__file__).with_name("kipoi_forks.py")
+    script = REPOSITORY / "tests" / "helpers" / "kipoi_forks.py"
     log = (outputs / "forks.log").open("w")
     forks = subprocess.Popen(
         [sys.executable, script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
@@ -214,7 +215,7 @@ def test_models_of_a_group(kipoi, group, zoo, tmp_path):
     assert not ran.warnings
 
 
-MODEL_ZOO = Path(__file__).parents[1] / "model_zoo"
+MODEL_ZOO = REPOSITORY / "model_zoo"
 TRAINED = sorted(path.name for path in MODEL_ZOO.iterdir() if path.is_dir())
 
 
@@ -557,7 +558,7 @@ def test_ism_of_kipoi_interpret(entry, environment, tmp_path):
     import kipoi, numpy as np
     from kipoi_interpret.importance_scores.ism import Mutation
     from simbench_tf.attribution import attribute
-    from simbench_tf.kipoi_entry import load_kipoi_model
+    from simbench_tf.models.kipoi import load_kipoi_model
     model = kipoi.get_model(sys.argv[1], source="dir")
     batch = next(iter(model.default_dataloader.init_example().batch_iter(batch_size=1)))
     ism = Mutation(model, "seq", scores=["diff"], output_sel_fn=lambda y: y[1], batch_size=64)
@@ -586,7 +587,7 @@ def test_any_kipoi_model_is_taken_by_what_lies_underneath(entry, group, environm
     from simbench_tf import InputError
     from simbench_tf.attribution import attribute
     from simbench_tf.dna import one_hot
-    from simbench_tf.kipoi_entry import load_kipoi_model
+    from simbench_tf.models.kipoi import load_kipoi_model
     keras_entry, plain_entry, of_a_group, vcf, fasta = sys.argv[1:]
     x = one_hot(np.random.default_rng(1).integers(0, 4, (2, 200)).astype(np.uint8))
     loaded = load_kipoi_model(keras_entry)

@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
+from helpers.folders import checksums, files_below, times
 from simbench_tf import pipeline, tables
 from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset
@@ -25,14 +26,6 @@ from simbench_tf.parallel import workers
 from simbench_tf.run.folder import begin, config_of
 from simbench_tf.run.manifest import read_manifest
 from simbench_tf.stages import simulate as stages_simulate
-
-
-def files_below(folder):
-    return {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
-
-
-def bytes_below(folder):
-    return {name: checksum(path) for name, path in files_below(folder).items()}
 
 
 @pytest.fixture
@@ -106,17 +99,17 @@ def test_ceilings_stand_beside_what_was_reached(tiny_run):
 
 
 def test_a_finished_run_is_not_run_again(tiny_config, copied_run):
-    before = {name: path.stat().st_mtime_ns for name, path in files_below(copied_run).items()}
+    before = times(copied_run)
     pipeline.run(load_config(tiny_config), copied_run)
-    after = {name: path.stat().st_mtime_ns for name, path in files_below(copied_run).items()}
+    after = times(copied_run)
     assert {name for name in after if after[name] != before.get(name)} <= {"config.yaml"}
 
 
 def test_a_changed_setting_repeats_only_what_depends_on_it(tiny_config, copied_run):
-    before = bytes_below(copied_run)
-    stamps = {name: path.stat().st_mtime_ns for name, path in files_below(copied_run).items()}
+    before = checksums(copied_run)
+    stamps = times(copied_run)
     pipeline.run(load_config(tiny_config, ["attribution.methods.1.n_steps=4"]), copied_run)
-    after = {name: path.stat().st_mtime_ns for name, path in files_below(copied_run).items()}
+    after = times(copied_run)
     remade = {name for name in after if after[name] != stamps.get(name)}
     new = {f"attributions/basset/{task}/integrated_gradients@shuffle2+n_steps=4.h5" for task in ("HepG2", "K562")}
     always = {"config.yaml", "manifest.json", "report.html", "scores/per_sequence.parquet"}
@@ -138,10 +131,10 @@ def test_a_damaged_file_is_made_again(tiny_config, copied_run, damage):
 
 
 def test_a_new_seed_makes_another_data_set_and_leaves_nothing_of_the_old(tiny_config, copied_run):
-    before = bytes_below(copied_run / "dataset")
+    before = checksums(copied_run / "dataset")
     config = load_config(tiny_config, ["seed=8", "simulation.n_sequences=300"])
     pipeline.simulate(config, copied_run)
-    after = bytes_below(copied_run / "dataset")
+    after = checksums(copied_run / "dataset")
     assert set(before) == set(after)
     assert before["sequences/part-00000.parquet"] != after["sequences/part-00000.parquet"]
     assert len(open_dataset(copied_run / "dataset").sequences) == 300
@@ -154,8 +147,8 @@ def test_the_same_bytes_on_one_and_two_workers(tiny_config, tmp_path, monkeypatc
     pipeline.simulate(config, tmp_path / "one")
     with workers(2) as map_in_order:
         pipeline.simulate(config, tmp_path / "two", map_in_order=map_in_order)
-    one = bytes_below(tmp_path / "one" / "dataset")
-    assert one == bytes_below(tmp_path / "two" / "dataset")
+    one = checksums(tmp_path / "one" / "dataset")
+    assert one == checksums(tmp_path / "two" / "dataset")
     assert len(open_dataset(tmp_path / "one" / "dataset").sequences) == 900
 
 
@@ -180,7 +173,7 @@ def test_a_simulation_killed_between_parts_ends_with_the_same_bytes(tiny_config,
     monkeypatch.setattr(stages_simulate, "write_part", lambda *a: (drawn.append(a[1]), write_part(*a))[1])
     pipeline.simulate(config, tmp_path / "broken")
     assert drawn == list(range(9)), "finished parts are not drawn again"
-    assert bytes_below(tmp_path / "broken" / "dataset") == bytes_below(tmp_path / "whole" / "dataset")
+    assert checksums(tmp_path / "broken" / "dataset") == checksums(tmp_path / "whole" / "dataset")
 
 
 @pytest.mark.slow
@@ -193,7 +186,7 @@ def test_a_run_killed_at_any_instant_goes_on_to_the_same_results(tiny_config, ti
         process.send_signal(signal.SIGKILL)
         process.wait()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    assert bytes_below(tmp_path / "run" / "dataset") == bytes_below(tiny_run / "dataset")
+    assert checksums(tmp_path / "run" / "dataset") == checksums(tiny_run / "dataset")
     columns = ["key", "auroc", "auprc", "pooled_auroc", "pooled_auprc", "mass_fraction"]
     summaries = [pd.read_csv(folder / "scores" / "summary.csv")[columns] for folder in (tmp_path / "run", tiny_run)]
     pd.testing.assert_frame_equal(*summaries, rtol=1e-4)

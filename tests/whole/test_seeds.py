@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from conftest import TINY_RUN
 
+from helpers.tiny_run import TINY_RUN
 from simbench_tf import pipeline
 from simbench_tf.config import load_config
 from simbench_tf.errors import InputError

@@ -1,0 +1,25 @@
+"""Where the project's own folders are, and what is in a folder: checksums and times of all files below it."""
+
+from pathlib import Path
+
+from simbench_tf.files import checksum
+
+REPOSITORY = Path(__file__).parents[2]
+#: Beside the project, where it is worked on: real sequence, and the contract.
+SHARED = REPOSITORY.parent / "shared"
+
+
+def files_below(folder, pattern="*"):
+    """Each file's path by its name below the folder, with slashes, in order of names."""
+    paths = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    return {path.relative_to(folder).as_posix(): path for path in paths}
+
+
+def checksums(folder, pattern="*"):
+    """Equal where two folders hold the same files, byte for byte."""
+    return {name: checksum(path) for name, path in files_below(folder, pattern).items()}
+
+
+def times(folder, pattern="*"):
+    """When each file was written, in ns: tells a file that was made again from one that was kept."""
+    return {name: path.stat().st_mtime_ns for name, path in files_below(folder, pattern).items()}
