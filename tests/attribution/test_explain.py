@@ -10,6 +10,7 @@ import scipy.stats
 import tensorflow as tf
 from keras import layers
 
+from helpers.models import close, random_bases, with_weights
 from simbench_tf.attribution import Parts, attribute, register_method
 from simbench_tf.attribution.batch_size import bytes_of_outputs, device_memory, fitting_batch_size
 from simbench_tf.attribution.gradients import _mean_gradient_at, _normal, linear_point, shuffle_point
@@ -20,29 +21,6 @@ from simbench_tf.dna import bases_of_one_hot, one_hot
 from simbench_tf.errors import InputError
 
 LENGTH = 60
-
-
-def random_bases(n, length=LENGTH, seed=0):
-    return np.random.default_rng(seed).integers(0, 4, (n, length)).astype(np.uint8)
-
-
-def with_weights(model, seed=0, scale=1.0):
-    """Give a model reproducible weights, with batch normalisation that does something."""
-    rng = np.random.default_rng(seed)
-    for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            size = layer.gamma.shape
-            layer.set_weights(
-                [
-                    rng.uniform(0.5, 2, size),
-                    rng.normal(0, 0.3, size),
-                    rng.normal(0, 0.3, size),
-                    rng.uniform(0.5, 2, size),
-                ]
-            )
-        elif layer.weights:
-            layer.set_weights([rng.normal(0, scale / np.sqrt(w.shape[0]), w.shape) for w in layer.weights])
-    return model
 
 
 def conv_net(length=LENGTH, n_tasks=2, ending="activation"):
@@ -81,7 +59,7 @@ def net():
 
 @pytest.fixture(scope="module")
 def x():
-    bases = random_bases(5)
+    bases = random_bases(5, LENGTH)
     bases[2, 10:14] = 4
     return one_hot(bases)
 
@@ -100,10 +78,6 @@ ALL = [
     ("grad_x_activation", None, {}),
     ("ism", None, {}),
 ]
-
-
-def close(a, b, atol=2e-5):
-    np.testing.assert_allclose(a, b, rtol=2e-4, atol=atol)
 
 
 # values worked out by hand
@@ -163,7 +137,7 @@ def test_integrated_gradients_of_a_linear_model_are_weights_times_difference(x, 
 
 
 def test_ism_of_a_linear_model_is_its_weights_differences():
-    bases = random_bases(3)
+    bases = random_bases(3, LENGTH)
     result = attribute(linear_model(WEIGHTS), one_hot(bases), "ism")
     w = WEIGHTS[:, :, 0]
     others = (w.sum(axis=1, keepdims=True) - w) / 3
@@ -497,7 +471,7 @@ def test_where_memory_runs_out_batches_are_halved(net, x):
 
 @pytest.mark.parametrize(("method", "references", "settings"), ALL)
 def test_batches_order_and_company_play_no_part(net, x, method, references, settings):
-    x = np.concatenate([x, one_hot(random_bases(14, seed=4))])
+    x = np.concatenate([x, one_hot(random_bases(14, LENGTH, seed=4))])
     expected = attribute(net, x, method, references=references, random_state=7, **settings)
     for batch_size in (1, 7, 64):
         result = attribute(net, x, method, references=references, random_state=7, batch_size=batch_size, **settings)
@@ -533,7 +507,7 @@ def test_no_sequences_give_empty_arrays(net, x, method, references, settings):
 
 def test_progress_counts_sequences(net):
     done = []
-    attribute(net, one_hot(random_bases(40)), "ism", progress=done.append)
+    attribute(net, one_hot(random_bases(40, LENGTH)), "ism", progress=done.append)
     assert sum(done) == 40
     assert len(done) > 1
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import strategies as st
 from keras import layers
 
+from helpers.models import close, random_bases, with_weights
 from simbench_tf.attribution import attribute
 from simbench_tf.attribution.gradcam import _maps, layer_maps
 from simbench_tf.attribution.model_graph import find_output, read_calls, run_calls
@@ -23,19 +24,7 @@ KIN = ["gradcam", "gradcam_channel", "grad_x_activation"]
 
 
 def sequences(n, length=LENGTH, seed=0):
-    return one_hot(np.random.default_rng(seed).integers(0, 4, (n, length)).astype(np.uint8))
-
-
-def with_weights(model, seed=0):
-    rng = np.random.default_rng(seed)
-    drawn = [
-        rng.uniform(0.5, 2, w.shape)
-        if "variance" in v.path
-        else rng.normal(0, 1.3 / np.sqrt(max(w.shape[0], 2)), w.shape)
-        for v, w in zip(model.weights, model.get_weights(), strict=True)
-    ]
-    model.set_weights(drawn)
-    return model
+    return one_hot(random_bases(n, length, seed))
 
 
 def blocks(*between, filters=(8, 6)):
@@ -52,10 +41,6 @@ def blocks(*between, filters=(8, 6)):
 @pytest.fixture(scope="module")
 def net():
     return blocks(layers.BatchNormalization(), layers.ReLU(name="relu_a"))
-
-
-def close(a, b):
-    np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
 # values worked out by hand

@@ -12,6 +12,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 from keras import layers
 
+from helpers.models import random_bases, with_weights
 from simbench_tf.attribution import attribute, mutagenesis
 from simbench_tf.attribution.layer_geometry import UnsupportedModelError
 from simbench_tf.attribution.mutagenesis import double_mutants, shuffle_site
@@ -24,24 +25,10 @@ from simbench_tf.errors import InputError
 from simbench_tf.models import basset, beluga
 
 
-def random_bases(n, length, seed=0):
-    bases = np.random.default_rng(seed).integers(0, 4, (n, length)).astype(np.uint8)
+def bases_with_n(n, length, seed=0):
+    bases = random_bases(n, length, seed)
     bases[0, length // 3] = 4
     return bases
-
-
-def with_weights(model, seed=0):
-    rng = np.random.default_rng(seed)
-    for layer in model.layers:
-        if isinstance(layer, layers.BatchNormalization):
-            size = layer.gamma.shape
-            moments = rng.normal(0, 0.3, size), rng.uniform(0.5, 2, size)
-            layer.set_weights([rng.normal(0, 1, size), rng.normal(0, 0.3, size), *moments])
-        elif layer.weights:
-            fan_in = [np.prod(w.shape[:-1]) for w in layer.weights]
-            shapes = zip(layer.weights, fan_in, strict=True)
-            layer.set_weights([rng.normal(0, 1.5 / np.sqrt(n), w.shape) for w, n in shapes])
-    return model
 
 
 def sequential(length, *stack, seed=0):
@@ -159,7 +146,7 @@ def test_windows_equal_whole_passes(every_window, eagerly, architecture, batch_s
         model = sequential(length, *(getattr(layers, name)(**settings) for name, settings in stack))
     except ValueError:
         hypothesis.reject()  # more layers than the sequence is long
-    assert largest_error(model, random_bases(2, length), batch_size, (1, 0), start) < 1e-5
+    assert largest_error(model, bases_with_n(2, length), batch_size, (1, 0), start) < 1e-5
 
 
 @pytest.mark.parametrize("make", [basset, beluga])
@@ -167,41 +154,41 @@ def test_windows_equal_whole_passes(every_window, eagerly, architecture, batch_s
 def test_windows_may_end_after_any_stage(monkeypatch, make, n_stages):
     monkeypatch.setattr(_windows, "_worth", lambda chain, steps: (n_stages, (2.0, 1.0)))
     model = with_weights(make(seq_length=320, n_tasks=2, width=0.02))
-    assert largest_error(model, random_bases(1, 320), 256) < 1e-5
+    assert largest_error(model, bases_with_n(1, 320), 256) < 1e-5
 
 
 @pytest.mark.parametrize("padding", ["valid", "same"])
 def test_basset_equals_whole_passes(padding):
     model = with_weights(basset(seq_length=250, n_tasks=3, width=0.1, padding=padding))
-    assert largest_error(model, random_bases(3, 250), 100, (2, 0)) < 1e-5
+    assert largest_error(model, bases_with_n(3, 250), 100, (2, 0)) < 1e-5
 
 
 def test_layers_around_a_nested_model_and_a_positionwise_dense(every_window):
     inner = with_weights(keras.Sequential([keras.Input((36, 6)), layers.Conv1D(5, 4, activation="gelu")]), seed=3)
     stack = [layers.Conv1D(6, 5), layers.Dense(6, "elu"), inner, layers.MaxPooling1D(3), layers.Flatten()]
-    assert largest_error(sequential(40, *stack, layers.Dense(2)), random_bases(2, 40)) < 1e-5
+    assert largest_error(sequential(40, *stack, layers.Dense(2)), bases_with_n(2, 40)) < 1e-5
 
 
 def test_saturating_functions_beyond_the_ends_do_no_harm(every_window):
     # beyond the sequence an exponential of what was never computed must not reach the output
     stack = [layers.Conv1D(3, 5, activation="exponential"), layers.MaxPooling1D(4), layers.Conv1D(3, 2, padding="same")]
     model = sequential(30, *stack, layers.Flatten(), layers.Dense(1))
-    assert largest_error(model, random_bases(2, 30)) < 1e-5
+    assert largest_error(model, bases_with_n(2, 30)) < 1e-5
 
 
 def test_substitutions_that_no_layer_reads_change_nothing():
     # 3 bases of 31 are in no window of the pooling
     stack = [layers.Conv1D(3, 4), layers.MaxPooling1D(5), layers.Flatten(), layers.Dense(2, "relu"), layers.Dense(1)]
-    change = attribute(sequential(31, *stack), one_hot(random_bases(2, 31)), "ism", output="probability").hypothetical
+    change = attribute(sequential(31, *stack), one_hot(bases_with_n(2, 31)), "ism", output="probability").hypothetical
     assert not change[:, 28:].any()
     assert change[:, 27].any()
 
 
 def test_windows_are_nearer_to_the_exact_changes_than_whole_passes():
     # a whole pass rounds an output of which the change is a small part
-    model, bases = with_weights(basset(seq_length=250, width=0.1)), random_bases(2, 250)
+    model, bases = with_weights(basset(seq_length=250, width=0.1)), bases_with_n(2, 250)
     logit = keras.Model(model.input, model.layers[-2].output)
-    model.layers[-2].bias.assign([300.0])
+    model.layers[-2].bias.assign([3000.0])
     network = open_network(model, 250)
     expected = changes_of_each_mutant(in_float64(logit), bases)
     errors = [
@@ -261,7 +248,7 @@ def test_other_models_are_refused_with_the_reason(reason):
 
 
 def test_other_models_take_whole_passes_and_are_told_once():
-    model, x = functional(layers.Permute((2, 1)), layers.Flatten()), one_hot(random_bases(18, 12))
+    model, x = functional(layers.Permute((2, 1)), layers.Flatten()), one_hot(bases_with_n(18, 12))
     with pytest.warns(UserWarning, match="does not know this model .Permute 'permute.*all mutants go through") as told:
         scores = attribute(model, x, "ism", batch_size=64).scores
     assert len(told) == 1
@@ -274,7 +261,7 @@ def test_other_models_take_whole_passes_and_are_told_once():
 
 def test_models_that_show_no_layers_take_whole_passes():
     model = keras.Sequential([layers.Conv1D(3, 4, activation="relu"), layers.Flatten(), layers.Dense(1)])
-    x = one_hot(random_bases(2, 12))
+    x = one_hot(bases_with_n(2, 12))
     shown = sequential(12, *model.layers)
 
     class Hidden(keras.Model):
@@ -289,7 +276,7 @@ def test_models_that_show_no_layers_take_whole_passes():
 def test_whole_passes_take_sequences_of_any_length():
     model = sequential(None, layers.Conv1D(3, 4, activation="relu"), layers.GlobalMaxPooling1D(), layers.Dense(1))
     for length in (12, 15, 20):
-        bases = random_bases(2, length)
+        bases = bases_with_n(2, length)
         plain, fast = (attribute(model, one_hot(bases), "ism", fast=fast).hypothetical for fast in (False, True))
         np.testing.assert_allclose(plain, fast, atol=1e-5)
         assert abs(plain).max() > 0.1
@@ -332,7 +319,7 @@ def test_blocks_are_whole_periods_and_waste_little():
 
 
 def test_a_window_gives_the_same_values_and_zeros_outside():
-    model, x = with_weights(basset(seq_length=250, width=0.05)), one_hot(random_bases(2, 250))
+    model, x = with_weights(basset(seq_length=250, width=0.05)), one_hot(bases_with_n(2, 250))
     whole = attribute(model, x, "ism", batch_size=96).hypothetical
     rounding = 2e-6 * abs(open_network(model, 250).outputs(x)).max()
     windows = [(90, 200, True), (90, 200, False), (235, 250, True), (0, 1, True), (200, 250, True), (0, 20, True)]
@@ -355,7 +342,7 @@ def test_functions_are_compiled_once_for_any_number_of_sequences():
     engine = mutagenesis.methods._engine(network, 200)
     for n, start in [(1, 0), (5, 0), (2, 70), (16, 10)]:
         for fast in (True, False):
-            mutagenesis.methods._changes(network, one_hot(random_bases(n, 200)), start, 200 - n, fast)
+            mutagenesis.methods._changes(network, one_hot(bases_with_n(n, 200)), start, 200 - n, fast)
     assert mutagenesis.methods._engine(network, 200) is engine
     assert engine.block.experimental_get_tracing_count() == 1
     assert engine.unchanged.experimental_get_tracing_count() == 1
@@ -364,7 +351,7 @@ def test_functions_are_compiled_once_for_any_number_of_sequences():
 
 
 def test_weights_that_were_trained_further_are_seen():
-    model, bases = with_weights(basset(seq_length=200, width=0.05)), random_bases(1, 200)
+    model, bases = with_weights(basset(seq_length=200, width=0.05)), bases_with_n(1, 200)
     first = attribute(model, one_hot(bases), "ism").scores
     with_weights(model, seed=5)
     assert largest_error(model, bases, 256) < 1e-5
@@ -373,7 +360,7 @@ def test_weights_that_were_trained_further_are_seen():
 
 def test_a_model_that_is_no_longer_used_is_let_go():
     model = sequential(30, layers.Conv1D(3, 4), layers.MaxPooling1D(3), layers.Flatten(), layers.Dense(1))
-    attribute(model, one_hot(random_bases(1, 30)), "ism")
+    attribute(model, one_hot(bases_with_n(1, 30)), "ism")
     alive = weakref.ref(model)
     del model
     gc.collect()
@@ -403,7 +390,7 @@ def test_double_mutants_of_a_product_are_its_second_difference():
 
 
 def test_double_mutants_of_several_targets_keep_their_order():
-    model, bases = with_weights(basset(seq_length=200, n_tasks=3, width=0.05)), random_bases(1, 200)
+    model, bases = with_weights(basset(seq_length=200, n_tasks=3, width=0.05)), bases_with_n(1, 200)
     both = double_mutants(model, one_hot(bases), [(90, 95)], target=[2, 0])
     single = double_mutants(model, one_hot(bases), [(90, 95)], target=0)
     np.testing.assert_allclose(both[1], single, atol=1e-6)
@@ -432,7 +419,7 @@ def test_shuffling_a_site_keeps_the_rest(kind):
 
 
 def test_shuffles_of_a_site_depend_on_the_seed_and_the_letters_alone():
-    model, bases = with_weights(basset(seq_length=200, width=0.05)), random_bases(3, 200)
+    model, bases = with_weights(basset(seq_length=200, width=0.05)), bases_with_n(3, 200)
     x = one_hot(bases)
     together = shuffle_site(model, x, 80, 120, n_shuffles=4, random_state=1)
     np.testing.assert_allclose(

@@ -10,16 +10,13 @@ import pytest
 from hypothesis import strategies as st
 from keras import layers
 
+from helpers.models import close, random_bases
 from simbench_tf.attribution import Parts, attribute, method_key, methods, register_method, registry
 from simbench_tf.attribution.references import make_references, parse_references
 from simbench_tf.dna import bases_of_one_hot, dinucleotide_counts, encode, one_hot
 from simbench_tf.errors import InputError
 
 LENGTH = 60
-
-
-def random_bases(n, seed=0):
-    return np.random.default_rng(seed).integers(0, 4, (n, LENGTH)).astype(np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -39,20 +36,16 @@ def net():
 
 @pytest.fixture(scope="module")
 def x():
-    bases = random_bases(5)
+    bases = random_bases(5, LENGTH)
     bases[2, 10:14] = 4
     return one_hot(bases)
-
-
-def close(a, b):
-    np.testing.assert_allclose(a, b, rtol=2e-4, atol=2e-5)
 
 
 # references
 
 
 def test_shuffles_keep_dinucleotides_and_depend_on_letters_and_seed_alone():
-    bases = random_bases(6)
+    bases = random_bases(6, LENGTH)
     bases[4] = bases[1]
     made = make_references(parse_references("shuffle:5"), bases, random_state=2)
     shuffled = bases_of_one_hot(made.reshape(-1, LENGTH, 4)).reshape(6, 5, LENGTH)

@@ -1,13 +1,21 @@
 """The command line: what each command prints, and that errors are one line with the right exit code."""
 
+import importlib.util
+import os
+import platform
+import re
 import shutil
 import warnings
+from importlib import metadata
 
 import pytest
+import tensorflow as tf
+import typer
 
 from helpers.program import simbench
 from simbench_tf.cli import lists
 from simbench_tf.cli import program as cli
+from simbench_tf.config import RECORDED_PACKAGES
 from simbench_tf.dataset import open_dataset
 
 
@@ -36,20 +44,56 @@ def test_the_help_of_methods_shows_a_sweep(monkeypatch, capsys):
     assert "{architecture: basset, kernel_size: [7, 19], width: [0.5, 1]}" in shown
 
 
-def test_doctor_names_versions_and_devices(monkeypatch, capsys):
-    code, out, _ = simbench(monkeypatch, capsys, "doctor")
-    assert code == 0
-    assert "tensorflow" in out
-    assert "gpu" in out
+def test_doctor_shows_versions_and_devices(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    code, out, err = simbench(monkeypatch, capsys, "doctor")
+    assert (code, err) == (0, "")
+    shown = dict(line.strip().split(maxsplit=1) for line in out.splitlines())
+    assert shown["python"] == platform.python_version()
+    assert {name: shown[name] for name in RECORDED_PACKAGES} == {
+        name: metadata.version(name) for name in RECORDED_PACKAGES
+    }
+    assert shown["cpu"].split() == ["cores", str(len(os.sched_getaffinity(0)))]
+    assert shown["gpu"].startswith("none; ") == (not tf.config.list_physical_devices("GPU"))
 
 
-@pytest.mark.parametrize(
-    "command", [command.name or command.callback.__name__ for command in cli.app.registered_commands]
-)
-def test_every_command_has_help(monkeypatch, capsys, command):
+@pytest.mark.parametrize(("name", "code"), [("scipy", 1), ("tensorboard", 0)])
+def test_doctor_says_what_is_missing_and_fails_where_it_is_needed(monkeypatch, capsys, name, code):
+    def version(asked):
+        if asked == name:
+            raise metadata.PackageNotFoundError(asked)
+        return "1.2.3"
+
+    find_spec = importlib.util.find_spec
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(metadata, "version", version)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda module: None if module == name else find_spec(module))
+    ended, out, _ = simbench(monkeypatch, capsys, "doctor")
+    (line,) = (line for line in out.splitlines() if line.split()[0] == name)
+    assert "missing" in line
+    assert "pip install" in line
+    assert ended == code
+
+
+COMMANDS = typer.main.get_command(cli.app).commands
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_a_command_does_and_what_each_of_its_options_is(monkeypatch, capsys, command):
+    monkeypatch.setenv("COLUMNS", "300")
     code, out, _ = simbench(monkeypatch, capsys, command, "--help")
     assert code == 0
-    assert "Usage" in out
+    shown = words(out)
+    assert words(COMMANDS[command].help.split("\n\n")[0]) in shown
+    for parameter in COMMANDS[command].params:
+        assert words(parameter.help or "") not in ("", "."), f"{parameter.name} is not explained"
+        assert words(parameter.help) in shown
+        assert set(parameter.opts) <= set(out.split()) or parameter.param_type_name == "argument"
+
+
+def words(text):
+    """Without frames, emphasis and line breaks."""
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", re.sub(r"\[/?(bold)?\]", "", text)).split())
 
 
 def test_every_command_of_the_design_is_there(monkeypatch, capsys):

@@ -1,4 +1,21 @@
-"""Scores equal scikit-learn's to the last digits, and hold what `METRICS` promises of them."""
+"""Scores equal scikit-learn's to the last digits, and hold what `METRICS` promises of them.
+
+A new metric needs no test of its own to be held to the promise of all. Its column is computed by `sequence_metrics`
+(simbench_tf/score/metrics.py), and its record is entered in `METRICS` there, at the place of its column; a plain
+version of it goes into `reference_row` below, and its name into `COLUMNS`. The tests below that take each `name` of
+METRICS then check that
+
+- the truth itself scores the top of `range`, its complement below one half; the negated truth too where `signed`, else
+  as the truth does; every value lies in `range`;
+- noise scores `chance`, a number or a column, within three standard errors of 2,000 sequences;
+- neither scale nor the order of bases plays a part; the sign only where `signed`;
+- an increasing transformation of what is ranked keeps it where `rank_based`, and changes it otherwise;
+- it equals its plain version, by hypothesis and on sequences of usual length, ties included; it is no other metric's
+  equal; its means and errors have columns of `SUMMARY_COLUMNS` (simbench_tf/tables.py).
+"""
+
+import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -96,15 +113,32 @@ def test_pooled_scores_rank_by_size_or_by_the_value_itself():
         assert pooled["pooled_auroc"] == pytest.approx(roc_auc_score(mask.ravel(), values.ravel()), rel=1e-12)
 
 
-def test_the_dictionary_is_in_the_order_of_the_columns_and_tells_all():
+def test_the_dictionary_is_in_the_order_of_the_columns():
     assert list(METRICS) == [name for name in COLUMNS if name not in ("chance_auprc", "n_true")]
-    for name, metric in METRICS.items():
-        assert metric.title
-        assert metric.description
-        assert metric.source
+    heads = [column for name in METRICS for column in (name, f"{name}_se")]
+    assert [column for column in tables.SUMMARY_COLUMNS if column in heads] == heads
+
+
+def test_records_of_metrics_agree_with_themselves_and_differ_from_each_other():
+    by_title = {metric.title: metric for metric in METRICS.values()}
+    assert len(by_title) == len({metric.description for metric in METRICS.values()}) == len(METRICS)
+    for metric in METRICS.values():
+        assert metric.signed == metric.title.startswith(("signed ", "positive ")), metric.title
         assert metric.direction == "higher"
-        assert metric.chance in (0.5, "chance_auprc")
-        assert {name, f"{name}_se"} <= set(tables.SUMMARY_COLUMNS)
+        if metric.source.startswith("as "):
+            unsigned = by_title[metric.source.removeprefix("as ")]
+            assert metric == metric._replace(signed=True, chance=unsigned.chance, rank_based=unsigned.rank_based)
+            assert not unsigned.signed
+        else:
+            assert re.search(r"[A-Z].* (19|20)\d\d\b", metric.source), "who defined it, and when"
+
+
+def test_no_two_metrics_are_the_same():
+    rng = np.random.default_rng(9)
+    mask = random_truth(rng, 50, 100)
+    table = score_attributions(rng.normal(size=mask.shape) + mask, mask)
+    for one, other in itertools.combinations(METRICS, 2):
+        assert (table[one] != table[other]).any(), (one, other)
 
 
 @pytest.mark.parametrize("name", METRICS)

@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import xlogy
 
+from helpers.grammars import sharp
 from helpers.program import simbench
 from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation, Position, load_config
-from simbench_tf.dna import decode, encode
+from simbench_tf.dna import decode
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, find_motif, load_motifs, write_meme
@@ -216,13 +217,7 @@ def test_a_fit_uses_the_same_part_of_the_sequences_whatever_their_number_of_pass
     assert fit.simulation.tasks["A"].fraction == pytest.approx(labels.mean(), rel=1e-3)
 
 
-def sharp(word: str) -> Motif:
-    ppm = np.full((len(word), 4), 0.001)
-    ppm[np.arange(len(word)), encode(word)[0]] = 0.997
-    return Motif(f"M_{word}", f"TF_{word}", ppm, 100.0)
-
-
-SHARP = [sharp("TGACTCATGCAATT"), sharp("CCGGAAGTACTGAC")]
+SHARP = [sharp("TGACTCATGCAATT", share=0.997), sharp("CCGGAAGTACTGAC", share=0.997)]
 
 
 def test_expected_starts_are_the_true_sites_where_those_are_unmistakable():
@@ -385,7 +380,7 @@ def test_of_two_motifs_that_look_alike_one_keeps_the_enrichment():
 def test_motifs_that_are_not_there_are_left_out_and_rare_ones_share_a_profile():
     true = settings(**ONE)
     bases, labels = drawn_from(true, 300)
-    absent = sharp("GGGGCCCCATATTTAACGCG")
+    absent = sharp("GGGGCCCCATATTTAACGCG", share=0.997)
     fit = fit_grammar(bases, labels, [*motifs_of(true), absent], ["A"])
     assert [motif.tf for motif in fit.left_out] == [absent.tf]
     assert len(fit.simulation.elements) == 3

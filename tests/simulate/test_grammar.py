@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import math
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation
+from helpers import grammars
+from simbench_tf.config import HUMAN_BACKGROUND
 from simbench_tf.dna import decode, encode, reverse_complement
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
@@ -25,7 +27,6 @@ from simbench_tf.motifs import Motif, scan
 from simbench_tf.random_streams import next_uint32, next_uniform, open_stream, stream_key
 from simbench_tf.simulate.grammar import (
     Grammar,
-    build_grammar,
     decision_points,
     draw,
     element_tasks,
@@ -54,15 +55,14 @@ ELEMENTS = [
 ]
 
 
-def grammar_of(**settings: Any) -> Grammar:
-    defaults: dict[str, Any] = {
-        "kind": "grammar",
-        "seq_length": 200,
-        "tasks": {"x": {"fraction": 0.3}, "y": {"fraction": 0.55}},
-        "label_correlation": 0.4,
-        "elements": ELEMENTS,
-    }
-    return build_grammar(GrammarSimulation(**{**defaults, **settings}), MOTIFS)
+grammar_of = partial(
+    grammars.grammar_of,
+    MOTIFS,
+    seq_length=200,
+    tasks={"x": {"fraction": 0.3}, "y": {"fraction": 0.55}},
+    label_correlation=0.4,
+    elements=ELEMENTS,
+)
 
 
 class Draws:

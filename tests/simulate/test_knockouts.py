@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,30 +12,20 @@ import pytest
 from scipy.special import expit
 from scipy.stats import spearmanr
 
+from helpers import grammars
 from helpers.folders import times
-from simbench_tf.config import GrammarSimulation
+from helpers.grammars import sharp
 from simbench_tf.dna.arrow import bases_of
-from simbench_tf.motifs import Motif
 from simbench_tf.score import faithfulness
-from simbench_tf.simulate.grammar import Grammar, build_grammar, draw
+from simbench_tf.simulate.grammar import Grammar, draw
 from simbench_tf.simulate.grammar.knockouts import Part, interaction_of, interactions, knock_out, part_mask
 from simbench_tf.simulate.oracle import label_log_odds, label_posterior, log_likelihood
 
-
-def sharp(name: str, word: str) -> Motif:
-    """A motif that is nearly one word."""
-    ppm = np.full((len(word), 4), 0.01)
-    ppm[np.arange(len(word)), ["ACGT".index(letter) for letter in word]] = 0.97
-    return Motif(f"M-{name}", name, ppm, 100.0)
-
-
-MOTIFS = [sharp("A", "TGACTCATGC"), sharp("B", "GGGTTCCCAA"), sharp("C", "CATTCATTCG")]
+MOTIFS = [sharp("TGACTCATGC", tf="A"), sharp("GGGTTCCCAA", tf="B"), sharp("CATTCATTCG", tf="C")]
 ELEMENTS = [{"motif": name, "rate": 0.8} for name in "ABC"]
 
 
-def grammar_of(rules: list[dict[str, Any]], elements: list[dict[str, Any]] = ELEMENTS) -> Grammar:
-    settings = {"tasks": {"x": {"fraction": 0.5}}, "elements": elements, "rules": rules, "seq_length": 100}
-    return build_grammar(GrammarSimulation(kind="grammar", **settings), MOTIFS)
+grammar_of = partial(grammars.grammar_of, MOTIFS, tasks={"x": {"fraction": 0.5}}, elements=ELEMENTS, seq_length=100)
 
 
 def probes(grammar: Grammar, n: int = 3000) -> tuple[np.ndarray, pd.DataFrame, list[str]]:
@@ -55,26 +45,26 @@ def probes(grammar: Grammar, n: int = 3000) -> tuple[np.ndarray, pd.DataFrame, l
 )
 def test_interactions_of_a_rule(when: str, expected: list[tuple[str, str, int]]) -> None:
     rule = {"task": "x", "when": when, "with_label": 0.6, "without_label": 0.2}
-    found = interactions(grammar_of([rule]))
+    found = interactions(grammar_of(rules=[rule]))
     assert [(each.first.name, each.second.name, each.expected) for each in found] == expected
     turned = {"task": "x", "when": when, "with_label": 0.2, "without_label": 0.6}
-    assert [each.expected for each in interactions(grammar_of([turned]))] == [-sign for _, _, sign in expected]
+    assert [each.expected for each in interactions(grammar_of(rules=[turned]))] == [-sign for _, _, sign in expected]
 
 
 def test_interactions_of_pairs() -> None:
     near = {"name": "near", "pair": ["A", "B"], "rate": 0.5}
     far = {"name": "far", "pair": ["A", "B"], "gap": [20, 30], "rate": 0.5}
-    found = interactions(grammar_of([{"task": "x", "when": "near without far"}], [near, far]))
+    found = interactions(grammar_of(rules=[{"task": "x", "when": "near without far"}], elements=[near, far]))
     described = [(each.rule, each.first.name, each.second.name, each.expected) for each in found]
     assert described == [("near without far", "near", "far", -1), ("near", "A", "B", 1), ("far", "A", "B", -1)]
-    enriched = interactions(grammar_of([], [{**near, "enriched": {"x": 0.4}}, far]))
+    enriched = interactions(grammar_of(elements=[{**near, "enriched": {"x": 0.4}}, far]))
     assert [(each.rule, each.expected) for each in enriched] == [("near", 1)]
 
 
 def test_parts_are_where_their_sites_are() -> None:
     pair = {"name": "pair", "pair": ["A", "B"], "gap": [2, 5], "orientation": "any", "rate": 0.9}
     alike = {"name": "twice", "pair": ["C", "C"], "gap": 1, "rate": 0.6}
-    grammar = grammar_of([], [pair, alike, {"motif": "A", "rate": 0.5}])
+    grammar = grammar_of(elements=[pair, alike, {"motif": "A", "rate": 0.5}])
     bases, sites, seq_ids = probes(grammar, 400)
     by_motif = {
         Part("pair", "A", 0): sites[(sites["element"] == "pair") & (sites["tf"] == "A")],
@@ -92,7 +82,7 @@ def test_parts_are_where_their_sites_are() -> None:
 
 
 def test_knock_outs_replace_the_parts_and_nothing_else() -> None:
-    grammar = grammar_of([])
+    grammar = grammar_of()
     bases, sites, seq_ids = probes(grammar, 2000)
     first, second = (part_mask(grammar, sites, seq_ids, Part(name, name)) for name in "AB")
     variants = knock_out(grammar, bases, first, second, 1, np.arange(2000))
@@ -114,7 +104,7 @@ def test_knock_outs_replace_the_parts_and_nothing_else() -> None:
 
 @pytest.mark.parametrize(("when", "sign"), [("A and B", 1), ("A without B", -1), ("A or B", -1)])
 def test_the_oracle_has_the_interaction_that_the_rule_says(when: str, sign: int) -> None:
-    grammar = grammar_of([{"task": "x", "when": when, "with_label": 0.9, "without_label": 0.1}])
+    grammar = grammar_of(rules=[{"task": "x", "when": when, "with_label": 0.9, "without_label": 0.1}])
     bases, sites, seq_ids = probes(grammar)
     first, second = (part_mask(grammar, sites, seq_ids, Part(name, name)) for name in "AB")
     rows = np.flatnonzero(first.any(axis=1) & second.any(axis=1))
@@ -126,7 +116,7 @@ def test_the_oracle_has_the_interaction_that_the_rule_says(when: str, sign: int)
 
 
 def test_log_odds_are_those_of_the_posterior() -> None:
-    grammar = grammar_of([{"task": "x", "when": "A and B"}])
+    grammar = grammar_of(rules=[{"task": "x", "when": "A and B"}])
     bases, _, _ = probes(grammar, 200)
     likelihood = log_likelihood(grammar, bases)
     posterior = label_posterior(grammar, likelihood)

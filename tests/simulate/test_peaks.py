@@ -18,12 +18,13 @@ import pyarrow.compute as pc
 import pytest
 
 from helpers.folders import REPOSITORY, SHARED
+from helpers.grammars import sharp
 from simbench_tf.config import PeaksSimulation, Splits
 from simbench_tf.dna import decode, encode
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
 from simbench_tf.genome import open_genome, regions_at
-from simbench_tf.motifs import Motif, scan, write_meme
+from simbench_tf.motifs import scan, write_meme
 from simbench_tf.simulate import peaks
 from simbench_tf.simulate.peaks import enrichment as _enrichment
 from simbench_tf.simulate.peaks import implants, scanning
@@ -37,13 +38,11 @@ needs_chr2 = pytest.mark.skipif(
 )
 
 
-def sharp(motif_id: str, word: str) -> Motif:
-    ppm = np.full((len(word), 4), 0.01)
-    ppm[np.arange(len(word)), encode(word)[0]] = 0.97
-    return Motif(motif_id, f"TF_{motif_id}", ppm, 100.0)
-
-
-ENRICHED, EVERYWHERE, RARE = sharp("E1", "TGACTCATGC"), sharp("U1", "CCGGAAGTAC"), sharp("R1", "GATTACAGGA")
+ENRICHED, EVERYWHERE, RARE = (
+    sharp("TGACTCATGC", "E1"),
+    sharp("CCGGAAGTAC", "U1"),
+    sharp("GATTACAGGA", "R1"),
+)
 SIZE = 100
 
 

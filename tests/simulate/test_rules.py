@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from simbench_tf.config import GrammarSimulation
+from helpers import grammars
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
-from simbench_tf.simulate.grammar import Grammar, build_grammar, draw, element_tasks
+from simbench_tf.simulate.grammar import Grammar, draw, element_tasks
 from simbench_tf.simulate.grammar.labels import labels_of
 from simbench_tf.simulate.grammar.rules import (
     holds_at,
@@ -46,9 +47,9 @@ RULES = [
 TASKS = {"x": {"fraction": 0.4}, "y": {"fraction": 0.3}}
 
 
-def grammar_of(**settings: Any) -> Grammar:
-    given_ = {"tasks": TASKS, "label_correlation": 0.3, "elements": ELEMENTS, "rules": RULES, "seq_length": 80}
-    return build_grammar(GrammarSimulation(kind="grammar", **{**given_, **settings}), MOTIFS)
+grammar_of = partial(
+    grammars.grammar_of, MOTIFS, tasks=TASKS, label_correlation=0.3, elements=ELEMENTS, rules=RULES, seq_length=80
+)
 
 
 def presence_and_labels(grammar: Grammar, n: int = N) -> tuple[pd.DataFrame, np.ndarray]:

@@ -15,12 +15,14 @@ import pytest
 import tensorflow as tf
 import yaml
 
+from helpers.folders import REPOSITORY
 from simbench_tf import devices
 from simbench_tf.config import load_config
 from simbench_tf.errors import InputError
 from simbench_tf.run.folder import begin
 from simbench_tf.stages import train as train_stage
 
+MIRRORED = REPOSITORY / "tests" / "helpers" / "three_devices.py"
 SIMBENCH = [sys.executable, "-m", "simbench_tf.cli"]
 
 NETWORK = """
@@ -142,92 +144,9 @@ def test_two_workers_train_as_one_process_and_go_on_where_they_were_killed(begun
     assert_trained_as_by_one(run, begun / "one")
 
 
-MIRRORED = """
-import sys
-import tensorflow as tf
-
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 3
-)
-from simbench_tf import devices
-
-mirrored = tf.distribute.MirroredStrategy(
-    ["CPU:0", "CPU:1", "CPU:2"], cross_device_ops=tf.distribute.ReductionToOneDevice()
-)
-devices.strategy = lambda: mirrored
-
-import keras
-import numpy as np
-from simbench_tf.training.checkpoints import Checkpoint
-from simbench_tf.config import Training, load_config
-from simbench_tf.dataset import open_dataset
-from simbench_tf.training import build_model, train
-
-run, target = sys.argv[1:]
-ds = open_dataset(f"{run}/dataset")
-config = load_config(f"{run}/config.yaml")
-network = build_model(config.models[0], ds.seq_length, 2, seed=config.seed)
-train(network, ds, config.training, seed=config.seed, folder=target)
-
-# with dropout: each device has masks of its own, and training that was cut off draws the same ones again
-
-
-class Cut(Exception):
-    pass
-
-
-def dropping():
-    keras.utils.set_random_seed(1)
-    x = inputs = keras.Input((ds.seq_length, 4))
-    x = keras.layers.GlobalMaxPooling1D()(keras.layers.Conv1D(8, 9, activation="relu")(x))
-    return keras.Model(inputs, keras.layers.Dense(2, activation="sigmoid")(keras.layers.Dropout(0.5)(x)))
-
-
-def cut_after(n):
-    seen = []
-
-    def progress(batches):
-        seen.append(batches)
-        if sum(seen) >= n:
-            raise Cut
-
-    return progress
-
-
-states = []
-
-
-class Look(keras.callbacks.Callback):
-    def on_train_end(self, logs=None):
-        variables = self.model.layers[-1].non_trainable_variables
-        state, = [variable for variable in variables if variable.path.endswith("seed_generator_state")]
-        states.append([local.numpy().tolist() for local in mirrored.experimental_local_results(state.value)])
-
-
-training = Training(batch_size=50, max_batches=20, checkpoint_interval=4, xla=False)
-unbroken, broken = dropping(), dropping()
-train(unbroken, ds, training, seed=3, callbacks=[Look()])
-checkpoint = Checkpoint(__import__("pathlib").Path(target) / "checkpoint.npz", "a")
-try:
-    train(dropping(), ds, training, seed=3, progress=cut_after(10), checkpoint=checkpoint)
-except Cut:
-    pass
-train(broken, ds, training, seed=3, callbacks=[Look()], checkpoint=checkpoint)
-assert states[0] == states[-1], states
-keys, counts = zip(*states[0])
-assert len(set(keys)) == 3 and set(counts) == {counts[0]} and counts[0] > 0, states
-for mine, theirs in zip(unbroken.get_weights(), broken.get_weights(), strict=True):
-    np.testing.assert_allclose(mine, theirs, atol=1e-5)
-# a batch smaller than the number of devices
-train(dropping(), ds, Training(batch_size=629, max_batches=2, xla=False), seed=3)
-
-
-"""
-
-
 @pytest.mark.slow
 def test_three_devices_of_one_host_train_as_one(begun, tmp_path):
-    subprocess.run([sys.executable, "-c", MIRRORED, begun / "one", tmp_path], check=True)
+    subprocess.run([sys.executable, MIRRORED, begun / "one", tmp_path], check=True)
     mine, theirs = (pd.read_csv(folder / "history.csv") for folder in (tmp_path, begun / "one" / "models" / "mine"))
     pd.testing.assert_frame_equal(mine, theirs, rtol=1e-3)
     np.testing.assert_allclose(mine["loss"], theirs["loss"], rtol=1e-4)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers.interruptions import CutError, cut_after
 from simbench_tf import pipeline
 from simbench_tf.config import Training, load_config
 from simbench_tf.dataset import open_dataset
@@ -26,23 +27,6 @@ pytestmark = pytest.mark.slow
 #: Rounds of 13 batches; checkpoints within them and at their ends.
 SETTINGS = ["training.max_batches=60", "training.checkpoint_interval=4", "training.patience=3"]
 TRAINING = Training(batch_size=50, max_batches=60, checkpoint_interval=4)
-
-
-class CutError(Exception):
-    pass
-
-
-def cut_after(batches):
-    """Make a progress function that ends training in its midst."""
-    seen = 0
-
-    def progress(n):
-        nonlocal seen
-        seen += n
-        if seen >= batches:
-            raise CutError
-
-    return progress
 
 
 @pytest.fixture(scope="module")
