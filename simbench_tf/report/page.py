@@ -251,7 +251,7 @@ def _descriptions(summary: pd.DataFrame) -> list[tuple[str, str]]:
     lines = {name: method.description for name, method in registered_methods().items()}
     methods = dict.fromkeys(summary["method"])
     # docstrings mark code with backticks
-    return [(text.METHOD_TITLES.get(name, name), lines[name].replace("`", "")) for name in methods if name in lines]
+    return [(text.method_title(name), lines[name].replace("`", "")) for name in methods if name in lines]
 
 
 class _DrawnExample(NamedTuple):

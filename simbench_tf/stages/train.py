@@ -81,7 +81,7 @@ def write(config: Config, folder: Path, replicate: Replicate, key: str, track: T
     checkpoint.
     """
     from simbench_tf.devices import device, is_chief, strategy
-    from simbench_tf.models.custom import write_entry
+    from simbench_tf.models.custom import write_function
     from simbench_tf.training import Snapshots, build_model, log_spaced_batches, read_snapshots, train
     from simbench_tf.training.checkpoints import Checkpoint
 
@@ -104,7 +104,7 @@ def write(config: Config, folder: Path, replicate: Replicate, key: str, track: T
     checkpoint.path.unlink(missing_ok=True)
     files = {"train": [target / name for name in ("model.keras", "history.csv", "metrics.json")]}
     if model.python is not None:
-        files["train"].append(write_entry(target, model.python))
+        files["train"].append(write_function(target, model.python))
     if callbacks:
         files["dynamics"] = [snapshot.path for snapshot in read_snapshots(snapshots_of(folder, replicate.name))]
     details = trained.computation._asdict()
