@@ -20,9 +20,10 @@ import pandas as pd
 import pyarrow as pa
 
 from simbench_tf import tables
-from simbench_tf.dataset.batches import epoch_batches, n_batches
+from simbench_tf.dataset.batches import BatchOrder, epoch_batches, n_batches
 from simbench_tf.dataset.files import DESCRIPTION, check_files, label_matrix, part_path, read_description, read_table
 from simbench_tf.dna.arrow import bases_of
+from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import information_content, read_motifs, scan
 
 if TYPE_CHECKING:
@@ -276,13 +277,15 @@ class Dataset:
         one_epoch = epoch_batches(
             read_part=lambda number: self._arrays(split, number),
             part_bytes=[rows * (self.seq_length + len(self.tasks)) for rows in self._part_counts(split)],
-            batch_size=batch_size,
-            seed=seed,
-            shuffle=split == "train" if shuffle is None else shuffle,
+            order=BatchOrder(
+                batch_size=batch_size,
+                seed=seed,
+                shuffle=split == "train" if shuffle is None else shuffle,
+                reverse_complement=reverse_complement,
+                first_batch=first_batch,
+                epoch_length=n_batches(n, batch_size),
+            ),
             memory=in_memory_bytes,
-            first_batch=first_batch,
-            epoch_length=n_batches(n, batch_size),
-            reverse_complement=reverse_complement,
         )
         signature = (
             tf.TensorSpec((None, self.seq_length), tf.uint8),
@@ -336,7 +339,7 @@ class Dataset:
 
 
 def covered(sites: pd.DataFrame, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Bases that lie in a site, bool of `shape`: where more sites have begun than have ended.
+    """Bases that lie in a site, bool of `shape`.
 
     Parameters
     ----------
@@ -350,7 +353,4 @@ def covered(sites: pd.DataFrame, shape: tuple[int, int]) -> npt.NDArray[np.bool_
     >>> covered(pd.DataFrame({"row": [0, 0], "start": [1, 2], "end": [3, 4]}), (1, 5)).tolist()
     [[False, True, True, True, False]]
     """
-    steps = np.zeros((shape[0], shape[1] + 1), np.int32)
-    np.add.at(steps, (sites["row"].to_numpy(), sites["start"].to_numpy()), 1)
-    np.add.at(steps, (sites["row"].to_numpy(), sites["end"].to_numpy()), -1)
-    return steps[:, :-1].cumsum(axis=1) > 0
+    return covered_bases(sites["row"], sites["start"], sites["end"], shape)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from simbench_tf import tables
-from simbench_tf.dataset.files import _MAKE_AGAIN, DEFAULT_SCAN, DESCRIPTION, part_path, read_table
+from simbench_tf.dataset.files import DEFAULT_SCAN, DESCRIPTION, MAKE_AGAIN, part_path, read_table
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
@@ -165,7 +165,7 @@ def finish_dataset(
     parts = [part_path(folder, number) for number in range(len(found) if n_parts is None else n_parts)]
     for part in parts:
         if part not in found:
-            raise InputError(part, "is missing", _MAKE_AGAIN)
+            raise InputError(part, "is missing", MAKE_AGAIN)
     if not parts:
         raise ValueError("a data set needs at least one part")
     for leftover in set(found) - set(parts):

@@ -85,7 +85,7 @@ def learning_curve(history: pd.DataFrame, columns: Mapping[str, str] | None = No
             linewidth=1.6,
             marker="o",
             markersize=3,
-            label=_plain(readable(name, 24)),
+            label=_legend_text(readable(name, 24)),
         )
     ax.set_xlabel("batches", color=INK, fontsize=SMALL)
     style_axes(ax)
@@ -292,7 +292,7 @@ def _legend(ax: Axes, handles: Any, **where: Any) -> None:
     )
 
 
-def _plain(text: str) -> str:
+def _legend_text(text: str) -> str:
     """A legend label: without a leading underscore, which would hide it, and no dollar sign read as TeX."""
     return text.lstrip("_").replace("$", r"\$")
 

@@ -16,6 +16,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
 
+from simbench_tf.intervals import covered_bases
 from simbench_tf.plot.figure import (
     ACCENT,
     BASE_COLOURS,
@@ -349,12 +350,12 @@ def _finish_positions(ax: Axes, heights: Floats, start: int, end: int) -> None:
 
 
 def _true_bases(sites: pd.DataFrame | None, length: int) -> npt.NDArray[np.bool_]:
-    true = np.zeros(length, np.bool_)
-    if sites is not None:
-        counted = sites["counted"].to_numpy(np.bool_) if "counted" in sites else np.ones(len(sites), np.bool_)
-        for start, end in zip(sites["start"][counted], sites["end"][counted], strict=True):
-            true[start:end] = True
-    return true
+    if sites is None:
+        return np.zeros(length, np.bool_)
+    counted = sites[sites["counted"].to_numpy(np.bool_)] if "counted" in sites else sites
+    # what is drawn may be a part of the sequence
+    starts, ends = (counted[name].to_numpy().clip(0, length) for name in ("start", "end"))
+    return covered_bases(np.zeros(len(counted), np.int64), starts, ends, (1, length))[0]
 
 
 def _richest_window(true: npt.NDArray[np.bool_], width: int) -> tuple[int, int]:

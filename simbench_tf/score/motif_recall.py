@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from simbench_tf.intervals import covered_bases
 from simbench_tf.score.metrics import areas
 from simbench_tf.score.significance import mean_and_error
 
@@ -79,7 +80,7 @@ def motif_recall(scores: npt.NDArray[np.floating], sites: pd.DataFrame, quantile
     if len(sites) and (min(rows.min(), starts.min()) < 0 or rows.max() >= n or ends.max() > length):
         raise ValueError(f"a site lies outside the {n} sequences of {length} bases")
     size = np.abs(np.ascontiguousarray(scores, np.float64))
-    inside = _inside(rows, starts, ends, n, length)
+    inside = covered_bases(rows, starts, ends, (n, length))
     order = np.argsort(-size, axis=1, kind="stable")
     found = _found(size, inside, rows, starts, ends, quantile)
     lines = []
@@ -134,14 +135,6 @@ def _group_auprc(
     sums = np.bincount(groups[there], values[there], minlength=n_groups)
     counts = np.bincount(groups[there], minlength=n_groups)
     return [total / count if count else math.nan for total, count in zip(sums, counts, strict=True)]
-
-
-@nb.njit(cache=True)
-def _inside(rows: Ints, starts: Ints, ends: Ints, n: int, length: int) -> Bools:
-    inside = np.zeros((n, length), np.bool_)
-    for site in range(rows.size):
-        inside[rows[site], starts[site] : ends[site]] = True
-    return inside
 
 
 @nb.njit(cache=True, parallel=True)

@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr
+
+from simbench_tf.score.correlation import rank_correlation
 
 
 def faithfulness(
@@ -78,12 +79,6 @@ def faithfulness(
         measured[name] = float(each.mean())
         measured[f"{name}_se"] = float(each.std(ddof=1) / np.sqrt(n)) if n > 1 else math.nan
     change = (changes[0] + changes[1]) / 2
-    measured["agreement"] = _rank_correlation(change, values["interaction"])
-    measured["oracle_agreement"] = _rank_correlation(change, values["oracle_interaction"])
+    measured["agreement"] = rank_correlation(change, values["interaction"])
+    measured["oracle_agreement"] = rank_correlation(change, values["oracle_interaction"])
     return measured
-
-
-def _rank_correlation(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
-    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
-        return math.nan
-    return float(spearmanr(one, other).statistic)

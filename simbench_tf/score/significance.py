@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 
 #: The signed-rank test needs 6 sequences: of 5, the most extreme outcome has p = 2 / 32.
-FEWEST = 6
+MIN_SEQUENCES = 6
 
 
 def mean_and_error(
@@ -261,7 +261,7 @@ def n_needed(effect: float, power: float = 0.8, level: float = 0.05) -> float:
         return math.inf
     at_level = ndtri(1 - level / 2)
     for_t_test = ((at_level + ndtri(power)) / effect) ** 2 + at_level**2 / 2
-    return float(max(FEWEST, math.ceil(for_t_test * math.pi / 3)))
+    return float(max(MIN_SEQUENCES, math.ceil(for_t_test * math.pi / 3)))
 
 
 def mean_ranks(table: pd.DataFrame) -> pd.Series:

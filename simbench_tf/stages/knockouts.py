@@ -19,7 +19,7 @@ from simbench_tf.dataset import Dataset
 from simbench_tf.files import whole_file
 from simbench_tf.motifs import load_motifs
 from simbench_tf.parallel import MapInOrder
-from simbench_tf.random_streams import uniforms
+from simbench_tf.random_streams import choose_rows
 from simbench_tf.run.attributions import Explained
 from simbench_tf.run.parts import parts_of, read_scores
 from simbench_tf.simulate.grammar import build_grammar
@@ -42,7 +42,7 @@ class Probes(NamedTuple):
     rows : int64 (N,)
         Rows of the explained split.
     variants : uint8 (N, 4, L)
-        As `simulate.knockouts.VARIANTS`.
+        As `simulate.grammar.knockouts.KNOCK_OUTS`.
     first, second : bool (N, L)
         Where the parts lie.
     """
@@ -69,8 +69,8 @@ def probes_of(config: Config, dataset: Dataset, folder: Path) -> list[Probes]:
     for each in found:
         first, second = (part_mask(grammar, dataset.sites, seq_ids, part) for part in (each.first, each.second))
         rows = np.flatnonzero(first.any(axis=1) & second.any(axis=1))
-        draws = uniforms(config.seed, f"probes {each.task} {each.first.name} {each.second.name}", rows)[:, 0]
-        rows = np.sort(rows[np.argsort(draws, kind="stable")[: config.attribution.n_sequences]])
+        purpose = f"probes {each.task} {each.first.name} {each.second.name}"
+        rows = choose_rows(config.seed, purpose, rows, config.attribution.n_sequences)
         if len(rows) >= FEWEST:
             variants = knock_out(grammar, bases[rows], first[rows], second[rows], config.seed, rows)
             probes.append(Probes(each, rows, variants, first[rows], second[rows]))

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from simbench_tf.config import Element, GrammarSimulation, Position, Task
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
-from simbench_tf.random_streams import uniforms
+from simbench_tf.random_streams import permutation
 from simbench_tf.simulate.fit.evidence import Profile, profile_kinds, rate_errors, supported_profiles, supported_rates
 from simbench_tf.simulate.fit.expected_sites import (
     Data,
@@ -47,9 +47,9 @@ NEGLIGIBLE = 1e-3
 _TOLERANCE = 0.05
 
 
-# as many sequences give the values from which all of them are then fitted
-_FEW = 2_000
-_STRIDE = 16.0
+# this many sequences are fitted first, to give the values from which all of them are then fitted
+_FIRST_SEQUENCES = 2_000
+_MAX_STRIDE = 16.0
 
 
 class Fit(NamedTuple):
@@ -159,11 +159,11 @@ def fit_grammar(
     (0.1, 0.5, 0.4855)
     """
     labels = _checked(bases, labels, tasks)
-    chosen = np.argsort(uniforms(seed, "fit: which sequences", np.arange(len(bases)))[:, 0], kind="stable")
+    chosen = permutation(seed, "fit: which sequences", len(bases))
     chosen = chosen[:max_sequences]
-    few, data = (sorted_by_pattern(bases[rows], labels[rows]) for rows in (chosen[:_FEW], chosen))
+    few, data = (sorted_by_pattern(bases[rows], labels[rows]) for rows in (chosen[:_FIRST_SEQUENCES], chosen))
     parameters = _first_guess(data, motifs, background_order)
-    if len(chosen) >= 2 * _FEW:
+    if len(chosen) >= 2 * _FIRST_SEQUENCES:
         parameters = _climb(parameters, _Form(tuple(motifs)), few, max_passes, lambda _: None).parameters
     free = _climb(parameters, _Form(tuple(motifs)), data, max_passes, advance)
     parameters, form = _pruned(free, _Form(tuple(motifs)), data)
@@ -275,7 +275,7 @@ def _stretched(first: Floats, second: Floats, third: Floats) -> Floats:
     start, step, last = np.sqrt(first), np.sqrt(second) - np.sqrt(first), np.sqrt(third)
     bend = last - start - 2 * step
     step_norm, bend_norm = np.sqrt((step**2).sum(axis=0)), np.sqrt((bend**2).sum(axis=0))
-    stride = np.clip(np.divide(step_norm, bend_norm, where=bend_norm > 0, out=np.ones_like(bend_norm)), 1, _STRIDE)
+    stride = np.clip(np.divide(step_norm, bend_norm, where=bend_norm > 0, out=np.ones_like(bend_norm)), 1, _MAX_STRIDE)
     ahead = start + 2 * stride * step + stride**2 * bend
     return ahead.clip(last / 2, last * 2) ** 2
 

@@ -20,6 +20,7 @@ from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, find_motif, score_sites
 from simbench_tf.random_streams import stream_key, uniforms
+from simbench_tf.simulate.drawn import Drawn
 from simbench_tf.simulate.grammar.background import background_of
 from simbench_tf.simulate.grammar.labels import check_labels, draw_patterns, labels_of, pattern_probabilities
 from simbench_tf.simulate.grammar.rules import names_in, parse_rule
@@ -69,13 +70,6 @@ class Grammar(NamedTuple):
     rules: tuple[Rule, ...]
     splits: Splits
     hmm: SemiMarkov
-
-
-class Drawn(NamedTuple):
-    """Finished sequences (tables.sequence_schema) and the sites in them (tables.SITES_SCHEMA)."""
-
-    sequences: pa.Table
-    sites: pa.Table
 
 
 def build_grammar(

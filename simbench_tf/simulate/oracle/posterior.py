@@ -19,7 +19,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from simbench_tf.simulate.grammar import Grammar, element_tasks, label_prior
 from simbench_tf.simulate.grammar.labels import labels_of
 from simbench_tf.simulate.oracle.forward_backward import explain_rows, log_likelihood_rows
-from simbench_tf.simulate.oracle.layout import Model, model_of
+from simbench_tf.simulate.oracle.layout import OracleLayout, layout_of
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -100,7 +100,7 @@ def explain(
     """
     bases = _checked(grammar, bases)
     known, told = _known_patterns(labels, len(bases), len(grammar.tasks))
-    explained = explain_rows(_model(grammar), bases, known, told, by)
+    explained = explain_rows(grammar_layout(grammar), bases, known, told, by)
     if not explained.possible.all():
         row = int(np.flatnonzero(~explained.possible)[0])
         raise ValueError(f"sequence {row} cannot come from this grammar{'' if labels is None else ' with its labels'}")
@@ -119,7 +119,7 @@ def log_likelihood(grammar: Grammar, bases: Bases) -> Floats:
     Pattern p carries the labels of its bits, ``sum_t y_t << t``. Parameters and errors as of :func:`explain`, but a
     sequence that the grammar cannot give has -inf.
     """
-    return log_likelihood_rows(_model(grammar), _checked(grammar, bases))
+    return log_likelihood_rows(grammar_layout(grammar), _checked(grammar, bases))
 
 
 def label_posterior(grammar: Grammar, log_likelihood: Floats) -> Floats:
@@ -183,10 +183,11 @@ def label_ceiling(tasks: tuple[str, ...], label_probability: Floats, labels: npt
     return pd.DataFrame(rows, columns=["task", "auroc", "auprc"])
 
 
-def _model(grammar: Grammar) -> Model:
+def grammar_layout(grammar: Grammar) -> OracleLayout:
+    """A grammar laid out for the recursions of `forward_backward`."""
     depends = element_tasks(grammar)
     task_elements = [[task in depends[element.name] for element in grammar.elements] for task in grammar.tasks]
-    return model_of(grammar.hmm, label_prior(grammar), np.array(task_elements))
+    return layout_of(grammar.hmm, label_prior(grammar), np.array(task_elements))
 
 
 def _checked(grammar: Grammar, bases: Bases) -> Bases:

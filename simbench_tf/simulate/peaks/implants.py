@@ -21,14 +21,16 @@ import pyarrow as pa
 from simbench_tf.config import PeaksSimulation
 from simbench_tf.dna import dinucleotide_shuffle
 from simbench_tf.dna.arrow import text_column
+from simbench_tf.dna.encoding import LETTERS
+from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import Motif
 from simbench_tf.random_streams import stream_key, uniforms
+from simbench_tf.simulate.drawn import Drawn
 from simbench_tf.simulate.peaks.regions import check_splits, drop, lost_table
 from simbench_tf.simulate.peaks.scanning import MapChunks, scan_regions
 from simbench_tf.tables import SITES_SCHEMA, sequence_schema
 
 Bases = npt.NDArray[np.uint8]
-_LETTERS = np.frombuffer(b"ACGT", np.uint8)
 _CHUNK = 4096
 
 
@@ -93,13 +95,6 @@ class PeaksPlan:
             .astype(np.int64)
             .reindex([s for s in ("train", "valid", "test") if s in set(self.regions["split"])])
         )
-
-
-class Drawn(NamedTuple):
-    """Finished sequences (tables.sequence_schema) and the sites in them (tables.SITES_SCHEMA)."""
-
-    sequences: pa.Table
-    sites: pa.Table
 
 
 class PeaksPart(NamedTuple):
@@ -251,12 +246,7 @@ def implant_part(part: PeaksPart) -> Drawn:
     """Make the sequences of one part; see `implant`."""
     sequences = shuffles(part)
     hits = part.hits
-    width = sequences.shape[1]
-    # +1 where a site starts and -1 where it ends: the running sum is positive within sites
-    edges = np.zeros((len(sequences), width + 1), np.int32)
-    np.add.at(edges, (hits["row"], hits["start"]), 1)
-    np.add.at(edges, (hits["row"], hits["end"]), -1)
-    covered = np.cumsum(edges[:, :width], axis=1) > 0
+    covered = covered_bases(hits["row"], hits["start"], hits["end"], sequences.shape)
     sequences[covered] = part.own[covered]
     return Drawn(_sequence_table(part, sequences), _sites_table(part, sequences))
 
@@ -312,5 +302,5 @@ def _texts(
     """The text of stretches of unequal length, sequence[start:end] of each row, without a Python string each."""
     offsets = np.concatenate([[0], np.cumsum(end - start)])
     within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], end - start)
-    letters = _LETTERS[sequences[np.repeat(row, end - start), np.repeat(start, end - start) + within]]
+    letters = LETTERS[sequences[np.repeat(row, end - start), np.repeat(start, end - start) + within]]
     return pa.StringArray.from_buffers(row.size, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(letters))

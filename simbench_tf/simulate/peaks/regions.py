@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -13,8 +12,8 @@ import pandas as pd
 
 from simbench_tf import genome as gn
 from simbench_tf.config import PeaksSimulation, Splits
-from simbench_tf.errors import InputError
-from simbench_tf.random_streams import uniforms
+from simbench_tf.errors import InputError, close_to
+from simbench_tf.random_streams import permutation
 
 
 class Lost(NamedTuple):
@@ -139,7 +138,7 @@ def assign_splits(regions: pd.DataFrame, splits: Splits, seed: int, contigs: Seq
         return _by_chromosome(regions["chrom"], splits.chromosomes, contigs)
     groups = gn.overlap_groups(regions)
     sizes = np.bincount(groups)
-    order = np.argsort(uniforms(seed, "peaks: splits", np.arange(sizes.size))[:, 0], kind="stable")
+    order = permutation(seed, "peaks: splits", sizes.size)
     middles = np.empty(sizes.size)
     middles[order] = (np.cumsum(sizes[order]) - sizes[order] / 2) / len(regions)
     return np.select([middles < splits.test, middles < splits.test + splits.valid], ["test", "valid"], "train").astype(
@@ -155,9 +154,9 @@ def _by_chromosome(
         for name in names:
             where = f"simulation.splits.chromosomes.{split}"
             if name not in contigs:
-                close = difflib.get_close_matches(name, contigs, n=1)
+                meant = close_to(name, contigs)
                 raise InputError(
-                    where, f"{name!r} is no contig of the genome", f"did you mean {close[0]}?" if close else ""
+                    where, f"{name!r} is no contig of the genome", f"did you mean {meant}?" if meant else ""
                 )
             if split_of.setdefault(name, split) != split:
                 raise InputError(where, f"{name!r} is also in {split_of[name]}", "name it once")

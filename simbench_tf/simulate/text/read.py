@@ -22,8 +22,8 @@ from simbench_tf.dna.arrow import text_column
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, find_motif, load_motifs
 from simbench_tf.motifs.files import motif_of_counts
-from simbench_tf.random_streams import uniforms
-from simbench_tf.simulate.peaks import Drawn
+from simbench_tf.random_streams import permutation, uniforms
+from simbench_tf.simulate.drawn import Drawn
 from simbench_tf.simulate.peaks.regions import assign_splits, check_splits
 from simbench_tf.simulate.peaks.scanning import composition
 from simbench_tf.simulate.text.paper_format import PaperText, read_paper_text
@@ -109,7 +109,7 @@ def plan_text(simulation: TextSimulation, seed: int) -> TextPlan:
     sequences["split"] = _split(sequences, simulation.splits, seed)
     check_splits(sequences, tasks, simulation.splits)
     motifs, numbers = _motifs(simulation.motifs, widths, bases, sites)
-    order = np.argsort(uniforms(seed, "text: order", np.arange(len(sequences)))[:, 0], kind="stable")
+    order = permutation(seed, "text: order", len(sequences))
     place = np.argsort(order)
     sites = sites.assign(row=place[sites["row"].to_numpy()], motif=numbers[sites["motif"].to_numpy()])
     return TextPlan(
