@@ -1,4 +1,4 @@
-"""The order in which a data set's sequences are trained on: a function of the seed and the epoch, in bounded memory."""
+"""Training batches: the order of a data set's sequences, which follows from seed and epoch, read in bounded memory."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _joined(arrays: Sequence[Arrays]) -> Arrays:
 
 
 def _cut(groups: Iterator[tuple[Arrays, Rows]], batch_size: int) -> Iterator[Arrays]:
-    """Batches of full size; what is left of a group goes before the next one, and the last batch takes the rest."""
+    """Batches of full size; what is left of a group joins the next one, and the last batch takes the rest."""
     rest: Arrays | None = None
     for group, order in groups:
         if rest is not None and len(rest[0]):

@@ -1,6 +1,6 @@
-"""The files of a data set: parts written in any order, joined at the end, and checked when they are opened.
+"""The files of a data set: their paths, their description (dataset.json), and the checks made when it is opened.
 
-dataset.json is written last and is the sign that the rest is there; while parts are written it is absent.
+dataset.json is written last, as the sign that the rest is complete; while parts are written it is absent.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def read_description(folder: Path) -> dict[str, Any]:
 
 
 def check_files(folder: Path, description: Mapping[str, Any]) -> None:
-    """Hold the files of a data set to its description, by their footers.
+    """Check the files of a data set against its description, by their footers.
 
     Raises
     ------
@@ -109,7 +109,7 @@ def read_table(path: Path, columns: list[str] | None = None, split: str | None =
 
 
 def read_loci(folder: Path, n_parts: int) -> pd.DataFrame | None:
-    """Columns chrom, start and end of a data set's sequences, by seq_id; None where they have no place in a genome."""
+    """Columns chrom, start and end of a data set's sequences, by seq_id; None where they lie in no genome."""
     columns = ["seq_id", "chrom", "start", "end"]
     parts = pa.concat_tables([read_table(part_path(folder, number), columns) for number in range(n_parts)])
     return None if any(parts[column].null_count for column in columns) else parts.to_pandas().set_index("seq_id")

@@ -153,8 +153,8 @@ def mark_sites(sites: pd.DataFrame, ax: Axes, names: bool = True) -> int:
     Parameters
     ----------
     sites : DataFrame
-        Columns start, end, tf, strand, one row a site of the sequence drawn. Where a bool column `counted` is False
-        the site is outlined only: it stands there but is no truth for the task.
+        Columns start, end, tf, strand, one row per site of the sequence drawn. Where a bool column `counted` is False
+        the site is only outlined: it is in the sequence but not in the truth of the task.
     ax : Axes
         Its x axis counts bases.
     names : bool, default True
@@ -213,7 +213,7 @@ def attribution_panels(
     labels: Mapping[str, str] | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw one sequence under several methods: a row each, the whole sequence as bars, beside it a logo of the sites.
+    """Draw one sequence under several methods: one row each, the whole sequence as bars, beside it a logo of the sites.
 
     The logo shows the `width` bases that hold the most true ones.
 
@@ -283,7 +283,7 @@ def _window(values: Floats, start: int | None, end: int | None) -> tuple[int, in
 
 
 def _feet(heights: Floats) -> Floats:
-    """Where each letter stands, (L, 4): on the smaller ones of its sign."""
+    """Where each letter begins, (L, 4): above the smaller ones of its sign."""
     order = np.argsort(np.abs(heights), axis=1, kind="stable")
     ordered = np.take_along_axis(heights, order, axis=1)
     up, down = np.maximum(ordered, 0), np.minimum(ordered, 0)

@@ -1,4 +1,4 @@
-"""Faithfulness to rules: do scores fall where a site was knocked out as the exact answer does?"""
+"""Faithfulness to rules: does the credit of one motif follow when the motif it depends on is knocked out?"""
 
 from __future__ import annotations
 
@@ -17,19 +17,20 @@ def faithfulness(
     answers: npt.NDArray[np.floating],
     oracle: npt.NDArray[np.floating],
 ) -> dict[str, float]:
-    """Say whether attributions honour an interaction: does the credit of one part follow when the other is destroyed?
+    """Measure whether attributions follow an interaction: does the credit of one part fall when the other is destroyed?
 
-    Where a label asks for ``A and B``, A counts for less once B is gone, and so should its credit: by the model's own
-    *interaction*, f(A, B) - f(B) - f(A) + f(neither), if credit is what a part's loss costs. Place says nothing of it.
+    Where a label depends on ``A and B``, A counts for less once B is gone, and so should its credit: by the model's own
+    *interaction*, f(A, B) - f(B) - f(A) + f(neither), if credit is what the loss of a part costs. Where the parts lie
+    plays no role.
 
     Parameters
     ----------
     scores : float array, shape (N, 3, L)
         Attributions of each sequence as it is, without the first part, and without the second.
     first, second : bool array, shape (N, L)
-        The bases of either part.
+        The bases of each part.
     answers : float array, shape (N, 4)
-        The explained output of each sequence as it is, without the first, without the second, and without both.
+        The attributed output of each sequence as it is, without the first, without the second, and without both.
     oracle : float array, shape (N, 4)
         The exact answers to the same sequences.
 

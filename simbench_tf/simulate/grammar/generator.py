@@ -54,7 +54,7 @@ class Grammar(NamedTuple):
     motifs : tuple of Motif
         Every motif the elements use, once, in the order of their first use.
     rules : tuple of Rule
-        What labels ask of the elements of a sequence.
+        What labels require of the elements of a sequence.
     splits : Splits
         Fractions held out for validation and test.
     hmm : SemiMarkov
@@ -135,7 +135,7 @@ def build_grammar(
 
 
 def draw(grammar: Grammar, seed: int, start: int, stop: int) -> Drawn:
-    """Draw sequences start..stop of the data set that `seed` stands for.
+    """Draw sequences start..stop of the data set of this `seed`.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def draw(grammar: Grammar, seed: int, start: int, stop: int) -> Drawn:
     -------
     Drawn
         `sequences`, with seq_id ``seq000000000`` onward and no chrom, start, end; and `sites`, sorted by sequence and
-        start: one row a motif, so two for a pair, with score and p-value against :func:`zero_order_background`. Equal
+        start: one row per motif, so two for a pair, with score and p-value against :func:`zero_order_background`. Equal
         to the same rows of any longer stretch.
 
     Raises

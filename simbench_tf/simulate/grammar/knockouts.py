@@ -65,8 +65,8 @@ class Interaction(NamedTuple):
 def interactions(grammar: Grammar) -> list[Interaction]:
     """Every interaction the labels depend on: two names of a rule, and the two motifs of a pair.
 
-    Of a rule, names whose effects simply add make none. The motifs of a pair that speaks against a label, by a rule,
-    do so together only: each counts for less beside the other.
+    Two names of a rule whose effects simply add have no interaction. The motifs of a pair that makes a label less
+    likely, by a rule, do so only together: each counts for less beside the other.
 
     Examples
     --------

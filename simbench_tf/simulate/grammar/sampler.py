@@ -1,4 +1,4 @@
-"""The sampler of a semi-Markov grammar: the next start by one draw, bases by one draw each, sequences in parallel.
+"""The sampler of a semi-Markov grammar: one draw per start, one draw per base, sequences in parallel.
 
 Sequence i reads two streams of its own. The one of its elements is read as they are needed, so that placement can be
 run twice, once to count the sites and once to fill in; of the other, draw p decides the base at position p.
@@ -86,7 +86,7 @@ def _emit_background(
             letters[position] = LETTERS[context]
         return context
     for position in range(start, end):
-        # fewer than k bases stand before the first ones: blocks of 1, 4, 16, ... rows
+        # fewer than k bases precede the first ones: blocks of 1, 4, 16, ... rows
         row = (4 ** min(position, hmm.order) - 1) // 3 + context
         base = _base(hmm.background_steps, row, draws[position])
         letters[position] = LETTERS[base]
@@ -132,7 +132,7 @@ def _place(hmm: SemiMarkov, pattern: int, stream: Stream, placed: Integers) -> i
 
 
 @nb.njit(cache=True)
-def _room(hmm: SemiMarkov) -> Integers:
+def _empty_placements(hmm: SemiMarkov) -> Integers:
     """Return space for the most elements that a sequence holds."""
     return np.empty((hmm.profile.shape[0] // hmm.form_width.min() + 1, 3), np.int64)
 
@@ -142,7 +142,7 @@ def count_sites(hmm: SemiMarkov, elements_key: np.uint64, patterns: Integers, fi
     """Number of sites of each sequence, (N,): sequence ``first + row`` has label pattern ``patterns[row]``."""
     counts = np.zeros(patterns.size, np.int64)
     for row in nb.prange(patterns.size):
-        placed = _room(hmm)
+        placed = _empty_placements(hmm)
         n_placed = _place(hmm, patterns[row], open_stream(elements_key, first + row, 0), placed)
         for number in range(n_placed):
             counts[row] += 1 if hmm.form_second[placed[number, 2]] < 0 else 2
@@ -165,7 +165,7 @@ def fill(
     The sites of row i are ``offsets[i]`` up to ``offsets[i + 1]``, by :func:`count_sites`.
     """
     for row in nb.prange(patterns.size):
-        placed = _room(hmm)
+        placed = _empty_placements(hmm)
         n_placed = _place(hmm, patterns[row], open_stream(elements_key, first + row, 0), placed)
         own = sites[offsets[row] : offsets[row + 1]]
         own[:, 0] = row

@@ -7,11 +7,11 @@ the position after it is a decision point again. A form is one or two *segments*
 PPM) with background bases in the gap between them. A background base depends on the k bases before it, whether those
 are background or motif.
 
-Hazards follow from the rates asked for. Let ``r_e(i | y) = rate_e(y) profile_e(i)``, with profiles that sum to 1, and
-``u(i | y)`` the probability that i is a decision point. An element starts at i with probability ``u h_e``, so that
+Hazards follow from the rates that are set. Let ``r_e(i | y) = rate_e(y) profile_e(i)``, with profiles that sum to 1,
+and ``u(i | y)`` the probability that i is a decision point. An element starts at i with probability ``u h_e``, so that
 ``h_e = r_e / u`` makes the expected number of starts exactly rate_e(y). Since an element of width w that starts at j
-covers j + 1 ... j + w - 1 beyond the decision point, ``u(0) = 1`` and
-``u(i + 1) = u(i) - sum_e r_e(i) + sum_(e, w) P_e(w) r_e(i + 1 - w)``.
+covers j + 1 ... j + w - 1 beyond the decision point, ``u(0) = 1`` and ``u(i + 1) = u(i) - sum_e r_e(i) + sum_(e, w)
+P_e(w) r_e(i + 1 - w)``.
 
 Rules weigh whole placements by which elements are among them (see `rules`): by the weights, a sampler keeps or rejects
 a placement, and a posterior that keeps the presence of those elements beside the position sums over all.
@@ -55,7 +55,7 @@ class SemiMarkov(NamedTuple):
     background : float64 (sum of 4 ** j for j up to k, 4)
         P(base | bases before): row 0 at the start of the sequence, then after one base, and so on to k, each block's
         rows in the order of the bases before, the oldest first.
-    background_steps : int64, (as many, 3)
+    background_steps : int64, (rows of `background`, 3)
         Cumulative probabilities of A, C, G, in units of 2 ** -32.
     ppm : float64 (R, 4)
         The rows of all segments as they read on the forward strand, one segment after the other.

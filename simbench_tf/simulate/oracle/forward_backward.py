@@ -24,8 +24,8 @@ Integers = npt.NDArray[np.int64]
 _BLOCK = 16
 
 
-# so many sequences share one set of working arrays
-_ROWS_AT_ONCE = 32
+# this many sequences share one set of working arrays
+_CHUNK_SEQUENCES = 32
 
 
 class PosteriorRows(NamedTuple):
@@ -36,7 +36,7 @@ class PosteriorRows(NamedTuple):
     possible: npt.NDArray[np.bool_]  # (N,) whether any pattern that fits the labels can give the sequence
     occupancy: Floats  # (N, L)
     task_occupancy: Floats  # (T, N, L)
-    part_occupancy: Floats  # (N, L, E) or (N, L, M); (0, 0, 0) where not asked for
+    part_occupancy: Floats  # (N, L, E) or (N, L, M); (0, 0, 0) where not requested
 
 
 class _Scratch(NamedTuple):
@@ -72,7 +72,7 @@ def explain_rows(
     known, labels : int64 (N,)
         Occupancies are those of the patterns p with ``p & known == labels``, weighted by their posterior.
     by : {"element", "motif"} or None
-        What `part_occupancy` tells apart.
+        What `part_occupancy` has a column for.
     """
     n, length = bases.shape
     n_patterns, n_tasks = len(layout.prior), len(layout.task_elements)
@@ -92,9 +92,9 @@ def explain_rows(
 @nb.njit(cache=True, parallel=True)
 def _log_likelihood_rows(layout: OracleLayout, bases: Bases, log_likelihood: Floats) -> None:
     n = bases.shape[0]
-    for block in nb.prange((n + _ROWS_AT_ONCE - 1) // _ROWS_AT_ONCE):
+    for block in nb.prange((n + _CHUNK_SEQUENCES - 1) // _CHUNK_SEQUENCES):
         scratch = _new_scratch(layout, 0)
-        for row in range(block * _ROWS_AT_ONCE, min(n, (block + 1) * _ROWS_AT_ONCE)):
+        for row in range(block * _CHUNK_SEQUENCES, min(n, (block + 1) * _CHUNK_SEQUENCES)):
             _read(layout, bases[row], scratch)
             _forward(layout, scratch, log_likelihood[row])
 
@@ -104,9 +104,9 @@ def _explain_rows(
     layout: OracleLayout, bases: Bases, known: Integers, labels: Integers, by_motif: bool, explained: PosteriorRows
 ) -> None:
     n = bases.shape[0]
-    for block in nb.prange((n + _ROWS_AT_ONCE - 1) // _ROWS_AT_ONCE):
+    for block in nb.prange((n + _CHUNK_SEQUENCES - 1) // _CHUNK_SEQUENCES):
         scratch = _new_scratch(layout, max(layout.profile.shape[1], layout.n_motifs))
-        for row in range(block * _ROWS_AT_ONCE, min(n, (block + 1) * _ROWS_AT_ONCE)):
+        for row in range(block * _CHUNK_SEQUENCES, min(n, (block + 1) * _CHUNK_SEQUENCES)):
             # written in a function of its own: numba's parallel pass drops writes to the arrays of a named tuple
             _explain_row(layout, bases[row], known[row], labels[row], by_motif, scratch, explained, row)
 
@@ -159,7 +159,7 @@ def _new_scratch(layout: OracleLayout, n_covered: int) -> _Scratch:
 def _read(layout: OracleLayout, bases: Bases, scratch: _Scratch) -> None:
     """All that does not depend on the label pattern: the odds of background, segments and footprints."""
     length = bases.size
-    context = 0  # the code of up to k bases before; fewer than k stand before the first ones: blocks of 1, 4, ... rows
+    context = 0  # the code of up to k bases before; fewer than k precede the first ones: blocks of 1, 4, ... rows
     for i in range(length):
         scratch.background[i] = layout.background[(4 ** min(i, layout.order) - 1) // 3 + context, bases[i]]
         context = (4 * context + bases[i]) & (4**layout.order - 1)
@@ -221,7 +221,7 @@ def _forward(layout: OracleLayout, scratch: _Scratch, log_likelihood: Floats) ->
             if weight > 0:
                 element, end = elements[footprint], i + widths[footprint]
                 jump = jumps[element]
-                if jump == 0:  # told apart so that this loop runs in vectors
+                if jump == 0:  # a case of its own, so that this loop runs in vectors
                     for q in range(n_states):
                         alpha[end, q] += begun[q] * rates[element, q] * weight
                 else:

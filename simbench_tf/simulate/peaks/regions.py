@@ -17,7 +17,7 @@ from simbench_tf.random_streams import permutation
 
 
 class Lost(NamedTuple):
-    """How many positives and background regions one step took away; the first record says how many there were."""
+    """How many positives and background regions one step removed; the first record says how many there were."""
 
     step: str
     positives: int
@@ -25,7 +25,7 @@ class Lost(NamedTuple):
 
 
 def lost_table(records: Sequence[Lost]) -> pd.DataFrame:
-    """One row a step: step, positives and background lost there, positives_left and background_left.
+    """One row per step: step, positives and background lost there, positives_left and background_left.
 
     Examples
     --------
@@ -51,9 +51,9 @@ def place_regions(simulation: PeaksSimulation, genome: gn.Genome) -> tuple[pd.Da
     Returns
     -------
     regions : DataFrame
-        chrom, start, end and one uint8 label column a task, sorted by chrom and start; all on their contig.
+        chrom, start, end and one uint8 label column per task, sorted by chrom and start; all on their contig.
     lost : list of Lost
-        First the number of summits read, then what each step took away.
+        First the number of summits read, then what each step removed.
 
     Raises
     ------
@@ -164,20 +164,20 @@ def _by_chromosome(
 
 
 def check_splits(regions: pd.DataFrame, tasks: Sequence[str], splits: Splits) -> None:
-    """Hold every split that was asked for to positives and negatives of every task.
+    """Check that every split in use has positives and negatives of every task.
 
     Raises
     ------
     InputError
         Naming the first split and task without.
     """
-    asked = ["train", "test"]
+    used = ["train", "test"]
     if splits.chromosomes is None:
-        asked += ["valid"] * (splits.valid > 0)
+        used += ["valid"] * (splits.valid > 0)
     else:
-        asked = ["train", *splits.chromosomes]
+        used = ["train", *splits.chromosomes]
     mend = "give more regions, or hold out other fractions or chromosomes"
-    for split in asked:
+    for split in used:
         labels = regions.loc[regions["split"] == split, list(tasks)]
         if labels.empty:
             raise InputError("simulation.splits", f"{split} names no region", mend)
