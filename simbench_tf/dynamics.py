@@ -1,8 +1,9 @@
 """Learning dynamics: which motif a network has learnt by which batch of its training, and why that one first.
 
-A fixed *probe* is looked at with the weights of several batches. Of each motif it tells the *recall*, the average
-precision with which |attribution| ranks the motif's bases above bases in no site, and the *effect*, what the logit
-loses when one of its sites is deleted. A motif is learnt at the batch at which its recall has risen halfway.
+Fixed *watched sequences* are predicted and attributed with the weights of several batches. They give, for each motif,
+the *recall*, the average precision with which |attribution| ranks the motif's bases above bases in no site, and the
+*effect*, what the logit loses when one of its sites is deleted. A motif is learnt at the batch at which its recall has
+risen halfway.
 """
 
 from __future__ import annotations
@@ -14,44 +15,43 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import spearmanr
 
 from simbench_tf.dataset import covered
 from simbench_tf.dna import one_hot
 from simbench_tf.random_streams import uniforms
-from simbench_tf.score import areas
+from simbench_tf.score import areas, rank_correlation
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
 
 
-#: Motifs with sites in fewer sequences of a probe than this are left out: nothing can be said of them.
-FEWEST = 5
+#: Motifs with sites in fewer of the watched sequences than this are left out: nothing can be said of them.
+MIN_SEQUENCES = 5
 
 
-#: Errors of the difference by which recall must have risen for a motif to count as learnt.
-LEVEL = 2.0
+#: Standard errors of the difference by which recall must have risen for a motif to count as learnt.
+MIN_RISE_IN_ERRORS = 2.0
 
 
-#: Motifs that stand so many times as often with a label as without tell of it; the paper keeps those of its motifs.
-ENRICHED = 1.2
+#: Motifs that occur this many times as often with a label as without mark it; the paper keeps those of its motifs.
+MIN_ENRICHMENT = 1.2
 
 
-#: Columns of a table of dynamics, a row a task, motif and batch.
+#: Columns of a table of dynamics, one row per task, motif and batch.
 DYNAMICS_COLUMNS = (
     "task", "motif", "batch", "n_sites", "recall", "effect", "loss", "recall_se", "effect_se", "chance", "n_sequences",
 )  # fmt: skip
 
 
-#: Columns of a table of what was learnt, a row a task and motif.
+#: Columns of a table of what was learnt, one row per task and motif.
 LEARNT_COLUMNS = (
     "task", "motif", "n_sites", "final_recall", "learnt_at", "rate", "information", "rate_without", "surplus", "tf",
 )  # fmt: skip
-_TOGETHER = 4096
+_BATCH_SEQUENCES = 4096
 
 
-class Probe(NamedTuple):
-    """Sequences of one task that a network is asked about at every batch.
+class WatchedSequences(NamedTuple):
+    """Sequences of one task that a network is measured on, again and again as it trains.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ def delete_sites(
     n_deletions: int = 4,
     random_state: int = 0,
 ) -> Bases:
-    """Sequences without a site each: its bases are replaced by random ones, the rest is kept.
+    """Sequences from which one site each is deleted: its bases are replaced by random ones, the rest is kept.
 
     A shuffle of the site would keep its composition, but a site of ten bases has few that keep its dinucleotides.
 
@@ -116,12 +116,12 @@ def delete_sites(
 
 
 def recall_of_motifs(scores: Floats, sites: pd.DataFrame) -> pd.DataFrame:
-    """Say how well attributions rank the bases of each motif above bases in no site.
+    """How well attributions rank the bases of each motif above bases in no site.
 
     Parameters
     ----------
     scores : float array, shape (N, L)
-        One attribution a base, compared by size.
+        One attribution for each base, compared by size.
     sites : DataFrame
         row (of `scores`), motif, start, end of every site.
 
@@ -130,7 +130,7 @@ def recall_of_motifs(scores: Floats, sites: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         Index motif; n_sites; n_sequences that hold any; recall, the mean over these of the average precision of the
         motif's bases against bases in no site (bases of other motifs left out), and recall_se; chance, the mean share
-        of the motif's bases among these. Motifs in fewer than `FEWEST` sequences are left out.
+        of the motif's bases among these. Motifs in fewer than `MIN_SEQUENCES` sequences are left out.
 
     Examples
     --------
@@ -146,7 +146,7 @@ def recall_of_motifs(scores: Floats, sites: pd.DataFrame) -> pd.DataFrame:
     lines = []
     for motif, own in sites.groupby("motif"):
         rows = np.unique(own["row"])
-        if len(rows) < FEWEST:
+        if len(rows) < MIN_SEQUENCES:
             continue
         mine = covered(own, size.shape)[rows]
         ranked = mine | ~in_any[rows]
@@ -187,20 +187,20 @@ def effect_of_motifs(drops: Floats, sites: pd.DataFrame) -> pd.DataFrame:
 
 def measure(
     model: Any,
-    probe: Probe,
+    watched: WatchedSequences,
     target: int = 0,
     method: str = "grad_x_input",
     references: str | None = None,
     random_state: int = 0,
     **settings: Any,
 ) -> pd.DataFrame:
-    """Ask a network, with the weights it has, about a probe.
+    """Measure what a network, with the weights it has, says of the watched sequences.
 
     Parameters
     ----------
     model : keras.Model
         Input (N, L, 4), output (N, n_outputs) that ends in a sigmoid.
-    probe : Probe
+    watched : WatchedSequences
     target : int, default 0
         Which output.
     method, references, random_state, **settings
@@ -209,8 +209,8 @@ def measure(
     Returns
     -------
     DataFrame
-        A row a motif: motif, n_sites, recall, effect, loss (binary cross-entropy over the whole probe, the same in all
-        rows), recall_se, effect_se, chance, n_sequences.
+        One row per motif: motif, n_sites, recall, effect, loss (binary cross-entropy over all watched sequences, the
+        same in all rows), recall_se, effect_se, chance, n_sequences.
 
     Raises
     ------
@@ -225,7 +225,7 @@ def measure(
     >>> model = keras.Model(inputs, keras.ops.sigmoid(4.0 * inputs[:, 1, 2:3] - 2.0))  # is the second base G?
     >>> positives, sites = encode(["AGGA"] * 5), pd.DataFrame({"row": range(5), "motif": "G", "start": 1, "end": 2})
     >>> deleted = delete_sites(positives, sites, background=(1, 0, 0, 0))
-    >>> table = measure(model, Probe(positives, encode(["AAAA"] * 5), sites, deleted))
+    >>> table = measure(model, WatchedSequences(positives, encode(["AAAA"] * 5), sites, deleted))
     >>> table[["motif", "recall", "effect", "loss"]].round(2)
       motif  recall  effect  loss
     0     G     1.0     4.0  0.13
@@ -233,39 +233,40 @@ def measure(
     from simbench_tf.attribution import attribute
     from simbench_tf.attribution.network import open_network
 
-    length = probe.positives.shape[1]
+    length = watched.positives.shape[1]
     network = open_network(model, length, target)
 
     def logits(bases: Bases) -> npt.NDArray[np.float64]:
         parts = [
-            network.outputs(one_hot(bases[first : first + _TOGETHER]))[0] for first in range(0, len(bases), _TOGETHER)
+            network.outputs(one_hot(bases[first : first + _BATCH_SEQUENCES]))[0]
+            for first in range(0, len(bases), _BATCH_SEQUENCES)
         ]
         return np.concatenate([np.empty(0), *parts])
 
-    of_positives = logits(probe.positives)
-    without = logits(probe.deleted.reshape(-1, length)).reshape(probe.deleted.shape[:2]).mean(axis=1)
+    of_positives = logits(watched.positives)
+    without = logits(watched.deleted.reshape(-1, length)).reshape(watched.deleted.shape[:2]).mean(axis=1)
     scores = attribute(
         model,
-        one_hot(probe.positives),
+        one_hot(watched.positives),
         method=method,
         target=target,
         references=references,
         random_state=random_state,
         **settings,
     ).scores
-    recall = recall_of_motifs(scores, probe.sites)
-    effect = effect_of_motifs(of_positives[probe.sites["row"].to_numpy()] - without, probe.sites)
-    loss = np.logaddexp(0, np.concatenate([-of_positives, logits(probe.negatives)])).mean()
+    recall = recall_of_motifs(scores, watched.sites)
+    effect = effect_of_motifs(of_positives[watched.sites["row"].to_numpy()] - without, watched.sites)
+    loss = np.logaddexp(0, np.concatenate([-of_positives, logits(watched.negatives)])).mean()
     table = recall.join(effect).assign(loss=loss).reset_index()
     return table[[name for name in DYNAMICS_COLUMNS if name in table]]
 
 
 def learnt_at(table: pd.DataFrame) -> pd.DataFrame:
-    """Tell at which batch each motif is learnt: where its recall first passes halfway from its first to its last value.
+    """The batch at which each motif is learnt: where its recall first passes halfway from its first to its last value.
 
     Between two batches recall is taken to rise linearly with log(1 + batch). A motif whose last recall is not above the
-    first by more than `LEVEL` standard errors of the difference (of two independent means, which errs on the side of
-    caution) was not learnt.
+    first by more than `MIN_RISE_IN_ERRORS` standard errors of the difference (of two independent means, which errs on
+    the side of caution) was not learnt.
 
     Parameters
     ----------
@@ -275,8 +276,8 @@ def learnt_at(table: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a task and motif, in the order of the table: task, motif, n_sites, final_recall, learnt_at (NaN where the
-        motif was not learnt).
+        One row per task and motif, in the order of the table: task, motif, n_sites, final_recall, learnt_at (NaN where
+        the motif was not learnt).
 
     Examples
     --------
@@ -290,7 +291,7 @@ def learnt_at(table: pd.DataFrame) -> pd.DataFrame:
     for (task, motif), rows in table.groupby(["task", "motif"], sort=False):
         rows = rows.sort_values("batch")
         batch, recall, error = (rows[name].to_numpy(float) for name in ("batch", "recall", "recall_se"))
-        learnt = recall[-1] - recall[0] > LEVEL * math.hypot(error[0], error[-1])
+        learnt = recall[-1] - recall[0] > MIN_RISE_IN_ERRORS * math.hypot(error[0], error[-1])
         at = _first_passing(np.log1p(batch), recall, (recall[0] + recall[-1]) / 2) if learnt else math.nan
         lines.append((task, motif, int(rows["n_sites"].iloc[-1]), recall[-1], math.expm1(at)))
     return pd.DataFrame(lines, columns=list(LEARNT_COLUMNS[:5]))
@@ -299,7 +300,7 @@ def learnt_at(table: pd.DataFrame) -> pd.DataFrame:
 def order_of_learning(learnt: pd.DataFrame) -> pd.DataFrame:
     """What is learnt first, and why: rank correlations of `learnt_at` with what might make a motif easy to learn.
 
-    Asked are the motifs that tell of a task's label, by `ENRICHED`; those that were not learnt come last, together.
+    Only motifs that mark a task's label, by `MIN_ENRICHMENT`, are compared; those not learnt come last, tied.
 
     Parameters
     ----------
@@ -310,16 +311,16 @@ def order_of_learning(learnt: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row a task, and one for all tasks together (task "(all)") where there are several, and a quantity: task,
+        One row per task, and one for all tasks together (task "(all)") where there are several, and a quantity: task,
         quantity, rho (Spearman; negative where more of it means sooner; NaN for fewer than three motifs, or where
-        one of both is the same for all), n (motifs asked), n_learnt. "enrichment" is the difference of the rates.
+        one of both is the same for all), n (motifs compared), n_learnt. "enrichment" is the difference of the rates.
 
     Examples
     --------
     >>> learnt = pd.DataFrame({"task": "K562", "learnt_at": [10, 20, 40, None], "rate": [1.0, 0.8, 0.5, 0.9],
     ...                        "rate_without": [0.1, 0.1, 0.1, 0.9], "information": [9.0, 12.0, 8.0, 20.0],
     ...                        "surplus": [3.0, 2.0, 1.0, 9.0]})
-    >>> order_of_learning(learnt)[["quantity", "rho", "n"]]  # the last one tells nothing of the label
+    >>> order_of_learning(learnt)[["quantity", "rho", "n"]]  # the last one does not mark the label
                        quantity  rho  n
     0                      rate -1.0  3
     1               information -0.5  3
@@ -328,23 +329,29 @@ def order_of_learning(learnt: pd.DataFrame) -> pd.DataFrame:
     4  enrichment x information -0.5  3
     5      enrichment x surplus -1.0  3
     """
-    asked = learnt[learnt["rate"] > ENRICHED * learnt["rate_without"]]
-    at = asked["learnt_at"].fillna(math.inf).rank()
-    enrichment = asked["rate"] - asked["rate_without"]
+    compared = learnt[learnt["rate"] > MIN_ENRICHMENT * learnt["rate_without"]]
+    at = compared["learnt_at"].fillna(math.inf).rank()
+    enrichment = compared["rate"] - compared["rate_without"]
     quantities = {
-        "rate": asked["rate"],
-        "information": asked["information"],
-        "surplus": asked["surplus"],
+        "rate": compared["rate"],
+        "information": compared["information"],
+        "surplus": compared["surplus"],
         "enrichment": enrichment,
-        "enrichment x information": enrichment * asked["information"],
-        "enrichment x surplus": enrichment * asked["surplus"],
+        "enrichment x information": enrichment * compared["information"],
+        "enrichment x surplus": enrichment * compared["surplus"],
     }
     tasks = list(learnt["task"].unique())
-    groups = {task: asked["task"] == task for task in tasks}
+    groups = {task: compared["task"] == task for task in tasks}
     if len(tasks) > 1:
-        groups["(all)"] = pd.Series(True, index=asked.index)
+        groups["(all)"] = pd.Series(True, index=compared.index)
     lines = [
-        (task, name, _rank_correlation(at[rows], values[rows]), int(rows.sum()), asked["learnt_at"][rows].count())
+        (
+            task,
+            name,
+            rank_correlation(at[rows], values[rows], min_values=3),
+            int(rows.sum()),
+            compared["learnt_at"][rows].count(),
+        )
         for task, rows in groups.items()
         for name, values in quantities.items()
     ]
@@ -366,7 +373,5 @@ def _first_passing(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], level
     return float(x[after - 1] + share * (x[after] - x[after - 1]))
 
 
-def _rank_correlation(one: pd.Series, other: pd.Series) -> float:
-    if len(one) < 3 or np.ptp(one) == 0 or np.ptp(other) == 0:
-        return math.nan
-    return float(spearmanr(one, other).statistic)
+# earlier names
+Probe, FEWEST, LEVEL, ENRICHED = WatchedSequences, MIN_SEQUENCES, MIN_RISE_IN_ERRORS, MIN_ENRICHMENT

@@ -85,7 +85,7 @@ def next_uint32(stream: Stream) -> np.uint32:
 def fill_uint32(stream: Stream, draws: npt.NDArray[np.uint32]) -> None:
     """Fill `draws` with the next draws of a stream, from the next whole block on: many at once, at a tenth of the time.
 
-    What is left of the block that `next_uint32` drew from last is passed over, and so is what is left of the last one
+    What is left of the block that `next_uint32` drew from last is skipped, and so is what is left of the last one
     here. A fresh stream gives the same draws either way.
     """
     n_blocks = (draws.size + 3) // 4
@@ -102,8 +102,8 @@ def fill_uint32(stream: Stream, draws: npt.NDArray[np.uint32]) -> None:
     for block in range(draws.size // 4):
         for word in range(4):
             draws[4 * block + word] = blocks[word, block]
-    for place in range(draws.size // 4 * 4, draws.size):
-        draws[place] = blocks[place % 4, n_blocks - 1]
+    for draw in range(draws.size // 4 * 4, draws.size):
+        draws[draw] = blocks[draw % 4, n_blocks - 1]
     stream[0] += np.uint32(n_blocks)
     stream[10] = np.uint32(4)
 
@@ -147,3 +147,29 @@ def uniforms(seed: int, purpose: str, indices: npt.ArrayLike, n_draws: int = 1) 
     True
     """
     return _uniforms(stream_key(seed, purpose), np.asarray(indices, np.int64), n_draws)
+
+
+def permutation(seed: int, purpose: str, n: int) -> npt.NDArray[np.int64]:
+    """A random order of the numbers 0 to n - 1, int64 (n,).
+
+    Examples
+    --------
+    >>> sorted(permutation(7, "order", 4).tolist())
+    [0, 1, 2, 3]
+    """
+    return np.argsort(uniforms(seed, purpose, np.arange(n))[:, 0], kind="stable")
+
+
+def choose_rows(seed: int, purpose: str, rows: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
+    """At most `n` of these rows, drawn at random, in ascending order; whether a row precedes another is fixed by both.
+
+    So the rows drawn for a larger `n` hold those drawn for a smaller one.
+
+    Examples
+    --------
+    >>> few, more = (choose_rows(7, "sequences", np.arange(10, 20), n).tolist() for n in (3, 5))
+    >>> len(few), set(few) < set(more)
+    (3, True)
+    """
+    draws = uniforms(seed, purpose, rows)[:, 0]
+    return np.sort(rows[np.argsort(draws, kind="stable")[:n]])

@@ -7,6 +7,7 @@ Coordinates are 0-based and half-open. In `sites`, start and end are offsets wit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -42,14 +43,6 @@ SITE_COLUMNS = tuple(SITES_SCHEMA.names)
 
 #: One row a model x task x key x sequence (RUN/scores/per_sequence.parquet); the metrics follow these.
 PER_SEQUENCE_KEYS = ("model", "task", "key", "method", "references", "settings", "seq_id")
-SUMMARY_COLUMNS = (
-    "model", "task", "key", "method", "references", "settings", "truth", "n_sequences",
-    "auroc", "auroc_se", "auprc", "auprc_se", "pooled_auroc", "pooled_auprc",
-    "mass_fraction", "mass_fraction_se", "chance_auprc", "oracle_auprc", "seconds_per_sequence",
-    "rank_accuracy", "rank_accuracy_se", "pointing_game", "pointing_game_se", "top_k", "top_k_se",
-    "signed_auroc", "signed_auroc_se", "signed_auprc", "signed_auprc_se",
-    "positive_mass_fraction", "positive_mass_fraction_se", "auroc_low", "auroc_high", "auprc_low", "auprc_high",
-)  # fmt: skip
 
 
 #: One row a model x task x key x group of sites (RUN/scores/motif_recall.csv), from `score.motif_recall`.
@@ -74,6 +67,15 @@ VARIANCE_COLUMNS = (
 FAITHFULNESS_KEYS = (
     "model", "task", "key", "method", "references", "settings", "rule", "first", "second", "expected", "n_sequences",
 )  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name == "SUMMARY_COLUMNS":  # one row per model x task x key (RUN/scores/summary.csv)
+        # here and not above, so that reading a configuration does not load numba
+        from simbench_tf.score.scores import summary_columns
+
+        return (*PER_SEQUENCE_KEYS[:-1], "truth", "n_sequences", *summary_columns())
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def sequence_schema(tasks: Sequence[str]) -> pa.Schema:

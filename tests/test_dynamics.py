@@ -20,7 +20,7 @@ from simbench_tf.attribution import attribute, methods
 from simbench_tf.config import Dynamics, Training, load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import decode, encode, one_hot
-from simbench_tf.dynamics import Probe, delete_sites, effect_of_motifs, learnt_at, measure, recall_of_motifs
+from simbench_tf.dynamics import WatchedSequences, delete_sites, effect_of_motifs, learnt_at, measure, recall_of_motifs
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import load_motifs
 from simbench_tf.parallel import workers
@@ -221,7 +221,7 @@ def probe_of_words():
         }
     )
     deleted = delete_sites(positives, sites, background=(0, 1, 0, 0), n_deletions=2)
-    return Probe(positives, encode(["C" * 24] * 6), sites, deleted)
+    return WatchedSequences(positives, encode(["C" * 24] * 6), sites, deleted)
 
 
 def test_measures_of_a_network_that_counts_a_word():

@@ -53,6 +53,11 @@ def test_importing_the_package_alone_loads_nothing():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_reading_a_configuration_compiles_nothing():
+    code = "import sys, simbench_tf.config, simbench_tf.tables; assert 'numba' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
 def test_every_public_name_loads():
     code = "import simbench_tf as sb\nfor name in sb.__all__: assert callable(getattr(sb, name)), name"
     subprocess.run([sys.executable, "-c", code], check=True)

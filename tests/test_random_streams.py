@@ -6,11 +6,13 @@ import pytest
 from scipy import stats
 
 from simbench_tf.random_streams import (
+    choose_rows,
     fill_uint32,
     next_below,
     next_uint32,
     next_uniform,
     open_stream,
+    permutation,
     philox,
     stream_key,
     uniforms,
@@ -121,6 +123,15 @@ def test_uniforms_do_not_depend_on_order_or_company():
     np.testing.assert_array_equal(uniforms(6, "test", indices[2:3], 3), whole[2:3, :3])
     assert not np.isin(uniforms(7, "test", indices, 5), whole).any()
     assert not np.isin(uniforms(6, "other", indices, 5), whole).any()
+
+
+def test_rows_are_chosen_by_the_smallest_draws_whatever_rows_are_beside_them():
+    rows = np.array([40, 3, 2**33, 7, 12])
+    draws = uniforms(8, "which", rows)[:, 0]
+    for n in range(7):
+        expected = sorted(row for _, row in sorted(zip(draws, rows, strict=True))[:n])
+        assert choose_rows(8, "which", rows, n).tolist() == expected
+    assert permutation(8, "order", 500).tolist() == np.argsort(uniforms(8, "order", np.arange(500))[:, 0]).tolist()
 
 
 @pytest.mark.parametrize("index", [0, 7, 2**32 + 5])

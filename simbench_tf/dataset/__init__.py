@@ -1,4 +1,4 @@
-"""The data set on disk: written part by part, opened whole or not at all, read a split at a time."""
+"""The data set on disk: written part by part, opened only when complete, read one split at a time."""
 
 from simbench_tf.dataset.dataset import Dataset, covered, open_dataset
 from simbench_tf.dataset.write import finish_dataset, write_dataset, write_part

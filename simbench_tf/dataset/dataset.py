@@ -1,8 +1,8 @@
-"""A data set on disk: written part by part in bounded memory, opened whole or not at all, read a split at a time.
+"""A data set on disk, opened only when it is complete and read one split at a time: sequences, labels, sites, batches.
 
 A data set is a folder: ``sequences/part-*.parquet``, ``sites.parquet``, ``motifs.meme`` and ``dataset.json``. The last
-is written last, so a half-written folder does not open. The same tables give the same bytes, whoever wrote the parts
-and in whatever order.
+is written last, so a half-written folder does not open. The same tables give the same bytes, whichever process wrote
+the parts and in whatever order.
 """
 
 from __future__ import annotations
@@ -20,9 +20,10 @@ import pandas as pd
 import pyarrow as pa
 
 from simbench_tf import tables
-from simbench_tf.dataset.batches import epoch_batches, n_batches
+from simbench_tf.dataset.batches import BatchOrder, epoch_batches, n_batches
 from simbench_tf.dataset.files import DESCRIPTION, check_files, label_matrix, part_path, read_description, read_table
 from simbench_tf.dna.arrow import bases_of
+from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import information_content, read_motifs, scan
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _GIBIBYTE = 2**30
 
 
 def open_dataset(path: str | PathLike[str]) -> Dataset:
-    """Open a data set; only its description is read, tables and sequences when they are asked for.
+    """Open a data set; only its description is read; tables and sequences are read when they are used.
 
     Parameters
     ----------
@@ -98,7 +99,7 @@ class Dataset:
     parts : list of int
         Sequences in each part file.
     notes : dict
-        What else dataset.json tells: ``background``, ``scan_pvalue``, ``elements``, ...
+        The other entries of dataset.json: ``background``, ``scan_pvalue``, ``elements``, ...
     """
 
     path: Path
@@ -113,12 +114,12 @@ class Dataset:
 
     @cached_property
     def sequences(self) -> pd.DataFrame:
-        """Every sequence, a row each, with its labels (columns of `tables.sequence_schema`); kept once read."""
+        """Every sequence, one row each, with its labels (columns of `tables.sequence_schema`); kept once read."""
         return pa.concat_tables([read_table(path) for path in self._part_paths]).to_pandas()
 
     @cached_property
     def sites(self) -> pd.DataFrame:
-        """Every true site, a row each (columns of `tables.SITES_SCHEMA`); kept once read."""
+        """Every true site, one row each (columns of `tables.SITES_SCHEMA`); kept once read."""
         return read_table(self.path / "sites.parquet").to_pandas()
 
     @property
@@ -144,7 +145,7 @@ class Dataset:
         return np.concatenate([np.empty((0, self.seq_length), np.uint8), *(chunk for chunk in chunks if len(chunk))])
 
     def labels(self, split: str) -> npt.NDArray[np.uint8]:
-        """Labels of a split, uint8 (N, T) of 0 and 1, a column a task."""
+        """Labels of a split, uint8 (N, T) of 0 and 1, one column per task."""
         chunks = [label_matrix(table, self.tasks) for table in self._split_parts(split, self.tasks)]
         return np.concatenate([np.empty((0, len(self.tasks)), np.uint8), *chunks])
 
@@ -172,7 +173,7 @@ class Dataset:
             "all" counts every site whatever the task.
         truth : {"embedded", "rescanned"}
             The sites the simulator put in; or what a scan of the finished sequences finds, at the data set's own
-            p-value and background, for the same motifs (chance hits come in, weak sites drop out).
+            p-value and background, for the same motifs (which adds chance hits and loses weak sites).
 
         Raises
         ------
@@ -189,7 +190,7 @@ class Dataset:
         motifs: Literal["task", "all"] = "task",
         truth: Literal["embedded", "rescanned"] = "embedded",
     ) -> pd.DataFrame:
-        """The sites that make up the truth of a split, a row each.
+        """The sites that make up the truth of a split, one row each.
 
         Parameters
         ----------
@@ -233,8 +234,8 @@ class Dataset:
         """Batches for Keras: (one_hot float32 (B, L, 4), labels float32 (B, T)); the last of an epoch may be smaller.
 
         Each epoch holds every sequence of the split once. A shuffled one is in a new order each time the data set is
-        gone through, and the orders follow from `seed` alone: two data sets of one seed give the same batches, epoch
-        by epoch. Bases travel as uint8; one-hot is made a batch at a time.
+        read, and the orders follow from `seed` alone: two data sets of one seed give the same batches, epoch
+        by epoch. Bases are passed on as uint8; one-hot is made one batch at a time.
 
         Parameters
         ----------
@@ -245,17 +246,17 @@ class Dataset:
         shuffle : bool, optional
             Default: True for train, False for the others.
         repeat : bool
-            Go on for ever, epoch after epoch.
+            Never end: epoch after epoch.
         in_memory_bytes : int
             A split whose bases and labels fit is kept in memory. Of a larger one, as many part files as fit are
-            read, shuffled together and handed out, then the next ones; the part files are drawn in a new order each
+            read, shuffled together and returned, then the next ones; the part files are drawn in a new order each
             epoch. Which parts share a batch then depends on this number.
         first_batch : int
-            Where to begin, counted over epochs: training that was cut off goes on with the batches it had not seen.
+            Where to begin, counted over epochs: training that was interrupted resumes with the batches it had not seen.
         reverse_complement : bool
-            Give every second sequence as its reverse complement, drawn anew each epoch from the seed.
+            Return every second sequence as its reverse complement, drawn anew each epoch from the seed.
         as_bases : bool
-            Give (bases uint8 (B, L), labels uint8 (B, T)), for a model that encodes them on the device.
+            Return (bases uint8 (B, L), labels uint8 (B, T)), for a model that encodes them on the device.
 
         Returns
         -------
@@ -267,7 +268,7 @@ class Dataset:
         ValueError
             The split is unknown or empty.
         """
-        # here and not above, so that opening, masking and scoring do not wait for TensorFlow
+        # here and not above, so that opening, masking and scoring do not load TensorFlow
         import tensorflow as tf
 
         n = self._count(split)
@@ -276,13 +277,15 @@ class Dataset:
         one_epoch = epoch_batches(
             read_part=lambda number: self._arrays(split, number),
             part_bytes=[rows * (self.seq_length + len(self.tasks)) for rows in self._part_counts(split)],
-            batch_size=batch_size,
-            seed=seed,
-            shuffle=split == "train" if shuffle is None else shuffle,
+            order=BatchOrder(
+                batch_size=batch_size,
+                seed=seed,
+                shuffle=split == "train" if shuffle is None else shuffle,
+                reverse_complement=reverse_complement,
+                first_batch=first_batch,
+                epoch_length=n_batches(n, batch_size),
+            ),
             memory=in_memory_bytes,
-            first_batch=first_batch,
-            epoch_length=n_batches(n, batch_size),
-            reverse_complement=reverse_complement,
         )
         signature = (
             tf.TensorSpec((None, self.seq_length), tf.uint8),
@@ -336,7 +339,7 @@ class Dataset:
 
 
 def covered(sites: pd.DataFrame, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Bases that lie in a site, bool of `shape`: where more sites have begun than have ended.
+    """Bases that lie in a site, bool of `shape`.
 
     Parameters
     ----------
@@ -350,7 +353,4 @@ def covered(sites: pd.DataFrame, shape: tuple[int, int]) -> npt.NDArray[np.bool_
     >>> covered(pd.DataFrame({"row": [0, 0], "start": [1, 2], "end": [3, 4]}), (1, 5)).tolist()
     [[False, True, True, True, False]]
     """
-    steps = np.zeros((shape[0], shape[1] + 1), np.int32)
-    np.add.at(steps, (sites["row"].to_numpy(), sites["start"].to_numpy()), 1)
-    np.add.at(steps, (sites["row"].to_numpy(), sites["end"].to_numpy()), -1)
-    return steps[:, :-1].cumsum(axis=1) > 0
+    return covered_bases(sites["row"], sites["start"], sites["end"], shape)

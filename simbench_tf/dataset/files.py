@@ -1,6 +1,6 @@
-"""The files of a data set: parts written in any order, joined at the end, and checked when they are opened.
+"""The files of a data set: their paths, their description (dataset.json), and the checks made when it is opened.
 
-dataset.json is written last and is the sign that the rest is there; while parts are written it is absent.
+dataset.json is written last, as the sign that the rest is complete; while parts are written it is absent.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ DESCRIPTION: dict[str, type] = {
     "positive_fraction": dict,
     "parts": list,
 }
-_MAKE_AGAIN = "make the data set again with `simbench simulate`"
+MAKE_AGAIN = "make the data set again with `simbench simulate`"
 
 
 def part_path(folder: Path, number: int) -> Path:
@@ -56,19 +56,19 @@ def read_description(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         half = (folder / "sequences").exists()
         what = "is a half-written data set" if half else "holds no data set: it has no dataset.json"
-        raise InputError(folder, what, _MAKE_AGAIN if half else "give the `dataset` folder of a run")
+        raise InputError(folder, what, MAKE_AGAIN if half else "give the `dataset` folder of a run")
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(path, "is not JSON", _MAKE_AGAIN) from error
+        raise InputError(path, "is not JSON", MAKE_AGAIN) from error
     for key, kind in DESCRIPTION.items():
         if not isinstance(description, dict) or not isinstance(description.get(key), kind):
-            raise InputError(path, f"lacks the key {key}, or it is of the wrong kind", _MAKE_AGAIN)
+            raise InputError(path, f"lacks the key {key}, or it is of the wrong kind", MAKE_AGAIN)
     return {**DEFAULT_SCAN, **description}
 
 
 def check_files(folder: Path, description: Mapping[str, Any]) -> None:
-    """Hold the files of a data set to its description, by their footers.
+    """Check the files of a data set against its description, by their footers.
 
     Raises
     ------
@@ -77,21 +77,21 @@ def check_files(folder: Path, description: Mapping[str, Any]) -> None:
     """
     for name in ("sites.parquet", "motifs.meme"):
         if not (folder / name).is_file():
-            raise InputError(folder / name, "is missing", _MAKE_AGAIN)
+            raise InputError(folder / name, "is missing", MAKE_AGAIN)
     expected = tables.sequence_schema(description["tasks"])
     paths = sorted(folder.glob("sequences/part-*.parquet"))
     wanted = [part_path(folder, number) for number in range(len(description["parts"]))]
     for path in sorted(set(paths) ^ set(wanted)):
-        raise InputError(path, "is missing" if path in wanted else "belongs to no part of the data set", _MAKE_AGAIN)
+        raise InputError(path, "is missing" if path in wanted else "belongs to no part of the data set", MAKE_AGAIN)
     for path, rows in zip(wanted, description["parts"], strict=True):
         metadata, schema = _footer(path)
         if schema.names != expected.names or schema.types != expected.types:
-            raise InputError(path, f"has the columns {schema.names}, not those of dataset.json", _MAKE_AGAIN)
+            raise InputError(path, f"has the columns {schema.names}, not those of dataset.json", MAKE_AGAIN)
         if metadata.num_rows != rows:
-            raise InputError(path, f"has {metadata.num_rows} rows, dataset.json says {rows}", _MAKE_AGAIN)
+            raise InputError(path, f"has {metadata.num_rows} rows, dataset.json says {rows}", MAKE_AGAIN)
     _, schema = _footer(folder / "sites.parquet")
     if schema.names != tables.SITES_SCHEMA.names:
-        raise InputError(folder / "sites.parquet", f"has the columns {schema.names}", _MAKE_AGAIN)
+        raise InputError(folder / "sites.parquet", f"has the columns {schema.names}", MAKE_AGAIN)
 
 
 def read_table(path: Path, columns: list[str] | None = None, split: str | None = None) -> pa.Table:
@@ -105,11 +105,11 @@ def read_table(path: Path, columns: list[str] | None = None, split: str | None =
     try:
         return pq.read_table(path, columns=columns, filters=None if split is None else pc.field("split") == split)
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(path, f"cannot be read: {error}", _MAKE_AGAIN) from error
+        raise InputError(path, f"cannot be read: {error}", MAKE_AGAIN) from error
 
 
-def read_places(folder: Path, n_parts: int) -> pd.DataFrame | None:
-    """Columns chrom, start and end of a data set's sequences, by seq_id; None where they have no place in a genome."""
+def read_loci(folder: Path, n_parts: int) -> pd.DataFrame | None:
+    """Columns chrom, start and end of a data set's sequences, by seq_id; None where they lie in no genome."""
     columns = ["seq_id", "chrom", "start", "end"]
     parts = pa.concat_tables([read_table(part_path(folder, number), columns) for number in range(n_parts)])
     return None if any(parts[column].null_count for column in columns) else parts.to_pandas().set_index("seq_id")
@@ -125,4 +125,4 @@ def _footer(path: Path) -> tuple[pq.FileMetaData, pa.Schema]:
         with pq.ParquetFile(path) as file:
             return file.metadata, file.schema_arrow
     except (OSError, pa.ArrowInvalid) as error:
-        raise InputError(path, f"cannot be read: {error}", _MAKE_AGAIN) from error
+        raise InputError(path, f"cannot be read: {error}", MAKE_AGAIN) from error

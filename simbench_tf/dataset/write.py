@@ -1,4 +1,4 @@
-"""Writing a data set: parts in bounded memory, then what joins them, each file whole or not at all."""
+"""Writing a data set: its parts, in any order, then the files that join them; no file is ever left half-written."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from simbench_tf import tables
-from simbench_tf.dataset.files import _MAKE_AGAIN, DEFAULT_SCAN, DESCRIPTION, part_path, read_table
+from simbench_tf.dataset.files import DEFAULT_SCAN, DESCRIPTION, MAKE_AGAIN, part_path, read_table
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
@@ -86,7 +86,7 @@ def write_part(folder: str | PathLike[str], number: int, sequences: pa.Table, si
     folder : path
         RUN/dataset, made where missing.
     number : int
-        The part's place in the order, from 0.
+        The part's number in the order, from 0.
     sequences : pa.Table
         Of `tables.sequence_schema`; all of one length.
     sites : pa.Table
@@ -165,7 +165,7 @@ def finish_dataset(
     parts = [part_path(folder, number) for number in range(len(found) if n_parts is None else n_parts)]
     for part in parts:
         if part not in found:
-            raise InputError(part, "is missing", _MAKE_AGAIN)
+            raise InputError(part, "is missing", MAKE_AGAIN)
     if not parts:
         raise ValueError("a data set needs at least one part")
     for leftover in set(found) - set(parts):
@@ -198,7 +198,7 @@ def _write_parquet(table: pa.Table, path: Path, dictionary: list[str]) -> None:
 
 
 def _join_sites(parts: Sequence[Path], path: Path) -> None:
-    """One file of all parts' sites, a row group a part."""
+    """One file of all parts' sites, one row group per part."""
     with (
         whole_file(path) as partial,
         pq.ParquetWriter(partial, tables.SITES_SCHEMA, compression="zstd", use_dictionary=_SITES_DICTIONARY) as writer,
@@ -258,14 +258,14 @@ def _check_matched(
     start: npt.NDArray[np.int64],
     end: npt.NDArray[np.int64],
 ) -> None:
-    """Hold sites to ``matched == sequence[start:end]``, all of one width at a time."""
+    """Check that ``matched == sequence[start:end]`` holds for every site, all of one width at a time."""
     widths = end - start
     wrong = (widths < 1) | (start < 0) | (end > bases.shape[1])
     wrong |= np.asarray(pc.utf8_length(sites["matched"])) != widths
     for width in np.unique(widths[~wrong]):
         at = np.flatnonzero(~wrong & (widths == width))
-        stands = bases[row[at, None], start[at, None] + np.arange(width)]
-        wrong[at] = (bases_of(sites["matched"].take(pa.array(at))) != stands).any(axis=1)
+        found = bases[row[at, None], start[at, None] + np.arange(width)]
+        wrong[at] = (bases_of(sites["matched"].take(pa.array(at))) != found).any(axis=1)
     if wrong.any():
         site = sites.slice(int(np.flatnonzero(wrong)[0]), 1).to_pylist()[0]
         where = f"{site['seq_id']}:{site['start']}-{site['end']}"

@@ -20,7 +20,8 @@ import numpy.typing as npt
 
 from simbench_tf.dna.euler_trails import N_BASE, Bases
 
-_LETTERS = np.frombuffer(b"ACGTN", np.uint8)
+#: ASCII codes of A, C, G, T and N, uint8 (5,): the letter of each base.
+LETTERS = np.frombuffer(b"ACGTN", np.uint8)
 _CODES = np.full(256, N_BASE, np.uint8)
 for _letters in (b"ACGT", b"acgt"):
     _CODES[np.frombuffer(_letters, np.uint8)] = range(4)
@@ -77,7 +78,7 @@ def decode(bases: Bases) -> list[str]:
     ['ACGT', 'TTNA']
     """
     n, length = _checked(bases).shape
-    text = _LETTERS[bases].tobytes().decode("ascii")
+    text = LETTERS[bases].tobytes().decode("ascii")
     return [text[row * length : (row + 1) * length] for row in range(n)]
 
 

@@ -14,7 +14,7 @@ import pandas as pd
 
 from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset, open_dataset
-from simbench_tf.dataset.files import read_places
+from simbench_tf.dataset.files import read_loci
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
@@ -82,7 +82,7 @@ def export_attributions(
 def _arrays(config: Config, dataset: Dataset, files: list[AttributionFile], out: Path) -> Iterator[list[Path]]:
     split = config.attribution.split
     bases, known = dataset.bases(split), pd.Index(dataset.seq_ids(split))
-    places = read_places(dataset.path, len(dataset.parts))
+    places = read_loci(dataset.path, len(dataset.parts))
     done: set[str] = set()
     holding = [file for file in files if _holds_hypothetical(file)]
     if not holding:
@@ -135,7 +135,7 @@ def _regions(seq_ids: list[str], length: int, places: pd.DataFrame | None) -> pd
 def _tracks(
     config: Config, run: Path, dataset: Dataset, files: list[AttributionFile], out: Path
 ) -> Iterator[list[Path]]:
-    places = read_places(dataset.path, len(dataset.parts))
+    places = read_loci(dataset.path, len(dataset.parts))
     if places is None:
         raise InputError(run, f"holds sequences that {_NO_PLACE}", "give data of kind peaks, or take --format npz")
     sizes = _chromosome_sizes(config, run, places)

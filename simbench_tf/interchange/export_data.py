@@ -19,7 +19,7 @@ import yaml
 
 from simbench_tf import tables
 from simbench_tf.dataset import Dataset, open_dataset
-from simbench_tf.dataset.files import part_path, read_places, read_table
+from simbench_tf.dataset.files import part_path, read_loci, read_table
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.parallel import Track, silent
@@ -123,7 +123,7 @@ def _write_sites(dataset: Dataset, out: Path, suffix: str) -> list[Path]:
         }
     )
     written = {out / f"sites.bed{suffix}": bed}
-    places = read_places(dataset.path, len(dataset.parts))
+    places = read_loci(dataset.path, len(dataset.parts))
     if places is not None:
         places = places.loc[sites["seq_id"]]
         start = places["start"].to_numpy()

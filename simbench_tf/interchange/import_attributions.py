@@ -17,7 +17,7 @@ import pandas as pd
 
 from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset, open_dataset
-from simbench_tf.dataset.files import read_places
+from simbench_tf.dataset.files import read_loci
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.files import whole_file
 from simbench_tf.interchange.attribution_readers import OtherArray, read_array, read_bigwig, read_seq_ids, scores_of
@@ -116,7 +116,7 @@ def _one_of(option: str, chosen: str | None, names: Iterable[str]) -> str:
 
 
 def _places(dataset: Dataset, file: Path) -> pd.DataFrame:
-    places = read_places(dataset.path, len(dataset.parts))
+    places = read_loci(dataset.path, len(dataset.parts))
     if places is None:
         what = "is a bigWig, but the sequences have no place in a genome"
         raise InputError(file, what, "give .npz or .h5, or take data of kind peaks")

@@ -1,7 +1,7 @@
-"""Pictures of attributions, training and scores: every function draws into matplotlib axes and gives them back.
+"""Plots of training, scores and cost: every function draws into matplotlib axes and returns them.
 
 Give `ax` to draw into a figure of your own; without it a new `matplotlib.figure.Figure` is made, no pyplot state
-touched, and ``ax.figure.savefig(...)`` writes it. Positions are 0-based and half-open: the letter of base i stands
+touched, and ``ax.figure.savefig(...)`` writes it. Positions are 0-based and half-open: the letter of base i lies
 between x = i and i + 1. Names are drawn as they are, never read as TeX. Colours are mid-tones that show on light and
 dark grounds alike; `svg` turns a figure into markup whose colours a page can set.
 """
@@ -45,7 +45,7 @@ def learning_curve(history: pd.DataFrame, columns: Mapping[str, str] | None = No
     Parameters
     ----------
     history : DataFrame
-        RUN/models/MODEL/history.csv: batch and any columns of numbers; missing values are passed over.
+        RUN/models/MODEL/history.csv: batch and any columns of numbers; missing values are skipped.
     columns : dict of str to str, optional
         Column and what to call it; default loss and valid_loss, those there are.
     ax : Axes, optional
@@ -53,7 +53,7 @@ def learning_curve(history: pd.DataFrame, columns: Mapping[str, str] | None = No
     Returns
     -------
     Axes
-        With one line a column, labelled at its end.
+        With one line per column, labelled at its end.
 
     Raises
     ------
@@ -85,7 +85,7 @@ def learning_curve(history: pd.DataFrame, columns: Mapping[str, str] | None = No
             linewidth=1.6,
             marker="o",
             markersize=3,
-            label=_plain(readable(name, 24)),
+            label=_legend_text(readable(name, 24)),
         )
     ax.set_xlabel("batches", color=INK, fontsize=SMALL)
     style_axes(ax)
@@ -113,12 +113,12 @@ def method_ranking(
     Returns
     -------
     Axes
-        Row i, from the top, stands at y = -i.
+        Row i, from the top, lies at y = -i.
 
     Raises
     ------
     ValueError
-        A key stands twice: choose one model and task first.
+        A key occurs twice: choose one model and task first.
 
     Examples
     --------
@@ -129,7 +129,7 @@ def method_ranking(
     ['ism@none', '0.60 ± 0.02', 'saliency@none', '0.40 ± 0.03']
     """
     if summary["key"].duplicated().any():
-        raise ValueError("a key stands twice in summary: choose the rows of one model and task")
+        raise ValueError("a key occurs twice in summary: choose the rows of one model and task")
     rows = summary.sort_values(metric, ascending=False, kind="stable", na_position="last")
     chance = np.full(len(rows), 0.5) if metric == "auroc" else _column(rows, "chance_auprc")
     ceiling = _column(rows, "oracle_auprc") if metric == "auprc" else np.full(len(rows), np.nan)
@@ -158,7 +158,7 @@ def task_quality(
     Returns
     -------
     Axes
-        Task i stands at y = -i, in the order given.
+        Task i lies at y = -i, in the order given.
 
     Examples
     --------
@@ -176,7 +176,7 @@ def task_quality(
 def quality_against_cost(
     summary: pd.DataFrame, metric: str = "auprc", labels: Mapping[str, str] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw each method's quality against the seconds it takes a sequence, on a log axis; up and left is better.
+    """Draw each method's quality against the seconds it takes per sequence, on a log axis; up and left is better.
 
     The line is the Pareto front: no method is both cheaper and better than those on it.
 
@@ -249,7 +249,7 @@ def _dot_rows(
     names: list[str], values: Floats, errors: Floats, chance: Floats, ceiling: Floats, title: str,
     ax: Axes | None, lead: bool = True, bounds: Floats | None = None,
 ) -> Axes:  # fmt: skip
-    """One row a name, from the top: its name and value above a track with a dot, and ticks for chance and ceiling."""
+    """One row per name, from the top: its name and value above a track with a dot, and ticks for chance and ceiling."""
     height = 0.42 * len(names) + 0.5
     ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.04 / height, bottom=0.46 / height)
     low, high = (values, values) if bounds is None else np.where(np.isfinite(bounds), bounds, values)
@@ -292,7 +292,7 @@ def _legend(ax: Axes, handles: Any, **where: Any) -> None:
     )
 
 
-def _plain(text: str) -> str:
+def _legend_text(text: str) -> str:
     """A legend label: without a leading underscore, which would hide it, and no dollar sign read as TeX."""
     return text.lstrip("_").replace("$", r"\$")
 

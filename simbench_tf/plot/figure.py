@@ -1,4 +1,4 @@
-"""What all pictures share: colours, bare axes, and figures as SVG for a web page, the same bytes every time."""
+"""Colours, bare axes, and figures as SVG for a web page: what all plots share. Equal figures give equal bytes."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def svg(drawn: Figure | Axes, title: str, prefix: str = "") -> str:
     ----------
     drawn : Figure or Axes
     title : str
-        What the picture shows, for readers who do not see it; any text.
+        What the figure shows, for readers who do not see it; any text.
     prefix : str, default ""
         Put before every id, so that several figures share a page.
 
@@ -75,7 +75,7 @@ def svg(drawn: Figure | Axes, title: str, prefix: str = "") -> str:
         _tidy(element, prefix)
     for holder in list(root.iter()):
         for child in list(holder):
-            # the first tells of matplotlib, the second holds rules that would reach out into the page
+            # the first describes matplotlib, the second holds rules that would apply to the whole page
             if child.tag == "metadata" or child.tag == "style":
                 holder.remove(child)
     root.attrib.clear()
@@ -141,7 +141,7 @@ def readable(text: object, longest: int) -> str:
 
 
 def new_axes(ax: Axes | None, width: float, height: float, **margins: float) -> Axes:
-    """The axes given, or those of a new figure of so many inches."""
+    """The axes given, or those of a new figure of this size in inches."""
     if ax is not None:
         return ax
     figure = Figure(figsize=(width, height))
@@ -169,7 +169,7 @@ def points_tall(ax: Axes) -> float:
 
 
 def points_up(ax: Axes) -> float:
-    """Points a data unit along y."""
+    """Points per data unit along y."""
     low, high = ax.get_ylim()
     return points_tall(ax) / float(high - low)
 

@@ -1,4 +1,4 @@
-"""Pictures of motifs: which methods find them, and when a network learns them. Public through `plot`."""
+"""Heat maps of motifs: which methods find them, and when a network learns them. Public through `plot`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def motif_heat_map(
     by: str = "motif",
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw the share of sites that each method finds, a row a method and a column a group of sites.
+    """Draw the share of sites that each method finds, one row per method and one column per group of sites.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def motif_heat_map(
     Returns
     -------
     Axes
-        Cells as patches, a row after the other, whose opacity is the recall; groups with most sites first, except that
+        Cells as patches, row after row, whose opacity is the recall; groups with most sites first, except that
         ranges keep their order; methods in the order of the table.
 
     Raises
@@ -76,13 +76,13 @@ def motif_heat_map(
 def motif_dynamics(
     dynamics: pd.DataFrame, learnt: pd.DataFrame | None = None, names: Mapping[str, str] | None = None
 ) -> Axes:
-    """Draw what a network knows of each motif as it trains, the loss above.
+    """Draw the recall of each motif as a network trains, the loss above.
 
     Parameters
     ----------
     dynamics : DataFrame
         Rows of RUN/dynamics/MODEL/dynamics.csv for one task: motif, batch, recall (average precision of the motif's
-        bases) and loss (of the probe set).
+        bases) and loss (of the watched sequences).
     learnt : DataFrame, optional
         Rows of learnt.csv for that task: motif and learnt_at, which is marked; motifs are drawn in its order.
     names : dict, optional
@@ -91,7 +91,8 @@ def motif_dynamics(
     Returns
     -------
     Axes
-        Of the heat map: a column a checkpoint, first motifs first learnt. That of the loss is ``ax.figure.axes[0]``.
+        Of the heat map: one column per checkpoint, motifs in the order they were learnt. That of the loss is
+        ``ax.figure.axes[0]``.
 
     Examples
     --------
@@ -164,8 +165,8 @@ def learnt_against(
     ax.scatter(x[~known], heights[~known], s=30, facecolors="none", edgecolors=QUIET, zorder=3)
     for at, height, motif in zip(x, heights, learnt["motif"], strict=True):
         name = readable((names or {}).get(motif, motif), 20)
-        place = {"xytext": (4, 4), "textcoords": "offset points"}
-        ax.annotate(name, (at, height), fontsize=SMALL - 1, color=INK, parse_math=False, **place)  # type: ignore[arg-type]
+        beside = {"xytext": (4, 4), "textcoords": "offset points"}
+        ax.annotate(name, (at, height), fontsize=SMALL - 1, color=INK, parse_math=False, **beside)  # type: ignore[arg-type]
     ax.set_yscale("log")
     ax.margins(0.12)
     ax.yaxis.set_major_formatter(lambda batch, _: f"{batch:g}")

@@ -16,6 +16,7 @@ from matplotlib.patches import PathPatch
 from matplotlib.path import Path as Outline
 from matplotlib.textpath import TextPath
 
+from simbench_tf.intervals import covered_bases
 from simbench_tf.plot.figure import (
     ACCENT,
     BASE_COLOURS,
@@ -152,8 +153,8 @@ def mark_sites(sites: pd.DataFrame, ax: Axes, names: bool = True) -> int:
     Parameters
     ----------
     sites : DataFrame
-        Columns start, end, tf, strand, one row a site of the sequence drawn. Where a bool column `counted` is False
-        the site is outlined only: it stands there but is no truth for the task.
+        Columns start, end, tf, strand, one row per site of the sequence drawn. Where a bool column `counted` is False
+        the site is only outlined: it is in the sequence but not in the truth of the task.
     ax : Axes
         Its x axis counts bases.
     names : bool, default True
@@ -212,7 +213,7 @@ def attribution_panels(
     labels: Mapping[str, str] | None = None,
     notes: Mapping[str, str] | None = None,
 ) -> Figure:
-    """Draw one sequence under several methods: a row each, the whole sequence as bars, beside it a logo of the sites.
+    """Draw one sequence under several methods: one row each, the whole sequence as bars, beside it a logo of the sites.
 
     The logo shows the `width` bases that hold the most true ones.
 
@@ -282,7 +283,7 @@ def _window(values: Floats, start: int | None, end: int | None) -> tuple[int, in
 
 
 def _feet(heights: Floats) -> Floats:
-    """Where each letter stands, (L, 4): on the smaller ones of its sign."""
+    """Where each letter begins, (L, 4): above the smaller ones of its sign."""
     order = np.argsort(np.abs(heights), axis=1, kind="stable")
     ordered = np.take_along_axis(heights, order, axis=1)
     up, down = np.maximum(ordered, 0), np.minimum(ordered, 0)
@@ -349,12 +350,12 @@ def _finish_positions(ax: Axes, heights: Floats, start: int, end: int) -> None:
 
 
 def _true_bases(sites: pd.DataFrame | None, length: int) -> npt.NDArray[np.bool_]:
-    true = np.zeros(length, np.bool_)
-    if sites is not None:
-        counted = sites["counted"].to_numpy(np.bool_) if "counted" in sites else np.ones(len(sites), np.bool_)
-        for start, end in zip(sites["start"][counted], sites["end"][counted], strict=True):
-            true[start:end] = True
-    return true
+    if sites is None:
+        return np.zeros(length, np.bool_)
+    counted = sites[sites["counted"].to_numpy(np.bool_)] if "counted" in sites else sites
+    # what is drawn may be a part of the sequence
+    starts, ends = (counted[name].to_numpy().clip(0, length) for name in ("start", "end"))
+    return covered_bases(np.zeros(len(counted), np.int64), starts, ends, (1, length))[0]
 
 
 def _richest_window(true: npt.NDArray[np.bool_], width: int) -> tuple[int, int]:

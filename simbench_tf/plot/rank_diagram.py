@@ -1,4 +1,4 @@
-"""The critical-difference diagram: mean ranks of methods, and which of them cannot be told apart. See `plot`."""
+"""The critical-difference diagram: mean ranks of methods, and which of them do not differ significantly. See `plot`."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Floats = npt.NDArray[np.floating]
 def critical_difference_diagram(
     values: pd.DataFrame, labels: Mapping[str, str] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Draw the mean ranks of methods, and bars over those that cannot be told apart (Demsar 2006, figure 1).
+    """Draw the mean ranks of methods, and bars over those that do not differ (Demsar 2006, figure 1).
 
     Parameters
     ----------
     values : DataFrame
-        A row a sequence, a column a key: a metric that is higher for better methods. Rows with a missing value are left
-        out.
+        One row per sequence, one column per key: a metric that is higher for better methods. Rows with a missing value
+        are left out.
     labels : dict, optional
         What to call each key.
     ax : Axes, optional

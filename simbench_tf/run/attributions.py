@@ -13,7 +13,7 @@ import numpy.typing as npt
 from simbench_tf.config import Config, MethodSettings
 from simbench_tf.dataset import Dataset
 from simbench_tf.errors import InputError
-from simbench_tf.random_streams import uniforms
+from simbench_tf.random_streams import choose_rows
 from simbench_tf.run.manifest import fingerprint, fresh_files, stage_checksums
 from simbench_tf.run.models import find_model
 
@@ -63,8 +63,7 @@ def attributed_rows(dataset: Dataset, config: Config, task: str) -> npt.NDArray[
     positives = np.flatnonzero(dataset.labels(split)[:, dataset.tasks.index(task)])
     if not positives.size:
         raise InputError("attribution.split", f"{split} holds no positive of {task}", "choose another split or task")
-    draws = uniforms(config.seed, f"explained {task}", positives)[:, 0]
-    return np.sort(positives[np.argsort(draws, kind="stable")[: config.attribution.n_sequences]])
+    return choose_rows(config.seed, f"explained {task}", positives, config.attribution.n_sequences)
 
 
 def read_attributions(path: Path) -> tuple[npt.NDArray[np.float32], list[str]]:

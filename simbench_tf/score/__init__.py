@@ -1,10 +1,11 @@
 """How well attributions find the true bases: metrics, their means and intervals, tests, ranks and motif recall."""
 
+from simbench_tf.score.correlation import rank_correlation
 from simbench_tf.score.metrics import METRICS, TOP_SHARE, Metric, areas, sequence_metrics
 from simbench_tf.score.rule_faithfulness import faithfulness
-from simbench_tf.score.scores import pooled_scores, score_attributions, summarise
+from simbench_tf.score.scores import pooled_scores, score_attributions, summarise, summary_columns
 from simbench_tf.score.significance import (
-    FEWEST,
+    MIN_SEQUENCES,
     VarianceComponents,
     bootstrap_interval,
     critical_difference,
@@ -17,9 +18,12 @@ from simbench_tf.score.significance import (
     variance_components,
 )
 
+FEWEST = MIN_SEQUENCES  # its earlier name
+
 __all__ = [
     "FEWEST",
     "METRICS",
+    "MIN_SEQUENCES",
     "TOP_SHARE",
     "Metric",
     "VarianceComponents",
@@ -34,8 +38,10 @@ __all__ = [
     "paired_comparisons",
     "pareto_front",
     "pooled_scores",
+    "rank_correlation",
     "score_attributions",
     "sequence_metrics",
     "summarise",
+    "summary_columns",
     "variance_components",
 ]

@@ -1,9 +1,12 @@
-"""What "finds the true bases" can mean: every metric of one sequence, what it promises, and the code that computes it.
+"""Metrics of one sequence's attributions against its true bases: what each promises, and the code that computes it.
 
 The promise of every metric in `METRICS`: it compares attributions with a truth mask, base by base; higher is better;
-the truth itself reaches the highest value; attributions that know nothing reach `chance` on average; bases that share
-a value share their place, as if ties were broken by a fair coin; attributions that are the same everywhere prefer no
-base; and it is NaN for a sequence whose bases are all true or all false, since nothing can be found there.
+the truth itself reaches the highest value; the values lie between 0 and 1; attributions that know nothing reach
+`chance` on average; bases that share a value share their rank, as if ties were broken by a fair coin; attributions that
+are the same everywhere prefer no base; and it is NaN for a sequence whose bases are all true or all false, since
+nothing can be found there.
+
+A new metric is an entry of `METRICS`, its column's name below that, and the line of `_metric_rows` that computes it.
 
 Metrics take |attribution|, since a base can matter by lowering the output, or (`signed`) the attribution itself:
 does a base that the label needs get positive credit? NumPy and numba only: TensorFlow is never imported.
@@ -11,7 +14,7 @@ does a base that the label needs get positive credit? NumPy and numba only: Tens
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numba as nb
 import numpy as np
@@ -26,7 +29,7 @@ TOP_SHARE = 0.05
 
 
 class Metric(NamedTuple):
-    """What a reader needs to know of a metric.
+    """The name, meaning and chance level of a metric.
 
     Attributes
     ----------
@@ -34,12 +37,8 @@ class Metric(NamedTuple):
         A heading.
     description : str
         What it says, in one sentence.
-    direction : {"higher"}
-        Which way is better.
-    range : (float, float)
-        Lowest and highest possible value.
     chance : float or str
-        What attributions that know nothing reach on average: a number, or the column that holds it a sequence.
+        What attributions that know nothing reach on average: a number, or the column that holds it for each sequence.
     rank_based : bool
         Whether only the order of the bases counts, so that any increasing transformation of what is ranked (of
         |attribution|, or of the attribution where `signed`) keeps it.
@@ -51,8 +50,6 @@ class Metric(NamedTuple):
 
     title: str
     description: str
-    direction: Literal["higher"]
-    range: tuple[float, float]
     chance: float | str
     rank_based: bool
     signed: bool
@@ -62,7 +59,7 @@ class Metric(NamedTuple):
 def _metric(
     title: str, description: str, source: str, *, chance: float | str = "chance_auprc", rank: bool, signed: bool = False
 ) -> Metric:
-    return Metric(title, description, "higher", (0.0, 1.0), chance, rank, signed, source)
+    return Metric(title, description, chance, rank, signed, source)
 
 
 #: Every metric of a sequence, in the order of `sequence_metrics` and of the columns of tables.
@@ -130,20 +127,29 @@ METRICS: dict[str, Metric] = {
 }
 
 
+#: Columns of the table of metrics, by name, so that a metric cannot be written into another one's column.
+_AUROC, _AUPRC, _MASS_FRACTION, _RANK_ACCURACY, _POINTING_GAME, _TOP_K = (
+    list(METRICS).index(name) for name in ("auroc", "auprc", "mass_fraction", "rank_accuracy", "pointing_game", "top_k")
+)
+_SIGNED_AUROC, _SIGNED_AUPRC, _POSITIVE_MASS_FRACTION = (
+    list(METRICS).index(name) for name in ("signed_auroc", "signed_auprc", "positive_mass_fraction")
+)
+
+
 def sequence_metrics(scores: npt.NDArray[np.floating], mask: Bools) -> Floats:
     """Compute every metric of each sequence.
 
     Parameters
     ----------
     scores : float array, shape (N, L)
-        One finite attribution a base.
+        One finite attribution for each base.
     mask : bool array, shape (N, L)
         True where a base lies in a true site.
 
     Returns
     -------
     float64 array, shape (N, len(METRICS))
-        A column a metric, in the order of `METRICS`; NaN where a row of `mask` is all true or all false.
+        One column per metric, in the order of `METRICS`; NaN where a row of `mask` is all true or all false.
         `scores` that are zero everywhere give .5 to areas under ROC curves and the share of true bases to all others;
         so does a sequence without positive attribution in `positive_mass_fraction`.
 
@@ -263,12 +269,12 @@ def _metric_rows(scores: Floats, mask: Bools, top: int, n_metrics: int) -> Float
         order = np.argsort(scores[row])[::-1]
         values, truth = scores[row][order], mask[row][order]
         size, truth_by_size = _by_size(values, truth)
-        columns[row, 0], columns[row, 1] = areas(size, truth_by_size)
+        columns[row, _AUROC], columns[row, _AUPRC] = areas(size, truth_by_size)
         # sums go along the sequence, so that they do not depend on how ties were sorted
-        columns[row, 2] = _true_share_of_mass(np.abs(scores[row]), mask[row])
-        columns[row, 3] = _true_share_of_top(size, truth_by_size, n_true)
-        columns[row, 4] = _true_share_of_top(size, truth_by_size, 1)
-        columns[row, 5] = _true_share_of_top(size, truth_by_size, min(top, n_true))
-        columns[row, 6], columns[row, 7] = areas(values, truth)
-        columns[row, 8] = _true_share_of_mass(scores[row], mask[row])
+        columns[row, _MASS_FRACTION] = _true_share_of_mass(np.abs(scores[row]), mask[row])
+        columns[row, _RANK_ACCURACY] = _true_share_of_top(size, truth_by_size, n_true)
+        columns[row, _POINTING_GAME] = _true_share_of_top(size, truth_by_size, 1)
+        columns[row, _TOP_K] = _true_share_of_top(size, truth_by_size, min(top, n_true))
+        columns[row, _SIGNED_AUROC], columns[row, _SIGNED_AUPRC] = areas(values, truth)
+        columns[row, _POSITIVE_MASS_FRACTION] = _true_share_of_mass(scores[row], mask[row])
     return columns

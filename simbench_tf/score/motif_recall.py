@@ -1,9 +1,9 @@
-"""Which motifs a method finds: site by site, and grouped by motif, strand, place and information content.
+"""Motif recall: which true sites a method finds, grouped by motif, strand, position and information content.
 
 A site is *found* when its mean |attribution| beats the q-quantile of the means of all windows of its width, in the same
-sequence, that touch no site. Attributions that are the same everywhere find none, and noise finds a little more than
-1 - q, since windows overlap: with q = .95, 6% of sites in sequences of 400 bases, and 7 to 11% in those of 100. Sites
-of one sequence are one observation, so errors have the sequence as the unit.
+sequence, that touch no site. Attributions that are the same everywhere find none, and random ones find a little more
+than 1 - q, since windows overlap: with q = .95, 6% of sites in sequences of 400 bases, and 7 to 11% in those of 100.
+Sites of one sequence are one observation, so errors have the sequence as the unit.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from simbench_tf.intervals import covered_bases
 from simbench_tf.score.metrics import areas
 from simbench_tf.score.significance import mean_and_error
 
@@ -25,7 +26,7 @@ Ints = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 
-#: Sites are grouped into so many rings of equal width about the centre of the sequence.
+#: Sites are grouped into this many rings of equal width about the centre of the sequence.
 N_DISTANCES = 4
 
 
@@ -34,12 +35,12 @@ INFORMATION_EDGES = (8, 10, 12, 14, 16)
 
 
 def motif_recall(scores: npt.NDArray[np.floating], sites: pd.DataFrame, quantile: float = 0.95) -> pd.DataFrame:
-    """Say which groups of sites attributions find.
+    """The share of sites that attributions find, by groups of sites.
 
     Parameters
     ----------
     scores : float array, shape (N, L)
-        One attribution a base.
+        One attribution for each base.
     sites : DataFrame
         Every true site: row (of `scores`), motif, start, end (half-open), strand, and bits, the information content
         of its motif. Bases in none of them are the background.
@@ -49,7 +50,7 @@ def motif_recall(scores: npt.NDArray[np.floating], sites: pd.DataFrame, quantile
     Returns
     -------
     DataFrame
-        A row a group: by ("motif", "strand", "distance" in bases of a site's centre from the sequence's, or
+        One row per group: by ("motif", "strand", "distance" in bases of a site's centre from the sequence's, or
         "information" in bits) and group (text); n_sites; recall, the share of them that is found, and recall_se, 0
         where all or none are, which says little of few sites; auprc, the average precision of the group's bases
         against the background, bases of other sites left out, mean over sequences that have any. A sequence without
@@ -79,7 +80,7 @@ def motif_recall(scores: npt.NDArray[np.floating], sites: pd.DataFrame, quantile
     if len(sites) and (min(rows.min(), starts.min()) < 0 or rows.max() >= n or ends.max() > length):
         raise ValueError(f"a site lies outside the {n} sequences of {length} bases")
     size = np.abs(np.ascontiguousarray(scores, np.float64))
-    inside = _inside(rows, starts, ends, n, length)
+    inside = covered_bases(rows, starts, ends, (n, length))
     order = np.argsort(-size, axis=1, kind="stable")
     found = _found(size, inside, rows, starts, ends, quantile)
     lines = []
@@ -134,14 +135,6 @@ def _group_auprc(
     sums = np.bincount(groups[there], values[there], minlength=n_groups)
     counts = np.bincount(groups[there], minlength=n_groups)
     return [total / count if count else math.nan for total, count in zip(sums, counts, strict=True)]
-
-
-@nb.njit(cache=True)
-def _inside(rows: Ints, starts: Ints, ends: Ints, n: int, length: int) -> Bools:
-    inside = np.zeros((n, length), np.bool_)
-    for site in range(rows.size):
-        inside[rows[site], starts[site] : ends[site]] = True
-    return inside
 
 
 @nb.njit(cache=True, parallel=True)

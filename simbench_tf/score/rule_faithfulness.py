@@ -1,4 +1,4 @@
-"""Faithfulness to rules: do scores fall where a site was knocked out as the exact answer does?"""
+"""Faithfulness to rules: does the credit of one motif follow when the motif it depends on is knocked out?"""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr
+
+from simbench_tf.score.correlation import rank_correlation
 
 
 def faithfulness(
@@ -16,19 +17,20 @@ def faithfulness(
     answers: npt.NDArray[np.floating],
     oracle: npt.NDArray[np.floating],
 ) -> dict[str, float]:
-    """Say whether attributions honour an interaction: does the credit of one part follow when the other is destroyed?
+    """Measure whether attributions follow an interaction: does the credit of one part fall when the other is destroyed?
 
-    Where a label asks for ``A and B``, A counts for less once B is gone, and so should its credit: by the model's own
-    *interaction*, f(A, B) - f(B) - f(A) + f(neither), if credit is what a part's loss costs. Place says nothing of it.
+    Where a label depends on ``A and B``, A counts for less once B is gone, and so should its credit: by the model's own
+    *interaction*, f(A, B) - f(B) - f(A) + f(neither), if credit is what the loss of a part costs. Where the parts lie
+    plays no role.
 
     Parameters
     ----------
     scores : float array, shape (N, 3, L)
         Attributions of each sequence as it is, without the first part, and without the second.
     first, second : bool array, shape (N, L)
-        The bases of either part.
+        The bases of each part.
     answers : float array, shape (N, 4)
-        The explained output of each sequence as it is, without the first, without the second, and without both.
+        The attributed output of each sequence as it is, without the first, without the second, and without both.
     oracle : float array, shape (N, 4)
         The exact answers to the same sequences.
 
@@ -78,12 +80,6 @@ def faithfulness(
         measured[name] = float(each.mean())
         measured[f"{name}_se"] = float(each.std(ddof=1) / np.sqrt(n)) if n > 1 else math.nan
     change = (changes[0] + changes[1]) / 2
-    measured["agreement"] = _rank_correlation(change, values["interaction"])
-    measured["oracle_agreement"] = _rank_correlation(change, values["oracle_interaction"])
+    measured["agreement"] = rank_correlation(change, values["interaction"])
+    measured["oracle_agreement"] = rank_correlation(change, values["oracle_interaction"])
     return measured
-
-
-def _rank_correlation(one: npt.NDArray[np.float64], other: npt.NDArray[np.float64]) -> float:
-    if len(one) < 2 or np.ptp(one) == 0 or np.ptp(other) == 0:
-        return math.nan
-    return float(spearmanr(one, other).statistic)

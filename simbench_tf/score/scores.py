@@ -1,11 +1,11 @@
-"""How well attributions find the true sites: a table of metrics, a row a sequence, and their means over sequences.
+"""Scores of attributions against the true sites: one row of metrics per sequence, and their means over sequences.
 
-The metrics themselves are in `score.metrics`. And, where a label depends on how sites stand together, whether
-attributions honour that: `faithfulness`. NumPy, numba, pandas and SciPy only: TensorFlow is never imported.
+The metrics themselves are in `score.metrics`. NumPy, numba, pandas and SciPy only: TensorFlow is never imported.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import Literal
 
 import numpy as np
@@ -23,14 +23,14 @@ def score_attributions(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bo
     Parameters
     ----------
     scores : float array, shape (N, L)
-        One attribution a base, as ``attribute(...).scores``.
+        One attribution for each base, as ``attribute(...).scores``.
     mask : bool array, shape (N, L)
         True where a base lies in a true site, as ``dataset.mask(split)``.
 
     Returns
     -------
     table : DataFrame
-        One row a sequence, index 0 .. N-1 = row of the input. Columns: `auroc`, `auprc` and `mass_fraction`;
+        One row per sequence, index 0 .. N-1 = row of the input. Columns: `auroc`, `auprc` and `mass_fraction`;
         `chance_auprc`, the share of true bases, which is chance for every metric but areas under ROC curves (`auprc`
         is a little above it: on average some .01 in noise of 400 bases); the other metrics of `METRICS`, in its order;
         `n_true`, the number of true bases (int).
@@ -120,6 +120,30 @@ def summarise(per_sequence: pd.DataFrame) -> dict[str, float]:
         summary[name] = float(per_sequence[name].mean())
         summary[f"{name}_se"] = float(per_sequence[name].sem(ddof=1))
     return {**summary, "chance_auprc": float(per_sequence["chance_auprc"].mean())}
+
+
+def summary_columns() -> tuple[str, ...]:
+    """Names of the columns of RUN/scores/summary.csv that hold measurements, in the order of the file.
+
+    Every metric of `METRICS` is among them with its standard error; the first two also have their pooled value and the
+    bounds of a bootstrap interval.
+
+    Examples
+    --------
+    >>> summary_columns()[:6]
+    ('auroc', 'auroc_se', 'auprc', 'auprc_se', 'pooled_auroc', 'pooled_auprc')
+    """
+    with_error = {name: (name, f"{name}_se") for name in METRICS}
+    areas_of, mass = ("auroc", "auprc"), "mass_fraction"
+    others = [name for name in METRICS if name not in (*areas_of, mass)]
+    return (
+        *itertools.chain.from_iterable(with_error[name] for name in areas_of),
+        *(f"pooled_{name}" for name in areas_of),
+        *with_error[mass],
+        *("chance_auprc", "oracle_auprc", "seconds_per_sequence"),
+        *itertools.chain.from_iterable(with_error[name] for name in others),
+        *(f"{name}_{bound}" for name in areas_of for bound in ("low", "high")),
+    )
 
 
 def _checked(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:

@@ -1,8 +1,8 @@
-"""Whether a method is better than another, or only luckier: errors, intervals, paired tests, ranks, sources of spread.
+"""Statistics of comparing methods: errors, bootstrap intervals, paired tests, mean ranks and sources of spread.
 
-All methods explain the same sequences, so they are compared sequence by sequence, and the sequence is what is drawn at
-random. A *table* here is a DataFrame of one metric, higher is better: a row a sequence, a column a method. Sequences
-without a value for some method are left out, so that all pairs of methods are told from the same ones.
+All methods attribute the same sequences, so they are compared sequence by sequence, and the sequence is what is drawn
+at random. A *table* here is a DataFrame of one metric, higher is better: one row per sequence, one column per method.
+Sequences without a value for some method are left out, so that all pairs of methods are compared on the same ones.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float64]
 
 
 #: The signed-rank test needs 6 sequences: of 5, the most extreme outcome has p = 2 / 32.
-FEWEST = 6
+MIN_SEQUENCES = 6
 
 
 def mean_and_error(
@@ -29,13 +29,13 @@ def mean_and_error(
 ) -> tuple[float, float]:
     """Mean of the means of each group, and its standard error with the cluster as the unit observed.
 
-    What lies in one cluster (the sites of a sequence, or a sequence explained for several models) is one observation,
+    What lies in one cluster (the sites of a sequence, or a sequence attributed for several models) is one observation,
     not several. With every value a cluster of its own, this is the usual standard error of the mean, s / sqrt(n).
 
     Parameters
     ----------
     values : float array, shape (n,)
-        NaN is passed over.
+        NaN is skipped.
     clusters, groups : int array, shape (n,)
         Number, from 0, of the cluster and of the group of each value; without `groups`, all are one group.
 
@@ -78,7 +78,7 @@ def bootstrap_interval(
     Parameters
     ----------
     values : float array, shape (n,)
-        One value a sequence; NaN is left out.
+        One value per sequence; NaN is left out.
     level : float, default .95
     n_resamples : int, default 2000
     random_state : int, default 0
@@ -146,11 +146,11 @@ def paired_comparisons(table: pd.DataFrame, random_state: int = 0) -> pd.DataFra
     Returns
     -------
     DataFrame
-        A row a pair, in the order of the columns: first, second; n_sequences; difference, the mean of first - second,
-        with its 95% bootstrap interval low, high (`bootstrap_interval`); effect_size, the matched-pairs rank-biserial
-        correlation: of the ranks of |difference|, the share that speaks for first minus the share that speaks for
-        second, -1 to 1; p_value of the two-sided Wilcoxon signed-rank test; p_holm, corrected for the number of pairs
-        in this table; n_needed (`n_needed`). Where two methods never differ, the effect is 0 and p is 1.
+        One row per pair, in the order of the columns: first, second; n_sequences; difference, the mean of first -
+        second, with its 95% bootstrap interval low, high (`bootstrap_interval`); effect_size, the matched-pairs
+        rank-biserial correlation: of the ranks of |difference|, the share in favour of first minus the share in favour
+        of second, -1 to 1; p_value of the two-sided Wilcoxon signed-rank test; p_holm, corrected for the number of
+        pairs in this table; n_needed (`n_needed`). Where two methods never differ, the effect is 0 and p is 1.
 
     References
     ----------
@@ -226,7 +226,7 @@ def holm(p_values: npt.ArrayLike) -> Floats:
 
 
 def n_needed(effect: float, power: float = 0.8, level: float = 0.05) -> float:
-    """Return how many sequences the signed-rank test needs to tell two methods apart.
+    """Return how many sequences the signed-rank test needs to find two methods different.
 
     That is the number for the paired t-test, by the normal approximation with Guenther's correction, divided by the
     test's asymptotic efficiency against it, 3 / pi where differences are normal; where their tails are heavier fewer
@@ -261,7 +261,7 @@ def n_needed(effect: float, power: float = 0.8, level: float = 0.05) -> float:
         return math.inf
     at_level = ndtri(1 - level / 2)
     for_t_test = ((at_level + ndtri(power)) / effect) ** 2 + at_level**2 / 2
-    return float(max(FEWEST, math.ceil(for_t_test * math.pi / 3)))
+    return float(max(MIN_SEQUENCES, math.ceil(for_t_test * math.pi / 3)))
 
 
 def mean_ranks(table: pd.DataFrame) -> pd.Series:
@@ -302,7 +302,7 @@ def critical_difference(n_methods: int, n_sequences: int, level: float = 0.05) -
 
 
 def pareto_front(cost: npt.ArrayLike, quality: npt.ArrayLike) -> npt.NDArray[np.bool_]:
-    """Tell which methods no other one beats: none is as cheap and better, or as good and cheaper.
+    """The methods that no other one beats: none is as cheap and better, or as good and cheaper.
 
     Parameters
     ----------
@@ -346,16 +346,16 @@ class VarianceComponents(NamedTuple):
 
 
 def variance_components(values: npt.ArrayLike) -> VarianceComponents:
-    """Tell the variance between models of several seeds from the variance between sequences.
+    """Separate the variance between models of several seeds from the variance between sequences.
 
-    Every model explains every sequence, so the two are crossed random effects, ``y = mean + model + sequence +
+    Every model is applied to every sequence, so the two are crossed random effects, ``y = mean + model + sequence +
     residual``; their variances are estimated from the mean squares of the two-way analysis of variance. An estimate
-    below zero is given as zero.
+    below zero is returned as zero.
 
     Parameters
     ----------
     values : float array, shape (M, N)
-        One value a model and sequence. Sequences with NaN for some model are left out.
+        One value per model and sequence. Sequences with NaN for some model are left out.
 
     Returns
     -------

@@ -1,1 +1,1 @@
-"""Simulators: `peaks` puts real motif hits back into shuffled real regions, `grammar` draws from a stated model."""
+"""Simulators: `peaks` puts real motif hits into shuffled regions, `grammar` draws from a model, `text` reads files."""

@@ -22,7 +22,7 @@ from simbench_tf.devices import device
 from simbench_tf.dynamics import (
     DYNAMICS_COLUMNS,
     LEARNT_COLUMNS,
-    Probe,
+    WatchedSequences,
     delete_sites,
     learnt_at,
     measure,
@@ -32,7 +32,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.motifs import information_content, read_motifs
 from simbench_tf.parallel import MapInOrder, Track, silent
-from simbench_tf.random_streams import uniforms
+from simbench_tf.random_streams import choose_rows
 from simbench_tf.run.manifest import fingerprint
 from simbench_tf.run.models import snapshots_of
 from simbench_tf.stages.step import Made, dataset_checksums, step
@@ -146,7 +146,7 @@ def write(
     return [target / name for name in written]
 
 
-def probe_of(seed: int, dynamics: Dynamics, dataset: Dataset, task: str) -> Probe:
+def probe_of(seed: int, dynamics: Dynamics, dataset: Dataset, task: str) -> WatchedSequences:
     """Draw the probe of a task: positives, as many others, every site of the positives, and these without each.
 
     Raises
@@ -159,8 +159,7 @@ def probe_of(seed: int, dynamics: Dynamics, dataset: Dataset, task: str) -> Prob
     chosen = []
     for label in (1, 0):
         rows = np.flatnonzero(labels == label)
-        draws = uniforms(seed, f"probe of dynamics {task}", rows)[:, 0]
-        chosen.append(np.sort(rows[np.argsort(draws, kind="stable")[: dynamics.n_sequences]]))
+        chosen.append(choose_rows(seed, f"probe of dynamics {task}", rows, dynamics.n_sequences))
     positives, others = chosen
     if not positives.size:
         raise InputError("dynamics.split", f"{split} holds no positive of {task}", "choose another split or task")
@@ -168,7 +167,7 @@ def probe_of(seed: int, dynamics: Dynamics, dataset: Dataset, task: str) -> Prob
     row = pd.Index(positives).get_indexer(sites["row"])
     sites = sites.assign(row=row)[row >= 0].sort_values(["row", "start", "motif"], ignore_index=True)
     deleted = delete_sites(bases[positives], sites, dataset.notes["background"], random_state=seed)
-    return Probe(bases[positives], bases[others], sites, deleted)
+    return WatchedSequences(bases[positives], bases[others], sites, deleted)
 
 
 def motif_rates(dataset: Dataset, tasks: list[str]) -> pd.DataFrame:
@@ -201,7 +200,7 @@ def motif_rates(dataset: Dataset, tasks: list[str]) -> pd.DataFrame:
 def _look(
     model_file: str,
     version: str,
-    probes: dict[str, Probe],
+    probes: dict[str, WatchedSequences],
     targets: dict[str, int],
     dynamics: Dynamics,
     seed: int,

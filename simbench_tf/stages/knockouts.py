@@ -19,7 +19,7 @@ from simbench_tf.dataset import Dataset
 from simbench_tf.devices import device
 from simbench_tf.files import whole_file
 from simbench_tf.parallel import MapInOrder, Track
-from simbench_tf.random_streams import uniforms
+from simbench_tf.random_streams import choose_rows
 from simbench_tf.run.attributions import AttributionFile
 from simbench_tf.run.parts import PartsFolder, parts_of, read_scores
 from simbench_tf.simulate.grammar.knockouts import Interaction, interactions, knock_out, part_mask
@@ -43,7 +43,7 @@ class KnockOuts(NamedTuple):
     rows : int64 (N,)
         Rows of the attributed split.
     sequences : uint8 (N, 4, L)
-        As `simulate.knockouts.VARIANTS`.
+        As `simulate.grammar.knockouts.KNOCK_OUTS`.
     first, second : bool (N, L)
         Where the parts lie.
     """
@@ -70,8 +70,8 @@ def knock_outs_of(config: Config, dataset: Dataset, folder: Path) -> list[KnockO
     for each in found:
         first, second = (part_mask(grammar, dataset.sites, seq_ids, part) for part in (each.first, each.second))
         rows = np.flatnonzero(first.any(axis=1) & second.any(axis=1))
-        draws = uniforms(config.seed, f"probes {each.task} {each.first.name} {each.second.name}", rows)[:, 0]
-        rows = np.sort(rows[np.argsort(draws, kind="stable")[: config.attribution.n_sequences]])
+        purpose = f"probes {each.task} {each.first.name} {each.second.name}"
+        rows = choose_rows(config.seed, purpose, rows, config.attribution.n_sequences)
         if len(rows) >= MIN_SEQUENCES:
             sequences = knock_out(grammar, bases[rows], first[rows], second[rows], config.seed, rows)
             knock_outs.append(KnockOuts(each, rows, sequences, first[rows], second[rows]))

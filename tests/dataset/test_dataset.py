@@ -16,7 +16,7 @@ import pytest
 from helpers.folders import checksums
 from simbench_tf import dataset as module
 from simbench_tf.dataset import covered, finish_dataset, open_dataset, write_dataset, write_part
-from simbench_tf.dataset.batches import epoch_batches
+from simbench_tf.dataset.batches import BatchOrder, epoch_batches
 from simbench_tf.dna import one_hot
 from simbench_tf.dna.arrow import text_column
 from simbench_tf.errors import InputError
@@ -497,10 +497,8 @@ def test_streamed_parts_are_drawn_and_mixed(ds):
         one_epoch = epoch_batches(
             lambda number: ds._arrays("train", number),
             [rows * (LENGTH + 2) for rows in ds._part_counts("train")],
-            batch_size=1,
-            seed=5,
-            shuffle=True,
-            memory=memory,
+            BatchOrder(batch_size=1, seed=5, shuffle=True),
+            memory,
         )
         return [[part_of[x[0].tobytes(), y[0].tobytes()] for x, y in one_epoch()] for _ in range(epoch_count)]
 
@@ -521,7 +519,7 @@ def test_memory_bounds_how_many_parts_are_read_together():
         held.append(number)
         return np.full((50, 1), number, np.uint8), np.zeros((50, 1), np.uint8)
 
-    one_epoch = epoch_batches(read, sizes, batch_size=50, seed=0, shuffle=True, memory=800)
+    one_epoch = epoch_batches(read, sizes, BatchOrder(batch_size=50, seed=0, shuffle=True), 800)
     together = [len(held) for _ in one_epoch()]
     assert together == [2, 2, 4, 4, 6, 6, 8, 8, 10, 10], "two parts, a quarter of the memory, at a time"
     assert sorted(held) == list(range(10))
@@ -534,7 +532,7 @@ def test_a_kept_split_is_read_once():
         read.append(number)
         return np.zeros((5, 1), np.uint8), np.zeros((5, 1), np.uint8)
 
-    one_epoch = epoch_batches(read_part, [10, 0, 10], batch_size=4, seed=0, shuffle=True, memory=20)
+    one_epoch = epoch_batches(read_part, [10, 0, 10], BatchOrder(batch_size=4, seed=0, shuffle=True), 20)
     assert [len(list(one_epoch())) for _ in range(3)] == [3, 3, 3]
     assert read == [0, 2], "and empty parts never"
 
@@ -542,7 +540,7 @@ def test_a_kept_split_is_read_once():
 def test_every_order_of_a_small_split_is_drawn_alike():
     """6,000 epochs of three examples: each of the 6 orders 1,000 times, chi-square of 5 degrees below 20.5 (p .001)."""
     column = np.arange(3, dtype=np.uint8)[:, None]
-    one_epoch = epoch_batches(lambda _: (column, column), [6], batch_size=3, seed=11, shuffle=True, memory=6)
+    one_epoch = epoch_batches(lambda _: (column, column), [6], BatchOrder(batch_size=3, seed=11, shuffle=True), 6)
     orders = Counter(tuple(next(iter(one_epoch()))[0].ravel()) for _ in range(6_000))
     assert len(orders) == 6
     assert sum((count - 1_000) ** 2 / 1_000 for count in orders.values()) < 20.5

@@ -138,12 +138,12 @@ def reference_sample(grammar: Grammar, seed: int, index: int, pattern: int) -> t
             emit_background(1)
             continue
         element = choose(hmm.rates[pattern] * hmm.profile[len(sequence)])
-        first = hmm.element_variant[element]
-        variant = first + choose(hmm.variant_probability[first : hmm.element_variant[element + 1]])
-        for place, segment in enumerate((hmm.variant_first[variant], hmm.variant_second[variant])):
+        first = hmm.element_form[element]
+        form = first + choose(hmm.form_probability[first : hmm.element_form[element + 1]])
+        for place, segment in enumerate((hmm.form_first[form], hmm.form_second[form])):
             if segment < 0:
                 break
-            emit_background(hmm.variant_gap[variant] * place)
+            emit_background(hmm.form_gap[form] * place)
             motif, minus = grammar.motifs[hmm.segment_motif[segment]], hmm.segment_strand[segment]
             start = len(sequence)
             for row in motif.ppm[::-1, ::-1] if minus else motif.ppm:
@@ -379,9 +379,9 @@ def test_hazards_give_exactly_the_rates_asked_for(draws: Draws) -> None:
             for element in range(len(hazard)):
                 begun = arrive[position] * hazard[element, position]
                 starts[element] += begun
-                for variant in range(*hmm.element_variant[element : element + 2]):
+                for form in range(*hmm.element_form[element : element + 2]):
                     if begun > 0:
-                        arrive[position + hmm.variant_width[variant]] += begun * hmm.variant_probability[variant]
+                        arrive[position + hmm.form_width[form]] += begun * hmm.form_probability[form]
         np.testing.assert_allclose(starts, hmm.rates[pattern], rtol=1e-11)
         assert arrive[200] == pytest.approx(1, abs=1e-12)
 

@@ -18,7 +18,7 @@ from helpers.grammars import sharp
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.score import faithfulness
 from simbench_tf.simulate.grammar import Grammar, draw
-from simbench_tf.simulate.grammar.knockouts import Part, interaction_of, interactions, knock_out, part_mask
+from simbench_tf.simulate.grammar.knockouts import InteractionPart, interaction_of, interactions, knock_out, part_mask
 from simbench_tf.simulate.oracle import label_log_odds, label_posterior, log_likelihood
 
 MOTIFS = [sharp("TGACTCATGC", tf="A"), sharp("GGGTTCCCAA", tf="B"), sharp("CATTCATTCG", tf="C")]
@@ -67,11 +67,11 @@ def test_parts_are_where_their_sites_are() -> None:
     grammar = grammar_of(elements=[pair, alike, {"motif": "A", "rate": 0.5}])
     bases, sites, seq_ids = probes(grammar, 400)
     by_motif = {
-        Part("pair", "A", 0): sites[(sites["element"] == "pair") & (sites["tf"] == "A")],
-        Part("pair", "B", 1): sites[(sites["element"] == "pair") & (sites["tf"] == "B")],
-        Part("A", "A"): sites[sites["element"] == "A"],
-        Part("twice", "C", 0): sites[sites["element"] == "twice"].iloc[::2],
-        Part("twice", "C", 1): sites[sites["element"] == "twice"].iloc[1::2],
+        InteractionPart("pair", "A", 0): sites[(sites["element"] == "pair") & (sites["tf"] == "A")],
+        InteractionPart("pair", "B", 1): sites[(sites["element"] == "pair") & (sites["tf"] == "B")],
+        InteractionPart("A", "A"): sites[sites["element"] == "A"],
+        InteractionPart("twice", "C", 0): sites[sites["element"] == "twice"].iloc[::2],
+        InteractionPart("twice", "C", 1): sites[sites["element"] == "twice"].iloc[1::2],
     }
     for part, rows in by_motif.items():
         expected = np.zeros(bases.shape, bool)
@@ -84,7 +84,7 @@ def test_parts_are_where_their_sites_are() -> None:
 def test_knock_outs_replace_the_parts_and_nothing_else() -> None:
     grammar = grammar_of()
     bases, sites, seq_ids = probes(grammar, 2000)
-    first, second = (part_mask(grammar, sites, seq_ids, Part(name, name)) for name in "AB")
+    first, second = (part_mask(grammar, sites, seq_ids, InteractionPart(name, name)) for name in "AB")
     variants = knock_out(grammar, bases, first, second, 1, np.arange(2000))
     np.testing.assert_array_equal(variants[:, 0], bases)
     for number, gone in ((1, first), (2, second), (3, first | second)):
@@ -106,7 +106,7 @@ def test_knock_outs_replace_the_parts_and_nothing_else() -> None:
 def test_the_oracle_has_the_interaction_that_the_rule_says(when: str, sign: int) -> None:
     grammar = grammar_of(rules=[{"task": "x", "when": when, "with_label": 0.9, "without_label": 0.1}])
     bases, sites, seq_ids = probes(grammar)
-    first, second = (part_mask(grammar, sites, seq_ids, Part(name, name)) for name in "AB")
+    first, second = (part_mask(grammar, sites, seq_ids, InteractionPart(name, name)) for name in "AB")
     rows = np.flatnonzero(first.any(axis=1) & second.any(axis=1))
     variants = knock_out(grammar, bases[rows], first[rows], second[rows], 1, rows)
     log_odds = label_log_odds(grammar, log_likelihood(grammar, variants.reshape(-1, 100)))[:, 0].reshape(-1, 4)

@@ -190,7 +190,7 @@ def test_the_plan_does_not_depend_on_how_the_scan_is_cut(
     def through_pickle(function: Any, items: Any) -> Any:
         return (pickle.loads(pickle.dumps(partial(function, item)))() for item in items)
 
-    monkeypatch.setattr(scanning, "_CHUNK", 13)
+    monkeypatch.setattr(scanning, "_CHUNK_REGIONS", 13)
     other = peaks.plan_peaks(simulation(world["folder"]), seed=7, map_chunks=through_pickle)
     pd.testing.assert_frame_equal(other.hits, plan.hits)
     pd.testing.assert_frame_equal(other.motif_log, plan.motif_log)

@@ -134,7 +134,7 @@ def test_interaction_by_hand(rule: str, first: str, second: str, expected: float
         ("A and", r"rules\.0\.when: a name is missing at the end; write names"),
         ("and A", "a name is missing before 'and'"),
         ("(A and B", "a parenthesis is not closed"),
-        ("A B", "'B' stands where `and`, `or` or the end should be"),
+        ("A B", "'B' where `and`, `or` or the end should be"),
         ("A and ()", r"a name is missing before '\)'"),
         ("", "a name is missing at the end"),
         ("A and TAL1::GATA", r"rules\.0\.when: 'TAL1::GATA' is no element; did you mean 'TAL1::GATA1'\?"),
@@ -154,7 +154,7 @@ def test_bad_rules_are_told(rule: str, message: str) -> None:
         ),
         (
             {"elements": [{"motif": "A", "rate": 1e-5}], "rules": [{"task": "y", "when": "A"}]},
-            r"simulation\.rules: in sequences without a label only one placement in \d+ is as the rules ask; raise",
+            r"simulation\.rules: in sequences without a label only one placement in \d+ meets the rules; raise",
         ),
         (
             {"elements": [{"motif": "A", "rate": 0}], "rules": [{"task": "y", "when": "A", "without_label": 0}]},

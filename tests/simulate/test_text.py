@@ -163,10 +163,10 @@ GOOD = "s0\tTTGATAAC\tGATA_pos-True_2-6_9.5_1e-4_0.03_GATA"
         ("s1\tTTGATAAC\tGATA_pos-True_6-10_9_1e-4_0.03_GATA", "at 6-10 leaves its sequence of 8 bases"),
         (
             "s1\tTTGATAAC\tGATA_pos-True_1-5_9_1e-4_0.03_GATA",
-            "at 1-5, counted 0-based, half-open, should read GATA, but TGAT stands there",
+            "at 1-5, counted 0-based, half-open, should read GATA, but TGAT is there",
         ),
-        ("s1\tTTGATAAC\tGATA_pos-True_2-6_9_1e-4_0.03_TATC", "should read TATC, but GATA stands there"),
-        ("s1\tTTGATAAC\tGATA_pos-False_2-6_9_1e-4_0.03_TTTT", "should read TTTT, but GATA stands there"),
+        ("s1\tTTGATAAC\tGATA_pos-True_2-6_9_1e-4_0.03_TATC", "should read TATC, but GATA is there"),
+        ("s1\tTTGATAAC\tGATA_pos-False_2-6_9_1e-4_0.03_TTTT", "should read TTTT, but GATA is there"),
         ("s1\tTTGATAAC\tGATA_pos-True_2-7_9_1e-4_0.03_GATAA", "covers 5 bases, those before cover 4"),
     ],
 )

@@ -1,6 +1,8 @@
 """A grammar estimated from labelled sequences: background, motif rates, positional profiles, label correlation."""
 
 from simbench_tf.simulate.fit.configuration import write_fitted
-from simbench_tf.simulate.fit.em import NEGLIGIBLE, Fit, fit_grammar
+from simbench_tf.simulate.fit.em import NEGLIGIBLE_RATE, Fit, fit_grammar
 
-__all__ = ["NEGLIGIBLE", "Fit", "fit_grammar", "write_fitted"]
+NEGLIGIBLE = NEGLIGIBLE_RATE  # its earlier name
+
+__all__ = ["NEGLIGIBLE", "NEGLIGIBLE_RATE", "Fit", "fit_grammar", "write_fitted"]

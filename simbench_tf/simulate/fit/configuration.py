@@ -15,10 +15,10 @@ from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.motifs import Motif, find_motif
 from simbench_tf.parallel import Track, silent
-from simbench_tf.simulate.fit.em import NEGLIGIBLE, Fit, fit_grammar
+from simbench_tf.simulate.fit.em import NEGLIGIBLE_RATE, Fit, fit_grammar
 from simbench_tf.simulate.peaks.scanning import MapChunks, Scanned, scan_regions
 
-#: Regions that a grammar is fitted to at most, unless asked for more.
+#: Regions that a grammar is fitted to at most, unless more are requested.
 MAX_SEQUENCES = 20_000
 
 
@@ -28,7 +28,7 @@ _MAX_PASSES = 60
 
 
 class Fitted(NamedTuple):
-    """What was written, and a line on how it came about."""
+    """The file that was written, and one line about the fit."""
 
     path: Path
     summary: str
@@ -45,7 +45,7 @@ def write_fitted(
 ) -> Fitted:
     """Fit a grammar to the regions of a peaks configuration and write the configuration of a run on such data.
 
-    The regions are fitted as they stand in the genome, with the motifs that the configuration's filter keeps. Models,
+    The regions are fitted as they are in the genome, with the motifs that the configuration's filter keeps. Models,
     training, attribution, scoring, splits and seed stay as they are.
 
     Parameters
@@ -71,8 +71,9 @@ def write_fitted(
     Notes
     -----
     The grammar has one background and independent sites, while real regions differ in composition and sites come in
-    clusters, as in CpG islands. What the background does not explain, motifs that look like it do, the less so the
-    higher `background_order` is. So the ceiling of the drawn data is above what can be reached on the peaks.
+    clusters, as in CpG islands. What the background does not account for, motifs that look like it do, the
+    less so the higher `background_order` is. So the ceiling of the drawn data is above what can be reached on the
+    peaks.
     """
     simulation = config.simulation
     if not isinstance(simulation, PeaksSimulation):
@@ -105,7 +106,7 @@ def write_fitted(
 
 
 def _check_place(out: Path) -> None:
-    """Refuse, before the work, a file that could not be written after it."""
+    """Refuse, before the fit, a file that could not be written after it."""
     if out.is_dir():
         raise InputError(out, "is a folder", "name a file in it, as grammar.yaml")
     folder = next(parent for parent in out.absolute().parents if parent.exists())
@@ -114,7 +115,7 @@ def _check_place(out: Path) -> None:
 
 
 def _as_yaml(config: Config, fit: Fit, motifs: Sequence[Motif]) -> dict[str, Any]:
-    """The configuration in plain values, with what it does not say left unsaid."""
+    """The configuration in plain values, without the settings it leaves at their defaults."""
     rest = config.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     simulation = fit.simulation.model_dump(mode="json", exclude_none=True)
     fractions = config.simulation.splits
@@ -168,7 +169,7 @@ def _warn(fit: Fit, scanned: Scanned, tasks: Sequence[str]) -> None:
 
 def _summary(fit: Fit, n_motifs: int) -> str:
     few = ", ".join(motif.tf for motif in fit.left_out)
-    left_out = f"; left out, with fewer than {NEGLIGIBLE:g} starts a sequence: {few}" if few else ""
+    left_out = f"; left out, with fewer than {NEGLIGIBLE_RATE:g} starts a sequence: {few}" if few else ""
     return (
         f"{len(fit.simulation.elements)} of {n_motifs} motifs, fitted to {fit.n_fitted} regions in {fit.n_passes} "
         f"passes{left_out}"
@@ -176,7 +177,7 @@ def _summary(fit: Fit, n_motifs: int) -> str:
 
 
 def _head(config: Config, fit: Fit, scanned: Scanned) -> str:
-    """What the file was fitted from, and how well each rate is known."""
+    """The comment at the head of the file: what was fitted, and how well each rate is known."""
     tasks = config.tasks
     labels = scanned.regions[tasks].to_numpy()
     positive = ", ".join(f"{100 * share:.1f}% {task}" for task, share in zip(tasks, labels.mean(axis=0), strict=True))

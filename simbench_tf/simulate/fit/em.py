@@ -1,9 +1,9 @@
-"""A grammar estimated from labelled sequences: background, motif rates a label, positional profiles, label correlation.
+"""A grammar fitted to labelled sequences by EM: background, motif rates, positional profiles, label correlation.
 
 Maximum likelihood by EM (Dempster, Laird & Rubin 1977), as MEME does for one motif (Bailey & Elkan 1994), with the
-exact posterior of the whole grammar as its E step, so that overlapping and similar motifs share their sites out. The
-generator's expected number of starts is exactly the rate asked for, so at the truth every rate equals the mean of its
-posterior starts, which is where EM rests: the estimates are consistent for data the generator drew.
+exact posterior of the whole grammar as its E step, so that sites are divided among overlapping and similar motifs. The
+generator's expected number of starts is exactly the rate that was set, so at the truth every rate equals the mean of
+its posterior starts, which is where EM rests: the estimates are consistent for data the generator drew.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from simbench_tf.config import Element, GrammarSimulation, Position, Task
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
-from simbench_tf.random_streams import uniforms
+from simbench_tf.random_streams import permutation
 from simbench_tf.simulate.fit.evidence import Profile, profile_kinds, rate_errors, supported_profiles, supported_rates
 from simbench_tf.simulate.fit.expected_sites import (
     Data,
@@ -40,16 +40,16 @@ Integers = npt.NDArray[np.int64]
 
 
 #: A motif with fewer expected starts in a sequence, whatever its labels, is left out of the grammar.
-NEGLIGIBLE = 1e-3
+NEGLIGIBLE_RATE = 1e-3
 
 
 # passes end when no rate moves by more of the standard error it would have if all sites were seen
 _TOLERANCE = 0.05
 
 
-# as many sequences give the values from which all of them are then fitted
-_FEW = 2_000
-_STRIDE = 16.0
+# this many sequences are fitted first, to give the values from which all of them are then fitted
+_FIRST_SEQUENCES = 2_000
+_MAX_STRIDE = 16.0
 
 
 class Fit(NamedTuple):
@@ -94,7 +94,7 @@ def fit_grammar(
     max_passes: int = 60,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Fit:
-    """Estimate the grammar that explains labelled sequences best, with these motifs as they are.
+    """Estimate the grammar under which labelled sequences are likeliest, with these motifs as they are.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def fit_grammar(
     max_sequences, max_passes : int
         Bounds on the work, which is their product times L times the number of motifs.
     advance : callable
-        Told of each number of sequences explained, ``max_passes * min(N, max_sequences)`` of them at most.
+        Called with each number of sequences done, ``max_passes * min(N, max_sequences)`` of them at most.
 
     Returns
     -------
@@ -135,7 +135,7 @@ def fit_grammar(
     motifs with a negligible rate are dropped, and enrichments less than two standard errors above 0, the least
     significant first; else chance would make every motif part of every task's truth. Standard errors are those of the
     summed outer products of each sequence's score (Meilijson 1989), all rates together, so that of two similar motifs
-    one keeps what both explain. Then EM goes on to the end.
+    one keeps what both account for. Then EM runs to the end.
 
     An element with as much information as 300 starts seen beyond doubt has a positional profile of its own, the others
     share one; a profile that is not better than a flat one by the Bayesian information criterion (Schwarz 1978) is
@@ -159,11 +159,11 @@ def fit_grammar(
     (0.1, 0.5, 0.4855)
     """
     labels = _checked(bases, labels, tasks)
-    chosen = np.argsort(uniforms(seed, "fit: which sequences", np.arange(len(bases)))[:, 0], kind="stable")
+    chosen = permutation(seed, "fit: which sequences", len(bases))
     chosen = chosen[:max_sequences]
-    few, data = (sorted_by_pattern(bases[rows], labels[rows]) for rows in (chosen[:_FEW], chosen))
+    few, data = (sorted_by_pattern(bases[rows], labels[rows]) for rows in (chosen[:_FIRST_SEQUENCES], chosen))
     parameters = _first_guess(data, motifs, background_order)
-    if len(chosen) >= 2 * _FEW:
+    if len(chosen) >= 2 * _FIRST_SEQUENCES:
         parameters = _climb(parameters, _Form(tuple(motifs)), few, max_passes, lambda _: None).parameters
     free = _climb(parameters, _Form(tuple(motifs)), data, max_passes, advance)
     parameters, form = _pruned(free, _Form(tuple(motifs)), data)
@@ -184,7 +184,7 @@ def fit_grammar(
 
 
 class _Form(NamedTuple):
-    """What is estimated: these motifs, and where told, which kind of positional profile each has."""
+    """What is estimated: these motifs and, where given, the kind of positional profile of each."""
 
     motifs: tuple[Motif, ...]
     profiles: tuple[Profile, ...] | None = None
@@ -226,7 +226,7 @@ def _first_guess(data: Data, motifs: Sequence[Motif], background_order: int) -> 
 def _climb(
     parameters: Parameters, form: _Form, data: Data, max_passes: int, advance: Callable[[int], None]
 ) -> _Climbed:
-    """EM until it settles, every second step stretched as far as the last two let hope."""
+    """EM until it settles, every second step stretched as far as the last two suggest."""
     before: Parameters | None = None
     fallback, to_beat = None, -np.inf
     n_passes = 0
@@ -234,7 +234,7 @@ def _climb(
         n_passes += 1
         try:
             expected = expect(parameters, form.motifs, data, advance)
-        except InputError:  # the stretched step asks for more sites than there is room for
+        except InputError:  # the stretched step needs more sites than fit the sequence
             if fallback is None:
                 raise
             parameters, before, fallback = fallback, None, None
@@ -275,7 +275,7 @@ def _stretched(first: Floats, second: Floats, third: Floats) -> Floats:
     start, step, last = np.sqrt(first), np.sqrt(second) - np.sqrt(first), np.sqrt(third)
     bend = last - start - 2 * step
     step_norm, bend_norm = np.sqrt((step**2).sum(axis=0)), np.sqrt((bend**2).sum(axis=0))
-    stride = np.clip(np.divide(step_norm, bend_norm, where=bend_norm > 0, out=np.ones_like(bend_norm)), 1, _STRIDE)
+    stride = np.clip(np.divide(step_norm, bend_norm, where=bend_norm > 0, out=np.ones_like(bend_norm)), 1, _MAX_STRIDE)
     ahead = start + 2 * stride * step + stride**2 * bend
     return ahead.clip(last / 2, last * 2) ** 2
 
@@ -305,11 +305,11 @@ def _present(rates: Floats, data: Data) -> list[int]:
     InputError
         None has.
     """
-    there: list[int] = np.flatnonzero(pattern_rates(data, rates).max(axis=0) >= NEGLIGIBLE).tolist()
+    there: list[int] = np.flatnonzero(pattern_rates(data, rates).max(axis=0) >= NEGLIGIBLE_RATE).tolist()
     if not there:
         raise InputError(
             "simulation.motifs",
-            f"none of {rates.shape[1]} motifs starts {NEGLIGIBLE:g} times or more a sequence, by its posterior",
+            f"none of {rates.shape[1]} motifs starts {NEGLIGIBLE_RATE:g} times or more a sequence, by its posterior",
             "give motifs found in these peaks",
         )
     return there

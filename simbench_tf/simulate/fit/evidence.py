@@ -1,4 +1,4 @@
-"""What a fit's sequences give evidence for: standard errors of rates, which enrichments and which profiles to keep."""
+"""Evidence for fitted parameters: standard errors of rates, and which enrichments and positional profiles to keep."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Profile = Literal["own", "shared", "flat"]
 
 
 #: Starts seen beyond doubt from which on an element has a profile of its own; its centre's error is then sd / 17.
-OWN_PROFILE = 300
+OWN_PROFILE_STARTS = 300
 
 
-#: An enrichment stays when it is so many standard errors above 0.
-SIGNIFICANT = 2.0
+#: An enrichment stays when it is this many standard errors above 0.
+SIGNIFICANT_ERRORS = 2.0
 
 
 def rate_errors(rates: Floats, scores: Floats, design: Floats) -> Floats:
@@ -42,9 +42,9 @@ def rate_errors(rates: Floats, scores: Floats, design: Floats) -> Floats:
 
 
 def supported_rates(rates: Floats, scores: Floats, design: Floats) -> npt.NDArray[np.bool_]:
-    """Which rates to keep, (T + 1, E): enrichments are taken away, the one with the least Wald statistic first.
+    """Which rates to keep, (T + 1, E): enrichments are removed, the one with the least Wald statistic first.
 
-    Parameters are those of `rate_errors`. Of two motifs that look alike, one keeps what both explain.
+    Parameters are those of `rate_errors`. Of two motifs that look alike, one keeps what both account for.
     """
     covariance = _covariance(scores, design, np.arange(rates.size))
     estimate, kept = rates.ravel().copy(), np.ones(rates.size, np.bool_)
@@ -52,7 +52,7 @@ def supported_rates(rates: Floats, scores: Floats, design: Floats) -> npt.NDArra
     while kept[n_elements:].any():
         candidates = np.flatnonzero(kept[n_elements:]) + n_elements
         z = estimate[candidates] / np.sqrt(covariance[candidates, candidates])
-        if z.min() >= SIGNIFICANT:
+        if z.min() >= SIGNIFICANT_ERRORS:
             break
         least = candidates[z.argmin()]
         # what the others are, and how well they are known, once this one is held at 0
@@ -65,7 +65,7 @@ def supported_rates(rates: Floats, scores: Floats, design: Floats) -> npt.NDArra
 
 def profile_kinds(resolved: Floats) -> tuple[Profile, ...]:
     """Whose positional profile each element has, by the starts that are seen beyond doubt, (E,)."""
-    return tuple("own" if count >= OWN_PROFILE else "shared" for count in resolved)
+    return tuple("own" if count >= OWN_PROFILE_STARTS else "shared" for count in resolved)
 
 
 def supported_profiles(starts: Floats, resolved: Floats, widths: Integers) -> tuple[Profile, ...]:

@@ -1,8 +1,8 @@
-"""What sequences whose labels are known say of a grammar: expected starts by position, and expected background steps.
+"""The E step of a fit: expected starts of each element by position, and expected background words, given labels.
 
 The exact posterior (`oracle.explain`) gives the probability that a base lies in an element. All that estimation needs
-follows from sums of it over sequences of one label pattern, so a grammar is explained a pattern at a time: the rates of
-that pattern in a grammar whose one label changes nothing.
+follows from sums of it over sequences of one label pattern, so each pattern has a pass of its own: with the rates of
+that pattern, in a grammar whose only label changes nothing.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class Data(NamedTuple):
 
 
 class Parameters(NamedTuple):
-    """What a fit moves; E elements of one motif each, on both strands.
+    """The parameters that a fit changes; E elements of one motif each, on both strands.
 
     Attributes
     ----------
     rates : float64 (T + 1, E)
         Expected starts without a label, then how many more with each task's.
     positions : tuple of Position
-        One an element.
+        One per element.
     background : float64 (4 ** k, 4)
         P(base | the k bases before).
     """
@@ -114,16 +114,16 @@ def pattern_rates(data: Data, rates: Floats) -> Floats:
 
 
 def expect(parameters: Parameters, motifs: Sequence[Motif], data: Data, advance: Callable[[int], None]) -> Expected:
-    """Explain every sequence; memory is bounded whatever their number.
+    """Posterior expectations of every sequence, summed; memory is bounded whatever their number.
 
     Parameters
     ----------
     parameters : Parameters
     motifs : sequence of Motif
-        One an element.
+        One per element.
     data : Data
     advance : callable
-        Told of each number of sequences done.
+        Called with each number of sequences done.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The parameters that explain expected sites best: additive rates, positional profiles, correlation of labels."""
+"""The M step of a fit: additive rates, positional profiles and label correlation that suit expected sites best."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def fit_rates(counts: Floats, sizes: npt.ArrayLike, design: Floats, rates: Float
 
 
 def fit_position(starts: Floats, widths: npt.ArrayLike) -> tuple[Position, float]:
-    """The positional profile under which starts are the likeliest, and how much likelier than anywhere alike.
+    """The positional profile under which starts are the likeliest, and how much likelier than under a flat profile.
 
     Parameters
     ----------
@@ -81,9 +81,9 @@ def fit_position(starts: Floats, widths: npt.ArrayLike) -> tuple[Position, float
     Returns
     -------
     position : Position
-        Centre, sd (at least 5 bases) and floor; anywhere alike is among them, as floor 1.
+        Centre, sd (at least 5 bases) and floor; a flat profile is among them, as floor 1.
     gain : float
-        Log-likelihood less that of starts anywhere alike.
+        Log-likelihood less that of a flat profile.
 
     Notes
     -----
@@ -145,9 +145,9 @@ def _profile_log_likelihood(parameters: Floats, starts: Floats, widths: Integers
     """Log-likelihood of starts whose profile has a centre, log sd (in lengths) and floor, and its gradient by them."""
     length = len(starts)
     centre, sd, floor = parameters[0] * length, np.exp(parameters[1]) * length, parameters[2]
-    place = np.arange(length)[:, None]
-    fits = place <= length - widths
-    z = (place + widths / 2 - centre) / sd
+    start = np.arange(length)[:, None]
+    fits = start <= length - widths
+    z = (start + widths / 2 - centre) / sd
     bell = np.where(fits, np.exp(-(z**2) / 2), 0.0)
     weights = np.where(fits, floor + (1 - floor) * bell, 1.0)
     totals = np.where(fits, weights, 0.0).sum(axis=0)

@@ -1,7 +1,7 @@
 """Sequences drawn from a stated model: motifs at label-dependent rates in a random background."""
 
+from simbench_tf.simulate.drawn import Drawn
 from simbench_tf.simulate.grammar.generator import (
-    Drawn,
     Grammar,
     build_grammar,
     decision_points,

@@ -26,7 +26,7 @@ _KEY = "simulation.background"
 
 
 def background_of(simulation: GrammarSimulation, index_dir: str | PathLike[str] | None) -> Floats:
-    """Return the table a configuration asks for, P(column base | the k bases before), float64 (4 ** k, 4).
+    """The background table of a configuration, P(column base | the k bases before), float64 (4 ** k, 4).
 
     Raises
     ------
@@ -75,7 +75,7 @@ def with_lower_orders(table: Floats) -> Floats:
 
 
 def context_frequencies(table: Floats) -> Floats | None:
-    """How often each context stands in the long run of a background, float64 (4 ** k,); None where that is not one."""
+    """Long-run frequency of each context of a background, float64 (4 ** k,); None where it depends on the start."""
     n = len(table)
     before, base = np.divmod(np.arange(4 * n), 4)
     steps = csr_array((table.ravel(), (before, (4 * before + base) % n)), shape=(n, n))
@@ -100,7 +100,7 @@ def _given(rows: tuple[tuple[float, ...], ...], order: int | None) -> Floats:
     if order not in (None, order_of(table)):
         raise InputError("simulation.background_order", f"is {order}, the table's is {order_of(table)}", "leave it out")
     if not (np.abs(table.sum(axis=1) - 1) <= 1e-3).all() or (table < 0).any():
-        raise InputError(_KEY, "holds a row that is not four probabilities with sum 1", "mend the row")
+        raise InputError(_KEY, "holds a row that is not four probabilities with sum 1", "correct the row")
     return table / table.sum(axis=1, keepdims=True)
 
 

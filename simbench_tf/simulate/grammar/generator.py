@@ -20,6 +20,7 @@ from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, find_motif, score_sites
 from simbench_tf.random_streams import stream_key, uniforms
+from simbench_tf.simulate.drawn import Drawn
 from simbench_tf.simulate.grammar.background import background_of
 from simbench_tf.simulate.grammar.labels import check_labels, draw_patterns, labels_of, pattern_probabilities
 from simbench_tf.simulate.grammar.rules import names_in, parse_rule
@@ -53,7 +54,7 @@ class Grammar(NamedTuple):
     motifs : tuple of Motif
         Every motif the elements use, once, in the order of their first use.
     rules : tuple of Rule
-        What labels ask of the elements of a sequence.
+        What labels require of the elements of a sequence.
     splits : Splits
         Fractions held out for validation and test.
     hmm : SemiMarkov
@@ -69,13 +70,6 @@ class Grammar(NamedTuple):
     rules: tuple[Rule, ...]
     splits: Splits
     hmm: SemiMarkov
-
-
-class Drawn(NamedTuple):
-    """Finished sequences (tables.sequence_schema) and the sites in them (tables.SITES_SCHEMA)."""
-
-    sequences: pa.Table
-    sites: pa.Table
 
 
 def build_grammar(
@@ -141,7 +135,7 @@ def build_grammar(
 
 
 def draw(grammar: Grammar, seed: int, start: int, stop: int) -> Drawn:
-    """Draw sequences start..stop of the data set that `seed` stands for.
+    """Draw sequences start..stop of the data set of this `seed`.
 
     Parameters
     ----------
@@ -154,7 +148,7 @@ def draw(grammar: Grammar, seed: int, start: int, stop: int) -> Drawn:
     -------
     Drawn
         `sequences`, with seq_id ``seq000000000`` onward and no chrom, start, end; and `sites`, sorted by sequence and
-        start: one row a motif, so two for a pair, with score and p-value against :func:`zero_order_background`. Equal
+        start: one row per motif, so two for a pair, with score and p-value against :func:`zero_order_background`. Equal
         to the same rows of any longer stretch.
 
     Raises

@@ -1,8 +1,8 @@
 """Knock-outs: sequences of a grammar in which one site, another, or both were replaced by background.
 
-Where a label depends on how elements stand together (a rule, a spaced pair), place is not all of the truth: the effect
-of A should change when B is gone. The four sequences of a *probe* (as it is, without A, without B, without both) ask
-that of the oracle, of a model, and of an attribution method.
+Where a label depends on how elements occur together (a rule, a spaced pair), where they lie is not all of the truth:
+the effect of A should change when B is gone. Four versions of a sequence (as it is, without A, without B, without both)
+test that for the oracle, for a model, and for an attribution method.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf.config import Element
+from simbench_tf.dna.encoding import LETTERS
+from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import find_motif
 from simbench_tf.random_streams import stream_key
 from simbench_tf.simulate.grammar.generator import Grammar
@@ -27,27 +29,27 @@ Booleans = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 
 
-#: The sequences of a probe, in order.
-VARIANTS = ("as it is", "without the first", "without the second", "without both")
+#: The four versions of a sequence, in order.
+KNOCK_OUTS = ("as it is", "without the first", "without the second", "without both")
 
 
-class Part(NamedTuple):
-    """Sites of an element, or those of one motif of a pair: `place` 0 or 1, -1 for all."""
+class InteractionPart(NamedTuple):
+    """Sites of an element; of a pair's two motifs, those of the motif numbered `motif` (0 or 1), or of both (-1)."""
 
     element: str
     name: str
-    place: int = -1
+    motif: int = -1
 
 
 class Interaction(NamedTuple):
-    """Two parts whose standing together a task's label depends on.
+    """Two parts on whose joint presence a task's label depends.
 
     Attributes
     ----------
     task : str
     rule : str
         The rule, or the name of the pair.
-    first, second : Part
+    first, second : InteractionPart
     expected : {1, -1}
         1 where each counts for more beside the other, as in ``A and B`` or a pair; -1 where for less, as in
         ``A without B``.
@@ -55,16 +57,16 @@ class Interaction(NamedTuple):
 
     task: str
     rule: str
-    first: Part
-    second: Part
+    first: InteractionPart
+    second: InteractionPart
     expected: int
 
 
 def interactions(grammar: Grammar) -> list[Interaction]:
     """Every interaction the labels depend on: two names of a rule, and the two motifs of a pair.
 
-    Of a rule, names whose effects simply add make none. The motifs of a pair that speaks against a label, by a rule,
-    do so together only: each counts for less beside the other.
+    Two names of a rule whose effects simply add have no interaction. The motifs of a pair that makes a label less
+    likely, by a rule, do so only together: each counts for less beside the other.
 
     Examples
     --------
@@ -84,17 +86,21 @@ def interactions(grammar: Grammar) -> list[Interaction]:
         for one, other in itertools.combinations(names_in(expression), 2):
             sign = np.sign(interaction(expression, one, other) * (rule.with_label - rule.without_label))
             if sign:
-                found.append(Interaction(rule.task, rule.when, Part(one, one), Part(other, other), int(sign)))
+                found.append(
+                    Interaction(
+                        rule.task, rule.when, InteractionPart(one, one), InteractionPart(other, other), int(sign)
+                    )
+                )
     for task, element in itertools.product(grammar.tasks, grammar.elements):
         sign = _bearing(grammar, task, element)
         if element.pair and sign:
-            first, second = (Part(element.name, motif, place) for place, motif in enumerate(element.pair))
+            first, second = (InteractionPart(element.name, motif, number) for number, motif in enumerate(element.pair))
             found.append(Interaction(task, element.name, first, second, sign))
     return found
 
 
 def _bearing(grammar: Grammar, task: str, element: Element) -> int:
-    """Whether an element speaks for a task's label (1), against it (-1), or neither (0)."""
+    """Whether an element makes a task's label likelier (1), less likely (-1), or neither (0)."""
     if element.enriched.get(task, 0.0) > 0:
         return 1
     for rule in grammar.rules:
@@ -105,7 +111,7 @@ def _bearing(grammar: Grammar, task: str, element: Element) -> int:
 
 
 def part_mask(
-    grammar: Grammar, sites: pd.DataFrame, seq_ids: Sequence[str] | npt.NDArray[np.str_], part: Part
+    grammar: Grammar, sites: pd.DataFrame, seq_ids: Sequence[str] | npt.NDArray[np.str_], part: InteractionPart
 ) -> Booleans:
     """Bases that lie in sites of a part, bool (N, L).
 
@@ -115,21 +121,18 @@ def part_mask(
     sites : DataFrame
         tables.SITE_COLUMNS, each sequence's rows together and sorted by start.
     seq_ids : sequence of str
-        Ids of the N sequences; sites of others are passed over.
-    part : Part
+        Ids of the N sequences; sites of others are skipped.
+    part : InteractionPart
     """
     own = sites[sites["element"] == part.element]
-    if part.place >= 0:
-        own = own[_places(grammar, own["motif"].to_numpy(), part.element) == part.place]
+    if part.motif >= 0:
+        own = own[_motif_numbers(grammar, own["motif"].to_numpy(), part.element) == part.motif]
     row = pd.Index(seq_ids).get_indexer(pd.Index(own["seq_id"]))
     own, row = own[row >= 0], row[row >= 0]
-    edges = np.zeros((len(seq_ids), grammar.seq_length + 1), np.int64)
-    np.add.at(edges, (row, own["start"].to_numpy()), 1)
-    np.add.at(edges, (row, own["end"].to_numpy()), -1)
-    return np.asarray(np.cumsum(edges, axis=1)[:, :-1] > 0)
+    return covered_bases(row, own["start"], own["end"], (len(seq_ids), grammar.seq_length))
 
 
-def _places(grammar: Grammar, motifs: npt.NDArray[np.object_], element: str) -> npt.NDArray[np.int64]:
+def _motif_numbers(grammar: Grammar, motifs: npt.NDArray[np.object_], element: str) -> npt.NDArray[np.int64]:
     """Which of a pair's two motifs each of its sites is; of two alike, the left one is the first."""
     pair = next(each.pair for each in grammar.elements if each.name == element)
     ids = [find_motif(grammar.motifs, name).motif_id for name in pair or ()]
@@ -140,9 +143,9 @@ def _places(grammar: Grammar, motifs: npt.NDArray[np.object_], element: str) -> 
 
 
 def knock_out(grammar: Grammar, bases: Bases, first: Booleans, second: Booleans, seed: int, indices: Integers) -> Bases:
-    """The four sequences of each probe, uint8 (N, 4, L), in the order of `VARIANTS`.
+    """The four versions of each sequence, uint8 (N, 4, L), in the order of `KNOCK_OUTS`.
 
-    What is knocked out is replaced by the same stretch of a random background sequence, one for each probe, so that
+    What is knocked out is replaced by the same stretch of a random background sequence, one for each sequence, so that
     the two single knock-outs and the joint one differ in nothing else.
 
     Parameters
@@ -150,19 +153,19 @@ def knock_out(grammar: Grammar, bases: Bases, first: Booleans, second: Booleans,
     grammar : Grammar
     bases : uint8 (N, L)
     first, second : bool (N, L)
-        Bases of either part.
+        Bases of each part.
     seed : int
     indices : int64 (N,)
-        A number for each probe, for its random stream.
+        A number for each sequence, for its random stream.
     """
     letters = background_letters(grammar.hmm, stream_key(seed, "knock-outs"), np.asarray(indices, np.int64))
-    other = np.searchsorted(np.frombuffer(b"ACGT", np.uint8), letters).astype(np.uint8)
+    other = np.searchsorted(LETTERS[:4], letters).astype(np.uint8)
     gone = np.stack([np.zeros_like(first), first, second, first | second], axis=1)
     return np.where(gone, other[:, None], bases[:, None])
 
 
 def interaction_of(answers: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
-    """Effect of the first beside the second, less its effect alone, (N,), from answers to the four variants (N, 4).
+    """Effect of the first beside the second, less its effect alone, (N,), from answers to the four versions (N, 4).
 
     Examples
     --------

@@ -29,7 +29,7 @@ _NODES_AT_ONCE = 2048
 
 
 def check_labels(n_tasks: int, correlation: float) -> None:
-    """Hold the number of tasks and the correlation of their latent normals to what the copula can do.
+    """Check that the copula can have this number of tasks and this correlation of their latent normals.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def check_labels(n_tasks: int, correlation: float) -> None:
 def draw_patterns(fractions: Floats, correlation: float, seed: int, indices: npt.NDArray[np.int64]) -> Patterns:
     """Draw the label pattern of each sequence in `indices`, int64 (N,)."""
     n_tasks = len(fractions)
-    # 0, which has no finite quantile, stands for the half-interval above it
+    # 0, which has no finite quantile, represents the half-interval above it
     normals = special.ndtri(np.maximum(uniforms(seed, "grammar labels", indices, n_tasks), 2.0**-54))
     mixing = np.linalg.cholesky(np.full((n_tasks, n_tasks), correlation) + (1 - correlation) * np.eye(n_tasks))
     patterns = np.zeros(len(indices), np.int64)

@@ -1,10 +1,10 @@
-"""Rules: what a label asks of the elements in a sequence, as ``A and B`` or ``A without B``, beyond how many there are.
+"""Rules: which elements of a sequence a label requires together, as ``A and B`` or ``A without B``.
 
 Elements are placed by their rates first. Of the placements that a label pattern y allows, those are kept that make the
-rules hold as often as asked: every *presence* b (which of the elements that rules name are in the sequence) is
+rules hold as often as they should: every *presence* b (which of the elements that rules name are in the sequence) is
 weighted by ``w(b | y) = P(b | y) / P_0(b | y)``, P_0 being that of the rates alone, and P the distribution nearest to
 it (in Kullback-Leibler divergence) under which each rule holds with exactly its probability given its task's label.
-Within a presence nothing changes, so a rule says nothing of place, strand or number.
+Within a presence nothing changes, so a rule says nothing of position, strand or number.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Integers = npt.NDArray[np.int64]
 Booleans = npt.NDArray[np.bool_]
 
 
-# 2 ** so many presences, and a forward pass each
+# 2 ** this many presences, and a forward pass each
 MAX_NAMED = 6
 
 
@@ -77,7 +77,7 @@ def parse_rule(text: str) -> Expression:
     tokens = re.findall(r"[()]|[^\s()]+", text)
     expression, rest = _any_of(tokens)
     if rest:
-        raise ValueError(f"{rest[0]!r} stands where `and`, `or` or the end should be")
+        raise ValueError(f"{rest[0]!r} where `and`, `or` or the end should be")
     return expression
 
 
@@ -129,7 +129,7 @@ def interaction(expression: Expression, first: str, second: str) -> float:
 
 
 def main_effect(expression: Expression, name: str) -> float:
-    """How much a name speaks for a rule: f(with it) - f(without), averaged over the others' presence.
+    """The effect of a name on a rule: f(with it) - f(without), averaged over the others' presence.
 
     Examples
     --------
@@ -183,7 +183,8 @@ def presence_weights(conditions: Conditions, by_rates: Floats, tasks: Sequence[s
     Raises
     ------
     InputError
-        Rules that cannot all hold as often as asked, or only in a share of placements that is too small to draw from.
+        Rules that cannot all hold as often as they should, or only in a share of placements that is too small to draw
+        from.
 
     Notes
     -----
@@ -207,7 +208,7 @@ def presence_weights(conditions: Conditions, by_rates: Floats, tasks: Sequence[s
         if weights[pattern].max() > _MAX_DRAWS:
             raise InputError(
                 "simulation.rules",
-                f"in sequences {labels} only one placement in {weights[pattern].max():.0f} is as the rules ask",
+                f"in sequences {labels} only one placement in {weights[pattern].max():.0f} meets the rules",
                 "raise the rates of the elements that should be there, lower those of the others",
             )
     return weights

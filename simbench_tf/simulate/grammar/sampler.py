@@ -1,4 +1,4 @@
-"""The sampler of a semi-Markov grammar: the next start by one draw, bases by one draw each, sequences in parallel.
+"""The sampler of a semi-Markov grammar: one draw per start, one draw per base, sequences in parallel.
 
 Sequence i reads two streams of its own. The one of its elements is read as they are needed, so that placement can be
 run twice, once to count the sites and once to fill in; of the other, draw p decides the base at position p.
@@ -10,13 +10,13 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.dna.encoding import LETTERS
 from simbench_tf.random_streams import Stream, fill_uint32, next_uniform, open_stream
 from simbench_tf.simulate.grammar.semi_markov import SemiMarkov
 
 Integers = npt.NDArray[np.int64]
 Letters = npt.NDArray[np.uint8]
 Draws = npt.NDArray[np.uint32]
-_ACGT = np.frombuffer(b"ACGT", np.uint8)
 
 
 @nb.njit(cache=True)
@@ -31,11 +31,11 @@ def _next_start(hmm: SemiMarkov, pattern: int, position: int, stream: Stream) ->
 
 
 @nb.njit(cache=True)
-def _next_variant(hmm: SemiMarkov, pattern: int, start: int, stream: Stream) -> tuple[int, int]:
-    """Which element starts at `start`, and as which of its variants: one draw each."""
+def _next_form(hmm: SemiMarkov, pattern: int, start: int, stream: Stream) -> tuple[int, int]:
+    """Which element starts at `start`, and as which of its forms: one draw each."""
     element = _choose(hmm.rates[pattern] * hmm.profile[start], stream)
-    first, last = hmm.element_variant[element], hmm.element_variant[element + 1]
-    return element, first + _choose(hmm.variant_probability[first:last], stream)
+    first, last = hmm.element_form[element], hmm.element_form[element + 1]
+    return element, first + _choose(hmm.form_probability[first:last], stream)
 
 
 @nb.njit(cache=True)
@@ -83,13 +83,13 @@ def _emit_background(
     if hmm.order == 1:
         for position in range(start, end):
             context = int((np.int64(successors[position]) >> (2 * context)) & 3)
-            letters[position] = _ACGT[context]
+            letters[position] = LETTERS[context]
         return context
     for position in range(start, end):
-        # fewer than k bases stand before the first ones: blocks of 1, 4, 16, ... rows
+        # fewer than k bases precede the first ones: blocks of 1, 4, 16, ... rows
         row = (4 ** min(position, hmm.order) - 1) // 3 + context
         base = _base(hmm.background_steps, row, draws[position])
-        letters[position] = _ACGT[base]
+        letters[position] = LETTERS[base]
         context = _follow(hmm, context, base)
     return context
 
@@ -105,14 +105,14 @@ def _emit_segment(hmm: SemiMarkov, letters: Letters, start: int, segment: int, c
     row = hmm.segment_row[segment]
     for offset in range(hmm.segment_width[segment]):
         base = _base(hmm.ppm_steps, row + offset, draws[start + offset])
-        letters[start + offset] = _ACGT[base]
+        letters[start + offset] = LETTERS[base]
         context = _follow(hmm, context, base)
     return context
 
 
 @nb.njit(cache=True)
 def _place(hmm: SemiMarkov, pattern: int, stream: Stream, placed: Integers) -> int:
-    """Draw placements until the rules keep one; fill `placed`, columns start, element, variant; return how many."""
+    """Draw placements until the rules keep one; fill `placed`, columns start, element, form; return how many."""
     length = hmm.profile.shape[0]
     weight = hmm.presence_weight[pattern]
     while True:
@@ -121,20 +121,20 @@ def _place(hmm: SemiMarkov, pattern: int, stream: Stream, placed: Integers) -> i
             start = _next_start(hmm, pattern, position, stream)
             if start == length:
                 break
-            element, variant = _next_variant(hmm, pattern, start, stream)
-            placed[n_placed, 0], placed[n_placed, 1], placed[n_placed, 2] = start, element, variant
+            element, form = _next_form(hmm, pattern, start, stream)
+            placed[n_placed, 0], placed[n_placed, 1], placed[n_placed, 2] = start, element, form
             n_placed += 1
             presence |= hmm.element_bit[element]
-            position = start + hmm.variant_width[variant]
+            position = start + hmm.form_width[form]
         # without rules there is one presence, and no draw
         if weight.size == 1 or next_uniform(stream) * weight.max() < weight[presence]:
             return n_placed
 
 
 @nb.njit(cache=True)
-def _room(hmm: SemiMarkov) -> Integers:
+def _empty_placements(hmm: SemiMarkov) -> Integers:
     """Return space for the most elements that a sequence holds."""
-    return np.empty((hmm.profile.shape[0] // hmm.variant_width.min() + 1, 3), np.int64)
+    return np.empty((hmm.profile.shape[0] // hmm.form_width.min() + 1, 3), np.int64)
 
 
 @nb.njit(cache=True, parallel=True)
@@ -142,10 +142,10 @@ def count_sites(hmm: SemiMarkov, elements_key: np.uint64, patterns: Integers, fi
     """Number of sites of each sequence, (N,): sequence ``first + row`` has label pattern ``patterns[row]``."""
     counts = np.zeros(patterns.size, np.int64)
     for row in nb.prange(patterns.size):
-        placed = _room(hmm)
+        placed = _empty_placements(hmm)
         n_placed = _place(hmm, patterns[row], open_stream(elements_key, first + row, 0), placed)
         for number in range(n_placed):
-            counts[row] += 1 if hmm.variant_second[placed[number, 2]] < 0 else 2
+            counts[row] += 1 if hmm.form_second[placed[number, 2]] < 0 else 2
     return counts
 
 
@@ -165,7 +165,7 @@ def fill(
     The sites of row i are ``offsets[i]`` up to ``offsets[i + 1]``, by :func:`count_sites`.
     """
     for row in nb.prange(patterns.size):
-        placed = _room(hmm)
+        placed = _empty_placements(hmm)
         n_placed = _place(hmm, patterns[row], open_stream(elements_key, first + row, 0), placed)
         own = sites[offsets[row] : offsets[row + 1]]
         own[:, 0] = row
@@ -193,13 +193,13 @@ def _write(hmm: SemiMarkov, placed: Integers, stream: Stream, letters: Letters, 
         successors[0] = _base(hmm.background_steps, 0, draws[0])
     site, position, context = 0, 0, 0
     for number in range(len(placed)):
-        start, element, variant = placed[number]
+        start, element, form = placed[number]
         context = _emit_background(hmm, letters, position, start, context, draws, successors)
         position = start
-        for segment in (hmm.variant_first[variant], hmm.variant_second[variant]):
+        for segment in (hmm.form_first[form], hmm.form_second[form]):
             if segment >= 0:
                 if position > start:
-                    after_gap = position + hmm.variant_gap[variant]
+                    after_gap = position + hmm.form_gap[form]
                     context = _emit_background(hmm, letters, position, after_gap, context, draws, successors)
                     position = after_gap
                 context = _emit_segment(hmm, letters, position, segment, context, draws)

@@ -2,16 +2,16 @@
 
 Reading left to right, position i is a *decision point* when no element covers it. There, element e starts with hazard
 ``h_e(i | y)``, y being the label pattern; otherwise one background base is emitted and i + 1 is the next decision
-point. An element that starts takes one of its *variants* (strand, relative orientation, gap), emits it whole, and the
-position after it is a decision point again. A variant is one or two *segments* (a motif on a strand, drawn from its
+point. An element that starts takes one of its *forms* (one strand, relative orientation and gap), emits it whole, and
+the position after it is a decision point again. A form is one or two *segments* (a motif on a strand, drawn from its
 PPM) with background bases in the gap between them. A background base depends on the k bases before it, whether those
 are background or motif.
 
-Hazards follow from the rates asked for. Let ``r_e(i | y) = rate_e(y) profile_e(i)``, with profiles that sum to 1, and
-``u(i | y)`` the probability that i is a decision point. An element starts at i with probability ``u h_e``, so that
+Hazards follow from the rates that are set. Let ``r_e(i | y) = rate_e(y) profile_e(i)``, with profiles that sum to 1,
+and ``u(i | y)`` the probability that i is a decision point. An element starts at i with probability ``u h_e``, so that
 ``h_e = r_e / u`` makes the expected number of starts exactly rate_e(y). Since an element of width w that starts at j
-covers j + 1 ... j + w - 1 beyond the decision point, ``u(0) = 1`` and
-``u(i + 1) = u(i) - sum_e r_e(i) + sum_(e, w) P_e(w) r_e(i + 1 - w)``.
+covers j + 1 ... j + w - 1 beyond the decision point, ``u(0) = 1`` and ``u(i + 1) = u(i) - sum_e r_e(i) + sum_(e, w)
+P_e(w) r_e(i + 1 - w)``.
 
 Rules weigh whole placements by which elements are among them (see `rules`): by the weights, a sampler keeps or rejects
 a placement, and a posterior that keeps the presence of those elements beside the position sums over all.
@@ -46,7 +46,7 @@ _CERTAIN = 64.0
 
 
 class SemiMarkov(NamedTuple):
-    """The model's arrays; P = 2 ** T label patterns, L positions, E elements, V variants, S segments, R PPM rows.
+    """The model's arrays; P = 2 ** T label patterns, L positions, E elements, V forms, S segments, R PPM rows.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class SemiMarkov(NamedTuple):
     background : float64 (sum of 4 ** j for j up to k, 4)
         P(base | bases before): row 0 at the start of the sequence, then after one base, and so on to k, each block's
         rows in the order of the bases before, the oldest first.
-    background_steps : int64, (as many, 3)
+    background_steps : int64, (rows of `background`, 3)
         Cumulative probabilities of A, C, G, in units of 2 ** -32.
     ppm : float64 (R, 4)
         The rows of all segments as they read on the forward strand, one segment after the other.
@@ -63,12 +63,12 @@ class SemiMarkov(NamedTuple):
         Their cumulative probabilities in units of 2 ** -32.
     segment_row, segment_width, segment_motif, segment_strand : int64 (S,)
         First row in `ppm`, bases, index into the grammar's motifs, and 0 for the + and 1 for the - strand.
-    variant_first, variant_second, variant_gap, variant_width : int64 (V,)
+    form_first, form_second, form_gap, form_width : int64 (V,)
         Left segment, right segment (-1: none), background bases between them, and bases in all.
-    variant_probability : float64 (V,)
-        P(variant | element).
-    element_variant : int64 (E + 1,)
-        The variants of element e are ``element_variant[e]`` up to ``element_variant[e + 1]``.
+    form_probability : float64 (V,)
+        P(form | element).
+    element_form : int64 (E + 1,)
+        The forms of element e are ``element_form[e]`` up to ``element_form[e + 1]``.
     rates : float64 (P, E)
         Expected number of starts in a sequence of each pattern.
     profile : float64 (L, E)
@@ -92,12 +92,12 @@ class SemiMarkov(NamedTuple):
     segment_width: Integers
     segment_motif: Integers
     segment_strand: Integers
-    variant_first: Integers
-    variant_second: Integers
-    variant_gap: Integers
-    variant_width: Integers
-    variant_probability: Floats
-    element_variant: Integers
+    form_first: Integers
+    form_second: Integers
+    form_gap: Integers
+    form_width: Integers
+    form_probability: Floats
+    element_form: Integers
     rates: Floats
     profile: Floats
     decision: Floats
@@ -106,7 +106,7 @@ class SemiMarkov(NamedTuple):
     presence_weight: Floats
 
 
-class _Variant(NamedTuple):
+class _Form(NamedTuple):
     probability: float
     segments: tuple[tuple[int, int], ...]  # (motif, strand) from left to right
     gap: int
@@ -128,27 +128,25 @@ def build_semi_markov(
     InputError
         An element does not fit the sequence, the rates are too high for its length, or the rules cannot hold.
     """
-    variants = [_variants(element, chosen) for element, chosen in zip(elements, element_motifs, strict=True)]
-    segments = sorted({segment for group in variants for variant in group for segment in variant.segments})
+    forms = [_forms(element, chosen) for element, chosen in zip(elements, element_motifs, strict=True)]
+    segments = sorted({segment for group in forms for form in group for segment in form.segments})
     widths = np.array([len(motifs[motif].ppm) for motif, _ in segments])
     ppm = np.concatenate([motifs[m].ppm[::-1, ::-1] if strand else motifs[m].ppm for m, strand in segments])
     number = {segment: index for index, segment in enumerate(segments)}
-    flat = [variant for group in variants for variant in group]
-    first = np.array([number[variant.segments[0]] for variant in flat])
-    second = np.array([number[variant.segments[1]] if len(variant.segments) > 1 else -1 for variant in flat])
-    gap = np.array([variant.gap for variant in flat])
-    variant_width = widths[first] + gap + np.where(second >= 0, widths[second], 0)
-    probability = np.array([variant.probability for variant in flat])
-    element_variant = np.cumsum([0, *map(len, variants)])
+    flat = [form for group in forms for form in group]
+    first = np.array([number[form.segments[0]] for form in flat])
+    second = np.array([number[form.segments[1]] if len(form.segments) > 1 else -1 for form in flat])
+    gap = np.array([form.gap for form in flat])
+    form_width = widths[first] + gap + np.where(second >= 0, widths[second], 0)
+    probability = np.array([form.probability for form in flat])
+    element_form = np.cumsum([0, *map(len, forms)])
 
-    parts = [slice(*bounds) for bounds in itertools.pairwise(element_variant)]
+    parts = [slice(*bounds) for bounds in itertools.pairwise(element_form)]
     spread = [
-        _profile(e, elements[e].position, seq_length, int(variant_width[part].max())) for e, part in enumerate(parts)
+        _profile(e, elements[e].position, seq_length, int(form_width[part].max())) for e, part in enumerate(parts)
     ]
     profile = np.stack(spread, axis=1)
-    ends = np.stack(
-        [_ends(profile[:, e], variant_width[part], probability[part]) for e, part in enumerate(parts)], axis=1
-    )
+    ends = np.stack([_ends(profile[:, e], form_width[part], probability[part]) for e, part in enumerate(parts)], axis=1)
     rates = _rates(elements, tasks)
     # not matrix products: the rounding of those depends on the number of threads
     starts = np.einsum("pe,le->pl", rates, profile)
@@ -169,12 +167,12 @@ def build_semi_markov(
         segment_width=widths,
         segment_motif=np.array([motif for motif, _ in segments]),
         segment_strand=np.array([strand for _, strand in segments]),
-        variant_first=first,
-        variant_second=second,
-        variant_gap=gap,
-        variant_width=variant_width,
-        variant_probability=probability,
-        element_variant=element_variant,
+        form_first=first,
+        form_second=second,
+        form_gap=gap,
+        form_width=form_width,
+        form_probability=probability,
+        element_form=element_form,
         rates=rates,
         profile=profile,
         decision=decision,
@@ -195,7 +193,7 @@ def presence_by_rates(hmm: SemiMarkov) -> Floats:
     at[0, :, 0] = 1.0
     for i in range(length):
         at[i + 1] += at[i] * np.maximum(1 - hazard[:, :, i].sum(axis=1), 0)[:, None]
-        for element, (first, last) in enumerate(itertools.pairwise(hmm.element_variant)):
+        for element, (first, last) in enumerate(itertools.pairwise(hmm.element_form)):
             if hmm.profile[i, element] == 0:
                 continue
             begun, bit = at[i] * hazard[:, element, i, None], hmm.element_bit[element]
@@ -203,8 +201,8 @@ def presence_by_rates(hmm: SemiMarkov) -> Floats:
                 lacking = presences[presences & bit == 0]
                 begun[:, lacking | bit] += begun[:, lacking]
                 begun[:, lacking] = 0.0
-            for variant in range(first, last):
-                at[i + hmm.variant_width[variant]] += begun * hmm.variant_probability[variant]
+            for form in range(first, last):
+                at[i + hmm.form_width[form]] += begun * hmm.form_probability[form]
     return np.asarray(at[length])
 
 
@@ -221,22 +219,22 @@ def _ratio(starts: Floats, decision: Floats) -> Floats:
     return np.divide(starts, decision, where=starts < decision, out=(starts > 0).astype(np.float64))
 
 
-def _variants(element: Element, motifs: tuple[int, ...]) -> list[_Variant]:
+def _forms(element: Element, motifs: tuple[int, ...]) -> list[_Form]:
     """Strand x relative orientation x gap; the minus strand is the reverse complement of the whole, motifs and all."""
     strands = {"both": (0, 1), "+": (0,), "-": (1,)}[element.strand]
     if len(motifs) == 1:
-        return [_Variant(1 / len(strands), ((motifs[0], strand),), 0) for strand in strands]
+        return [_Form(1 / len(strands), ((motifs[0], strand),), 0) for strand in strands]
     turns = {"same": (0,), "opposite": (1,), "any": (0, 1)}[element.orientation]
     gaps = range(element.gap[0], element.gap[1] + 1)
     share = 1 / (len(strands) * len(turns) * len(gaps))
     forward = [((motifs[0], 0), (motifs[1], turn)) for turn in turns]
     backward = [((motifs[1], 1 - turn), (motifs[0], 1)) for turn in turns]
     pairs = [pair for strand in strands for pair in (forward, backward)[strand]]
-    return [_Variant(share, pair, gap) for pair in pairs for gap in gaps]
+    return [_Form(share, pair, gap) for pair in pairs for gap in gaps]
 
 
 def _profile(number: int, position: Position, seq_length: int, width: int) -> Floats:
-    """Share of an element's starts at each position, (L,): wherever its widest variant fits, most about `centre`."""
+    """Share of an element's starts at each position, (L,): wherever its widest form fits, most about `centre`."""
     key = f"simulation.elements.{number}"
     if width > seq_length:
         raise InputError(

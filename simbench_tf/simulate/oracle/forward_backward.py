@@ -16,7 +16,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.simulate.oracle.layout import Model
+from simbench_tf.simulate.oracle.layout import OracleLayout
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -24,11 +24,11 @@ Integers = npt.NDArray[np.int64]
 _BLOCK = 16
 
 
-# so many sequences share one set of working arrays
-_ROWS_AT_ONCE = 32
+# this many sequences share one set of working arrays
+_CHUNK_SEQUENCES = 32
 
 
-class Explained(NamedTuple):
+class PosteriorRows(NamedTuple):
     """What `explain_rows` fills: likelihoods by the forward and by the backward pass, and occupancies."""
 
     log_likelihood: Floats  # (N, P)
@@ -36,7 +36,7 @@ class Explained(NamedTuple):
     possible: npt.NDArray[np.bool_]  # (N,) whether any pattern that fits the labels can give the sequence
     occupancy: Floats  # (N, L)
     task_occupancy: Floats  # (T, N, L)
-    part_occupancy: Floats  # (N, L, E) or (N, L, M); (0, 0, 0) where not asked for
+    part_occupancy: Floats  # (N, L, E) or (N, L, M); (0, 0, 0) where not requested
 
 
 class _Scratch(NamedTuple):
@@ -53,31 +53,31 @@ class _Scratch(NamedTuple):
     covered: Floats  # (E or M, L)
 
 
-def log_likelihood_rows(model: Model, bases: Bases) -> Floats:
+def log_likelihood_rows(layout: OracleLayout, bases: Bases) -> Floats:
     """``log P(sequence | pattern)`` by the forward pass alone, (N, P)."""
-    log_likelihood = np.empty((len(bases), len(model.prior)))
-    _log_likelihood_rows(model, bases, log_likelihood)
+    log_likelihood = np.empty((len(bases), len(layout.prior)))
+    _log_likelihood_rows(layout, bases, log_likelihood)
     return log_likelihood
 
 
 def explain_rows(
-    model: Model, bases: Bases, known: Integers, labels: Integers, by: Literal["element", "motif"] | None
-) -> Explained:
+    layout: OracleLayout, bases: Bases, known: Integers, labels: Integers, by: Literal["element", "motif"] | None
+) -> PosteriorRows:
     """Forward and backward over every sequence.
 
     Parameters
     ----------
-    model : Model
+    layout : OracleLayout
     bases : uint8 (N, L)
     known, labels : int64 (N,)
         Occupancies are those of the patterns p with ``p & known == labels``, weighted by their posterior.
     by : {"element", "motif"} or None
-        What `part_occupancy` tells apart.
+        What `part_occupancy` has a column for.
     """
     n, length = bases.shape
-    n_patterns, n_tasks = len(model.prior), len(model.task_elements)
-    n_parts = {"element": model.profile.shape[1], "motif": model.n_motifs, None: 0}[by]
-    explained = Explained(
+    n_patterns, n_tasks = len(layout.prior), len(layout.task_elements)
+    n_parts = {"element": layout.profile.shape[1], "motif": layout.n_motifs, None: 0}[by]
+    explained = PosteriorRows(
         log_likelihood=np.empty((n, n_patterns)),
         backward_log_likelihood=np.empty((n, n_patterns)),
         possible=np.empty(n, np.bool_),
@@ -85,68 +85,68 @@ def explain_rows(
         task_occupancy=np.empty((n_tasks, n, length)),
         part_occupancy=np.empty((n, length, n_parts) if by else (0, 0, 0)),
     )
-    _explain_rows(model, bases, known, labels, by == "motif", explained)
+    _explain_rows(layout, bases, known, labels, by == "motif", explained)
     return explained
 
 
 @nb.njit(cache=True, parallel=True)
-def _log_likelihood_rows(model: Model, bases: Bases, log_likelihood: Floats) -> None:
+def _log_likelihood_rows(layout: OracleLayout, bases: Bases, log_likelihood: Floats) -> None:
     n = bases.shape[0]
-    for block in nb.prange((n + _ROWS_AT_ONCE - 1) // _ROWS_AT_ONCE):
-        scratch = _new_scratch(model, 0)
-        for row in range(block * _ROWS_AT_ONCE, min(n, (block + 1) * _ROWS_AT_ONCE)):
-            _read(model, bases[row], scratch)
-            _forward(model, scratch, log_likelihood[row])
+    for block in nb.prange((n + _CHUNK_SEQUENCES - 1) // _CHUNK_SEQUENCES):
+        scratch = _new_scratch(layout, 0)
+        for row in range(block * _CHUNK_SEQUENCES, min(n, (block + 1) * _CHUNK_SEQUENCES)):
+            _read(layout, bases[row], scratch)
+            _forward(layout, scratch, log_likelihood[row])
 
 
 @nb.njit(cache=True, parallel=True)
 def _explain_rows(
-    model: Model, bases: Bases, known: Integers, labels: Integers, by_motif: bool, explained: Explained
+    layout: OracleLayout, bases: Bases, known: Integers, labels: Integers, by_motif: bool, explained: PosteriorRows
 ) -> None:
     n = bases.shape[0]
-    for block in nb.prange((n + _ROWS_AT_ONCE - 1) // _ROWS_AT_ONCE):
-        scratch = _new_scratch(model, max(model.profile.shape[1], model.n_motifs))
-        for row in range(block * _ROWS_AT_ONCE, min(n, (block + 1) * _ROWS_AT_ONCE)):
+    for block in nb.prange((n + _CHUNK_SEQUENCES - 1) // _CHUNK_SEQUENCES):
+        scratch = _new_scratch(layout, max(layout.profile.shape[1], layout.n_motifs))
+        for row in range(block * _CHUNK_SEQUENCES, min(n, (block + 1) * _CHUNK_SEQUENCES)):
             # written in a function of its own: numba's parallel pass drops writes to the arrays of a named tuple
-            _explain_row(model, bases[row], known[row], labels[row], by_motif, scratch, explained, row)
+            _explain_row(layout, bases[row], known[row], labels[row], by_motif, scratch, explained, row)
 
 
 @nb.njit(cache=True)
 def _explain_row(
-    model: Model,
+    layout: OracleLayout,
     bases: Bases,
     known: int,
     labels: int,
     by_motif: bool,
     scratch: _Scratch,
-    explained: Explained,
+    explained: PosteriorRows,
     row: int,
 ) -> None:
-    _read(model, bases, scratch)
-    likelihood, share = explained.log_likelihood[row], np.empty(model.prior.size)
-    final = _forward(model, scratch, likelihood)
-    explained.possible[row] = _pattern_posterior(model.prior, likelihood, known, labels, share)
-    _backward(model, scratch, share, final, explained.backward_log_likelihood[row])
-    covered = scratch.covered[: model.profile.shape[1]]
-    _cover(model, scratch.weights, covered, False)
-    _collect(model, covered, explained, row)
+    _read(layout, bases, scratch)
+    likelihood, share = explained.log_likelihood[row], np.empty(layout.prior.size)
+    final = _forward(layout, scratch, likelihood)
+    explained.possible[row] = _pattern_posterior(layout.prior, likelihood, known, labels, share)
+    _backward(layout, scratch, share, final, explained.backward_log_likelihood[row])
+    covered = scratch.covered[: layout.profile.shape[1]]
+    _cover(layout, scratch.weights, covered, False)
+    _collect(layout, covered, explained, row)
     if explained.part_occupancy.size > 0:
         if by_motif:
-            covered = scratch.covered[: model.n_motifs]
-            _cover(model, scratch.weights, covered, True)
+            covered = scratch.covered[: layout.n_motifs]
+            _cover(layout, scratch.weights, covered, True)
         explained.part_occupancy[row] = covered.T
 
 
 @nb.njit(cache=True)
-def _new_scratch(model: Model, n_covered: int) -> _Scratch:
-    length, n_states = model.stay.shape
-    n_patterns = model.prior.size
-    longest_gap = (model.second_start - model.first_width).max() if (model.second_motif >= 0).any() else 0
+def _new_scratch(layout: OracleLayout, n_covered: int) -> _Scratch:
+    length, n_states = layout.stay.shape
+    n_patterns = layout.prior.size
+    longest_gap = (layout.second_start - layout.first_width).max() if (layout.second_motif >= 0).any() else 0
     return _Scratch(
         np.empty(length),
         np.empty((length + 1, longest_gap + 1)),
-        np.empty((length, model.segment_odds.shape[2])),
-        np.empty((length, model.element.size)),
+        np.empty((length, layout.segment_odds.shape[2])),
+        np.empty((length, layout.element.size)),
         np.empty((length + 1, n_states)),
         np.empty((length + 1, n_states)),
         np.empty(n_patterns),
@@ -156,62 +156,62 @@ def _new_scratch(model: Model, n_covered: int) -> _Scratch:
 
 
 @nb.njit(cache=True)
-def _read(model: Model, bases: Bases, scratch: _Scratch) -> None:
+def _read(layout: OracleLayout, bases: Bases, scratch: _Scratch) -> None:
     """All that does not depend on the label pattern: the odds of background, segments and footprints."""
     length = bases.size
-    context = 0  # the code of up to k bases before; fewer than k stand before the first ones: blocks of 1, 4, ... rows
+    context = 0  # the code of up to k bases before; fewer than k precede the first ones: blocks of 1, 4, ... rows
     for i in range(length):
-        scratch.background[i] = model.background[(4 ** min(i, model.order) - 1) // 3 + context, bases[i]]
-        context = (4 * context + bases[i]) & (4**model.order - 1)
+        scratch.background[i] = layout.background[(4 ** min(i, layout.order) - 1) // 3 + context, bases[i]]
+        context = (4 * context + bases[i]) & (4**layout.order - 1)
     gaps = scratch.gaps
     for i in range(length + 1):
         gaps[i, 0] = 1.0
         for gap in range(1, gaps.shape[1]):
             gaps[i, gap] = gaps[i, gap - 1] * scratch.background[i + gap - 1] if i + gap <= length else 0.0
-    widest, _, n_segments = model.segment_odds.shape
+    widest, _, n_segments = layout.segment_odds.shape
     for i in range(length):
         # a segment that leaves the sequence is read as far as it goes: no profile lets it start there
         row = scratch.segments[i]
         row[:] = 1.0
         for offset in range(min(widest, length - i)):
-            odds = model.segment_odds[offset, bases[i + offset]]
+            odds = layout.segment_odds[offset, bases[i + offset]]
             for segment in range(n_segments):
                 row[segment] *= odds[segment]
     for i in range(length):
-        _read_footprints(model, i, scratch)
+        _read_footprints(layout, i, scratch)
 
 
 @nb.njit(cache=True)
-def _read_footprints(model: Model, i: int, scratch: _Scratch) -> None:
+def _read_footprints(layout: OracleLayout, i: int, scratch: _Scratch) -> None:
     weights = scratch.weights[i]
     weights[:] = 0.0
-    for variant in range(model.variant_first.size):
-        footprint = model.variant_footprint[variant]
-        spread = model.profile[i, model.element[footprint]]
+    for form in range(layout.form_first.size):
+        footprint = layout.form_footprint[form]
+        spread = layout.profile[i, layout.element[footprint]]
         if spread > 0:
-            odds = spread * model.variant_probability[variant] * scratch.segments[i, model.variant_first[variant]]
-            if model.variant_second[variant] >= 0:
-                first_width, second_start = model.first_width[footprint], model.second_start[footprint]
+            odds = spread * layout.form_probability[form] * scratch.segments[i, layout.form_first[form]]
+            if layout.form_second[form] >= 0:
+                first_width, second_start = layout.first_width[footprint], layout.second_start[footprint]
                 odds *= scratch.gaps[i + first_width, second_start - first_width]
-                odds *= scratch.segments[i + second_start, model.variant_second[variant]]
+                odds *= scratch.segments[i + second_start, layout.form_second[form]]
             weights[footprint] += odds
 
 
 @nb.njit(cache=True)
-def _forward(model: Model, scratch: _Scratch, log_likelihood: Floats) -> Integers:
+def _forward(layout: OracleLayout, scratch: _Scratch, log_likelihood: Floats) -> Integers:
     """Fill alpha, ``P(bases before i, i is a decision point)``, and the log-likelihood; returns the last exponents."""
-    alpha, elements, widths, jumps, rates = scratch.alpha, model.element, model.width, model.jump, model.rates
-    length, n_states = model.stay.shape
-    exponents = np.zeros(model.prior.size, np.int64)
+    alpha, elements, widths, jumps, rates = scratch.alpha, layout.element, layout.width, layout.jump, layout.rates
+    length, n_states = layout.stay.shape
+    exponents = np.zeros(layout.prior.size, np.int64)
     begun = np.empty(n_states)
-    reach = model.width.max()
+    reach = layout.width.max()
     alpha[:] = 0.0
-    alpha[0, : model.prior.size] = 1.0  # nothing is placed yet
+    alpha[0, : layout.prior.size] = 1.0  # nothing is placed yet
     for i in range(length):
         if i % _BLOCK == 0:
             _rescale(alpha[i : i + reach], exponents)
             scratch.exponents[i // _BLOCK] = exponents
-        now, after, start, stay = alpha[i], alpha[i + 1], model.start[i], model.stay[i]
+        now, after, start, stay = alpha[i], alpha[i + 1], layout.start[i], layout.stay[i]
         background = scratch.background[i]
         for q in range(n_states):
             begun[q] = now[q] * start[q]
@@ -221,32 +221,32 @@ def _forward(model: Model, scratch: _Scratch, log_likelihood: Floats) -> Integer
             if weight > 0:
                 element, end = elements[footprint], i + widths[footprint]
                 jump = jumps[element]
-                if jump == 0:  # told apart so that this loop runs in vectors
+                if jump == 0:  # a case of its own, so that this loop runs in vectors
                     for q in range(n_states):
                         alpha[end, q] += begun[q] * rates[element, q] * weight
                 else:
                     for q in range(n_states):
                         alpha[end, q | jump] += begun[q] * rates[element, q] * weight
-    _total(alpha[length], model.end, scratch.total)
+    _total(alpha[length], layout.end, scratch.total)
     _log_of(scratch.total, exponents, length, log_likelihood)
     return exponents
 
 
 @nb.njit(cache=True)
-def _backward(model: Model, scratch: _Scratch, share: Floats, final: Integers, log_likelihood: Floats) -> None:
+def _backward(layout: OracleLayout, scratch: _Scratch, share: Floats, final: Integers, log_likelihood: Floats) -> None:
     """Fill beta, ``P(bases from i on | i is a decision point)``, and turn weights into posterior starts.
 
     `share` is the weight of each pattern in the starts, `final` the exponents of alpha's last row.
     """
     alpha, beta, weights = scratch.alpha, scratch.beta, scratch.weights
-    elements, widths, jumps, rates = model.element, model.width, model.jump, model.rates
-    length, n_states = model.stay.shape
-    n_patterns = model.prior.size
+    elements, widths, jumps, rates = layout.element, layout.width, layout.jump, layout.rates
+    length, n_states = layout.stay.shape
+    n_patterns = layout.prior.size
     exponents = np.zeros(n_patterns, np.int64)
     scale, begun = np.empty(n_states), np.empty(n_states)
     added, product = np.empty(n_states), np.empty(n_states)
-    reach = model.width.max()
-    beta[length] = model.end
+    reach = layout.width.max()
+    beta[length] = layout.end
     for i in range(length - 1, -1, -1):
         if i % _BLOCK == _BLOCK - 1 or i == length - 1:
             _rescale(beta[i + 1 : i + 1 + reach], exponents)
@@ -254,7 +254,7 @@ def _backward(model: Model, scratch: _Scratch, share: Floats, final: Integers, l
                 for p in range(n_patterns):
                     power = scratch.exponents[i // _BLOCK, p] + exponents[p] - final[p]
                     scale[first + p] = math.ldexp(share[p] / scratch.total[p], power) if share[p] > 0 else 0.0
-        now, start = beta[i], model.start[i]
+        now, start = beta[i], layout.start[i]
         for q in range(n_states):
             begun[q] = alpha[i, q] * start[q] * scale[q]
             added[q] = 0.0
@@ -274,7 +274,7 @@ def _backward(model: Model, scratch: _Scratch, share: Floats, final: Integers, l
                         added[q] += after
                         product[q] = begun[q] * after
                 weights[i, footprint] = _sum(product)
-        after_base, stay, background = beta[i + 1], model.stay[i], scratch.background[i]
+        after_base, stay, background = beta[i + 1], layout.stay[i], scratch.background[i]
         for q in range(n_states):
             now[q] = after_base[q] * stay[q] * background + start[q] * added[q]
     # a sequence begins with nothing placed
@@ -349,26 +349,26 @@ def _pattern_posterior(prior: Floats, log_likelihood: Floats, known: int, labels
 
 
 @nb.njit(cache=True)
-def _cover(model: Model, starts: Floats, covered: Floats, by_motif: bool) -> None:
+def _cover(layout: OracleLayout, starts: Floats, covered: Floats, by_motif: bool) -> None:
     """Spread starts over the bases of the motifs: sums alone, since differences would blur small probabilities."""
     covered[:] = 0.0
     for i in range(starts.shape[0]):
         for footprint in range(starts.shape[1]):
             probability = starts[i, footprint]
             if probability > 0:
-                part = model.first_motif[footprint] if by_motif else model.element[footprint]
+                part = layout.first_motif[footprint] if by_motif else layout.element[footprint]
                 row = covered[part]
-                for position in range(i, i + model.first_width[footprint]):
+                for position in range(i, i + layout.first_width[footprint]):
                     row[position] += probability
-                if model.second_motif[footprint] >= 0:
-                    part = model.second_motif[footprint] if by_motif else model.element[footprint]
+                if layout.second_motif[footprint] >= 0:
+                    part = layout.second_motif[footprint] if by_motif else layout.element[footprint]
                     row = covered[part]
-                    for position in range(i + model.second_start[footprint], i + model.width[footprint]):
+                    for position in range(i + layout.second_start[footprint], i + layout.width[footprint]):
                         row[position] += probability
 
 
 @nb.njit(cache=True)
-def _collect(model: Model, covered: Floats, explained: Explained, row: int) -> None:
+def _collect(layout: OracleLayout, covered: Floats, explained: PosteriorRows, row: int) -> None:
     """Elements never overlap, so that the probability of lying in any of several is the sum of theirs."""
     n_elements, length = covered.shape
     everywhere = explained.occupancy[row]
@@ -377,11 +377,14 @@ def _collect(model: Model, covered: Floats, explained: Explained, row: int) -> N
         for i in range(length):
             everywhere[i] += covered[element, i]
     np.minimum(everywhere, 1.0, everywhere)
-    for task in range(model.task_elements.shape[0]):
+    for task in range(layout.task_elements.shape[0]):
         occupancy = explained.task_occupancy[task, row]
         occupancy[:] = 0.0
         for element in range(n_elements):
-            if model.task_elements[task, element]:
+            if layout.task_elements[task, element]:
                 for i in range(length):
                     occupancy[i] += covered[element, i]
         np.minimum(occupancy, 1.0, occupancy)
+
+
+Explained = PosteriorRows  # as `layout.Model`, for the cached machine code of earlier versions

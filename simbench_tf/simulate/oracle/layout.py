@@ -18,10 +18,10 @@ Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
 
-class Model(NamedTuple):
-    """What the recursions read. Variants that cover the same bases by the same motifs share a *footprint*.
+class OracleLayout(NamedTuple):
+    """What the recursions read. Forms that cover the same bases by the same motifs share a *footprint*.
 
-    P label patterns, Q states, L positions, E elements, V variants, F footprints, S segments, W bases of the widest
+    P label patterns, Q states, L positions, E elements, V forms, F footprints, S segments, W bases of the widest
     segment, M motifs, T tasks.
 
     Attributes
@@ -32,10 +32,10 @@ class Model(NamedTuple):
         Odds of a base after each context; rows as `SemiMarkov.background`.
     segment_odds : float64 (W, 4, S)
         Odds of a base at an offset of a segment; 1 beyond the segment's end.
-    variant_first, variant_second, variant_footprint : int64 (V,)
+    form_first, form_second, form_footprint : int64 (V,)
         Left segment, right segment (-1: none), and footprint.
-    variant_probability : float64 (V,)
-        P(variant | element).
+    form_probability : float64 (V,)
+        P(form | element).
     element, width : int64 (F,)
         Of each footprint, its element and its bases in all.
     first_width, second_start : int64 (F,)
@@ -64,10 +64,10 @@ class Model(NamedTuple):
     order: int
     background: Floats
     segment_odds: Floats
-    variant_first: Integers
-    variant_second: Integers
-    variant_footprint: Integers
-    variant_probability: Floats
+    form_first: Integers
+    form_second: Integers
+    form_footprint: Integers
+    form_probability: Floats
     element: Integers
     width: Integers
     first_width: Integers
@@ -85,29 +85,29 @@ class Model(NamedTuple):
     n_motifs: int
 
 
-def model_of(hmm: SemiMarkov, prior: Floats, task_elements: npt.NDArray[np.bool_]) -> Model:
+def layout_of(hmm: SemiMarkov, prior: Floats, task_elements: npt.NDArray[np.bool_]) -> OracleLayout:
     """Lay out a semi-Markov model for the recursions."""
-    two = hmm.variant_second >= 0
-    # of one element, variants with the same motifs at the same offsets: strands of a motif, orientations of a pair
-    element = np.repeat(np.arange(len(hmm.element_variant) - 1), np.diff(hmm.element_variant))
-    first_width = hmm.segment_width[hmm.variant_first]
-    second_start = np.where(two, first_width + hmm.variant_gap, hmm.variant_width)
-    first_motif = hmm.segment_motif[hmm.variant_first]
-    second_motif = np.where(two, hmm.segment_motif[hmm.variant_second], -1)
-    traits = np.stack([element, hmm.variant_width, first_width, second_start, first_motif, second_motif], axis=1)
-    footprints, variant_footprint = np.unique(traits, axis=0, return_inverse=True)
+    two = hmm.form_second >= 0
+    # of one element, forms with the same motifs at the same offsets: strands of a motif, orientations of a pair
+    element = np.repeat(np.arange(len(hmm.element_form) - 1), np.diff(hmm.element_form))
+    first_width = hmm.segment_width[hmm.form_first]
+    second_start = np.where(two, first_width + hmm.form_gap, hmm.form_width)
+    first_motif = hmm.segment_motif[hmm.form_first]
+    second_motif = np.where(two, hmm.segment_motif[hmm.form_second], -1)
+    traits = np.stack([element, hmm.form_width, first_width, second_start, first_motif, second_motif], axis=1)
+    footprints, form_footprint = np.unique(traits, axis=0, return_inverse=True)
 
     starts = np.einsum("pe,le->lp", hmm.rates, hmm.profile)
     hazard = np.stack([hazard_of(hmm, pattern).sum(axis=0) for pattern in range(len(hmm.rates))], axis=1)
     n_patterns, n_presences = hmm.presence_weight.shape
-    return Model(
+    return OracleLayout(
         order=hmm.order,
         background=4 * hmm.background,
         segment_odds=_segment_odds(hmm),
-        variant_first=hmm.variant_first,
-        variant_second=hmm.variant_second,
-        variant_footprint=variant_footprint.ravel(),
-        variant_probability=hmm.variant_probability,
+        form_first=hmm.form_first,
+        form_second=hmm.form_second,
+        form_footprint=form_footprint.ravel(),
+        form_probability=hmm.form_probability,
         element=np.ascontiguousarray(footprints[:, 0]),
         width=np.ascontiguousarray(footprints[:, 1]),
         first_width=np.ascontiguousarray(footprints[:, 2]),
@@ -136,3 +136,7 @@ def _segment_odds(hmm: SemiMarkov) -> Floats:
     for segment, (row, width) in enumerate(zip(hmm.segment_row, hmm.segment_width, strict=True)):
         odds[:width, :, segment] = 4 * hmm.ppm[row : row + width]
     return odds
+
+
+# numba reads the machine code that an earlier version cached, and that names this class so, before it discards it
+Model = OracleLayout

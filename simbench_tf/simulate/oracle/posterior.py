@@ -19,27 +19,28 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from simbench_tf.simulate.grammar import Grammar, element_tasks, label_prior
 from simbench_tf.simulate.grammar.labels import labels_of
 from simbench_tf.simulate.oracle.forward_backward import explain_rows, log_likelihood_rows
-from simbench_tf.simulate.oracle.layout import Model, model_of
+from simbench_tf.simulate.oracle.layout import OracleLayout, layout_of
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 
 class Posterior(NamedTuple):
-    """What sequences say of their labels and sites; N sequences, L bases, T tasks, ``P = 2 ** T`` label patterns.
+    """The posterior of labels and sites; N sequences, L bases, T tasks, ``P = 2 ** T`` label patterns.
 
     Attributes
     ----------
     log_likelihood : float64 (N, P)
         ``log P(sequence | pattern)``, natural logarithm; -inf where the pattern cannot give the sequence.
     label_probability : float64 (N, T)
-        P(label = 1 | sequence) of each task, whatever labels were told.
+        P(label = 1 | sequence) of each task, whatever labels were given.
     occupancy : float64 (N, L)
-        P(base lies in a site of any element | sequence and the labels told). The gap of a pair is no site.
+        P(base lies in a site of any element | sequence and the labels given). The gap of a pair is no site.
     task_occupancy : float64 (T, N, L)
         The same for the sites of those elements whose rate depends on each task's label: a task's truth.
     part_occupancy : float64 (N, L, E) or (N, L, M), or None
-        On request, the same for each element or each motif, in the order of `Grammar.elements` or `Grammar.motifs`.
+        Where requested, the same for each element or each motif, in the order of `Grammar.elements` or
+        `Grammar.motifs`.
     """
 
     log_likelihood: Floats
@@ -55,7 +56,7 @@ def explain(
     labels: npt.NDArray[np.integer] | None = None,
     by: Literal["element", "motif"] | None = None,
 ) -> Posterior:
-    """Explain sequences: their labels, and which of their bases lie in which motif.
+    """The posterior of sequences: of their labels, and of which of their bases lie in which motif.
 
     Parameters
     ----------
@@ -66,7 +67,7 @@ def explain(
         What is known of the labels, for the occupancies: 1, 0, or -1 where a label is not known and is summed out, with
         its probability given the sequence and the labels that are. By default none is known.
     by : {"element", "motif"}, optional
-        Give `part_occupancy`, too: it takes N x L x E (or M) x 8 bytes.
+        Return `part_occupancy`, too: it takes N x L x E (or M) x 8 bytes.
 
     Returns
     -------
@@ -77,13 +78,13 @@ def explain(
     ------
     ValueError
         Wrong shape, dtype or length, a base that is not A, C, G, T, labels that are not -1, 0, 1, or a sequence that
-        the grammar cannot give (with the labels told).
+        the grammar cannot give (with the labels given).
 
     Notes
     -----
     Of all rankings of bases pooled over sequences, the one by occupancy is the best in expectation at every recall, so
     in auROC and in auPRC (Neyman & Pearson 1933), among those that know as much of the labels: where sequences were
-    chosen by a label, tell that label. For means over sequences of a metric a sequence it is a reference, not a bound.
+    chosen by a label, give that label. For means over sequences of a metric a sequence it is a reference, not a bound.
 
     Examples
     --------
@@ -99,8 +100,8 @@ def explain(
     [[0.79], [0.31]]
     """
     bases = _checked(grammar, bases)
-    known, told = _known_patterns(labels, len(bases), len(grammar.tasks))
-    explained = explain_rows(_model(grammar), bases, known, told, by)
+    known, given = _known_patterns(labels, len(bases), len(grammar.tasks))
+    explained = explain_rows(grammar_layout(grammar), bases, known, given, by)
     if not explained.possible.all():
         row = int(np.flatnonzero(~explained.possible)[0])
         raise ValueError(f"sequence {row} cannot come from this grammar{'' if labels is None else ' with its labels'}")
@@ -119,7 +120,7 @@ def log_likelihood(grammar: Grammar, bases: Bases) -> Floats:
     Pattern p carries the labels of its bits, ``sum_t y_t << t``. Parameters and errors as of :func:`explain`, but a
     sequence that the grammar cannot give has -inf.
     """
-    return log_likelihood_rows(_model(grammar), _checked(grammar, bases))
+    return log_likelihood_rows(grammar_layout(grammar), _checked(grammar, bases))
 
 
 def label_posterior(grammar: Grammar, log_likelihood: Floats) -> Floats:
@@ -145,7 +146,8 @@ def label_log_odds(grammar: Grammar, log_likelihood: Floats) -> Floats:
 
 
 def label_ceiling(tasks: tuple[str, ...], label_probability: Floats, labels: npt.NDArray[np.integer]) -> pd.DataFrame:
-    """How well labels can be told from these sequences at best: auROC and average precision of the label posterior.
+    """How well labels can be predicted from these sequences at best: auROC and average precision of the label
+    posterior.
 
     Parameters
     ----------
@@ -158,7 +160,7 @@ def label_ceiling(tasks: tuple[str, ...], label_probability: Floats, labels: npt
     Returns
     -------
     DataFrame
-        Columns task, auroc, auprc, a row a task; NaN where all its labels are the same.
+        Columns task, auroc, auprc, one row per task; NaN where all its labels are the same.
 
     Notes
     -----
@@ -183,10 +185,11 @@ def label_ceiling(tasks: tuple[str, ...], label_probability: Floats, labels: npt
     return pd.DataFrame(rows, columns=["task", "auroc", "auprc"])
 
 
-def _model(grammar: Grammar) -> Model:
+def grammar_layout(grammar: Grammar) -> OracleLayout:
+    """A grammar laid out for the recursions of `forward_backward`."""
     depends = element_tasks(grammar)
     task_elements = [[task in depends[element.name] for element in grammar.elements] for task in grammar.tasks]
-    return model_of(grammar.hmm, label_prior(grammar), np.array(task_elements))
+    return layout_of(grammar.hmm, label_prior(grammar), np.array(task_elements))
 
 
 def _checked(grammar: Grammar, bases: Bases) -> Bases:

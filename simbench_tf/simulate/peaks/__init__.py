@@ -1,7 +1,7 @@
 """Real peaks made into sequences whose motifs are known: shuffled regions with their motif hits put back."""
 
+from simbench_tf.simulate.drawn import Drawn
 from simbench_tf.simulate.peaks.implants import (
-    Drawn,
     PeaksPart,
     PeaksPlan,
     implant,

@@ -1,4 +1,4 @@
-"""Which motifs mark the positives: counts, centre-weighted densities and their ratio, with the reason for each."""
+"""The filter of motifs enriched in positives: hit counts, centre-weighted densities, their ratio, and the verdict."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ def motif_log(
     Returns
     -------
     DataFrame
-        MOTIF_LOG_COLUMNS, one row a motif and task: *_hits count hits, *_density is the sum of weights over the number
-        of regions, ratio is inf where only the positives have weight and NaN where neither has.
+        MOTIF_LOG_COLUMNS, one row per motif and task: *_hits count hits, *_density is the sum of weights over the
+        number of regions, ratio is inf where only the positives have weight and NaN where neither has.
     """
     row, motif = hits["row"].to_numpy(), hits["motif"].to_numpy()
     weights = centre_weights(hits["start"].to_numpy(), region_size)

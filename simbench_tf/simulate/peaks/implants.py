@@ -21,28 +21,30 @@ import pyarrow as pa
 from simbench_tf.config import PeaksSimulation
 from simbench_tf.dna import dinucleotide_shuffle
 from simbench_tf.dna.arrow import text_column
+from simbench_tf.dna.encoding import LETTERS
+from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import Motif
 from simbench_tf.random_streams import stream_key, uniforms
+from simbench_tf.simulate.drawn import Drawn
 from simbench_tf.simulate.peaks.regions import check_splits, drop, lost_table
 from simbench_tf.simulate.peaks.scanning import MapChunks, scan_regions
 from simbench_tf.tables import SITES_SCHEMA, sequence_schema
 
 Bases = npt.NDArray[np.uint8]
-_LETTERS = np.frombuffer(b"ACGT", np.uint8)
-_CHUNK = 4096
+_CHUNK_SEQUENCES = 4096
 
 
 @dataclass(frozen=True, eq=False)
 class PeaksPlan:
-    """All that `implant` needs, and what the data set's description tells of it.
+    """All that `implant` needs, and the notes for the data set's description.
 
     Attributes
     ----------
     tasks : tuple of str
     regions : DataFrame
-        chrom, start, end, split and one uint8 label column a task; row i is sequence i of the data set.
+        chrom, start, end, split and one uint8 label column per task; row i is sequence i of the data set.
     bases : uint8, shape (N, L)
-        What stands there in the genome; one byte a base is the plan's main memory.
+        The bases of the genome there; one byte per base is the plan's main memory.
     sources : int64, shape (N,)
         The region whose shuffle carries sequence i: itself for a positive, else a positive of the same split.
     hits : DataFrame
@@ -78,7 +80,7 @@ class PeaksPlan:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """What dataset.json tells beside the counts, in JSON's own types: the scan's settings and the regions lost."""
+        """Entries of dataset.json beside the counts, in JSON's own types: the scan's settings and the regions lost."""
         return {
             "background": self.background.tolist(),
             "scan_pvalue": self.scan_pvalue,
@@ -93,13 +95,6 @@ class PeaksPlan:
             .astype(np.int64)
             .reindex([s for s in ("train", "valid", "test") if s in set(self.regions["split"])])
         )
-
-
-class Drawn(NamedTuple):
-    """Finished sequences (tables.sequence_schema) and the sites in them (tables.SITES_SCHEMA)."""
-
-    sequences: pa.Table
-    sites: pa.Table
 
 
 class PeaksPart(NamedTuple):
@@ -121,14 +116,14 @@ def plan_peaks(
     index_dir: str | os.PathLike[str] | None = None,
     map_chunks: MapChunks = map,
 ) -> PeaksPlan:
-    r"""Place and label the regions, split them, scan them, and decide which motifs are kept.
+    r"""Place, label and split the regions, scan them, and decide which motifs are kept.
 
     Parameters
     ----------
     simulation : PeaksSimulation
         The `simulation` block of a configuration.
     seed : int
-        Chooses the splits, the shuffles, and whose shuffle stands behind each background region.
+        Chooses the splits, the shuffles, and whose shuffle is under each background region.
     index_dir : str or path, optional
         Where the genome's index goes when the genome's folder is read-only.
     map_chunks : callable, default the built-in map
@@ -213,14 +208,14 @@ def _sources(split: npt.NDArray[np.object_], positive: npt.NDArray[np.bool_], se
     return sources
 
 
-def parts(plan: PeaksPlan, size: int = _CHUNK) -> Iterator[PeaksPart]:
+def parts(plan: PeaksPlan, size: int = _CHUNK_SEQUENCES) -> Iterator[PeaksPart]:
     """The whole plan cut into parts of `size` sequences, for `implant_part` to make in any process."""
     for start in range(0, plan.n_regions, size):
         yield take_part(plan, start, start + size)
 
 
 def take_part(plan: PeaksPlan, start: int, stop: int) -> PeaksPart:
-    """Sequences start..stop of a plan, as a part that can travel to a worker."""
+    """Sequences start..stop of a plan, as a part that can be sent to a worker."""
     rows = slice(start, min(stop, plan.n_regions))
     first, last = np.searchsorted(plan.hits["row"].to_numpy(), [rows.start, rows.stop])
     hits = plan.hits.iloc[first:last]
@@ -237,7 +232,7 @@ def take_part(plan: PeaksPlan, start: int, stop: int) -> PeaksPart:
 
 
 def implant(plan: PeaksPlan, start: int, stop: int) -> Drawn:
-    """Make sequences start..stop of a plan: shuffle, and put every kept hit back, base for base, where it stood.
+    """Make sequences start..stop of a plan: shuffle, and put every kept hit back, base for base, where it was.
 
     Returns
     -------
@@ -251,12 +246,7 @@ def implant_part(part: PeaksPart) -> Drawn:
     """Make the sequences of one part; see `implant`."""
     sequences = shuffles(part)
     hits = part.hits
-    width = sequences.shape[1]
-    # +1 where a site starts and -1 where it ends: the running sum is positive within sites
-    edges = np.zeros((len(sequences), width + 1), np.int32)
-    np.add.at(edges, (hits["row"], hits["start"]), 1)
-    np.add.at(edges, (hits["row"], hits["end"]), -1)
-    covered = np.cumsum(edges[:, :width], axis=1) > 0
+    covered = covered_bases(hits["row"], hits["start"], hits["end"], sequences.shape)
     sequences[covered] = part.own[covered]
     return Drawn(_sequence_table(part, sequences), _sites_table(part, sequences))
 
@@ -264,7 +254,7 @@ def implant_part(part: PeaksPart) -> Drawn:
 def shuffles(part: PeaksPart) -> Bases:
     """The background of each sequence of a part before sites are put back, uint8 (n, L).
 
-    The stream of each is numbered by its place in the data set; its key is not the one that shuffled references of
+    The stream of each is that of its number in the data set; its key is not the one that shuffled references of
     the same seed use.
     """
     state = int(stream_key(part.seed, "peaks: shuffles"))
@@ -272,7 +262,7 @@ def shuffles(part: PeaksPart) -> Bases:
 
 
 def _seq_ids(regions: pd.DataFrame) -> npt.NDArray[np.object_]:
-    # regions are distinct, so their places name them
+    # regions are distinct, so their loci name them
     return np.array(
         [f"{region.chrom}:{region.start}-{region.end}" for region in regions.itertuples(index=False)], object
     )
@@ -309,8 +299,8 @@ def _sites_table(part: PeaksPart, sequences: Bases) -> pa.Table:
 def _texts(
     sequences: Bases, row: npt.NDArray[np.int64], start: npt.NDArray[np.int64], end: npt.NDArray[np.int64]
 ) -> pa.StringArray:
-    """The text of stretches of unequal length, sequence[start:end] of each row, without a Python string each."""
+    """The text of stretches of unequal length, sequence[start:end] of each row, without a Python string for each."""
     offsets = np.concatenate([[0], np.cumsum(end - start)])
     within = np.arange(offsets[-1]) - np.repeat(offsets[:-1], end - start)
-    letters = _LETTERS[sequences[np.repeat(row, end - start), np.repeat(start, end - start) + within]]
+    letters = LETTERS[sequences[np.repeat(row, end - start), np.repeat(start, end - start) + within]]
     return pa.StringArray.from_buffers(row.size, pa.py_buffer(offsets.astype(np.int32)), pa.py_buffer(letters))

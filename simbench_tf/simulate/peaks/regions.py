@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -13,12 +12,12 @@ import pandas as pd
 
 from simbench_tf import genome as gn
 from simbench_tf.config import PeaksSimulation, Splits
-from simbench_tf.errors import InputError
-from simbench_tf.random_streams import uniforms
+from simbench_tf.errors import InputError, close_to
+from simbench_tf.random_streams import permutation
 
 
 class Lost(NamedTuple):
-    """How many positives and background regions one step took away; the first record says how many there were."""
+    """How many positives and background regions one step removed; the first record says how many there were."""
 
     step: str
     positives: int
@@ -26,7 +25,7 @@ class Lost(NamedTuple):
 
 
 def lost_table(records: Sequence[Lost]) -> pd.DataFrame:
-    """One row a step: step, positives and background lost there, positives_left and background_left.
+    """One row per step: step, positives and background lost there, positives_left and background_left.
 
     Examples
     --------
@@ -52,9 +51,9 @@ def place_regions(simulation: PeaksSimulation, genome: gn.Genome) -> tuple[pd.Da
     Returns
     -------
     regions : DataFrame
-        chrom, start, end and one uint8 label column a task, sorted by chrom and start; all on their contig.
+        chrom, start, end and one uint8 label column per task, sorted by chrom and start; all on their contig.
     lost : list of Lost
-        First the number of summits read, then what each step took away.
+        First the number of summits read, then what each step removed.
 
     Raises
     ------
@@ -139,7 +138,7 @@ def assign_splits(regions: pd.DataFrame, splits: Splits, seed: int, contigs: Seq
         return _by_chromosome(regions["chrom"], splits.chromosomes, contigs)
     groups = gn.overlap_groups(regions)
     sizes = np.bincount(groups)
-    order = np.argsort(uniforms(seed, "peaks: splits", np.arange(sizes.size))[:, 0], kind="stable")
+    order = permutation(seed, "peaks: splits", sizes.size)
     middles = np.empty(sizes.size)
     middles[order] = (np.cumsum(sizes[order]) - sizes[order] / 2) / len(regions)
     return np.select([middles < splits.test, middles < splits.test + splits.valid], ["test", "valid"], "train").astype(
@@ -155,9 +154,9 @@ def _by_chromosome(
         for name in names:
             where = f"simulation.splits.chromosomes.{split}"
             if name not in contigs:
-                close = difflib.get_close_matches(name, contigs, n=1)
+                meant = close_to(name, contigs)
                 raise InputError(
-                    where, f"{name!r} is no contig of the genome", f"did you mean {close[0]}?" if close else ""
+                    where, f"{name!r} is no contig of the genome", f"did you mean {meant}?" if meant else ""
                 )
             if split_of.setdefault(name, split) != split:
                 raise InputError(where, f"{name!r} is also in {split_of[name]}", "name it once")
@@ -165,20 +164,20 @@ def _by_chromosome(
 
 
 def check_splits(regions: pd.DataFrame, tasks: Sequence[str], splits: Splits) -> None:
-    """Hold every split that was asked for to positives and negatives of every task.
+    """Check that every split in use has positives and negatives of every task.
 
     Raises
     ------
     InputError
         Naming the first split and task without.
     """
-    asked = ["train", "test"]
+    used = ["train", "test"]
     if splits.chromosomes is None:
-        asked += ["valid"] * (splits.valid > 0)
+        used += ["valid"] * (splits.valid > 0)
     else:
-        asked = ["train", *splits.chromosomes]
+        used = ["train", *splits.chromosomes]
     mend = "give more regions, or hold out other fractions or chromosomes"
-    for split in asked:
+    for split in used:
         labels = regions.loc[regions["split"] == split, list(tasks)]
         if labels.empty:
             raise InputError("simulation.splits", f"{split} names no region", mend)

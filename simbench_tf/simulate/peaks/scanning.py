@@ -1,4 +1,4 @@
-"""Real regions and the motifs that mark them: placed, labelled, split, scanned and filtered.
+"""Real regions, placed, labelled, split and scanned for motifs, of which those enriched in positives are kept.
 
 Hits are scanned for against the composition of the regions themselves, both strands together: a uniform background
 would call GC-rich motifs in GC-rich regions that hold them by chance.
@@ -24,7 +24,7 @@ from simbench_tf.simulate.peaks.regions import Lost, assign_splits, check_splits
 
 Bases = npt.NDArray[np.uint8]
 MapChunks = Callable[..., Iterable[Any]]
-_CHUNK = 4096
+_CHUNK_REGIONS = 4096
 
 
 class Scanned(NamedTuple):
@@ -33,9 +33,9 @@ class Scanned(NamedTuple):
     Attributes
     ----------
     regions : DataFrame
-        chrom, start, end, split and one uint8 label column a task, of all regions, with a kept hit or without.
+        chrom, start, end, split and one uint8 label column per task, of all regions, with a kept hit or without.
     bases : uint8, shape (N, L)
-        What stands there in the genome.
+        The bases of the genome there.
     motifs : list of Motif
         Every motif of the source.
     kept : bool, shape (M,)
@@ -45,7 +45,7 @@ class Scanned(NamedTuple):
     motif_log : DataFrame
         Why each motif was kept or dropped.
     lost : list of Lost
-        What each step took away.
+        What each step removed.
     background : float64, shape (4,)
         Base frequencies the scan's p-values refer to.
     """
@@ -68,7 +68,7 @@ def scan_regions(
 ) -> Scanned:
     """Place, label and split the regions, scan them, and decide which motifs are kept.
 
-    Parameters and errors are those of `peaks.plan_peaks`. No region is left out for want of a hit.
+    Parameters and errors are those of `peaks.plan_peaks`. Regions without a hit are kept.
     """
     check_fetched(simulation.files)
     tasks = list(simulation.peaks)
@@ -103,14 +103,14 @@ def _all_hits(
     bases: Bases, motifs: list[Motif], pvalue: float, background: npt.NDArray[np.float64], map_chunks: MapChunks
 ) -> pd.DataFrame:
     scan_chunk = partial(_scan_chunk, motifs=motifs, pvalue=pvalue, background=background)
-    chunks = ((first, bases[first : first + _CHUNK]) for first in range(0, len(bases), _CHUNK))
+    chunks = ((first, bases[first : first + _CHUNK_REGIONS]) for first in range(0, len(bases), _CHUNK_REGIONS))
     return pd.concat(list(map_chunks(scan_chunk, chunks)), ignore_index=True)
 
 
 def _scan_chunk(
     chunk: tuple[int, Bases], motifs: list[Motif], pvalue: float, background: npt.NDArray[np.float64]
 ) -> pd.DataFrame:
-    """Hits of some rows in numbers only: there are many before the filter."""
+    """Hits of some rows as numbers, without strings: there are many before the filter."""
     first, bases = chunk
     hits = scan(bases, motifs, pvalue, background)
     index = {motif.motif_id: number for number, motif in enumerate(motifs)}

@@ -1,11 +1,11 @@
 """The three-column text of simulated sequences and their sites, as the paper's own code writes it.
 
-A line a sequence: its id, its bases, and its sites joined by commas, between tabs. A site is
+One line per sequence: its id, its bases, and its sites joined by commas, between tabs. A site is
 ``motif_pos-True_start-end_score_pvalue_qvalue_matched``; ``pos-False`` is the minus strand. The simulator of Prakash,
 Shrikumar and Kundaje (2021; github kundajelab/interpret-benchmark: scripts/generate_simulated_pos_and_neg and
-vakai/motifhit.py) counts 0-based and half-open and writes `matched` as it stands on the forward strand; an early one
-told the p-value alone of the three. FIMO counts 1-based and closed, and reads `matched` along the motif. All of these
-are read; the first is written.
+vakai/motifhit.py) counts 0-based and half-open and writes `matched` as it reads on the forward strand; an early
+one gave only the p-value of the three. FIMO counts 1-based and closed, and reads `matched` along the motif. All of
+these are read; the first is written.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ _SITE = re.compile(
 
 
 class Site(NamedTuple):
-    """One site as a file tells it: `start`, `end` and `matched` in the file's own convention."""
+    """One site as a file gives it: `start`, `end` and `matched` in the file's own convention."""
 
     motif: str
     minus: bool
@@ -70,7 +70,7 @@ class PaperText(NamedTuple):
     seq_ids : list of str
         In the file's order; N of them.
     lines : list of int
-        Where each stands, from 1.
+        The line of each, from 1.
     contents : list of int
         The same for the same bases and sites; it has a meaning within one process only.
     bases : uint8, shape (N, L)
@@ -93,10 +93,10 @@ class PaperText(NamedTuple):
 
 
 def read_paper_text(path: str | PathLike[str]) -> PaperText:
-    r"""Read a file, plain or gzip, with a header line or without, and hold every site to its sequence.
+    r"""Read a file, plain or gzip, with a header line or without, and check every site against its sequence.
 
-    How the file counts is told by the length of `matched`, which is end - start where it counts half-open and one more
-    where it counts closed, and has to be the same for every site; then `matched` has to stand there.
+    How the file counts follows from the length of `matched`, which is end - start where it counts half-open and one
+    more where it counts closed, and has to be the same for every site; then `matched` has to be there.
 
     Parameters
     ----------
@@ -142,8 +142,9 @@ def read_paper_text(path: str | PathLike[str]) -> PaperText:
             if width != len(site.matched):
                 what = f"a site of {site.motif} covers {len(site.matched)} bases, those before cover {width}"
                 raise InputError(where, what, "give motifs of another width another name")
-            place = (len(letters), number, site.start - closed, site.end)
-            sites += _RECORD.pack(*place, site.minus, site.score, site.pvalue)
+            sites += _RECORD.pack(
+                len(letters), number, site.start - closed, site.end, site.minus, site.score, site.pvalue
+            )
         lines[seq_id] = line
         contents.append(hash((sequence, listed)))
         letters.append(sequence)
@@ -190,7 +191,7 @@ def parse_site(text: str, where: str) -> Site:
     Raises
     ------
     InputError
-        Naming `where` the text stands: it has another form, or a number is none.
+        Naming `where`, the line of the text: it has another form, or a number is none.
 
     Examples
     --------
@@ -242,11 +243,11 @@ def _counts_closed(site: Site, before: bool | None, where: str) -> bool:
 
 
 def _check_placed(site: Site, sequence: str, closed: bool, where: str) -> None:
-    """Hold a site to its sequence: `matched` stands there, or its reverse complement where the motif is on minus."""
-    start, place = site.start - closed, f"the site of {site.motif} at {site.start}-{site.end}"
+    """Check a site against its sequence: `matched` is there, or its reverse complement where the motif is on minus."""
+    start, named = site.start - closed, f"the site of {site.motif} at {site.start}-{site.end}"
     if not 0 <= start < site.end <= len(sequence):
-        raise InputError(where, f"{place} leaves its sequence of {len(sequence)} bases", "mend or drop it")
-    stands = sequence[start : site.end]
-    if stands != site.matched and not (site.minus and reverse_complement(stands) == site.matched):
-        what = f"{place}, counted {_way(closed)}, should read {site.matched}, but {stands} stands there"
-        raise InputError(where, what, "mend or drop it")
+        raise InputError(where, f"{named} leaves its sequence of {len(sequence)} bases", "correct or drop it")
+    found = sequence[start : site.end]
+    if found != site.matched and not (site.minus and reverse_complement(found) == site.matched):
+        what = f"{named}, counted {_way(closed)}, should read {site.matched}, but {found} is there"
+        raise InputError(where, what, "correct or drop it")

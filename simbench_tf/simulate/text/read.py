@@ -22,16 +22,16 @@ from simbench_tf.dna.arrow import text_column
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, find_motif, load_motifs
 from simbench_tf.motifs.files import motif_of_counts
-from simbench_tf.random_streams import uniforms
-from simbench_tf.simulate.peaks import Drawn
+from simbench_tf.random_streams import permutation, uniforms
+from simbench_tf.simulate.drawn import Drawn
 from simbench_tf.simulate.peaks.regions import assign_splits, check_splits
 from simbench_tf.simulate.peaks.scanning import composition
 from simbench_tf.simulate.text.paper_format import PaperText, read_paper_text
 from simbench_tf.tables import SITES_SCHEMA, sequence_schema
 
 Bases = npt.NDArray[np.uint8]
-Places = npt.NDArray[np.int64]
-_PLACE = re.compile(r"(\S+):(\d{1,12})-(\d{1,12})", re.ASCII)
+Integers = npt.NDArray[np.int64]
+_LOCUS = re.compile(r"(\S+):(\d{1,12})-(\d{1,12})", re.ASCII)
 
 
 class TextPlan(NamedTuple):
@@ -41,13 +41,13 @@ class TextPlan(NamedTuple):
     ----------
     tasks : tuple of str
     sequences : DataFrame
-        seq_id, chrom, start, end, split and one uint8 label column a task; N rows.
+        seq_id, chrom, start, end, split and one uint8 label column per task; N rows.
     bases : uint8, shape (N, L)
     sites : DataFrame
         Sorted by row and start: row, motif (index into `motifs`), start, end, minus, score, pvalue.
     motifs : list of Motif
     notes : dict
-        What dataset.json tells beside the counts: the composition, and of each file how it counts places.
+        Entries of dataset.json beside the counts: the composition, and how each file counts positions.
     """
 
     tasks: tuple[str, ...]
@@ -63,7 +63,7 @@ def plan_text(simulation: TextSimulation, seed: int) -> TextPlan:
 
     A sequence that several files name is one sequence, and has to have the same bases and sites in all; it is a
     positive of the tasks whose positives name it and a negative of the others. Where every id is ``chrom:start-end``
-    and as long as the sequences, these are their places in a genome, and sequences that overlap there share a split.
+    and as long as the sequences, these are their loci in a genome, and sequences that overlap there share a split.
     The order is drawn by the seed, so that part files hold positives and negatives alike.
 
     Parameters
@@ -105,13 +105,13 @@ def plan_text(simulation: TextSimulation, seed: int) -> TextPlan:
     for task in tasks:
         positives, negatives = texts[simulation.positives[task]], texts[simulation.negatives[task]]
         sequences[task] = _labels(rows, positives, negatives)
-    sequences = pd.concat([sequences, _places(sequences["seq_id"], bases.shape[1], simulation.splits)], axis=1)
+    sequences = pd.concat([sequences, _loci(sequences["seq_id"], bases.shape[1], simulation.splits)], axis=1)
     sequences["split"] = _split(sequences, simulation.splits, seed)
     check_splits(sequences, tasks, simulation.splits)
     motifs, numbers = _motifs(simulation.motifs, widths, bases, sites)
-    order = np.argsort(uniforms(seed, "text: order", np.arange(len(sequences)))[:, 0], kind="stable")
-    place = np.argsort(order)
-    sites = sites.assign(row=place[sites["row"].to_numpy()], motif=numbers[sites["motif"].to_numpy()])
+    order = permutation(seed, "text: order", len(sequences))
+    row_of = np.argsort(order)
+    sites = sites.assign(row=row_of[sites["row"].to_numpy()], motif=numbers[sites["motif"].to_numpy()])
     return TextPlan(
         tasks=tuple(tasks),
         sequences=sequences.iloc[order].reset_index(drop=True),
@@ -198,16 +198,16 @@ def _labels(rows: Mapping[str, int], positives: PaperText, negatives: PaperText)
     return labels
 
 
-def _places(seq_ids: pd.Series, length: int, splits: Splits) -> pd.DataFrame:
-    """Columns chrom, start, end: as the ids say, or missing where any of them is no place of a sequence."""
-    matches = [_PLACE.fullmatch(seq_id) for seq_id in seq_ids]
-    places = [(match[1], int(match[2]), int(match[3])) for match in matches if match is not None]
-    placed = len(places) == len(matches) and all(end - start == length for _, start, end in places)
-    if not placed and splits.chromosomes is not None:
+def _loci(seq_ids: pd.Series, length: int, splits: Splits) -> pd.DataFrame:
+    """Columns chrom, start, end: as the ids say, or missing where any of them is no locus of a sequence."""
+    matches = [_LOCUS.fullmatch(seq_id) for seq_id in seq_ids]
+    loci = [(match[1], int(match[2]), int(match[3])) for match in matches if match is not None]
+    located = len(loci) == len(matches) and all(end - start == length for _, start, end in loci)
+    if not located and splits.chromosomes is not None:
         what = f"the ids of the sequences are not all chrom:start-end over {length} bases"
         raise InputError("simulation.splits.chromosomes", what, "give fractions, or such ids")
     columns = ["chrom", "start", "end"]
-    return pd.DataFrame(places, columns=columns) if placed else pd.DataFrame(None, seq_ids.index, columns, object)
+    return pd.DataFrame(loci, columns=columns) if located else pd.DataFrame(None, seq_ids.index, columns, object)
 
 
 def _split(sequences: pd.DataFrame, splits: Splits, seed: int) -> npt.NDArray[np.object_]:
@@ -221,7 +221,7 @@ def _split(sequences: pd.DataFrame, splits: Splits, seed: int) -> npt.NDArray[np
 
 def _motifs(
     source: str | None, widths: Mapping[str, int], bases: Bases, sites: pd.DataFrame
-) -> tuple[list[Motif], Places]:
+) -> tuple[list[Motif], Integers]:
     """The motifs of the data set, and for each of the names that sites bear, which it is."""
     if source is None:
         return [
