@@ -1,4 +1,4 @@
-"""What goes wrong because of the input, said in one line: where, what, and how to mend it."""
+"""InputError: bad input reported in one line (where, what, how to fix it), and the nearest known word for a typo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class InputError(ValueError):
     what : str
         What is wrong.
     mend : str, optional
-        What to do about it.
+        How to fix it.
 
     Examples
     --------
@@ -35,13 +35,22 @@ class InputError(ValueError):
 
 
 def nearest(word: str, known: Iterable[str]) -> str:
-    """The end of a message about an unknown word: the nearest known one, or all of them."""
+    """The end of a message about an unknown word: the nearest known one, or all of them.
+
+    Examples
+    --------
+    >>> nearest("relu6", ["relu", "gelu"]), nearest("x", ["relu", "gelu"])
+    ("; did you mean 'relu'?", '; known: relu, gelu')
+    """
     known = [str(key) for key in known]
     meant = close_to(word, known)
     return f"; did you mean {meant!r}?" if meant else f"; known: {', '.join(known)}"
 
 
-def close_to(word: str, known: Iterable[str]) -> str | None:
-    """The known word that an unknown one is likely a slip for, if any."""
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+def close_to(word: str, known: Iterable[str], least_similarity: float = 0.5) -> str | None:
+    """The known word that an unknown one most likely stands for: the most similar one, or None where none is.
+
+    `least_similarity` lies between 0 (the nearest, however far) and 1 (the same word), as in `difflib`.
+    """
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=least_similarity)
     return close[0] if close else None

@@ -1,17 +1,24 @@
-"""Files appear whole or not at all: written beside their place under a temporary name, then renamed."""
+"""Reading and writing files: written whole or not at all, text lines of plain or gzip files, checksums, safe names."""
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO, cast
 
 from simbench_tf.errors import InputError
 
 TEMPORARY_PREFIX = ".partial-"
+
+
+#: What the gzip module raises for a file that was cut short or damaged.
+GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 @contextmanager
@@ -63,3 +70,69 @@ def checksum(path: str | os.PathLike[str]) -> str:
     """BLAKE2b-128 of a file's bytes, as hex."""
     with Path(path).open("rb") as handle:
         return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def safe_name(name: str) -> bool:
+    """Whether a name can be that of a file or folder: letters, digits and ``. _ -``, and no . or - at the front.
+
+    Examples
+    --------
+    >>> safe_name("basset-seed1"), safe_name("../basset"), safe_name("")
+    (True, False, False)
+    """
+    return bool(name) and not name.startswith((".", "-")) and all(c.isalnum() or c in "._-" for c in name)
+
+
+def is_gzip(path: Path) -> bool:
+    """Whether a file's content (not its name) is gzip, bgzip included."""
+    with path.open("rb") as handle:
+        return handle.read(2) == b"\x1f\x8b"
+
+
+def damaged_gzip(where: str | Path) -> InputError:
+    """The error of a gzip file that ends before its end mark, or does not decompress."""
+    return InputError(where, "the gzip file is cut short or damaged", "copy or download it again")
+
+
+def text_lines(path: Path, expected: str) -> Iterator[tuple[int, str]]:
+    r"""Yield the lines of a plain or gzip text file, numbered from 1, without their line ends.
+
+    Parameters
+    ----------
+    path : path
+        UTF-8 text, with any line ends and with or without a byte order mark; gzip is recognised by its content.
+    expected : str
+        How to fix a file that is not text: what should be given.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or is not text, or is a gzip file that is cut short or damaged.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "a.txt"
+    >>> _ = path.write_bytes(gzip.compress(b"one\r\ntwo"))
+    >>> list(text_lines(path, "give a text file"))
+    [(1, 'one'), (2, 'two')]
+    """
+    number = 0
+    try:
+        with _open_text(path) as handle:
+            for number, line in enumerate(handle, start=1):
+                if not line.isascii():
+                    line.encode()  # fails at a byte that is not UTF-8, on the line where it is
+                yield number, line.rstrip("\n")
+    except GZIP_ERRORS as error:
+        raise damaged_gzip(f"{path}:{number + 1}") from error
+    except OSError as error:
+        raise InputError(path, f"cannot be read: {error.strerror or error}", "check the path") from error
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}:{number}", "is not text", expected) from error
+
+
+def _open_text(path: Path) -> IO[str]:
+    if is_gzip(path):
+        return cast(IO[str], gzip.open(path, "rt", encoding="utf-8-sig", errors="surrogateescape"))
+    return path.open(encoding="utf-8-sig", errors="surrogateescape")

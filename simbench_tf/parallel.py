@@ -1,7 +1,7 @@
-"""An ordered map over this process, over worker processes on this machine, or over a Dask cluster.
+"""Parallel map in order: in this process, over worker processes on this machine, or over a Dask cluster.
 
-Results come in the order of the items, whoever computed them, so what is written does not depend on the workers; and
-only a few results are held at a time, so memory is bounded by the chunk.
+Results come in the order of the items, whichever worker computed them, so what is written does not depend on the
+workers; and only a few results are held at a time, so memory is bounded.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Track = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 
 #: How long a scheduler may take to answer.
-ANSWER_WITHIN = "10s"
+SCHEDULER_TIMEOUT = "10s"
 
 
 class MapInOrder(Protocol):
-    """Like the built-in `map` over one iterable, which is itself one of these."""
+    """A map of one function over one iterable; the built-in `map` is one."""
 
     def __call__(self, function: Callable[[Item], Result], items: Iterable[Item], /) -> Iterator[Result]:
         """Yield function(item) for every item, in order."""
@@ -68,7 +68,7 @@ def workers(n_workers: int | None = None, address: str | None = None) -> Iterato
 
     if address is not None:
         try:
-            with Client(address, timeout=ANSWER_WITHIN) as client:
+            with Client(address, timeout=SCHEDULER_TIMEOUT) as client:
                 yield _map_of(client)
         except OSError as error:
             raise InputError(

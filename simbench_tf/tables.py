@@ -1,4 +1,4 @@
-"""Every table that crosses a stage boundary: its columns, their types, and the checks a reader may rely on.
+"""Schemas of every table that one stage writes and another reads: columns, their types, and checks of them.
 
 Coordinates are 0-based and half-open. In `sites`, start and end are offsets within the sequence, and
 ``matched == sequence[start:end]`` on the forward strand, whatever `strand` says.
@@ -34,57 +34,61 @@ SITES_SCHEMA = pa.schema(
         pa.field("score", pa.float32(), nullable=False),
         pa.field("pvalue", pa.float64(), nullable=False),
         pa.field("matched", pa.string(), nullable=False),
-        # what of the generator put the site there: an element of the grammar, or the motif itself for peaks
+        # what the generator put there: an element of the grammar, or for peaks the motif itself
         pa.field("element", pa.string(), nullable=False),
     ]
 )
 SITE_COLUMNS = tuple(SITES_SCHEMA.names)
 
 
-#: One row a model x task x key x sequence (RUN/scores/per_sequence.parquet); the metrics follow these.
+#: One row per model, task, key and sequence (RUN/scores/per_sequence.parquet); the columns of the metrics follow.
 PER_SEQUENCE_KEYS = ("model", "task", "key", "method", "references", "settings", "seq_id")
 
 
-#: One row a model x task x key x group of sites (RUN/scores/motif_recall.csv), from `score.motif_recall`.
+#: One row per model, task, key and group of sites (RUN/scores/motif_recall.csv), from `score.motif_recall`.
 MOTIF_RECALL_COLUMNS = ("model", "task", "key", "by", "group", "n_sites", "recall", "recall_se", "auprc")
 
 
-#: One row a model x task x metric x pair of keys (RUN/scores/comparisons.csv), from `score.paired_comparisons`.
+#: One row per model, task, metric and pair of keys (RUN/scores/comparisons.csv), from `score.paired_comparisons`.
 COMPARISON_COLUMNS = (
     "model", "task", "metric", "first", "second", "n_sequences", "difference", "low", "high",
     "effect_size", "p_value", "p_holm", "n_needed",
 )  # fmt: skip
 
 
-#: One row a task x key x metric of a model of several seeds (RUN/scores/variance.csv), from
+#: One row per task, key and metric of a model of several seeds (RUN/scores/variance.csv), from
 #: `score.significance.variance_components`; `model` is the name without its seed.
 VARIANCE_COLUMNS = (
     "model", "task", "key", "metric", "mean", "sd_models", "sd_sequences", "sd_residual", "n_models", "n_sequences",
 )  # fmt: skip
 
 
-#: One row a model x task x key x interaction (RUN/scores/faithfulness.csv); `score.faithfulness` follows.
+#: One row per model, task, key and interaction (RUN/scores/faithfulness.csv); what `score.faithfulness` gives follows.
 FAITHFULNESS_KEYS = (
     "model", "task", "key", "method", "references", "settings", "rule", "first", "second", "expected", "n_sequences",
 )  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    if name == "SUMMARY_COLUMNS":  # one row per model x task x key (RUN/scores/summary.csv)
-        # here and not above, so that reading a configuration does not load numba
+    """What loads numba, half a second that reading a configuration must not wait for, on first use."""
+    if name == "SUMMARY_COLUMNS":  # one row per model, task and key (RUN/scores/summary.csv)
         from simbench_tf.score.scores import summary_columns
 
         return (*PER_SEQUENCE_KEYS[:-1], "truth", "n_sequences", *summary_columns())
+    if name in ("bases_of", "text_column"):
+        from simbench_tf.dna import arrow
+
+        return getattr(arrow, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def sequence_schema(tasks: Sequence[str]) -> pa.Schema:
-    """The schema of RUN/dataset/sequences/part-*.parquet: the fixed columns, then one uint8 label column a task."""
+    """The schema of RUN/dataset/sequences/part-*.parquet: the fixed columns, then one uint8 label column per task."""
     return pa.schema(_SEQUENCE_FIELDS + [pa.field(task, pa.uint8(), nullable=False) for task in tasks])
 
 
 def check_sequences(table: pa.Table, tasks: Sequence[str]) -> None:
-    """Hold a sequence table to its schema: columns, no nulls, known splits, 0/1 labels, unique ids.
+    """Check a sequence table against its schema: columns, no nulls, known splits, 0/1 labels, unique ids.
 
     Raises
     ------
@@ -110,7 +114,7 @@ def check_sequences(table: pa.Table, tasks: Sequence[str]) -> None:
 
 
 def check_sites(sites: pd.DataFrame, sequences: pd.Series) -> None:
-    """Hold a sites table to its promise ``matched == sequence[start:end]``; `sequences` is indexed by seq_id.
+    """Check that every site has ``matched == sequence[start:end]``; `sequences` is indexed by seq_id.
 
     Raises
     ------

@@ -1,9 +1,9 @@
-"""What a model says of genetic variants: predictions for reference and alternative allele, their difference.
+"""Scores of genetic variants: a model's outputs for the reference and the alternative allele, and their difference.
 
-A window of the model's length L is taken with the first base of the record at offset L // 2. The alternative window
-holds the same bases before it, then the alternative allele, then the genome from behind the reference allele on, as
-many bases as fill the window: an insertion pushes the right flank out, a deletion pulls more of it in. Windows that
-leave the chromosome are not filled up, but reported.
+A window of the model's length L has the first base of the record at offset L // 2. The alternative window holds the
+same bases before it, then the alternative allele, then the genome that follows the reference allele, as many bases as
+fill the window: an insertion pushes the right flank out, a deletion pulls more of it in. Windows that leave the
+chromosome are reported, not padded.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf import dna
+from simbench_tf.dna import Bases
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.genome import Genome, fetch, open_genome
 from simbench_tf.genome.vcf import Record, Unreadable, read_header, read_records, with_info
 from simbench_tf.models.kipoi import KipoiModel, load_kipoi_model
 
-Bases = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
 
 
 #: What is written of each task and allele.
 MEASURES = ("ref", "alt", "diff", "logit_diff")
-_RECORDS_TOGETHER = 2048
-_BATCH_SIZE = 256
+_CHUNK_RECORDS = 2048
+_BATCH_WINDOWS = 256
 
 
 #: float32 probabilities nearer to 0 or 1 than this have no logit to speak of.
@@ -43,7 +43,7 @@ _LEAST_PROBABILITY = 1e-7
 
 
 class VariantScores(NamedTuple):
-    """What came of scoring a VCF.
+    """Counts of a scored VCF, and what could not be scored.
 
     Attributes
     ----------
@@ -82,11 +82,11 @@ def score_variants(
     fasta : path
         Genome, plain, gzip or bgzip.
     out : path
-        ``.tsv``: a row an alternative allele with chrom, pos (from 1), id, ref, alt, and for each task TASK_ref and
+        ``.tsv``: one row per alternative allele with chrom, pos (from 1), id, ref, alt, and for each task TASK_ref and
         TASK_alt (the model's outputs), TASK_diff (their difference) and TASK_logit_diff (the difference of the logits,
-        that is the log odds ratio). ``.vcf``: every line of the input, with these as INFO fields SB_TASK_REF, ...
+        that is, the log odds ratio). ``.vcf``: every line of the input, with these as INFO fields SB_TASK_REF, ...
     task_names : sequence of str, optional
-        Of a Keras model; an entry brings its own.
+        Of a Keras model; an entry has its own.
     both_strands : bool, default False
         Average the outputs, and the logits, for the window and its reverse complement.
     progress : callable, optional
@@ -170,24 +170,24 @@ def open_predictor(model: Any, task_names: Sequence[str] | None = None, both_str
 
 
 def _outputs_and_logits(network: Any) -> Callable[[Array], tuple[Array, Array]]:
-    """The model's outputs, and the input of its final sigmoid: exact where it can be seen, else from the output."""
+    """The model's outputs, and the input of its final sigmoid: exact where the graph shows it, else from the output."""
     import keras
 
     from simbench_tf.attribution.network import open_network
 
     pair = None
     if getattr(network, "outputs", None):
-        # a model that ends in neither a sigmoid nor a linear layer shows no logit
+        # of a model that ends in neither a sigmoid nor a linear layer no logit is found
         with suppress(InputError):
             logit = open_network(network, network.inputs[0].shape[1]).graph.outputs[0]
             pair = keras.Model(network.inputs[0], [network.outputs[0], logit])
 
     def run(one_hot: Array) -> tuple[Array, Array]:
         if pair is not None:
-            outputs, logits = pair.predict(one_hot, batch_size=_BATCH_SIZE, verbose=0)
+            outputs, logits = pair.predict(one_hot, batch_size=_BATCH_WINDOWS, verbose=0)
             return outputs, logits
-        firsts = range(0, len(one_hot), _BATCH_SIZE)
-        batches = [np.asarray(network(one_hot[first : first + _BATCH_SIZE], training=False)) for first in firsts]
+        firsts = range(0, len(one_hot), _BATCH_WINDOWS)
+        batches = [np.asarray(network(one_hot[first : first + _BATCH_WINDOWS], training=False)) for first in firsts]
         outputs = np.concatenate(batches)
         bounded = np.clip(outputs.astype(np.float64), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
         return outputs, (np.log(bounded) - np.log1p(-bounded)).astype(np.float32)
@@ -208,7 +208,7 @@ class _Scored(NamedTuple):
 
 def _chunks(records: Iterable[Record | Unreadable]) -> Iterator[list[Record | Unreadable]]:
     records = iter(records)
-    while chunk := list(itertools.islice(records, _RECORDS_TOGETHER)):
+    while chunk := list(itertools.islice(records, _CHUNK_RECORDS)):
         yield chunk
 
 
@@ -217,7 +217,7 @@ def _score(chunk: list[Record | Unreadable], genome: Genome, predictor: Predicto
     reasons = [_reasons(record, genome, length) for record in chunk]
     windows = _genome_windows(chunk, reasons, genome, length)
     stack: list[Bases] = []
-    places: list[tuple[int, int, int, int]] = []  # line of the chunk, allele, rows of reference and alternative
+    alleles: list[tuple[int, int, int, int]] = []  # row of the chunk, allele, rows of reference and alternative
     for row, window in windows.items():
         record = chunk[row]
         assert isinstance(record, Record)
@@ -229,19 +229,19 @@ def _score(chunk: list[Record | Unreadable], genome: Genome, predictor: Predicto
         stack.append(window[:length])
         for allele, alt in enumerate(record.alts):
             if reasons[row][allele] is None:
-                places.append((row, allele, reference, len(stack)))
+                alleles.append((row, allele, reference, len(stack)))
                 stack.append(_alternative(window, record.ref, alt, length))
     measures = [np.full((len(each), n_tasks, len(MEASURES)), np.nan, np.float32) for each in reasons]
-    if places:
+    if alleles:
         outputs, logits = predictor.predict(np.stack(stack))
-        for row, allele, ref, alt_row in places:
+        for row, allele, ref, alt_row in alleles:
             changes = (outputs[alt_row] - outputs[ref], logits[alt_row] - logits[ref])
             measures[row][allele] = np.stack([outputs[ref], outputs[alt_row], *changes], axis=1)
     return [_Scored(*each) for each in zip(chunk, reasons, measures, strict=True)]
 
 
 def _reasons(record: Record | Unreadable, genome: Genome, length: int) -> list[str | None]:
-    """Why each allele cannot be scored, as far as the record and the genome's index tell."""
+    """Why each allele cannot be scored, as far as the record and the genome's index show."""
     if isinstance(record, Unreadable):
         return [record.reason]
     problem = _record_problem(record, genome, length)
@@ -276,7 +276,7 @@ def _allele_problem(alt: str, ref: str, length: int, room: int) -> str | None:
     if len(alt) > length - length // 2:
         return f"ALT of {len(alt)} bases does not fit the right half of a window of {length}"
     if len(ref) - len(alt) > room:
-        return "the window leaves the chromosome when the deleted bases are made up for"
+        return "the window leaves the chromosome when it is filled up for the deleted bases"
     return None
 
 
@@ -304,7 +304,7 @@ def _alternative(window: Bases, ref: str, alt: str, length: int) -> Bases:
 
 
 def _rejections(vcf: Path, scored: list[_Scored]) -> list[str]:
-    """One line an allele, but one a record where the reason is the record's."""
+    """One line per allele, but one per record where the reason is the record's."""
     lines = [f"{vcf}:{one.record.line}: {reason}" for one in scored for reason in one.reasons if reason is not None]
     return list(dict.fromkeys(lines))
 
@@ -321,8 +321,8 @@ def _tsv_writer(handle: TextIO, predictor: Predictor) -> Callable[[list[_Scored]
             for allele, reason in enumerate(reasons):
                 if reason is None:
                     assert isinstance(record, Record)
-                    place = (record.chrom, record.position + 1, record.identifier, record.ref, record.alts[allele])
-                    handle.write("\t".join([*map(str, place), *map(_number, measures[allele].ravel())]) + "\n")
+                    locus = (record.chrom, record.position + 1, record.identifier, record.ref, record.alts[allele])
+                    handle.write("\t".join([*map(str, locus), *map(_number, measures[allele].ravel())]) + "\n")
 
     return write
 
@@ -330,8 +330,8 @@ def _tsv_writer(handle: TextIO, predictor: Predictor) -> Callable[[list[_Scored]
 def _vcf_writer(handle: TextIO, header: list[str], predictor: Predictor) -> Callable[[list[_Scored]], None]:
     keys = [f"SB_{re.sub('[^0-9A-Za-z_.]', '_', task)}" for task in predictor.task_names]
     if len(set(keys)) < len(keys):
-        raise InputError("task names", f"{predictor.task_names} are not told apart in INFO keys", "write a .tsv")
-    told = {
+        raise InputError("task names", f"{predictor.task_names} give the same INFO keys", "write a .tsv")
+    descriptions = {
         "ref": ("1", "Output for the reference allele"),
         "alt": ("A", "Output for the alternative allele"),
         "diff": ("A", "Alternative less reference output"),
@@ -340,7 +340,7 @@ def _vcf_writer(handle: TextIO, header: list[str], predictor: Predictor) -> Call
     lines = [
         f'##INFO=<ID={key}_{measure.upper()},Number={number},Type=Float,Description="{text}, task {task}">'
         for key, task in zip(keys, predictor.task_names, strict=True)
-        for measure, (number, text) in told.items()
+        for measure, (number, text) in descriptions.items()
     ]
     handle.write("\n".join([*header[:-1], *lines, header[-1]]) + "\n")
 
@@ -354,7 +354,7 @@ def _vcf_writer(handle: TextIO, header: list[str], predictor: Predictor) -> Call
 
 
 def _info(keys: list[str], measures: Array, first: int) -> str:
-    """INFO fields of a record: one reference value, of the first allele scored; the others one an allele."""
+    """INFO fields of a record: one reference value, of the first allele scored; the others one per allele."""
     parts = []
     for task, key in enumerate(keys):
         parts.append(f"{key}_REF={_number(measures[first, task, 0])}")

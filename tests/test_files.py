@@ -1,6 +1,7 @@
-"""Files appear whole or not at all, whatever happens while they are written."""
+"""Files are written whole or not at all; text is read in any packing; names that files can have."""
 
 import errno
+import gzip
 import os
 import signal
 import subprocess
@@ -9,7 +10,7 @@ import sys
 import pytest
 
 from simbench_tf.errors import InputError
-from simbench_tf.files import checksum, whole_file
+from simbench_tf.files import checksum, safe_name, text_lines, whole_file
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -84,3 +85,31 @@ def test_checksum_tells_contents_apart(tmp_path):
     for name, text in (("a", "1"), ("b", "1"), ("c", "2")):
         (tmp_path / name).write_text(text)
     assert checksum(tmp_path / "a") == checksum(tmp_path / "b") != checksum(tmp_path / "c")
+
+
+def test_lines_of_a_text_file_whatever_its_ends_mark_and_packing(tmp_path):
+    lines = [(1, "one"), (2, "  two\t"), (3, ""), (4, "β")]
+    for end in ("\n", "\r\n", "\r"):
+        for mark in ("", "\ufeff"):
+            for close in ("", end):
+                content = (mark + end.join(text for _, text in lines) + close).encode()
+                for name, packed in (("plain.gz", content), ("packed.txt", gzip.compress(content))):
+                    (tmp_path / name).write_bytes(packed)
+                    assert list(text_lines(tmp_path / name, "give text")) == lines
+
+
+def test_a_file_that_is_no_text_is_refused_with_its_line(tmp_path):
+    path = tmp_path / "a"
+    for content in (b"ok\n" * 9_000 + b"\x80\n", gzip.compress(b"ok\n" * 9_000 + b"a\xff")):
+        path.write_bytes(content)
+        with pytest.raises(InputError, match=f"^{path}:9001: is not text; give text$"):
+            list(text_lines(path, "give text"))
+    with pytest.raises(InputError, match=f"^{path}x: cannot be read: No such file or directory; check the path$"):
+        list(text_lines(tmp_path / "ax", "give text"))
+
+
+@pytest.mark.parametrize(
+    ("name", "safe"), [("a.b-c_1", True), ("é", True), ("a b", False), ("a/b", False), ("-a", False)]
+)
+def test_names_that_a_file_can_have(name, safe):
+    assert safe_name(name) is safe

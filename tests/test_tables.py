@@ -1,5 +1,8 @@
 """Columns that cross a stage boundary, and the checks of them."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -19,6 +22,16 @@ def test_bases_survive_a_text_column(bases):
     np.testing.assert_array_equal(bases_of(column), bases)
     np.testing.assert_array_equal(bases_of(column.slice(1)), bases[1:] if len(bases) > 1 else np.empty((0, 0)))
     np.testing.assert_array_equal(bases_of(pa.chunked_array([column, column])), np.concatenate([bases, bases]))
+
+
+def test_dna_columns_are_offered_here_too_and_load_no_numba_before():
+    code = (
+        "import sys; from simbench_tf import tables; assert 'numba' not in sys.modules\n"
+        "from simbench_tf.dna import arrow\n"
+        "assert tables.bases_of is arrow.bases_of and tables.text_column is arrow.text_column\n"
+        "assert not hasattr(tables, 'other')"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_lower_case_and_ambiguity_codes():

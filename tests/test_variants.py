@@ -145,7 +145,7 @@ def test_many_records_in_chunks_are_all_written_in_order(tmp_path, chromosome, f
     positions = list(range(20, 280))
     vcf = vcf_of(tmp_path, *(record(chromosome, at, 1, other(chromosome[at])) for at in positions))
     score_variants(model, vcf, fasta, tmp_path / "whole.tsv")
-    monkeypatch.setattr("simbench_tf.variants._RECORDS_TOGETHER", 7)
+    monkeypatch.setattr("simbench_tf.variants._CHUNK_RECORDS", 7)
     done = []
     score_variants(model, vcf, fasta, tmp_path / "parts.tsv", progress=done.append)
     assert (sum(done), max(done)) == (260, 7)
@@ -219,7 +219,7 @@ def test_a_bad_allele_is_told_with_its_line(tmp_path, chromosome, fasta, model):
         f"{vcf}:4: ALT {ref} is REF",
         f"{vcf}:4: ALT of 12 bases does not fit the right half of a window of 21",
         f"{vcf}:5: REF is {wrong}, the FASTA has {chromosome[140]}",
-        f"{vcf}:6: the window leaves the chromosome when the deleted bases are made up for",
+        f"{vcf}:6: the window leaves the chromosome when it is filled up for the deleted bases",
     ]
 
 
@@ -242,7 +242,7 @@ def test_a_file_without_anything_to_score_is_an_error_and_leaves_nothing(tmp_pat
 
 def test_missing_and_damaged_files_and_a_wrong_output_name(tmp_path, chromosome, fasta, model):
     vcf = vcf_of(tmp_path, record(chromosome, 100, 1, other(chromosome[100])))
-    with pytest.raises(InputError, match="no such VCF file"):
+    with pytest.raises(InputError, match=r"none\.vcf: cannot be read: No such file"):
         score_variants(model, tmp_path / "none.vcf", fasta, tmp_path / "o.tsv")
     with pytest.raises(InputError, match="no such FASTA file"):
         score_variants(model, vcf, tmp_path / "none.fa", tmp_path / "o.tsv")

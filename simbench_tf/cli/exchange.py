@@ -155,7 +155,7 @@ def fetch(
 
     Example: [bold]simbench fetch encode-five[/]
     """
-    from simbench_tf.genome.public_data import fetch as fetch_files
+    from simbench_tf.genome.public_data import fetch_public as fetch_files
 
     with bars(DownloadColumn()) as track:
         for path, state in fetch_files(what, out, mirror=mirror, track=track):

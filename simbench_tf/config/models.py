@@ -10,11 +10,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import Field, model_validator
 
 from simbench_tf.config.base import Strict
-
-
-def safe_name(name: str) -> bool:
-    """Whether a name can be a folder's."""
-    return bool(name) and not name.startswith((".", "-")) and all(c.isalnum() or c in "._-" for c in name)
+from simbench_tf.files import safe_name
 
 
 class Model(Strict):

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-_LETTERS = np.frombuffer(b"ACGTN", np.uint8)
-_CODES = np.full(256, 4, np.uint8)
-for _code, _letter in enumerate(b"ACGT"):
-    _CODES[_letter] = _CODES[_letter + 32] = _code
+from simbench_tf.dna.encoding import CODES, LETTERS, Bases
 
 
-def text_column(bases: npt.NDArray[np.uint8]) -> pa.StringArray:
+def text_column(bases: Bases) -> pa.StringArray:
     """Bases, uint8 (N, L) with 0-3 and 4 for N, as an Arrow column of N strings (one look-up, no Python strings).
 
     Examples
@@ -24,11 +20,11 @@ def text_column(bases: npt.NDArray[np.uint8]) -> pa.StringArray:
     if n * length > np.iinfo(np.int32).max:
         raise ValueError(f"{n} x {length} bases do not fit one Arrow string column; write them in smaller parts")
     offsets = np.arange(n + 1, dtype=np.int32) * np.int32(length)
-    letters = np.ascontiguousarray(_LETTERS[bases])
+    letters = np.ascontiguousarray(LETTERS[bases])
     return pa.StringArray.from_buffers(n, pa.py_buffer(offsets), pa.py_buffer(letters))
 
 
-def bases_of(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint8]:
+def bases_of(column: pa.Array | pa.ChunkedArray) -> Bases:
     """An Arrow column of N strings of one length L as bases, uint8 (N, L); anything but ACGT (either case) is 4.
 
     Raises
@@ -45,11 +41,11 @@ def bases_of(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.uint8]:
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
 
 
-def _bases_of_chunk(chunk: pa.Array) -> npt.NDArray[np.uint8]:
+def _bases_of_chunk(chunk: pa.Array) -> Bases:
     chunk = chunk.cast(pa.large_string())
     offsets = np.frombuffer(chunk.buffers()[1], np.int64)[chunk.offset : chunk.offset + len(chunk) + 1]
     length = int(offsets[1] - offsets[0])
     if (np.diff(offsets) != length).any():
         raise ValueError("sequences differ in length")
     letters = np.frombuffer(chunk.buffers()[2], np.uint8)[offsets[0] : offsets[-1]]
-    return _CODES[letters].reshape(len(chunk), length)
+    return CODES[letters].reshape(len(chunk), length)

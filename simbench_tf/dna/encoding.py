@@ -1,13 +1,10 @@
-"""DNA as text, as bases and as one-hot, and shuffles of it that are exactly uniform.
+"""DNA as text, as bases and as one-hot arrays: the letters and their codes, conversions, the reverse complement.
 
-Three forms, and nothing else, are taken and given here:
+Three forms, and nothing else, are accepted and returned here:
 
-- text: ``str``, or a list of strings of one length; case plays no part, every letter but A, C, G and T counts as N;
+- text: ``str``, or a list of strings of one length; case does not matter, every letter but A, C, G and T counts as N;
 - `bases`: uint8, shape (N, L), 0-3 for A, C, G, T and 4 for N;
 - `one_hot`: float32, shape (N, L, 4), channels A, C, G, T, rows of zeros for N.
-
-A shuffle is addressed by its seed, the number of its sequence and the number of the shuffle, and by nothing else: the
-same bytes come out however many sequences, shuffles or threads there are beside it.
 """
 
 from __future__ import annotations
@@ -20,11 +17,12 @@ import numpy.typing as npt
 
 from simbench_tf.dna.euler_trails import N_BASE, Bases
 
-#: ASCII codes of A, C, G, T and N, uint8 (5,): the letter of each base.
+#: The ASCII letter of each base code 0-4: A, C, G, T and N.
 LETTERS = np.frombuffer(b"ACGTN", np.uint8)
-_CODES = np.full(256, N_BASE, np.uint8)
+#: The base code of each byte: 0-3 for A, C, G, T in either case, 4 for every other one.
+CODES = np.full(256, N_BASE, np.uint8)
 for _letters in (b"ACGT", b"acgt"):
-    _CODES[np.frombuffer(_letters, np.uint8)] = range(4)
+    CODES[np.frombuffer(_letters, np.uint8)] = range(4)
 _ONE_HOT = np.eye(5, 4, dtype=np.float32)
 _COMPLEMENT = np.array([3, 2, 1, 0, N_BASE], np.uint8)
 _COMPLEMENT_LETTERS = str.maketrans("ACGTRYKMBVDHacgtrykmbvdh", "TGCAYRMKVBHDtgcayrmkvbhd")
@@ -61,7 +59,7 @@ def encode(text: str | Sequence[str]) -> Bases:
             raise ValueError(f"sequence {row} has {len(sequence)} letters, sequence 0 has {length}: give one length")
     # "replace" keeps one byte a character, so that a stray non-ASCII one is an N and shifts nothing
     letters = np.frombuffer("".join(sequences).encode("ascii", "replace"), np.uint8)
-    return _CODES[letters].reshape(len(sequences), length)
+    return CODES[letters].reshape(len(sequences), length)
 
 
 def decode(bases: Bases) -> list[str]:
@@ -88,7 +86,7 @@ def one_hot(sequences: Bases | str | Sequence[str]) -> npt.NDArray[np.float32]:
     Parameters
     ----------
     sequences : uint8 array of shape (N, L), str, or sequence of N str of one length
-        What `encode` takes, or what it gives.
+        What `encode` takes, or what it returns.
 
     Returns
     -------
@@ -148,13 +146,13 @@ def reverse_complement(sequence: npt.NDArray[np.float32]) -> npt.NDArray[np.floa
 def reverse_complement(
     sequence: str | npt.NDArray[Any],
 ) -> str | npt.NDArray[Any]:
-    """The other strand, read 5' to 3', in the form it was given.
+    """The other strand, read 5' to 3', in the form of the input.
 
     Parameters
     ----------
     sequence : str, bases (N, L), or one_hot (N, L, 4)
         Text keeps its case, and its ambiguity codes are complemented (R and Y, K and M, B and V, D and H). An array
-        of shape (N, L, 4) may hold any numbers, attributions as well: positions and channels are turned round.
+        of shape (N, L, 4) may hold any numbers, attributions as well: positions and channels are reversed.
 
     Returns
     -------

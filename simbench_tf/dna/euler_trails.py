@@ -1,7 +1,7 @@
-"""Uniform Euler trails through the graph of a sequence's dinucleotides, compiled: what `dna` shuffles with.
+"""Uniform Euler trails through the graph of a sequence's dinucleotides: the compiled kernels of `dna.shuffles`.
 
 Nothing is checked here. `bases` are uint8 with 0-3 for A, C, G, T and 4 for N; counts are int64, (4, 4), rows from,
-columns to. Room to work in is handed down, so that a shuffle allocates nothing.
+columns to. The caller passes scratch arrays, so that a shuffle allocates nothing.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ Words = npt.NDArray[np.uint32]
 Firsts = npt.NDArray[np.uint64]
 
 
-class Room(NamedTuple):
-    """Room to work in, for one sequence at a time: what a shuffle needs and never allocates.
+class Scratch(NamedTuple):
+    """Scratch arrays for one sequence at a time, so that a shuffle allocates nothing.
 
     Attributes
     ----------
     counts : int64 array, shape (4, 4)
         Pairs of neighbours.
     exits : int64 array, shape (4,)
-        Where each base is left to for the last time.
+        The base that follows the last visit of each base.
     words : uint32 array, shape (L,)
         Random draws.
     successors : uint8 array, shape (L,)
@@ -44,9 +44,12 @@ class Room(NamedTuple):
     successors: Bases
 
 
+Room = Scratch  # its earlier name: numba can't read, and so replace, a cache in which it stands without it
+
+
 @nb.njit(cache=True)
-def _make_room(length: int) -> Room:
-    return Room(
+def _make_scratch(length: int) -> Scratch:
+    return Scratch(
         np.empty((4, 4), np.int64),
         np.empty(4, np.int64),
         np.empty(4, np.uint64),
@@ -70,7 +73,7 @@ def _redrawn(word: np.uint32, n: np.uint64, stream: Stream) -> np.uint64:
 
 @nb.njit(cache=True)
 def _draw_order(counts: npt.NDArray[np.int64], words: Words, stream: Stream, order: Bases) -> None:
-    """Draw into `order` a uniformly random order of as many A, C, G and T as `counts` says, a word a letter.
+    """Draw into `order` a uniformly random order of as many A, C, G and T as `counts` says, one word per letter.
 
     Letters of one kind are alike, so to draw one of those left is Fisher and Yates' shuffle of them all. In a list
     sorted by letter the As come before number to_c, the Cs before to_g, the Gs before to_t, the Ts before the end: two
@@ -81,12 +84,12 @@ def _draw_order(counts: npt.NDArray[np.int64], words: Words, stream: Stream, ord
     to_g = to_c + np.uint64(counts[1])
     to_t = to_g + np.uint64(counts[2])
     bounds0, bounds1 = to_c | to_g << half, to_t | (to_t + np.uint64(counts[3])) << half
-    for place in range(order.size):
-        left = np.uint64(order.size - place)
-        product = np.uint64(words[place]) * left
+    for rank in range(order.size):
+        left = np.uint64(order.size - rank)
+        product = np.uint64(words[rank]) * left
         draw = product >> half
         if np.uint64(np.uint32(product)) < left:
-            draw = _redrawn(words[place], left, stream)
+            draw = _redrawn(words[rank], left, stream)
         both = draw * one | top
         # the top bit of a half stays where the draw is not below the bound
         reached0 = ((both - bounds0) & top) >> np.uint64(31)
@@ -94,7 +97,7 @@ def _draw_order(counts: npt.NDArray[np.int64], words: Words, stream: Stream, ord
         bounds0 -= one - reached0
         bounds1 -= one - reached1
         reached = reached0 + reached1
-        order[place] = (reached + (reached >> half)) & np.uint64(3)
+        order[rank] = (reached + (reached >> half)) & np.uint64(3)
 
 
 @nb.njit(cache=True, inline="always")
@@ -147,36 +150,36 @@ def count_dinucleotides(bases: Bases, counts: Counts) -> None:
 
 
 @nb.njit(cache=True)
-def _draw_successors(last: np.int64, stream: Stream, room: Room) -> None:
-    """Draw into `room.successors` what comes after each visit of A, then of C, G and T.
+def _draw_successors(last: np.int64, stream: Stream, scratch: Scratch) -> None:
+    """Draw into `scratch.successors` what comes after each visit of A, then of C, G and T.
 
     Edges with the same ends are alike, so their number stands for their list, and one at random among those left is
     the next of the list shuffled; each base's last exit ends its list.
     """
-    counts, exits, firsts, words, successors = room
+    counts, exits, firsts, words, successors = scratch
     _last_exits(counts, last, stream, exits)
     # drawn ahead of their use, the rounds of the generator do not wait for what they feed
     fill_uint32(stream, words[: counts.sum()])
-    place = 0
+    first = 0
     for a in range(4):
-        firsts[a] = place
+        firsts[a] = first
         left = counts[a].sum()
-        end = place + left
+        end = first + left
         if a != last and left:
             left -= 1
             counts[a, exits[a]] -= 1
             successors[end - 1] = exits[a]
-        _draw_order(counts[a], words[place : place + left], stream, successors[place : place + left])
-        place = end
+        _draw_order(counts[a], words[first : first + left], stream, successors[first : first + left])
+        first = end
 
 
 @nb.njit(cache=True)
-def _draw_trail(run: Bases, stream: Stream, room: Room, shuffled: Bases) -> None:
+def _draw_trail(run: Bases, stream: Stream, scratch: Scratch, shuffled: Bases) -> None:
     """Draw into `shuffled` an Euler trail with the ends and the pairs of `run`."""
-    firsts, successors = room.firsts, room.successors
-    _count_pairs(run, room.counts)
-    _draw_successors(np.int64(run[-1]), stream, room)
-    # how far each list is used up: two numbers a word, in registers, since a step waits for the one before it
+    firsts, successors = scratch.firsts, scratch.successors
+    _count_pairs(run, scratch.counts)
+    _draw_successors(np.int64(run[-1]), stream, scratch)
+    # how far each list is used up: two numbers per word, in registers, since a step waits for the one before it
     low, high = firsts[0] | firsts[1] << np.uint64(32), firsts[2] | firsts[3] << np.uint64(32)
     base = np.uint64(run[0])
     shuffled[0] = base
@@ -192,7 +195,7 @@ def _draw_trail(run: Bases, stream: Stream, room: Room, shuffled: Bases) -> None
 
 @nb.njit(cache=True)
 def _is_only_trail(run: Bases, counts: Counts, exits: Counts) -> bool:
-    """Whether no other sequence has the ends and the pairs of `run`; `counts` and `exits` are room to work in.
+    """Whether no other sequence has the ends and the pairs of `run`; `counts` and `exits` are scratch arrays.
 
     The run's own last exits form one arborescence. There is no other trail if and only if all other edges out of a
     base end alike, and none of these can take the place of the base's last exit without closing a circle. (Were
@@ -240,11 +243,11 @@ def shuffle_dinucleotides(
 def _shuffle_one(sequence: Bases, key: np.uint64, index: np.int64, shuffled: Bases) -> bool:
     """Shuffle one sequence, (L,), into `shuffled`, (n_shuffles, L); True where it has no other arrangement."""
     length = sequence.size
-    room = _make_room(length)
+    scratch = _make_scratch(length)
     fixed, start = True, 0
     while start < length:
         end = _run_end(sequence, start)
-        fixed = fixed and (end == start or _is_only_trail(sequence[start:end], room.counts, room.exits))
+        fixed = fixed and (end == start or _is_only_trail(sequence[start:end], scratch.counts, scratch.exits))
         start = end + 1
     for replicate in range(len(shuffled)):
         stream = open_stream(key, index, replicate)
@@ -252,7 +255,7 @@ def _shuffle_one(sequence: Bases, key: np.uint64, index: np.int64, shuffled: Bas
         while start < length:
             end = _run_end(sequence, start)
             if end > start:
-                _draw_trail(sequence[start:end], stream, room, shuffled[replicate, start:end])
+                _draw_trail(sequence[start:end], stream, scratch, shuffled[replicate, start:end])
             if end < length:
                 shuffled[replicate, end] = N_BASE
             start = end + 1
@@ -263,18 +266,18 @@ def _shuffle_one(sequence: Bases, key: np.uint64, index: np.int64, shuffled: Bas
 def shuffle_mononucleotides(bases: Bases, key: np.uint64, indices: Counts, shuffled: Bases) -> None:
     """Shuffle the known bases of each row of bases (N, L) into shuffled (N, n_shuffles, L)."""
     for row in nb.prange(len(bases)):
-        room = _make_room(bases.shape[1])
-        counts = room.counts[0]
+        scratch = _make_scratch(bases.shape[1])
+        counts = scratch.counts[0]
         for kind in range(4):
             counts[kind] = np.count_nonzero(bases[row] == kind)
         n_known = counts.sum()
-        order, words = room.successors[:n_known], room.words[:n_known]
+        order, words = scratch.successors[:n_known], scratch.words[:n_known]
         for replicate in range(shuffled.shape[1]):
             stream = open_stream(key, indices[row], replicate)
             fill_uint32(stream, words)
             _draw_order(counts, words, stream, order)
-            place = 0
+            n_placed = 0
             for position in range(bases.shape[1]):
                 known = bases[row, position] < N_BASE
-                shuffled[row, replicate, position] = order[place] if known else np.uint8(N_BASE)
-                place += known
+                shuffled[row, replicate, position] = order[n_placed] if known else np.uint8(N_BASE)
+                n_placed += known

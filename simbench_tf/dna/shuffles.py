@@ -1,4 +1,8 @@
-"""Shuffles of DNA, exactly uniform over the sequences with the same dinucleotide (or mononucleotide) counts."""
+"""Shuffles of DNA, exactly uniform over the sequences with the same dinucleotide (or mononucleotide) counts.
+
+A shuffle is determined by its seed, the number of its sequence and the number of the shuffle, and by nothing else: the
+same bytes come out however many sequences, shuffles or threads are computed with it.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +59,7 @@ def dinucleotide_shuffle(
     shuffles are the Euler trails with the same ends. A random spanning arborescence into the last base (Wilson's
     loop-erased random walk) says by which edge each base is left for the last time; all other edges are then used in
     random order. This reaches every trail, each with the same probability. Each run of ACGT between Ns is shuffled
-    by itself and keeps its first and last base; Ns stay where they are.
+    by itself and keeps its first and last base; Ns keep their positions.
 
     Parameters
     ----------
@@ -64,8 +68,8 @@ def dinucleotide_shuffle(
         Shuffles of each sequence; the first k of them are those that ``n_shuffles=k`` gives.
     random_state : int, default 0
     indices : array of int, shape (N,), optional
-        The number of each sequence, which chooses its random stream; 0 .. N-1 by default. With the numbers they have
-        in a whole, sequences shuffled in parts come out as in the whole.
+        The number of each sequence, which chooses its random stream; 0 .. N-1 by default. A part of a larger set,
+        shuffled with the numbers of its sequences in the whole set, comes out as in the whole set.
 
     Returns
     -------
@@ -79,7 +83,7 @@ def dinucleotide_shuffle(
     Warns
     -----
     UserWarning
-        Once a call, when sequences admit of no other arrangement than themselves and so come back unchanged.
+        Once a call, when sequences have no other arrangement than themselves and so come back unchanged.
 
     References
     ----------
@@ -114,7 +118,7 @@ def dinucleotide_shuffle(
 def mononucleotide_shuffle(
     bases: Bases, n_shuffles: int = 20, random_state: int = 0, indices: npt.ArrayLike | None = None
 ) -> Bases:
-    """Shuffles that keep the composition: a uniformly random order of the bases that are not N; Ns stay put.
+    """Shuffles that keep the composition: the bases that are not N in uniformly random order; Ns keep their positions.
 
     Parameters
     ----------
@@ -150,5 +154,5 @@ def _checked_indices(bases: Bases, n_shuffles: int, indices: npt.ArrayLike | Non
         return np.arange(len(bases))
     numbers = np.asarray(indices)
     if numbers.shape != (len(bases),) or (numbers.size and (numbers.dtype.kind not in "iu" or numbers.min() < 0)):
-        raise ValueError(f"indices must be {len(bases)} integers of 0 or more, one a sequence")
+        raise ValueError(f"indices must be {len(bases)} integers of 0 or more, one per sequence")
     return numbers.astype(np.int64)

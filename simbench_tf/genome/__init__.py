@@ -1,4 +1,4 @@
-"""Genomes, peaks and variants as files: FASTA, narrowPeak and BED, VCF; regions and their bases; public data."""
+"""Genomes (FASTA), peaks (narrowPeak, BED), variants (VCF), regions and their bases, and downloads of public data."""
 
 from simbench_tf.genome.fasta import Genome, check_chromosomes, fetch, gc_content, has_n, inside, open_genome
 from simbench_tf.genome.peak_files import read_peaks

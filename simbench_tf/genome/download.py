@@ -1,8 +1,8 @@
-"""One file over HTTP that goes on where it was cut off, as a downloader that pooch can call.
+"""Download of one file over HTTP that resumes where it was cut off, as a downloader that pooch can call.
 
-Pooch's own starts over after a cut. This one keeps what came in a `.part` file, and beside it the server's name for
-that version of the file (its ETag, or else its date), so that a file which changed meanwhile is never spliced: the
-server sends the rest only of that version (If-Range, RFC 9110 section 13.1.5), and otherwise the whole.
+Pooch's own downloader starts over after a cut. This one keeps what was received in a `.part` file, and beside it the
+server's name for that version of the file (its ETag, or else its date), so that parts of two versions are never joined:
+the server sends the rest only of that version (If-Range, RFC 9110 section 13.1.5), and otherwise the whole file.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ import urllib3
 from simbench_tf.errors import InputError
 from simbench_tf.parallel import Track, silent
 
-_PIECE = 1 << 18
+_CHUNK_BYTES = 1 << 18
 
 
-#: Seconds to connect, and between two pieces.
-_PATIENCE = (30, 60)
+#: Seconds to connect, and between two chunks.
+_TIMEOUTS_SECONDS = (30, 60)
 _OFFLINE = "check the network, or name a proxy in HTTPS_PROXY or a mirror by --mirror"
 
 
 def download(url: str, output_file: str, _pooch: Any = None, *, part: Path, track: Track = silent) -> None:
-    """Download `url` to `output_file` by way of `part`, on from what lies there.
+    """Download `url` to `output_file` through the file `part`, resuming from what `part` already holds.
 
-    A connection that is cut off is taken up again as long as each brings the file further. Bytes are written as the
+    After a cut the server is contacted again, as long as each connection adds to the file. Bytes are written as the
     server stores them: a content encoding is not undone. Proxies of the environment are used, as `requests` does.
 
     Parameters
@@ -48,19 +48,19 @@ def download(url: str, output_file: str, _pooch: Any = None, *, part: Path, trac
     Raises
     ------
     InputError
-        The server is not reached or answers with an error, or the file is cut off.
+        The server cannot be reached or answers with an error, or the file is cut off.
     """
     furthest = _size(part)
     while not _received(url, part, track):
         if _size(part) <= furthest:
-            raise InputError(url, f"was cut off after {_size(part):,} bytes", "the same command goes on from there")
+            raise InputError(url, f"was cut off after {_size(part):,} bytes", "the same command resumes from there")
         furthest = _size(part)
     part.replace(output_file)
     _version_file(part).unlink(missing_ok=True)
 
 
 def _received(url: str, part: Path, track: Track) -> bool:
-    """Ask once for what `part` lacks and append what comes; True where the file is whole then."""
+    """Request once what `part` lacks and append what is received; True where the file is whole then."""
     had, version = _size(part), _read(_version_file(part))
     rest = {"Range": f"bytes={had}-", "If-Range": version} if had and version else {}
     with _answer(url, {"Accept-Encoding": "identity", **rest}) as response:
@@ -68,15 +68,15 @@ def _received(url: str, part: Path, track: Track) -> bool:
         if response.status_code == 416 and total == had:  # it was whole, and not yet renamed
             return True
         if first not in (0, had):
-            raise InputError(url, "the server sends other bytes than asked for", f"delete {part} to start over")
+            raise InputError(url, "the server sends other bytes than requested", f"delete {part} to start over")
         try:
             with part.open("ab" if first else "wb") as handle, track(part.stem, total or 0) as advance:
                 advance(first)
                 if not first:  # only now are the bytes gone that the old name stood for
                     _version_file(part).write_text(_version(response), encoding="utf-8")
-                for piece in response.raw.stream(_PIECE, decode_content=False):
-                    handle.write(piece)
-                    advance(len(piece))
+                for chunk in response.raw.stream(_CHUNK_BYTES, decode_content=False):
+                    handle.write(chunk)
+                    advance(len(chunk))
         except urllib3.exceptions.HTTPError:
             return False
     return total is None or _size(part) == total
@@ -85,7 +85,7 @@ def _received(url: str, part: Path, track: Track) -> bool:
 @contextmanager
 def _answer(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
     try:
-        response = requests.get(url, headers=headers, stream=True, timeout=_PATIENCE)
+        response = requests.get(url, headers=headers, stream=True, timeout=_TIMEOUTS_SECONDS)
     except requests.exceptions.RequestException as error:
         raise InputError(url, f"cannot be reached: {_reason(error)}", _OFFLINE) from error
     with response:
@@ -96,7 +96,7 @@ def _answer(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
 
 
 def _reason(error: BaseException) -> str:
-    """What the innermost of a chain of exceptions says: the outer ones repeat it among addresses of objects."""
+    """The message of the innermost of a chain of exceptions: the outer ones repeat it among addresses of objects."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
@@ -105,8 +105,8 @@ def _reason(error: BaseException) -> str:
 def _extent(response: requests.Response) -> tuple[int, int | None]:
     """Where in the file the answer's bytes begin, and how many bytes the whole file has, if the server says so."""
     if response.status_code in (206, 416):
-        told = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
-        first, total = told.groups() if told else (None, "*")
+        stated = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("Content-Range", ""))
+        first, total = stated.groups() if stated else (None, "*")
         return int(first if first is not None else -1), None if total == "*" else int(total)
     length = response.headers.get("Content-Length")
     return 0, int(length) if length is not None else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import gzip
 import os
 import shutil
@@ -17,13 +16,15 @@ import pandas as pd
 import pyfaidx
 
 from simbench_tf import dna
-from simbench_tf.errors import InputError
-from simbench_tf.files import whole_file
-from simbench_tf.genome.peak_files import GZIP_ERRORS, cut_short, is_gzip
+from simbench_tf.dna import Bases
+from simbench_tf.errors import InputError, close_to
+from simbench_tf.files import GZIP_ERRORS, damaged_gzip, is_gzip, whole_file
 
-Bases = npt.NDArray[np.uint8]
 _BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-_PIECE = 1 << 22
+
+
+# bases of a contig that are read and held at once, and bytes that are decompressed at once
+_CHUNK_SIZE = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def open_genome(path: str | os.PathLike[str], index_dir: str | os.PathLike[str] 
     r"""Index a FASTA file (plain, gzip or bgzip) for `fetch`.
 
     The index is made by pyfaidx, beside the file, or in `index_dir` where that folder can't be written. Plain gzip has
-    no random access, so such a file is decompressed once, to the same place.
+    no random access, so such a file is decompressed once, into the same folder.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def open_genome(path: str | os.PathLike[str], index_dir: str | os.PathLike[str] 
         if not _is_bgzf(source):
             read_from = _decompressed(source, folder)
         elif not _ends_whole(source):
-            raise cut_short(source)
+            raise damaged_gzip(source)
     index = _index(source, read_from, folder)
     rows = (line.split("\t") for line in index.read_text(encoding="utf-8").splitlines())
     lengths = {fields[0]: int(fields[1]) for fields in rows}
@@ -101,7 +102,7 @@ def open_genome(path: str | os.PathLike[str], index_dir: str | os.PathLike[str] 
 
 def _index_folder(source: Path, index_dir: str | os.PathLike[str] | None) -> Path:
     folder = source.parent
-    # root may write anywhere; a folder without a write bit is meant to stay as it is all the same
+    # root may write anywhere; a folder without a write bit is left as it is all the same
     if os.access(folder, os.W_OK) and folder.stat().st_mode & 0o222:
         return folder
     if index_dir is None:
@@ -136,9 +137,9 @@ def _decompressed(source: Path, folder: Path) -> Path:
         with whole_file(copy) as partial:
             try:
                 with gzip.open(source, "rb") as packed, partial.open("wb") as plain:
-                    shutil.copyfileobj(packed, plain, _PIECE)
+                    shutil.copyfileobj(packed, plain, _CHUNK_SIZE)
             except GZIP_ERRORS as error:
-                raise cut_short(source) from error
+                raise damaged_gzip(source) from error
             if partial.stat().st_size == 0:
                 raise InputError(source, "is empty", "give a FASTA file")
     return copy
@@ -147,9 +148,9 @@ def _decompressed(source: Path, folder: Path) -> Path:
 def _index(source: Path, read_from: Path, folder: Path) -> Path:
     """The .fai of `read_from`, made in `folder` where there is no fresh one beside it or in `folder`."""
     suffixes = (".fai", ".gzi") if read_from.suffix.lower() in (".gz", ".bgz") else (".fai",)
-    for place in (read_from.parent, folder):
-        if all(_fresh(place / (read_from.name + suffix), read_from) for suffix in suffixes):
-            return place / (read_from.name + ".fai")
+    for parent in (read_from.parent, folder):
+        if all(_fresh(parent / (read_from.name + suffix), read_from) for suffix in suffixes):
+            return parent / (read_from.name + ".fai")
     try:
         with ExitStack() as stack:
             partial = [stack.enter_context(whole_file(folder / (read_from.name + suffix))) for suffix in suffixes]
@@ -159,12 +160,12 @@ def _index(source: Path, read_from: Path, folder: Path) -> Path:
     except InputError:
         raise
     except (pyfaidx.FastaIndexingError, ValueError, *GZIP_ERRORS) as error:
-        raise InputError(source, f"is no FASTA file that can be indexed: {error}", "mend or replace it") from error
+        raise InputError(source, f"is no FASTA file that can be indexed: {error}", "correct or replace it") from error
     return folder / (read_from.name + ".fai")
 
 
 def check_chromosomes(peaks: pd.DataFrame, genome: Genome, path: str | os.PathLike[str]) -> None:
-    """Hold peaks read from `path` to the contigs of the genome.
+    """Check that the chromosomes of peaks read from `path` are contigs of the genome.
 
     Raises
     ------
@@ -184,8 +185,8 @@ def check_chromosomes(peaks: pd.DataFrame, genome: Genome, path: str | os.PathLi
 def _nearest(chrom: str, known: Iterable[str]) -> str:
     names = list(known)
     twin = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
-    close = [twin] if twin in names else difflib.get_close_matches(chrom, names, n=3)
-    return f"; it has {', '.join(close or names[:3])}" + ("" if close else ", ...")
+    close = twin if twin in names else close_to(chrom, names)
+    return f"; it has {close}" if close else f"; it has {', '.join(names[:3])}, ..."
 
 
 def inside(genome: Genome, regions: pd.DataFrame) -> npt.NDArray[np.bool_]:
@@ -197,8 +198,7 @@ def inside(genome: Genome, regions: pd.DataFrame) -> npt.NDArray[np.bool_]:
 def fetch(genome: Genome, regions: pd.DataFrame) -> Bases:
     """The bases of many regions of one size.
 
-    The genome is read in pieces of 4 Mb that hold a region's start, each once, so memory holds one piece beside the
-    result.
+    Each stretch of 4 Mb in which a region starts is read once, so memory holds one stretch beside the result.
 
     Parameters
     ----------
@@ -225,7 +225,7 @@ def fetch(genome: Genome, regions: pd.DataFrame) -> Bases:
         raise ValueError("regions must all have one size and lie on their contig")
     size = int(sizes[0])
     bases = np.empty((starts.size, size), np.uint8)
-    pieces = pd.DataFrame({"chrom": regions["chrom"].to_numpy(), "piece": starts // _PIECE})
+    chunks = pd.DataFrame({"chrom": regions["chrom"].to_numpy(), "chunk": starts // _CHUNK_SIZE})
     faidx = pyfaidx.Faidx(
         str(genome.path),
         str(genome.index),
@@ -235,9 +235,9 @@ def fetch(genome: Genome, regions: pd.DataFrame) -> Bases:
         build_index=False,
     )
     try:
-        for (chrom, piece), rows in pieces.groupby(["chrom", "piece"]).indices.items():
-            first = piece * _PIECE
-            last = min(first + _PIECE + size, genome.lengths[chrom])
+        for (chrom, chunk), rows in chunks.groupby(["chrom", "chunk"]).indices.items():
+            first = chunk * _CHUNK_SIZE
+            last = min(first + _CHUNK_SIZE + size, genome.lengths[chrom])
             windows = np.lib.stride_tricks.sliding_window_view(_read(faidx, genome, chrom, first, last), size)
             bases[rows] = windows[starts[rows] - first]
     finally:

@@ -1,23 +1,16 @@
-"""Peak files: narrowPeak and BED, plain or gzip, read with the line of every fault."""
+"""Peak files: narrowPeak and BED, plain or gzip; every fault is reported with its line."""
 
 from __future__ import annotations
 
-import gzip
 import os
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, cast
 
 import pandas as pd
 
 from simbench_tf.errors import InputError
+from simbench_tf.files import text_lines
 
 PEAK_COLUMNS = ("chrom", "start", "end", "summit", "line")
-
-
-#: What the gzip module raises for a file that was cut short or damaged.
-GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
 
 #: Far beyond any genome, far below where sums of int64 overflow.
@@ -25,28 +18,17 @@ LARGEST_COORDINATE = 2**40
 _NARROWPEAK_COLUMNS = 10
 
 
-def is_gzip(path: Path) -> bool:
-    """Whether a file's content (not its name) is gzip, bgzip included."""
-    with path.open("rb") as handle:
-        return handle.read(2) == b"\x1f\x8b"
-
-
-def cut_short(where: str | Path) -> InputError:
-    """The error of a gzip file that ends before its end mark, or does not decompress."""
-    return InputError(where, "the gzip file is cut short or damaged", "copy or download it again")
-
-
 def read_peaks(path: str | os.PathLike[str]) -> pd.DataFrame:
     r"""Read a narrowPeak or BED file, plain or gzip.
 
     A line of exactly ten columns is narrowPeak, and its summit is start + column 10; where that is -1, and for BED,
-    the summit is the middle. Comments, ``track`` and ``browser`` lines and blank lines are passed over; CRLF ends are
+    the summit is the middle. Comments, ``track`` and ``browser`` lines and blank lines are skipped; CRLF ends are
     accepted.
 
     Parameters
     ----------
     path : str or path
-        The file; gzip is told by its content, not by its name.
+        The file; gzip is recognised by its content, not by its name.
 
     Returns
     -------
@@ -82,25 +64,6 @@ def read_peaks(path: str | os.PathLike[str]) -> pd.DataFrame:
     return pd.DataFrame(peaks, columns=list(PEAK_COLUMNS))
 
 
-def text_lines(path: Path, mend: str) -> Iterator[tuple[int, str]]:
-    """Lines of a plain or gzip file, numbered from 1, without their ends; `mend` is told where it is not text."""
-    number = 0
-    try:
-        with _open_maybe_gzip(path) as handle:
-            for number, line in enumerate(handle, start=1):
-                yield number, line.decode("utf-8").rstrip("\r\n")
-    except GZIP_ERRORS as error:
-        raise cut_short(f"{path}:{number + 1}") from error
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {error.strerror or error}", "check the path") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}:{number}", "is not text", mend) from error
-
-
-def _open_maybe_gzip(path: Path) -> IO[bytes]:
-    return cast(IO[bytes], gzip.open(path, "rb")) if is_gzip(path) else path.open("rb")
-
-
 def _peak(fields: list[str], n_columns: int, where: str) -> tuple[str, int, int, int]:
     """One line's chrom, start, end and summit; `n_columns` is what the file's first line had."""
     if len(fields) < max(3, n_columns):
@@ -110,7 +73,7 @@ def _peak(fields: list[str], n_columns: int, where: str) -> tuple[str, int, int,
     chrom = fields[0]
     start, end = (_number(fields[column], column + 1, where) for column in (1, 2))
     if start < 0:
-        raise InputError(where, f"start {start} is negative", "coordinates are 0-based; drop or mend the line")
+        raise InputError(where, f"start {start} is negative", "coordinates are 0-based; drop or correct the line")
     if start >= end:
         raise InputError(where, f"start {start} is not below end {end}", "swap them or drop the line")
     offset = _number(fields[9], 10, where) if len(fields) == _NARROWPEAK_COLUMNS else -1
@@ -118,7 +81,7 @@ def _peak(fields: list[str], n_columns: int, where: str) -> tuple[str, int, int,
         raise InputError(
             where,
             f"summit {offset} (column 10) lies outside the peak of {end - start} bases",
-            "it counts from start; write -1 for none",
+            "it counts from start; write -1 where there is none",
         )
     return chrom, start, end, (start + end) // 2 if offset == -1 else start + offset
 
@@ -130,5 +93,5 @@ def _number(text: str, column: int, where: str) -> int:
         raise InputError(where, f"column {column} is {text!r}, not a whole number", "give narrowPeak or BED")
     value = int(text)
     if abs(value) > LARGEST_COORDINATE:
-        raise InputError(where, f"column {column} is {text}, beyond any genome", "mend the line")
+        raise InputError(where, f"column {column} is {text}, beyond any genome", "correct the line")
     return value

@@ -1,4 +1,4 @@
-"""Public genomes and peaks brought to this machine once, and held to their checksums ever after."""
+"""Public genomes and peaks: downloaded once, and compared with their recorded checksums at every later call."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from simbench_tf.parallel import Track, silent
 
 
 class Fetched(NamedTuple):
-    """A file that is there and whole.
+    """A whole file in the folder of public data.
 
-    `state` tells how it came: fetched now; fetched earlier and still the same bytes; or found there, put by someone
-    else, with its checksum recorded from now on.
+    `state`: "fetched" now; "unchanged" since it was fetched earlier; or "found" there, put by someone else, and its
+    checksum recorded from now on.
     """
 
     path: Path
     state: Literal["fetched", "unchanged", "found"]
 
 
-def fetch(
+def fetch_public(
     what: str, folder: Path = DATA_FOLDER, *, mirror: str | None = None, track: Track = silent
 ) -> Iterator[Fetched]:
-    """Bring the files of a set into a folder, one after the other.
+    """Download the files of a set into a folder, one after the other.
 
-    The SHA-256 of each is recorded at first, in FILE.sha256 beside it (as `sha256sum` writes it), and checked at every
-    later call; then nothing is asked of the server. A download that was cut off or stopped goes on where it was.
+    The SHA-256 of each is recorded at first in FILE.sha256 beside it (as `sha256sum` writes it), and checked at every
+    later call; then the server is not contacted. A download that was cut off or stopped is resumed.
 
     Parameters
     ----------
@@ -55,15 +55,15 @@ def fetch(
     Raises
     ------
     InputError
-        The set is unknown, the server is not reached or lacks the file, the folder cannot be written, or a file, here
-        or on the server, is not the one whose checksum was recorded.
+        The set is unknown, the server cannot be reached or lacks the file, the folder cannot be written, or a file
+        (here or on the server) is not the one whose checksum was recorded.
 
     Examples
     --------
     >>> import gzip, tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> _ = (folder / "hg38.fa.gz").write_bytes(gzip.compress(b">chr1"))
-    >>> [[fetched.state for fetched in fetch("hg38", folder)] for _ in range(2)]
+    >>> [[fetched.state for fetched in fetch_public("hg38", folder)] for _ in range(2)]
     [['found'], ['unchanged']]
     """
     if what not in SETS:
@@ -71,7 +71,7 @@ def fetch(
     server = (mirror or SERVER).rstrip("/")
     if not server.startswith(("http://", "https://")):
         raise InputError(f"--mirror {mirror}", "is no http address", f"write it as {SERVER}")
-    # pooch would tell of each download and checksum in lines of its own
+    # pooch would log each download and checksum in lines of its own
     logger, level = pooch.get_logger(), pooch.get_logger().level
     logger.setLevel(logging.WARNING)
     try:

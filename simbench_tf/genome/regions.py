@@ -1,7 +1,6 @@
-"""Peaks and a genome to sequences: read both, place regions, and fetch their bases.
+"""Regions: windows of one fixed size around peak summits, the merging of summits, distances and overlaps.
 
-Coordinates are 0-based and half-open. A *region* is a window of one fixed size around a peak's summit. Whatever is
-wrong with a file is told as one line that names the file and, where there is one, the line.
+Coordinates are 0-based and half-open.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ def merge_summits(chrom: npt.ArrayLike, summits: npt.ArrayLike, distance: float)
     chrom, summits : array, shape (N,)
         Where the summits are, in any order; summits in bases.
     distance : float
-        Neighbours exactly this far apart stay two.
+        Neighbours exactly this far apart stay apart.
 
     Returns
     -------
@@ -47,12 +46,12 @@ def merge_summits(chrom: npt.ArrayLike, summits: npt.ArrayLike, distance: float)
     >>> merge_summits(["chr1"] * 4, [100, 250, 700, 399], 200).to_numpy().tolist()
     [['chr1', 249, 3], ['chr1', 700, 1]]
     """
-    names, places = np.asarray(chrom, object), np.asarray(summits, np.int64)
-    starts = _along_genome(names) + places
+    names, positions = np.asarray(chrom, object), np.asarray(summits, np.int64)
+    starts = _along_genome(names) + positions
     # two points d bases apart leave a gap of d - 1 between their intervals; None joins only what overlaps
     gap = int(np.ceil(distance)) - 2
     clusters, _, _ = _interval_arithmetic().merge_intervals(starts, starts + 1, min_dist=gap if gap >= 0 else None)
-    points = pd.DataFrame({"chrom": names, "summit": places, "cluster": clusters})
+    points = pd.DataFrame({"chrom": names, "summit": positions, "cluster": clusters})
     merged = points.groupby("cluster").agg(
         chrom=("chrom", "first"), summit=("summit", "sum"), n_summits=("summit", "size")
     )
@@ -67,9 +66,9 @@ def _along_genome(chrom: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:
 
 
 def nearest_distance(
-    chrom: npt.ArrayLike, places: npt.ArrayLike, other_chrom: npt.ArrayLike, others: npt.ArrayLike
+    chrom: npt.ArrayLike, positions: npt.ArrayLike, other_chrom: npt.ArrayLike, others: npt.ArrayLike
 ) -> npt.NDArray[np.int64]:
-    """Bases from each place to the nearest of `others` on its chromosome, shape (N,); 2^40 where there is none.
+    """Bases from each position to the nearest of `others` on its chromosome, shape (N,); 2^40 where there is none.
 
     Examples
     --------
@@ -77,13 +76,13 @@ def nearest_distance(
     [4, 2, 1099511627776]
     """
     names = np.concatenate([np.asarray(chrom, object), np.asarray(other_chrom, object)])
-    positions = _along_genome(names) + np.concatenate([np.asarray(places, np.int64), np.asarray(others, np.int64)])
-    n = len(np.asarray(places))
+    loci = _along_genome(names) + np.concatenate([np.asarray(positions, np.int64), np.asarray(others, np.int64)])
+    n = len(np.asarray(positions))
     # the two ends stand for "none": farther off than anything on a chromosome
-    far = [positions.min(initial=0) - 2 * LARGEST_COORDINATE, positions.max(initial=0) + 2 * LARGEST_COORDINATE]
-    known = np.sort(np.concatenate([positions[n:], far]))
-    right = np.searchsorted(known, positions[:n])
-    distance = np.minimum(known[right] - positions[:n], positions[:n] - known[right - 1])
+    far = [loci.min(initial=0) - 2 * LARGEST_COORDINATE, loci.max(initial=0) + 2 * LARGEST_COORDINATE]
+    known = np.sort(np.concatenate([loci[n:], far]))
+    right = np.searchsorted(known, loci[:n])
+    distance = np.minimum(known[right] - loci[:n], loci[:n] - known[right - 1])
     return np.minimum(distance, LARGEST_COORDINATE)
 
 

@@ -1,4 +1,4 @@
-"""Public files that presets name: where each lies on its server, and which `simbench fetch` brings it.
+"""Sources of public data: the server path of each file that presets name, and the `simbench fetch` set it is in.
 
 The DNase peaks are ENCODE's uniformly processed ones of the five cell lines of Prakash, Shrikumar and Kundaje (MLCB
 2021), on hg19. The paper took the experiments ENCSR000ELW (A549), ENCSR000EMT (GM12878), ENCSR794OFW (H1), ENCSR149XIL
@@ -25,13 +25,13 @@ _HG19, _HG38 = (f"goldenPath/{assembly}/bigZips/{assembly}.fa.gz" for assembly i
 PEAKS = {line: _PEAKS.format(spelt) for line, spelt in _LINES.items()}
 """Cell line -> its DNase peaks, as a path on the server."""
 SETS = {"hg38": (_HG38,), "hg19": (_HG19,), "encode-five": (_HG19, *PEAKS.values())}
-"""What can be asked for -> the files of it, as paths on the server."""
+"""Name of a set -> its files, as paths on the server."""
 
 
 def check_fetched(files: Mapping[str, Path]) -> None:
-    """Hold a configuration to the files that `simbench fetch` knows: where one is missing, say how to get it.
+    """Check that the public files that a configuration names are there; for a missing one, say how to fetch it.
 
-    A missing file of any other name is passed over: whoever reads it tells of it.
+    A missing file of any other name is not checked here: its reader reports it.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def check_fetched(files: Mapping[str, Path]) -> None:
 
 
 def _command(names: set[str], folder: Path) -> str:
-    """The command that brings files of these names: the smallest set that holds them, or else most of them."""
+    """The command that fetches files of these names: the smallest set that holds all of them, or else the most."""
 
     def left_out_and_size(what: str) -> tuple[int, int]:
         return len(names - {Path(file).name for file in SETS[what]}), len(SETS[what])

@@ -1,15 +1,16 @@
-"""VCF in and out: records with the number of their line, and the file again with further INFO fields."""
+"""VCF files: header and records with their line numbers, and records written again with further INFO fields."""
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from simbench_tf.errors import InputError
+from simbench_tf.files import text_lines
 
-_N_FIXED = 8
+_N_FIXED_COLUMNS = 8
+_EXPECTED = "give a VCF, plain or gzip"
 
 
 class Record(NamedTuple):
@@ -55,7 +56,7 @@ def read_header(path: Path) -> list[str]:
         The file is missing, cut short, or no VCF.
     """
     header = []
-    for number, line in _lines(path):
+    for number, line in text_lines(path, _EXPECTED):
         if not line.startswith("#"):
             raise InputError(f"{path}:{number}", "a record before the #CHROM line", "give a VCF with its header")
         header.append(line)
@@ -65,31 +66,16 @@ def read_header(path: Path) -> list[str]:
 
 
 def read_records(path: Path) -> Iterator[Record | Unreadable]:
-    """Every line after the header, in order; blank lines are passed over."""
-    for number, line in _lines(path):
+    """Every line after the header, in order; blank lines are skipped."""
+    for number, line in text_lines(path, _EXPECTED):
         if line.strip() and not line.startswith("#"):
             yield _record(number, line)
 
 
-def _lines(path: Path) -> Iterator[tuple[int, str]]:
-    if not path.is_file():
-        raise InputError(path, "no such VCF file", "check the path")
-    with path.open("rb") as handle:
-        packed = handle.read(2) == b"\x1f\x8b"
-    try:
-        with gzip.open(path, "rt", encoding="utf-8") if packed else path.open(encoding="utf-8") as handle:
-            for number, line in enumerate(handle, 1):
-                yield number, line.rstrip("\r\n")
-    except (EOFError, gzip.BadGzipFile) as error:
-        raise InputError(path, "the gzip file is cut short", "copy it again") from error
-    except UnicodeDecodeError as error:
-        raise InputError(path, "is no text", "give a VCF, plain or gzip") from error
-
-
 def _record(number: int, line: str) -> Record | Unreadable:
     fields = line.split("\t")
-    if len(fields) < _N_FIXED:
-        reason = f"has {len(fields)} tab-separated columns, a VCF record has at least {_N_FIXED}"
+    if len(fields) < _N_FIXED_COLUMNS:
+        reason = f"has {len(fields)} tab-separated columns, a VCF record has at least {_N_FIXED_COLUMNS}"
         return Unreadable(number, fields, reason)
     chrom, position, identifier, ref, alts = fields[:5]
     if not position.isdecimal() or int(position) < 1:

@@ -19,7 +19,7 @@ from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.dataset.files import read_loci
 from simbench_tf.errors import InputError, nearest
-from simbench_tf.files import whole_file
+from simbench_tf.files import safe_name, whole_file
 from simbench_tf.interchange.attribution_readers import OtherArray, read_array, read_bigwig, read_seq_ids, scores_of
 from simbench_tf.run.attributions import (
     UNKNOWN_REFERENCES,
@@ -78,7 +78,7 @@ def take_attributions(
         be read; it has other sequences, another length, or values that are missing or not finite.
     """
     name = file.stem if name is None else name
-    if not name or name.startswith((".", "-")) or not all(c.isalnum() or c in "._-" for c in name):
+    if not safe_name(name):
         raise InputError("--name", f"{name!r} cannot be a file's name", "give one of letters, digits, . _ -")
     places = _explained_places(config, folder)
     model = _one_of("--model", model, [model for model, _ in places])

@@ -1,15 +1,13 @@
-"""Motif files: MEME, JASPAR and HOMER are read alike, into probabilities whose positions sum to 1; MEME is written.
+"""Motif files: MEME, JASPAR and HOMER are read into probabilities whose positions sum to 1; MEME is written.
 
-The format is told by the content, never by the file's name; plain and gzip files are taken, with any line ends.
+The format is recognised by the content, never by the file's name; plain and gzip files are read, with any line ends.
 A fault is an :class:`~simbench_tf.errors.InputError` that names ``file:line``.
 """
 
 from __future__ import annotations
 
-import gzip
 import math
 import re
-import zlib
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from os import PathLike
@@ -20,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.errors import InputError
-from simbench_tf.files import whole_file
+from simbench_tf.files import text_lines, whole_file
 
 UNIFORM = (0.25, 0.25, 0.25, 0.25)
 
@@ -67,11 +65,11 @@ class Motif(NamedTuple):
 
 
 def read_motifs(path: str | PathLike[str]) -> list[Motif]:
-    """Read a MEME, JASPAR or HOMER motif file; which of them it is, is told by the content.
+    """Read a MEME, JASPAR or HOMER motif file; the format is recognised by the content.
 
     MEME: the minimal format (also within MEME's or STREME's full text output), the ``letter-probability matrix`` parts.
     JASPAR: four rows of counts under a ``>ID NAME`` header, with letters and brackets or bare; a bare matrix without
-    header gets the file's name. HOMER: ``>consensus<TAB>name<TAB>threshold`` over one row a position; n_sites is
+    header gets the file's name. HOMER: ``>consensus<TAB>name<TAB>threshold`` over one row per position; n_sites is
     the number of target sequences with the motif (``T:``) where it is given.
 
     Parameters
@@ -88,10 +86,10 @@ def read_motifs(path: str | PathLike[str]) -> list[Motif]:
     ------
     InputError
         The file is missing, empty, cut short or of another format; a number is text, negative or not finite; a position
-        sums to zero, or its probabilities not to 1; a matrix has not the promised size; a motif id comes twice.
+        sums to zero, or its probabilities not to 1; a matrix does not have the stated size; a motif id occurs twice.
     """
     path = Path(path)
-    lines = [(number, line.rstrip()) for number, line in enumerate(_text(path).splitlines(), start=1)]
+    lines = [(number, line.rstrip()) for number, line in text_lines(path, _MEND_FORMAT)]
     filled = [line for line in lines if line[1].strip()]
     if not filled:
         raise InputError(path, "is empty", _MEND_FORMAT)
@@ -102,7 +100,7 @@ def read_motifs(path: str | PathLike[str]) -> list[Motif]:
     elif filled[0][1].startswith(">") or _BARE_ROW.fullmatch(filled[0][1]):
         found = _read_jaspar(path, filled)
     else:
-        raise InputError(f"{path}:{filled[0][0]}", "begins no motif file known here", _MEND_FORMAT)
+        raise InputError(f"{path}:{filled[0][0]}", "does not begin a MEME, JASPAR or HOMER file", _MEND_FORMAT)
     motifs: list[Motif] = []
     seen: dict[str, int] = {}
     for line_number, motif in found:
@@ -135,7 +133,7 @@ def write_meme(
     background : sequence of 4 floats
         Background letter frequencies (A, C, G, T) for the file's header.
     remarks : sequence of str
-        Lines for the head of the file, where MEME's readers skip what they don't know (attribution, say).
+        Lines for the head of the file, where MEME's readers skip what they don't know (such as the source and licence).
 
     Raises
     ------
@@ -215,22 +213,6 @@ def read_jaspar_release(source: str) -> list[Motif]:
     return sorted(motifs, key=lambda motif: motif.motif_id)
 
 
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        if content.startswith(b"\x1f\x8b"):
-            content = gzip.decompress(content)
-        return content.decode("utf-8-sig")
-    except FileNotFoundError:
-        raise InputError(path, "no such motif file", "check the path") from None
-    except (EOFError, gzip.BadGzipFile, zlib.error):
-        raise InputError(path, "gzip data cut short or damaged", "copy the file again") from None
-    except UnicodeDecodeError:
-        raise InputError(path, "is not text", _MEND_FORMAT) from None
-    except OSError as error:
-        raise InputError(path, f"cannot be read: {error.strerror or error}", "give a readable motif file") from error
-
-
 def _entries(lines: list[Line], mark: str) -> Iterator[tuple[Line, list[Line]]]:
     """Split lines at the headers that begin with `mark`."""
     starts = [index for index, (_, text) in enumerate(lines) if text.startswith(mark)]
@@ -252,13 +234,13 @@ def _numbers(path: Path, line_number: int, words: list[str]) -> list[float]:
 
 
 def _probabilities(path: Path, motif_id: str, rows: list[Line]) -> npt.NDArray[np.float64]:
-    """A PPM, shape (W, 4), from lines of four probabilities, one line a position."""
+    """A PPM, shape (W, 4), from lines of four probabilities, one line per position."""
     matrix = np.empty((len(rows), 4))
     for position, (line_number, text) in enumerate(rows):
         where = f"{path}:{line_number}"
         values = _numbers(path, line_number, text.split())
         if len(values) != 4:
-            raise InputError(where, f"has {len(values)} numbers", "give four a position: A, C, G, T")
+            raise InputError(where, f"has {len(values)} numbers", "give four per position: A, C, G, T")
         what = f"position {position + 1} of motif {motif_id} sums to {sum(values):g}, not 1"
         if abs(sum(values) - 1) > _SUM_TOLERANCE:
             raise InputError(where, what, "give probabilities, or counts in a JASPAR file")
@@ -296,7 +278,7 @@ def _read_meme(path: Path, lines: list[Line]) -> Found:
                 "give as many rows as w= says",
             )
         if len(rows) > width and re.match(r"\s*[\d.]", rows[width][1]):
-            raise InputError(f"{path}:{rows[width][0]}", f"is a row more than w= {width}", "correct w= or the rows")
+            raise InputError(f"{path}:{rows[width][0]}", f"is one row more than w= {width}", "correct w= or the rows")
         ppm = _probabilities(path, words[0], rows[:width])
         yield line_number, Motif(words[0], words[min(1, len(words) - 1)], ppm, whole_sites(sizes.get("nsites", 0.0)))
 

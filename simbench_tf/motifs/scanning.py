@@ -1,4 +1,4 @@
-"""Motifs: load them, name them, and find where they match, with p-values that are exact.
+"""Motifs: load them, find one by name, scan sequences for matches and score sites, with exact p-values.
 
 A PWM is log-odds in bits against a zero-order background, rounded to 1/256 bit. Sums of such numbers are exact in
 float32, so a score never depends on the order of summation, hits never depend on round-off at the threshold, and the
@@ -9,7 +9,6 @@ give the same numbers.
 
 from __future__ import annotations
 
-import difflib
 import importlib.resources
 from collections.abc import Sequence
 from functools import lru_cache
@@ -21,11 +20,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from simbench_tf.errors import InputError
+from simbench_tf.dna import LETTERS, Bases
+from simbench_tf.errors import InputError, close_to
 from simbench_tf.motifs.files import UNIFORM, Motif, base_frequencies, read_jaspar_release, read_motifs
-
-Bases = npt.NDArray[np.uint8]
-
 
 # 8 fractional bits leave float32 (24 bits) room for exact sums up to 65,536 bits: no motif comes near
 _STEPS_PER_BIT = 256
@@ -34,7 +31,6 @@ _PSEUDOCOUNT = 0.1
 
 # bases joined into one text for lightmotif: bounds the memory of a scan to some 10 MB
 _BLOCK_BASES = 1_000_000
-_LETTERS = np.frombuffer(b"ACGTN", np.uint8)
 
 
 def load_motifs(source: str | PathLike[str] = "default") -> list[Motif]:
@@ -67,12 +63,12 @@ def load_motifs(source: str | PathLike[str] = "default") -> list[Motif]:
 
 
 def find_motif(motifs: Sequence[Motif], name: str) -> Motif:
-    """The motif of that motif_id or tf, whatever the case, and the order around ``::``.
+    """The motif of that motif_id or tf, in any case and in any order around ``::``.
 
     Raises
     ------
     InputError
-        No motif is called so (the nearest name is told), or several are.
+        No motif has this name (the message gives the nearest one), or several have.
 
     Examples
     --------
@@ -80,18 +76,19 @@ def find_motif(motifs: Sequence[Motif], name: str) -> Motif:
     >>> find_motif([Motif("MA0140.2", "GATA1::TAL1", ppm, 20.0)], "TAL1::GATA1").motif_id
     'MA0140.2'
     """
-    wanted = _plain(name)
+    wanted = _comparable(name)
     for key in ("motif_id", "tf"):
-        found = [motif for motif in motifs if _plain(getattr(motif, key)) == wanted]
+        found = [motif for motif in motifs if _comparable(getattr(motif, key)) == wanted]
         if len(found) > 1:
             ids = ", ".join(motif.motif_id for motif in found)
-            raise InputError(name, f"{len(found)} motifs are called so: {ids}", "name one by its id")
+            raise InputError(name, f"{len(found)} motifs have this name: {ids}", "name one by its id")
         if found:
             return found[0]
     if not motifs:
         raise InputError(name, "there are no motifs to choose from", "load some")
-    names = {_plain(known): known for motif in motifs for known in (motif.motif_id, motif.tf)}
-    nearest = difflib.get_close_matches(wanted, names, n=1, cutoff=0.0)[0]
+    names = {_comparable(known): known for motif in motifs for known in (motif.motif_id, motif.tf)}
+    nearest = close_to(wanted, names, least_similarity=0.0)
+    assert nearest is not None  # with no least similarity there is always one
     raise InputError(name, "no motif of this id or name", f"the nearest is {names[nearest]}")
 
 
@@ -100,7 +97,7 @@ def information_content(
 ) -> npt.NDArray[np.float64]:
     """Bits of information at each position, shape (W,): against uniform bases between 0 and 2 (Schneider 1986).
 
-    Against another `background`, four frequencies, it is the relative entropy: rare bases tell more.
+    Against another `background`, four frequencies, it is the relative entropy: rare bases carry more.
 
     Examples
     --------
@@ -119,7 +116,7 @@ def pwm(
     """Log-odds in bits, float32 (W, 4), of a motif against a zero-order background, rounded to 1/256 bit.
 
     ``log2(((n_sites * ppm + pseudocount * background) / (n_sites + pseudocount)) / background)``. The pseudocount is
-    shared out like the background, and .1 is FIMO's default (Grant et al. 2011): a base never seen among 1,000 sites
+    distributed like the background, and .1 is FIMO's default (Grant et al. 2011): a base never seen among 1,000 sites
     gets -13.3 bits.
 
     Raises
@@ -242,7 +239,7 @@ class _Hits(NamedTuple):
 
 
 class _Scorer(NamedTuple):
-    """How one motif scores windows of the forward strand: for "-" the matrix is turned round.
+    """How one motif scores windows of the forward strand: for "-" the matrix is reversed and complemented.
 
     Integer scores count 1/256 bits. ``survival[s - lowest]`` is the p-value of score s.
     """
@@ -308,7 +305,7 @@ def _scan_block(
     text = np.full((n, length + 1), 4, np.uint8)
     text[:, :length] = bases.clip(max=4)
     flat = text.ravel()
-    striped = lightmotif.stripe(_LETTERS[flat].tobytes().decode("ascii"))
+    striped = lightmotif.stripe(LETTERS[flat].tobytes().decode("ascii"))
     found = []
     for index, motif in enumerate(motifs):
         for strand in ("+", "-"):
@@ -358,5 +355,6 @@ def _hits_table(hits: list[_Hits], motifs: Sequence[Motif]) -> pd.DataFrame:
     return table.astype({"motif": str, "tf": str, "strand": str})
 
 
-def _plain(name: str) -> str:
+def _comparable(name: str) -> str:
+    """A name without regard to case and to the order of factors around ``::``."""
     return "::".join(sorted(name.upper().split("::")))

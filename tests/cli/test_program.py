@@ -132,7 +132,7 @@ def test_the_single_stages_rebuild_what_is_missing(monkeypatch, capsys, tiny_con
 def test_bad_input_is_one_line_and_exit_code_2(monkeypatch, capsys, tmp_path, arguments, message):
     monkeypatch.chdir(tmp_path)
     if "--dask" in arguments:
-        monkeypatch.setattr("simbench_tf.parallel.ANSWER_WITHIN", "1s")
+        monkeypatch.setattr("simbench_tf.parallel.SCHEDULER_TIMEOUT", "1s")
     code, out, err = simbench(monkeypatch, capsys, *arguments)
     assert (code, out) == (2, "")
     assert message in err

@@ -152,7 +152,7 @@ def test_missing_folder_binary_and_cut_short_peak_files(tmp_path: Path) -> None:
 def test_fetch_equals_slices_of_the_text(
     tmp_path: Path, contigs: dict[str, str], packing: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fasta, "_PIECE", 997)  # so that regions lie across pieces
+    monkeypatch.setattr(fasta, "_CHUNK_SIZE", 997)  # so that regions lie across chunks
     genome = gn.open_genome(write_fasta(tmp_path, contigs, packing))
     assert genome.lengths == CONTIGS
     rng = np.random.default_rng(1)

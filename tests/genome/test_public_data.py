@@ -19,7 +19,7 @@ from helpers.program import simbench
 from helpers.web_server import Site, serving
 from simbench_tf.errors import InputError
 from simbench_tf.genome import download as _download
-from simbench_tf.genome.public_data import fetch
+from simbench_tf.genome.public_data import fetch_public
 from simbench_tf.genome.sources import PEAKS, SERVER, SETS, check_fetched
 
 HG38 = f"/{SETS['hg38'][0]}"
@@ -43,7 +43,7 @@ def site() -> Iterator[Site]:
 
 
 def get(site: Site, folder: Path, **options: Any) -> str:
-    (fetched,) = fetch("hg38", folder, mirror=site.url, **options)
+    (fetched,) = fetch_public("hg38", folder, mirror=site.url, **options)
     assert fetched.path == folder / "hg38.fa.gz"
     assert fetched.path.read_bytes() == site.files[HG38]
     return fetched.state
@@ -76,13 +76,13 @@ def test_a_file_is_fetched_once_and_its_checksum_recorded_and_checked(site: Site
 def test_encode_five_is_hg19_and_the_peaks_of_five_lines(tmp_path: Path) -> None:
     files = {f"/{file}": gzip.compress(file.encode()) for file in SETS["encode-five"]}
     with serving(files) as site:
-        fetched = list(fetch("encode-five", tmp_path, mirror=site.url + "/"))
+        fetched = list(fetch_public("encode-five", tmp_path, mirror=site.url + "/"))
         assert [each.state for each in fetched] == ["fetched"] * 6
         for each, body in zip(fetched, files.values(), strict=True):
             assert each.path.read_bytes() == body
         (tmp_path / "hg19.fa.gz").unlink()
         site.asked.clear()
-        states = [each.state for each in fetch("encode-five", tmp_path, mirror=site.url)]
+        states = [each.state for each in fetch_public("encode-five", tmp_path, mirror=site.url)]
         assert states == ["fetched"] + ["unchanged"] * 5
         assert [path for path, _ in site.asked] == [f"/{SETS['hg19'][0]}"]
     assert list(PEAKS) == ["A549", "GM12878", "H1", "HepG2", "K562"]
@@ -110,7 +110,7 @@ def test_a_connection_cut_off_in_the_middle_is_taken_up_where_it_broke(
 
 def test_a_later_command_goes_on_where_an_earlier_one_was_stopped(site: Site, tmp_path: Path) -> None:
     site.cuts = [1_000_000, 0]
-    with pytest.raises(InputError, match=r"hg38\.fa\.gz: was cut off after 1,000,000 bytes; the same command goes on"):
+    with pytest.raises(InputError, match=r"hg38\.fa\.gz: was cut off after 1,000,000 bytes; the same command resumes"):
         get(site, tmp_path)
     assert names(tmp_path) == {"hg38.fa.gz.part", "hg38.fa.gz.part.version"}
     done = []
@@ -177,7 +177,7 @@ def test_a_part_that_is_whole_is_taken(site: Site, tmp_path: Path) -> None:
 def test_a_part_longer_than_the_file_is_told(site: Site, tmp_path: Path) -> None:
     (tmp_path / "hg38.fa.gz.part").write_bytes(GENOME + b"x")
     (tmp_path / "hg38.fa.gz.part.version").write_text(str(site.version(GENOME)[1]))
-    with pytest.raises(InputError, match=r"other bytes than asked for; delete .*hg38\.fa\.gz\.part to start over"):
+    with pytest.raises(InputError, match=r"other bytes than requested; delete .*hg38\.fa\.gz\.part to start over"):
         get(site, tmp_path)
 
 
@@ -290,7 +290,7 @@ def test_whatever_goes_wrong_is_one_line_and_exit_code_2(
         mirror = "https://hgdownload.soe.ucsc.edu"
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
     elif case == "silent":
-        monkeypatch.setattr(_download, "_PATIENCE", (1, 0.2))
+        monkeypatch.setattr(_download, "_TIMEOUTS_SECONDS", (1, 0.2))
         mirror = f"http://127.0.0.1:{listener.getsockname()[1]}"
     elif case == "ftp":
         mirror = "ftp://x"
@@ -327,7 +327,7 @@ def test_a_full_disk_is_told_and_what_came_is_kept(site: Site, tmp_path: Path, m
 
 def test_a_proxy_of_the_environment_is_asked(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", site.url)
-    list(fetch("hg38", tmp_path, mirror="http://mirror.invalid"))
+    list(fetch_public("hg38", tmp_path, mirror="http://mirror.invalid"))
     assert site.asked == [(f"http://mirror.invalid{HG38}", None)]
     assert (tmp_path / "hg38.fa.gz").read_bytes() == GENOME
 

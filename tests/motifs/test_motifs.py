@@ -395,8 +395,8 @@ class TestFiles:
         [
             ("", "", "is empty"),
             (" \n\n", "", "is empty"),
-            ("chr1\t100\t200\n", ":1", "begins no motif file"),
-            ("A tale of two matrices\n", ":1", "begins no motif file"),
+            ("chr1\t100\t200\n", ":1", "does not begin a MEME, JASPAR or HOMER file"),
+            ("A tale of two matrices\n", ":1", "does not begin a MEME, JASPAR or HOMER file"),
             (">chr1\nACGTACGT\n", ":1", "motif chr1 has 1 rows"),
             ("MEME version 4\n", "", "holds no motif"),
             (MEME.replace("ALPHABET= ACGT", "ALPHABET= ACDEFGHIKLMNPQRSTVWY"), ":3", "only DNA motifs"),
@@ -409,7 +409,7 @@ class TestFiles:
             (MEME.replace("0.95 0.00", "0.95"), ":13", "has 3 numbers"),
             (MEME.replace("w= 5", "w= 6"), ":17", "'URL' is no count"),
             (MEME.replace("w= 5", "w= 9"), ":11", "should have 9 positions"),
-            (MEME.replace("w= 5", "w= 4"), ":16", "is a row more than w= 4"),
+            (MEME.replace("w= 5", "w= 4"), ":16", "is one row more than w= 4"),
             (MEME.split("letter-prob")[0], ":10", "motif MA0004.1 has 0 letter-probability matrices"),
             (MEME + MEME.split("+ -")[1], ":23", "motif MA0004.1 was already given in line 10"),
             (JASPAR + JASPAR, ":6", "motif MA0004.1 was already given in line 1"),
@@ -441,7 +441,7 @@ class TestFiles:
     def test_files_that_cannot_be_read(self, tmp_path):
         whole = gzip.compress(MEME.encode() * 20)
         for name, content, what in [
-            ("absent", None, "no such motif file"),
+            ("absent", None, "cannot be read: No such file or directory; check the path"),
             ("cut.gz", whole[: len(whole) // 2], "cut short"),
             ("binary", bytes(range(128, 256)), "is not text"),
         ]:
@@ -466,7 +466,7 @@ class TestNames:
 
     def test_a_name_of_several_is_refused(self):
         twins = [random_motif(1, 5)._replace(tf="SP1"), random_motif(2, 5)._replace(tf="SP1")]
-        with pytest.raises(InputError, match="sp1: 2 motifs are called so: m1, m2; name one by its id"):
+        with pytest.raises(InputError, match="sp1: 2 motifs have this name: m1, m2; name one by its id"):
             find_motif(twins, "sp1")
         assert find_motif(twins, "m2").motif_id == "m2"
 

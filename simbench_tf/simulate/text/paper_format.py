@@ -23,7 +23,7 @@ import pandas as pd
 
 from simbench_tf.dna import encode, reverse_complement
 from simbench_tf.errors import InputError
-from simbench_tf.genome.peak_files import text_lines
+from simbench_tf.files import text_lines
 
 Coordinates = Literal["0-based, half-open", "1-based, closed"]
 HEADER = "seqid\tsequences\tmotifhits"
