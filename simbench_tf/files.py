@@ -5,6 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import platform
+import re
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -14,8 +16,8 @@ from typing import IO, cast
 
 from simbench_tf.errors import InputError
 
+#: How the names of files and folders begin that are not whole yet.
 TEMPORARY_PREFIX = ".partial-"
-
 
 #: What the gzip module raises for a file that was cut short or damaged.
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
@@ -45,7 +47,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     partial: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(prefix=TEMPORARY_PREFIX, suffix=path.suffix, dir=path.parent)
+        handle, name = tempfile.mkstemp(prefix=temporary_prefix(), suffix=path.suffix, dir=path.parent)
         os.close(handle)
         partial = Path(name)
         yield partial
@@ -64,6 +66,29 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if partial is not None:
             partial.unlink(missing_ok=True)
+
+
+def temporary_prefix() -> str:
+    """How this process begins the names of what is not whole yet: with its host and number, so that others know it."""
+    return f"{TEMPORARY_PREFIX}{_host()}-{os.getpid()}-"
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether a file or folder was begun by `whole_file` or its like, on this host, by a process that has ended."""
+    match = re.match(rf"{re.escape(TEMPORARY_PREFIX)}{_host()}-(\d+)-", path.name)
+    if match is None or int(match[1]) == os.getpid():
+        return False
+    try:
+        os.kill(int(match[1]), 0)  # signal 0 only asks whether the process is there
+    except ProcessLookupError:
+        return True
+    except OSError:  # it is there, and another user's
+        return False
+    return False
+
+
+def _host() -> str:
+    return hashlib.blake2b(platform.node().encode(), digest_size=4).hexdigest()
 
 
 def checksum(path: str | os.PathLike[str]) -> str:

@@ -1,17 +1,17 @@
-"""The stages of a run, in order: simulate, train, dynamics, attribute, oracle, score, report. What is up to date stays.
+"""The order of the stages: simulate, train, dynamics, attribute, oracle, score, report. Those up to date are skipped.
 
 Every result is recorded in RUN/manifest.json under a fingerprint of what it was made from, so a run that was killed
-goes on where it stopped, and a changed setting repeats exactly what depends on it.
+is resumed where it stopped, and a changed setting repeats exactly what depends on it.
 """
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 from simbench_tf.config import Config
 from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.folder import begin
+from simbench_tf.run.manifest import discard, read_manifest
 from simbench_tf.stages.attribute import attribute
 from simbench_tf.stages.dynamics import dynamics
 from simbench_tf.stages.export import export
@@ -48,7 +48,7 @@ def run(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Tra
     if config.dynamics is not None:
         dynamics(config, folder, map_in_order, track)
     else:  # the report would take those of an earlier configuration
-        shutil.rmtree(folder / "dynamics", ignore_errors=True)
+        discard(folder, [name for name in read_manifest(folder) if name.startswith("dynamics/")])
     attribute(config, folder, map_in_order, track)
     if config.simulation.has_oracle:
         oracle(config, folder, map_in_order, track)

@@ -1,5 +1,6 @@
 """What several test files use: a small run's configuration, and the run itself, made once a session."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -35,3 +36,8 @@ def tiny_run(tiny_config, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     pipeline.run(load_config(tiny_config), folder)
     return folder
+
+
+@pytest.fixture
+def copied_run(tiny_run, tmp_path):
+    return shutil.copytree(tiny_run, tmp_path / "run")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
@@ -109,7 +108,7 @@ def write_part(folder: str | PathLike[str], number: int, sequences: pa.Table, si
     tables.check_sequences(sequences, tasks)
     sites = _ordered_sites(sites, sequences)
     (folder / "dataset.json").unlink(missing_ok=True)
-    paths = [part_path(folder, number), _sites_part_path(folder, number)]
+    paths = [part_path(folder, number), site_part_path(folder, number)]
     _write_parquet(sequences.cast(tables.sequence_schema(tasks)), paths[0], dictionary=["chrom", "split"])
     _write_parquet(sites, paths[1], dictionary=_SITES_DICTIONARY)
     return paths
@@ -125,6 +124,7 @@ def finish_dataset(
     notes: Mapping[str, Any] | None = None,
     motif_log: pd.DataFrame | None = None,
     n_parts: int | None = None,
+    keep_site_parts: bool = False,
 ) -> list[Path]:
     """Make a data set of the parts in a folder: join their sites, write the motifs and, last, dataset.json.
 
@@ -141,6 +141,8 @@ def finish_dataset(
         Written as motif_log.csv.
     n_parts : int, optional
         How many parts there must be; further ones, left by an earlier call, are removed. Default: those there.
+    keep_site_parts : bool, default False
+        Leave the parts' sites beside sites.parquet, to `discard_site_parts` when it is on record that all is there.
 
     Returns
     -------
@@ -171,7 +173,7 @@ def finish_dataset(
     for leftover in set(found) - set(parts):
         leftover.unlink()
     summary = _summary(parts, tasks)
-    site_parts = [_sites_part_path(folder, number) for number in range(len(parts))]
+    site_parts = [site_part_path(folder, number) for number in range(len(parts))]
     _join_sites(site_parts, folder / "sites.parquet")
     scanning = {**DEFAULT_SCAN, **(notes or {})}
     write_meme(motifs, folder / "motifs.meme", background=scanning["background"])
@@ -184,12 +186,23 @@ def finish_dataset(
     text = json.dumps(description, indent=1, allow_nan=False) + "\n"
     with whole_file(folder / "dataset.json") as partial:
         partial.write_text(text, encoding="utf-8")
-    shutil.rmtree(folder / "sites")  # the parts' sites, now in one file
+    if not keep_site_parts:
+        discard_site_parts(folder, len(parts))
     return files
 
 
-def _sites_part_path(folder: Path, number: int) -> Path:
-    return folder / "sites" / f"part-{number:05d}.parquet"
+def discard_site_parts(folder: str | PathLike[str], n_parts: int) -> None:
+    """Delete the parts' sites, which a finished data set has in one file."""
+    place = Path(folder) / "sites"
+    for number in range(n_parts):
+        site_part_path(folder, number).unlink(missing_ok=True)
+    if place.is_dir() and not any(place.iterdir()):
+        place.rmdir()
+
+
+def site_part_path(folder: str | PathLike[str], number: int) -> Path:
+    """Path of a part's sites, until the data set is finished."""
+    return Path(folder) / "sites" / f"part-{number:05d}.parquet"
 
 
 def _write_parquet(table: pa.Table, path: Path, dictionary: list[str]) -> None:

@@ -18,7 +18,7 @@ import yaml
 
 from simbench_tf import dna
 from simbench_tf.errors import InputError
-from simbench_tf.files import TEMPORARY_PREFIX
+from simbench_tf.files import temporary_prefix
 
 Bases = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
@@ -156,7 +156,7 @@ def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
         raise InputError(folder, "is no Kipoi entry, so it is not overwritten", "choose another folder")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=TEMPORARY_PREFIX, dir=folder.parent))
+        work = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=folder.parent))
     except OSError as error:
         raise InputError(folder, f"cannot be written: {error.strerror}", "choose another folder") from error
     try:

@@ -1,14 +1,19 @@
-"""A run that is begun: its folder, with the resolved configuration in it."""
+"""A run's folder, and the configuration stored in it."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 
+import yaml
+
 from simbench_tf.config import Config, load_config, write_config
 from simbench_tf.devices import is_chief
 from simbench_tf.errors import InputError
-from simbench_tf.files import TEMPORARY_PREFIX
+from simbench_tf.files import TEMPORARY_PREFIX, is_abandoned
+
+#: What file managers put into a folder that somebody only looked at.
+_NOBODYS_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 def begin(config: Config, folder: Path) -> None:
@@ -17,30 +22,52 @@ def begin(config: Config, folder: Path) -> None:
     Raises
     ------
     InputError
-        A method or setting is unknown, two entries ask for the same, the folder cannot be written or is not a run's, or
-        this is one of several workers that only train together.
+        A method or setting is unknown, two entries ask for the same, the folder cannot be written or holds anything
+        but a run, or this is one of several hosts that only train together.
     """
     from simbench_tf.attribution import method_key
 
     if not is_chief():
         mend = "begin the run on one, then call `simbench train RUN` on each"
-        raise InputError("TF_CONFIG", "makes this one of several workers, which only train", mend)
+        raise InputError("TF_CONFIG", "makes this one of several hosts, which only train", mend)
     if (watched := config.dynamics) is not None:
         method_key(watched.method.method, watched.method.references, watched.method.settings)
     keys = [method_key(method.method, method.references, method.settings) for method in config.attribution.methods]
     for key in keys:
         if keys.count(key) > 1:
             raise InputError("attribution.methods", f"asks for {key} twice", "leave one out")
-    path = folder / "config.yaml"
-    if (
-        path.exists()
-        and not (folder / "manifest.json").exists()
-        and "versions:" not in path.read_text(encoding="utf-8")
-    ):
-        raise InputError(folder, "holds a config.yaml that no run wrote", "choose another folder for the run")
-    for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):  # of a call that was killed
-        shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
-    write_config(config, path)
+    check_folder(folder)
+    for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):
+        if is_abandoned(leftover):  # of a call that was killed; another call may be writing
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+    write_config(config, folder / "config.yaml")
+
+
+def check_folder(folder: Path) -> None:
+    """Raise InputError where a folder can be no run's: it is a file, or holds anything without being a run."""
+    if folder.exists() and not folder.is_dir():
+        raise InputError(folder, "cannot be written: it is a file", "choose another folder for the run")
+    if is_run(folder) or not folder.exists():
+        return
+    here = [path.name for path in folder.iterdir() if path.name not in _NOBODYS_FILES]
+    # a call that was killed while it wrote the very first file leaves that
+    others = sorted(name for name in here if not name.startswith(TEMPORARY_PREFIX))
+    if others:
+        shown = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+        raise InputError(
+            folder,
+            f"is neither empty nor a run: it holds files that no run wrote ({shown})",
+            "choose an empty or new folder for the run",
+        )
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder was begun as a run: its config.yaml names the versions of the packages, which `begin` writes."""
+    try:
+        stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError):
+        return False
+    return isinstance(stored, dict) and isinstance(stored.get("versions"), dict) and "simulation" in stored
 
 
 def config_of(folder: Path) -> Config:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 
 Record = dict[str, Any]
+
+#: What every record has.
+_FIELDS = ("checksum", "stage", "fingerprint")
 
 
 def fingerprint(stage: str, made_from: Mapping[str, Any]) -> str:
@@ -48,7 +51,21 @@ def read_manifest(run: Path) -> dict[str, Record]:
         raise InputError(path, "is not JSON", "delete it to make the run anew") from error
     if not isinstance(records, dict):
         raise InputError(path, "holds no records", "delete it to make the run anew")
+    for name, record in records.items():
+        if not is_inside(run, name):
+            mend = "take that record out; a run that others gave you should be looked through"
+            raise InputError(path, f"names {name!r}, which is not a file of the run", mend)
+        if not isinstance(record, dict) or not all(isinstance(record.get(field), str) for field in _FIELDS):
+            raise InputError(path, f"has a damaged record of {name!r}", "take it out, and the file is made anew")
     return records
+
+
+def is_inside(run: Path, name: str) -> bool:
+    """Whether a path that a file names is relative and leads to a place in the run, through no link that leaves it."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or not path.parts or ".." in path.parts or "\\" in name or PureWindowsPath(name).drive:
+        return False
+    return (run / path).parent.resolve().is_relative_to(run.resolve())
 
 
 def write_records(
@@ -89,12 +106,21 @@ def stage_checksums(run: Path, stage: str) -> dict[str, str]:
 
 def discard_stale(run: Path, stage: str, key: str) -> None:
     """Delete what `stage` made from anything else than `key`: other settings would find and mix it."""
+    stale = [p for p, r in read_manifest(run).items() if r["stage"] == stage and not r["fingerprint"].startswith(key)]
+    discard(run, stale)
+
+
+def discard(run: Path, names: Iterable[str]) -> None:
+    """Delete recorded files, by their names in the manifest, and their records; other files stay where they are."""
     records = read_manifest(run)
-    stale = {p for p, r in records.items() if r["stage"] == stage and not r["fingerprint"].startswith(key)}
-    if stale:
-        for path in stale:
-            (run / path).unlink(missing_ok=True)
-        _write(run, {path: record for path, record in records.items() if path not in stale})
+    gone = [name for name in names if name in records]
+    for name in gone:
+        (run / name).unlink(missing_ok=True)
+    if gone:
+        _write(run, {name: record for name, record in records.items() if name not in gone})
+    for folder in {(run / name).parent for name in gone}:
+        if folder != run and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def _write(run: Path, records: Mapping[str, Record]) -> None:

@@ -8,7 +8,7 @@ joined in the order of the rows, a fixed number at a time, so that where a job w
 from __future__ import annotations
 
 import itertools
-import shutil
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.files import whole_file
+
+#: How a part is named: by its first row, and the one after its last.
+_NAME = re.compile(r"\d{9}-\d{9}\.h5")
 
 
 class PartsFolder(NamedTuple):
@@ -43,7 +46,7 @@ def parts_of(path: Path) -> Path:
 def read_parts(folder: PartsFolder) -> list[Part]:
     """The parts that are done, one after the other from row 0; those of another fingerprint are deleted."""
     parts: list[Part] = []
-    for path in sorted(folder.path.glob("[0-9]*.h5")):
+    for path in sorted(path for path in folder.path.glob("*.h5") if _NAME.fullmatch(path.name)):
         first, stop = (int(number) for number in path.stem.split("-"))
         with h5py.File(path) as h5:
             fits = h5.attrs["fingerprint"] == folder.key
@@ -101,6 +104,10 @@ def seconds_of(parts: list[Part]) -> float:
 
 
 def discard_parts(folder: Path) -> None:
-    """Delete every folder of parts under a folder."""
-    for parts in folder.rglob("*.parts"):
-        shutil.rmtree(parts)
+    """Delete every part under a folder, and the folders that hold nothing else."""
+    for place in sorted(folder.rglob("*.parts/**/"), reverse=True):  # the inner ones first
+        for path in place.iterdir():
+            if _NAME.fullmatch(path.name):
+                path.unlink()
+        if not any(place.iterdir()):
+            place.rmdir()

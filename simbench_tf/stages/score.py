@@ -24,7 +24,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import Track, silent
 from simbench_tf.run.attributions import AttributionFile, all_attribution_files, read_attributions
-from simbench_tf.run.manifest import fingerprint, read_manifest, stage_checksums
+from simbench_tf.run.manifest import discard, fingerprint, read_manifest, stage_checksums
 from simbench_tf.run.results import read_ceilings
 from simbench_tf.score import (
     bootstrap_interval,
@@ -112,7 +112,7 @@ def write(config: Config, folder: Path, files: list[AttributionFile], advance: C
     ):
         path = target / f"{name}.csv"
         if table.empty and not always:
-            path.unlink(missing_ok=True)  # of rules or seeds that were dropped
+            discard(folder, [f"scores/{name}.csv"])  # of rules or seeds that were dropped
             continue
         with whole_file(path) as partial:
             (table if columns is None else table.reindex(columns=list(columns))).to_csv(partial, index=False)

@@ -11,12 +11,13 @@ import pandas as pd
 
 from simbench_tf.config import Config, GrammarSimulation, PeaksSimulation, TextSimulation
 from simbench_tf.dataset import finish_dataset, write_part
+from simbench_tf.dataset.write import site_part_path
 from simbench_tf.genome.sources import check_fetched
 from simbench_tf.motifs import Motif, load_motifs
 from simbench_tf.parallel import MapInOrder, Track, silent
-from simbench_tf.run.manifest import checksum_named, discard_stale, fingerprint, fresh_files
+from simbench_tf.run.manifest import checksum_named, discard, discard_stale, fingerprint, fresh_files, read_manifest
 from simbench_tf.simulate.grammar import Grammar
-from simbench_tf.stages.step import Made, step
+from simbench_tf.stages.step import SITE_PARTS, Made, step
 
 #: Sequences in a part file of the data set and in one file of work; a constant, so no result depends on the workers.
 PART_SEQUENCES = 50_000
@@ -36,6 +37,8 @@ def simulate(config: Config, folder: Path, map_in_order: MapInOrder = map, track
         simulation = prepare(config, folder, map_in_order)
         n_parts = _write_parts(simulation, folder, key, track)
         step(folder, {"simulate": key}, lambda: Made({"simulate": _finish(config, folder, simulation, n_parts)}))
+    # only now that the whole is on record: killed before, the next call joins the parts again
+    discard(folder, [name for name in read_manifest(folder) if name.startswith(SITE_PARTS)])
 
 
 def inputs(config: Config) -> dict[str, Any]:
@@ -95,7 +98,7 @@ def _write_parts(simulation: Simulation, folder: Path, key: str, track: Track) -
     """Write the parts that are not there yet; return how many there are in all."""
     n = simulation.n_sequences
     ranges = [(first, min(first + PART_SEQUENCES, n)) for first in range(0, n, PART_SEQUENCES)]
-    wanted = [number for number in range(len(ranges)) if not fresh_files(folder, f"{key}:{number}")]
+    wanted = [number for number in range(len(ranges)) if not _is_whole(folder, key, number)]
     with track("simulate", len(ranges)) as advance:
         advance(len(ranges) - len(wanted))
         drawn = simulation.parts([ranges[number] for number in wanted])
@@ -104,9 +107,15 @@ def _write_parts(simulation: Simulation, folder: Path, key: str, track: Track) -
             def make(number: int = number) -> Made:
                 return Made({"simulate": write_part(folder / "dataset", number, *next(drawn))})
 
-            step(folder, {"simulate": f"{key}:{number}"}, make)
+            step(folder, {"simulate": f"{key}:{number}"}, make, again=True)
             advance(1)
     return len(ranges)
+
+
+def _is_whole(folder: Path, key: str, number: int) -> bool:
+    """Whether both files of a part are fresh; a record alone does not tell, since it goes with its file."""
+    sites = site_part_path(folder / "dataset", number)
+    return sites in fresh_files(folder, f"{key}:{number}")
 
 
 def _finish(config: Config, folder: Path, simulation: Simulation, n_parts: int) -> list[Path]:
@@ -119,6 +128,7 @@ def _finish(config: Config, folder: Path, simulation: Simulation, n_parts: int) 
         motifs=simulation.motifs,
         notes=simulation.notes,
         motif_log=simulation.motif_log,
+        keep_site_parts=True,
     )
 
 

@@ -14,6 +14,10 @@ from simbench_tf.run.manifest import fresh_files, stage_checksums, write_records
 STAGES = ("simulate", "train", "dynamics", "attribute", "oracle", "score", "report")
 
 
+#: Where the sites of a data set's parts are until they are joined.
+SITE_PARTS = "dataset/sites/"
+
+
 class Made(NamedTuple):
     """What a step made.
 
@@ -65,4 +69,5 @@ def dataset_checksums(folder: Path) -> dict[str, str]:
     """
     if not (folder / "dataset" / "dataset.json").is_file():
         raise InputError(folder, "has no finished data set", "make it with `simbench simulate`")
-    return stage_checksums(folder, "simulate")
+    made = stage_checksums(folder, "simulate")
+    return {name: checksum for name, checksum in made.items() if not name.startswith(SITE_PARTS)}

@@ -28,11 +28,6 @@ from simbench_tf.run.manifest import read_manifest
 from simbench_tf.stages import simulate as stages_simulate
 
 
-@pytest.fixture
-def copied_run(tiny_run, tmp_path):
-    return shutil.copytree(tiny_run, tmp_path / "run")
-
-
 def test_a_run_leaves_the_files_of_the_design(tiny_run):
     keys = ("grad_x_input@none", "integrated_gradients@shuffle2+n_steps=3")
     expected = {
