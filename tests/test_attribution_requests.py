@@ -237,6 +237,23 @@ def test_methods_are_listed_with_what_they_take():
     assert all(method.description and method.source for method in listed.values())
 
 
+def test_methods_have_titles_for_reports():
+    listed = methods()
+    assert listed["smoothgrad"].title == "SmoothGrad"
+    assert listed["deeplift_genomics"].title == "DeepLIFT (genomics)"
+    built_in = [method for method in listed.values() if method.function.__module__.startswith("simbench_tf.")]
+    assert len({method.title for method in built_in}) == len(built_in)
+
+    def of_ones_own(network, one_hot) -> Parts:
+        """A method."""
+
+    try:
+        register_method("of_ones_own", source="this test")(of_ones_own)
+        assert methods()["of_ones_own"].title == "of ones own"
+    finally:
+        del registry._METHODS["of_ones_own"]
+
+
 def test_a_method_of_ones_own_is_called_with_its_settings(net, x):
     @register_method("own", source="this test", references="frequency")
     def own(network, one_hot, references, *, power: int = 1, random_state: int = 0) -> Parts:

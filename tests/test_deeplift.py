@@ -766,11 +766,11 @@ def test_the_order_of_channels_plays_no_part(op_by_op):
 
 
 def test_compiles_once_and_sees_new_weights(monkeypatch):
-    from simbench_tf.attribution.deeplift.steps import Run
+    from simbench_tf.attribution.deeplift.steps import ForwardPass
 
     traces = []
-    build = Run.__init__
-    monkeypatch.setattr(Run, "__init__", lambda self, *args: (traces.append(1), build(self, *args))[1])
+    build = ForwardPass.__init__
+    monkeypatch.setattr(ForwardPass, "__init__", lambda self, *args: (traces.append(1), build(self, *args))[1])
     x, references = sequences(n=4)
     model = basset_like().model()
     first = attribute(model, x, "deeplift_rescale", references=references).scores
@@ -783,16 +783,16 @@ def test_compiles_once_and_sees_new_weights(monkeypatch):
 
 def test_one_compiled_graph_a_shape_and_no_retracing(monkeypatch, caplog):
     """Whatever number of sequences comes, few shapes are compiled, each once, and TensorFlow has nothing to say."""
-    from simbench_tf.attribution.deeplift.steps import Run
+    from simbench_tf.attribution.deeplift.steps import ForwardPass
 
     shapes = []
-    build = Run.__init__
+    build = ForwardPass.__init__
 
     def noting(self, steps, one_hot, references):
         shapes.append(tuple(references.shape[:2]))
         build(self, steps, one_hot, references)
 
-    monkeypatch.setattr(Run, "__init__", noting)
+    monkeypatch.setattr(ForwardPass, "__init__", noting)
     x, references = sequences(n=9)
     model = basset_like().model()
     expected = attribute(model, x, "deeplift_rescale", references=references[:, :1], batch_size=16).scores

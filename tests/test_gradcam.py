@@ -353,20 +353,20 @@ def branched(x):
 
 
 REFUSED = {
-    "no receptive field can be told: Flatten": lambda: (by_hand(), "dense"),
-    "no receptive field can be told: GlobalMaxPooling1D 'pool'": lambda: (
+    "the receptive field is unknown: Flatten": lambda: (by_hand(), "dense"),
+    "the receptive field is unknown: GlobalMaxPooling1D 'pool'": lambda: (
         ending(layers.Dense(3, name="after")(layers.GlobalMaxPooling1D(name="pool")(layers.Conv1D(4, 3)(START)))),
         "after",
     ),
-    "no receptive field can be told: Permute": lambda: (
+    "the receptive field is unknown: Permute": lambda: (
         ending(layers.Conv1D(2, 3, name="after")(layers.Permute((2, 1))(START))),
         "after",
     ),
-    "no receptive field can be told: Add 'sum' joins": lambda: (
+    "the receptive field is unknown: Add 'sum' joins": lambda: (
         ending(layers.Conv1D(2, 3, name="after")(branched(START))),
         "last",
     ),
-    "no receptive field can be told: Conv1D 'own' has an activation of its own": lambda: (
+    "the receptive field is unknown: Conv1D 'own' has an activation of its own": lambda: (
         ending(layers.Conv1D(2, 3, activation=lambda x: x + 1, name="own")(START)),
         "own",
     ),

@@ -1,7 +1,7 @@
 """How many sequences may go through a model together: as many as a share of the device's memory holds.
 
 The share is taken of all the memory there is, not of what happens to be free, so that a machine chooses the same each
-time and a run that goes on after a kill ends with the same bytes.
+time and a run that is resumed after a kill ends with the same bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LARGEST_BATCH = 256
 _SHARE = 0.25
 
 
-#: Bytes held for each byte of all layers' outputs: these, and as many on the way back.
+#: Bytes held for each byte of all layers' outputs: these, and as many in the backward pass.
 _HELD = 2
 
 
@@ -32,7 +32,7 @@ def fitting_batch_size(graph: Any, seq_length: int, memory: int | None = None) -
     seq_length : int
         L.
     memory : int, optional
-        Bytes of the device; found out where left out.
+        Bytes of the device; looked up where left out.
 
     Returns
     -------

@@ -23,7 +23,7 @@ _BATCHES_TOGETHER = 8
 
 
 class Attribution(NamedTuple):
-    """What a method says of N sequences; with a list of T targets every array has a leading axis T.
+    """The result of a method for N sequences; with a list of T targets every array has a leading axis T.
 
     Attributes
     ----------
@@ -59,7 +59,7 @@ def attribute(
     progress: Callable[[int], None] | None = None,
     **settings: Any,
 ) -> Attribution:
-    """Say how much each base contributes to a model's output.
+    """Compute how much each base contributes to a model's output.
 
     Parameters
     ----------

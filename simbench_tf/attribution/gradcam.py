@@ -1,7 +1,7 @@
-"""Grad-CAM and its kin: what a layer's units say, weighed by gradients and spread back to the bases that they see.
+"""Grad-CAM and related methods: a layer's activations, weighted by gradients and spread over the bases that units see.
 
-All read a tensor of P positions and K channels, A, and the gradient G of the target with regard to it. `layer` says
-which: "first" or "last" is that convolution *after* the batch normalisation and activation that follow it, so that A
+All read a tensor of P positions and K channels, A, and the gradient G of the target with regard to it. `layer` selects
+it: "first" or "last" is that convolution *after* the batch normalisation and activation that follow it, so that A
 are rectified maps as in the paper, whose authors read relu5_3; the name of a layer is that layer's own output, as
 tf-keras-vis reads it, with an activation of its own (``Conv1D(..., activation="relu")``) and without those of later
 layers.
@@ -9,7 +9,7 @@ layers.
 A position's value is given to all bases that its units can see, and a base gets the *mean* over the positions that see
 it, as in the paper of these simulations (Prakash et al. 2021). With a sum, bases near the ends would get less for no
 other reason than that fewer units see them. Bases that no unit sees, as those that valid pooling leaves over, get 0.
-The value stands at the observed base; of other bases nothing is said, so there are no hypothetical contributions.
+The value stands at the observed base; other bases get nothing, so there are no hypothetical contributions.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from simbench_tf.attribution.registry import Parts, register_method
 Array = npt.NDArray[np.float32]
 
 
-@register_method("gradcam", source="Selvaraju et al. 2017")
+@register_method("gradcam", title="Grad-CAM", source="Selvaraju et al. 2017")
 def gradcam(
     network: Network,
     one_hot: Array,
@@ -44,7 +44,7 @@ def gradcam(
     return _spread(network, one_hot, layer, pooling, relu)
 
 
-@register_method("gradcam_channel", source="Prakash et al. 2021")
+@register_method("gradcam_channel", title="Grad-CAM over channels", source="Prakash et al. 2021")
 def gradcam_channel(network: Network, one_hot: Array, *, layer: str = "last", relu: bool = True) -> Parts:
     """Grad-CAM with the gradient averaged over channels: each position has a weight of its own.
 
@@ -54,7 +54,7 @@ def gradcam_channel(network: Network, one_hot: Array, *, layer: str = "last", re
     return _spread(network, one_hot, layer, "channel", relu)
 
 
-@register_method("grad_x_activation", source="Prakash et al. 2021")
+@register_method("grad_x_activation", title="gradient × activation", source="Prakash et al. 2021")
 def grad_x_activation(network: Network, one_hot: Array, *, layer: str = "last") -> Parts:
     """Gradient times activation at a layer: sum_k G_k A_k of each position, without pooling and without ReLU."""
     return _spread(network, one_hot, layer, "product", relu=False)

@@ -28,7 +28,7 @@ def _corrected(gradients: Array, correct: bool) -> Array:
     return gradients - gradients.mean(axis=-1, keepdims=True) if correct else gradients
 
 
-@register_method("saliency", source="Simonyan et al. 2014")
+@register_method("saliency", title="saliency", source="Simonyan et al. 2014")
 def saliency(network: Network, one_hot: Array, *, correct: bool = False) -> Parts:
     """The largest |gradient| over the four channels of a position.
 
@@ -39,14 +39,14 @@ def saliency(network: Network, one_hot: Array, *, correct: bool = False) -> Part
     return Parts(largest * one_hot)
 
 
-@register_method("grad_x_input", source="Shrikumar et al. 2016")
+@register_method("grad_x_input", title="gradient × input", source="Shrikumar et al. 2016")
 def grad_x_input(network: Network, one_hot: Array, *, correct: bool = False) -> Parts:
     """Gradient times input: the gradient at the observed base; `hypothetical` is the gradient itself."""
     gradients = _corrected(network.gradients(one_hot), correct)
     return Parts(gradients * one_hot, gradients)
 
 
-@register_method("smoothgrad", source="Smilkov et al. 2017", chunk=256)
+@register_method("smoothgrad", title="SmoothGrad", source="Smilkov et al. 2017", chunk=256)
 def smoothgrad(
     network: Network,
     one_hot: Array,
@@ -98,7 +98,13 @@ def _check_path(references: References, settings: Mapping[str, Any]) -> None:
         )
 
 
-@register_method("integrated_gradients", source="Sundararajan et al. 2017", references="zeros", check=_check_path)
+@register_method(
+    "integrated_gradients",
+    title="integrated gradients",
+    source="Sundararajan et al. 2017",
+    references="zeros",
+    check=_check_path,
+)
 def integrated_gradients(
     network: Network,
     one_hot: Array,
@@ -118,7 +124,7 @@ def integrated_gradients(
     - ``path="shuffle"``: every point is a real sequence. A position keeps the letter of its reference, a shuffle of
       the sequence, with probability 1 - alpha: it has one uniform number u and shows the input's letter once u <
       alpha, so letters change one by one and none changes back. Gradients at corners need not add up, so the delta
-      does not vanish with n_steps; it says how far they are from it.
+      does not vanish with n_steps; it shows how far they are from it.
 
     `hypothetical` at [l, c] = the mean over references of sum_k m[l, k] (c_k - reference[l, k]), m being the mean
     gradient and c the one-hot of base c: what base c would have been given, so that at the observed base it equals the
@@ -132,7 +138,7 @@ def integrated_gradients(
     return _from_references(network, one_hot, references, _corrected(gradients, correct))
 
 
-@register_method("expected_gradients", source="Erion et al. 2021", references="shuffle:20")
+@register_method("expected_gradients", title="expected gradients", source="Erion et al. 2021", references="shuffle:20")
 def expected_gradients(
     network: Network,
     one_hot: Array,
@@ -147,7 +153,7 @@ def expected_gradients(
     For each reference, `n_samples` points reference + alpha (input - reference) are drawn, alpha uniform in (0, 1).
     Erion et al. draw the reference of each point, too; here every one of a sequence's references has as many points,
     which has the same expectation and less variance. Contributions add up to the difference of the outputs as the
-    number of points grows; `convergence_delta` says how far they are from it, and `hypothetical` is defined as for
+    number of points grows; `convergence_delta` shows how far they are from it, and `hypothetical` is defined as for
     integrated gradients. Points depend on the seed and on each sequence's own letters only.
     """
     n, n_references = references.shape[:2]

@@ -1,4 +1,7 @@
-"""A Keras model's layers as a list of calls, which methods run again or follow from output to input."""
+"""A functional Keras model as a list of layer calls in the order of computation, nested models unfolded.
+
+The one reader of Keras graphs: methods run the calls again, follow them from input to output, or find a layer in them.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +12,10 @@ from typing import Any, NamedTuple
 
 import keras
 
-from simbench_tf.attribution.layer_geometry import UnsupportedModelError, checked_pointwise
+from simbench_tf.attribution.layer_geometry import UnsupportedModelError, check_positionwise
 from simbench_tf.errors import InputError, nearest
 
-_CONVOLUTIONS = ("Conv1D", "SeparableConv1D", "DepthwiseConv1D")
+CONVOLUTIONS = ("Conv1D", "SeparableConv1D", "DepthwiseConv1D")
 
 
 class Call(NamedTuple):
@@ -55,7 +58,7 @@ def _read(model: Any, inputs: Sequence[int], calls: list[Call], new: Iterator[in
     numbers = dict(zip(map(id, model.inputs), inputs, strict=True))
     for node in _nodes(model):
         given = [numbers[id(tensor)] for tensor in node.input_tensors]
-        if isinstance(node.operation, keras.Model) and getattr(node.operation, "outputs", None):
+        if is_graph(node.operation):
             made = _read(node.operation, given, calls, new)
         else:
             made = [next(new) for _ in node.output_tensors]
@@ -64,7 +67,14 @@ def _read(model: Any, inputs: Sequence[int], calls: list[Call], new: Iterator[in
     return [numbers[id(tensor)] for tensor in model.outputs]
 
 
+def is_graph(operation: Any) -> bool:
+    """Whether a layer is a model that computes what its graph says, and has no `call` of its own."""
+    is_built = isinstance(operation, keras.Model) and bool(getattr(operation, "outputs", None))
+    return is_built and type(operation).call.__module__.startswith("keras.")
+
+
 def _nodes(model: Any) -> Iterator[Any]:
+    """Calls of the model's own layers, each after those it depends on."""
     for depth in sorted(model._nodes_by_depth, reverse=True):
         yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
 
@@ -83,6 +93,16 @@ def run_calls(calls: Sequence[Call], x: Any) -> dict[int, Any]:
     return values
 
 
+def leading_to(calls: Sequence[Call], output: int) -> list[Call]:
+    """The calls that a tensor, given by its number, depends on, in the order of `calls`."""
+    wanted, kept = {output}, []
+    for call in reversed(calls):
+        if wanted.intersection(call.outputs):
+            kept.append(call)
+            wanted.update(call.inputs)
+    return kept[::-1]
+
+
 def find_output(calls: Sequence[Call], layer: str) -> Call:
     """Find the call whose output `layer` stands for.
 
@@ -91,7 +111,7 @@ def find_output(calls: Sequence[Call], layer: str) -> Call:
     calls : sequence of Call
     layer : str
         "first" or "last": that convolution, with the batch normalisation and the activation that alone follow it. Else
-        the name of a layer, of which the very output is meant.
+        the name of a layer, for that layer's own output.
 
     Raises
     ------
@@ -99,7 +119,7 @@ def find_output(calls: Sequence[Call], layer: str) -> Call:
         There is no convolution, no layer of that name, or it is called more than once.
     """
     if layer in ("first", "last"):
-        convolutions = [call for call in calls if call.kind in _CONVOLUTIONS]
+        convolutions = [call for call in calls if call.kind in CONVOLUTIONS]
         if not convolutions:
             raise InputError("layer", "the model has no one-dimensional convolution", "name the layer to read")
         return _end_of_block(calls, _only_call(calls, convolutions[0 if layer == "first" else -1]))
@@ -124,22 +144,16 @@ def _end_of_block(calls: Sequence[Call], convolution: Call) -> Call:
     activated = convolution.node.operation.activation is not keras.activations.linear
     while not activated:
         users = [call for call in calls if end.outputs[0] in call.inputs]
-        if len(users) != 1 or not _is_pointwise(users[0].node.operation):
+        if len(users) != 1 or not _is_positionwise(users[0].node.operation):
             break
         end = users[0]
         activated = not end.kind.endswith("Normalization")
     return end
 
 
-def _is_pointwise(layer: Any) -> bool:
+def _is_positionwise(layer: Any) -> bool:
     try:
-        _check_pointwise(layer)
+        check_positionwise(layer)
     except UnsupportedModelError:
         return False
     return True
-
-
-def _check_pointwise(layer: Any) -> None:
-    # its slopes may differ by position, which says nothing of what a position sees
-    if type(layer).__name__ != "PReLU":
-        checked_pointwise(layer)

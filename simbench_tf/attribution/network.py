@@ -32,14 +32,14 @@ _AS_IT_IS = 'explain what the model returns, as it is, with output="probability"
 
 
 @dataclass(frozen=True)
-class _Explained:
+class _ModelFunction:
     """One output of one model: a function from one-hot (N, L, 4) to float32 (N, n_outputs), and what is compiled."""
 
     forward: Forward
     graph: Any | None
     n_outputs: int
     seq_length: int | None
-    functions: dict[Hashable, Callable[..., Any]] = field(default_factory=dict)
+    compiled: dict[Hashable, Callable[..., Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Network:
         How many sequences go through the model together.
     """
 
-    _explained: _Explained
+    _function: _ModelFunction
     targets: tuple[int, ...]
     batch_size: int
 
@@ -67,18 +67,18 @@ class Network:
         InputError
             The model is a subclassed one, whose layers are not connected in a graph.
         """
-        if self._explained.graph is None:
+        if self._function.graph is None:
             raise InputError("model", "is not a functional or Sequential model", "choose a method that reads no layers")
-        return self._explained.graph
+        return self._function.graph
 
     def compiled(self, make: Callable[..., Callable[..., Any]], *options: Hashable) -> Callable[..., Any]:
         """Return ``make(forward, *options)``, made once for the model; `make` returns a `tf.function`.
 
         `forward` maps a float32 tensor (n, L, 4) to the explained outputs, float32 (n, n_outputs).
         """
-        functions = self._explained.functions
+        functions = self._function.compiled
         if (make, *options) not in functions:
-            functions[(make, *options)] = make(self._explained.forward, *options)
+            functions[(make, *options)] = make(self._function.forward, *options)
         return functions[(make, *options)]
 
     def in_batches(self, function: Callable[..., Any], *arrays: npt.NDArray[Any], axis: int = 0) -> Array:
@@ -126,7 +126,7 @@ class Network:
 
 
 def input_gradients(forward: Forward, x: Any, targets: Any) -> Any:
-    """Gradients of outputs with regard to the inputs, from one pass forward: (n, L, 4), (T,) -> (T, n, L, 4)."""
+    """Gradients of outputs with regard to the inputs, from one forward pass: (n, L, 4), (T,) -> (T, n, L, 4)."""
     import tensorflow as tf
 
     with tf.GradientTape() as tape:
@@ -138,7 +138,7 @@ def input_gradients(forward: Forward, x: Any, targets: Any) -> Any:
 def target_gradients(tape: Any, outputs: Any, at: Any, targets: Any) -> Any:
     """Gradients of each target among `outputs`, (n, n_outputs), with regard to `at`, (n, ...): (T, n, ...).
 
-    The way forward is on the tape, and only the way back is gone once a target.
+    The forward pass is on the tape, and only the backward pass is computed for each target.
     """
     import tensorflow as tf
 
@@ -185,7 +185,7 @@ def _padded(array: npt.NDArray[Any], size: int) -> Any:
 
 # what is explained of a model
 
-_CACHE: weakref.WeakKeyDictionary[Any, dict[Output, _Explained]] = weakref.WeakKeyDictionary()
+_CACHE: weakref.WeakKeyDictionary[Any, dict[Output, _ModelFunction]] = weakref.WeakKeyDictionary()
 
 
 def open_network(
@@ -219,7 +219,7 @@ def open_network(
     Raises
     ------
     InputError
-        The model has another form, no logit can be told, or a target is not among its outputs.
+        The model has another form, it has no known logit, or a target is not among its outputs.
 
     Examples
     --------
@@ -257,7 +257,7 @@ def _checked_targets(target: int | Sequence[int], n_outputs: int) -> tuple[int, 
     return targets
 
 
-def _explain(model: Any, output: Output, seq_length: int) -> _Explained:
+def _explain(model: Any, output: Output, seq_length: int) -> _ModelFunction:
     import keras
     import tensorflow as tf
 
@@ -273,10 +273,10 @@ def _explain(model: Any, output: Output, seq_length: int) -> _Explained:
     end = _logit(model) if output == "logit" else model.outputs[0]
     # a model of our own over the same layers: holding the user's one here would keep it alive for ever
     graph = keras.Model(model.inputs[0], end)
-    return _Explained(lambda x: tf.cast(graph(x, training=False), tf.float32), graph, result[1], shape[1])
+    return _ModelFunction(lambda x: tf.cast(graph(x, training=False), tf.float32), graph, result[1], shape[1])
 
 
-def _explain_subclassed(model: Any, output: Output, seq_length: int) -> _Explained:
+def _explain_subclassed(model: Any, output: Output, seq_length: int) -> _ModelFunction:
     import tensorflow as tf
 
     if output == "logit":
@@ -288,7 +288,7 @@ def _explain_subclassed(model: Any, output: Output, seq_length: int) -> _Explain
 
     result = tuple(forward(tf.zeros((1, seq_length, 4))).shape)
     _check_output_shape(result)
-    return _Explained(forward, None, result[1], None)
+    return _ModelFunction(forward, None, result[1], None)
 
 
 def _check_output_shape(shape: tuple[int | None, ...]) -> None:

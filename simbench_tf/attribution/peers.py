@@ -1,8 +1,8 @@
 """Methods of other packages, run as they are behind the same call: SHAP's DeepExplainer, tf-keras-vis' Gradcam.
 
 Nothing of them is changed or reimplemented here; they stand beside our own methods to be compared with these. Both are
-imported when they are first used. What their imports say of deprecated names in the packages that *they* use, which is
-for their authors, is not shown.
+imported when they are first used. Deprecation warnings of their imports, about packages that *they* use, are for their
+authors and not shown.
 """
 
 from __future__ import annotations
@@ -37,12 +37,14 @@ def _their_imports() -> Iterator[None]:
 # SHAP
 
 
-@register_method("deepshap", source="Lundberg & Lee 2017", references="shuffle:20", chunk=16)
+@register_method(
+    "deepshap", title="SHAP DeepExplainer", source="Lundberg & Lee 2017", references="shuffle:20", chunk=16
+)
 def deepshap(network: Network, one_hot: Array, references: Array) -> Parts:
     """SHAP's DeepExplainer, run as it is: Rescale over the references of each sequence as its background.
 
     SHAP takes one sequence at a time. It gives no multipliers, so there are no hypothetical contributions; its own
-    check that contributions add up is left out for `convergence_delta`, which says how far they are from it. A model
+    check that contributions add up is left out for `convergence_delta`, which shows how far they are from it. A model
     with an operation that it has no rule for is refused.
     """
     explain = network.compiled(_explainer, network.graph, network.targets)
@@ -73,7 +75,7 @@ def _explainer(forward: Forward, graph: Any, targets: tuple[int, ...]) -> Callab
             ends = [outputs[:, target : target + 1] for target in targets]
             return ends[0] if len(ends) == 1 else keras.ops.concatenate(ends, axis=1)
 
-    # it hands over a list of inputs
+    # it passes a list of inputs
     model = keras.Model([graph.inputs[0]], Chosen(dtype="float32")(graph.outputs[0]))
     backgrounds: list[Array] = []
     with warnings.catch_warnings():
@@ -99,7 +101,7 @@ def _check_operations(model: Any, seq_length: int) -> None:
     """Refuse a model with an operation that SHAP has no rule for.
 
     It would fail at most of them, in the middle of TensorFlow; through a function within the graph it would take the
-    gradient and not say so.
+    gradient without a warning.
     """
     import tensorflow as tf
 
@@ -138,7 +140,7 @@ def _gradients_put_back() -> Iterator[None]:
 # tf-keras-vis
 
 
-@register_method("gradcam_tf_keras_vis", source="tf-keras-vis; Selvaraju et al. 2017")
+@register_method("gradcam_tf_keras_vis", title="Grad-CAM (tf-keras-vis)", source="tf-keras-vis; Selvaraju et al. 2017")
 def gradcam_tf_keras_vis(network: Network, one_hot: Array, *, layer: str = "last", normalize: bool = True) -> Parts:
     """Grad-CAM of tf-keras-vis, run as it is: mean pooling, ReLU, stretched to the sequence by linear interpolation.
 

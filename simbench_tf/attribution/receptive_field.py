@@ -1,4 +1,4 @@
-"""A model's layers as a list of calls, and receptive fields: which bases each unit of a layer can see.
+"""Receptive fields: which bases each unit of a layer can see.
 
 Fields are read from kernels, strides, dilations, pools and paddings, so they are exact: a base that falls between the
 taps of a dilated kernel does not belong to the field. Where layers run side by side and are added or concatenated, a
@@ -13,29 +13,23 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution.layer_geometry import UnsupportedModelError, checked_activation, geometry_of
-from simbench_tf.attribution.model_graph import _CONVOLUTIONS, Call, _check_pointwise
+from simbench_tf.attribution.layer_geometry import (
+    DOING_NOTHING,
+    UnsupportedModelError,
+    check_positionwise,
+    checked_activation,
+    geometry_of,
+)
+from simbench_tf.attribution.model_graph import CONVOLUTIONS, Call, leading_to
 from simbench_tf.errors import InputError
 
 Field = npt.NDArray[np.bool_]
 _POOLS = ("MaxPooling1D", "AveragePooling1D")
 _MERGES = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum")
-_AS_IT_IS = (
-    "Dropout",
-    "SpatialDropout1D",
-    "GaussianDropout",
-    "GaussianNoise",
-    "AlphaDropout",
-    "ActivityRegularization",
-    "Identity",
-)
-
-
-# fields
 
 
 def receptive_field(calls: Sequence[Call], call: Call, seq_length: int) -> Field:
-    """Say which bases each unit of a layer can see.
+    """Find which bases each unit of a layer can see.
 
     Parameters
     ----------
@@ -54,7 +48,7 @@ def receptive_field(calls: Sequence[Call], call: Call, seq_length: int) -> Field
     Raises
     ------
     InputError
-        A layer on the way from the input to the one asked for is none whose field can be told; it is named.
+        A layer on the way from the input to the one asked for has no known field; it is named.
 
     Examples
     --------
@@ -66,23 +60,13 @@ def receptive_field(calls: Sequence[Call], call: Call, seq_length: int) -> Field
     [[1, 1, 1, 1, 0, 0], [0, 0, 1, 1, 1, 1]]
     """
     fields = {0: np.eye(seq_length, dtype=bool)}
-    for step in _leading_to(calls, call):
+    for before in leading_to(calls, call.outputs[0]):
         try:
-            fields[step.outputs[0]] = _field_after(step, [fields[number] for number in step.inputs])
+            fields[before.outputs[0]] = _field_after(before, [fields[number] for number in before.inputs])
         except UnsupportedModelError as error:
-            why = f"no receptive field can be told: {error}"
+            why = f"the receptive field is unknown: {error}"
             raise InputError(f"layer {call.name!r}", why, "choose a layer nearer to the input") from error
     return fields[call.outputs[0]]
-
-
-def _leading_to(calls: Sequence[Call], end: Call) -> list[Call]:
-    """The calls that the output of one depends on, itself the last."""
-    wanted, kept = set(end.outputs), []
-    for call in reversed(calls):
-        if wanted.intersection(call.outputs):
-            kept.append(call)
-            wanted.update(call.inputs)
-    return kept[::-1]
 
 
 def _field_after(call: Call, fields: list[Field]) -> Field:
@@ -92,19 +76,19 @@ def _field_after(call: Call, fields: list[Field]) -> Field:
     if kind in _MERGES and len({len(field) for field in fields}) == 1:
         return np.any(fields, axis=0)
     if len(fields) != 1:
-        raise UnsupportedModelError(f"{kind} {call.name!r} joins what has not the same positions")
+        raise UnsupportedModelError(f"{kind} {call.name!r} joins inputs of unlike positions")
     field = fields[0]
-    if kind in _AS_IT_IS:
+    if kind in DOING_NOTHING:
         return field
-    if kind in ("Dense", *_CONVOLUTIONS):
+    if kind in ("Dense", *CONVOLUTIONS):
         # one's own activation might look along the sequence
         checked_activation(layer, layer.activation)
-        return field if kind == "Dense" else _seen(field, _taps(layer, layer.kernel_size[0], len(field)))
+        return field if kind == "Dense" else _seen(field, _taps(layer, len(field)))
     if kind in _POOLS:
-        return _seen(field, _taps(layer, layer.pool_size[0], len(field)))
+        return _seen(field, _taps(layer, len(field)))
     if kind in ("Cropping1D", "ZeroPadding1D", "UpSampling1D"):
         return _seen(field, _moved(layer, len(field))[:, None])
-    _check_pointwise(layer)
+    check_positionwise(layer)
     return field
 
 
@@ -118,14 +102,11 @@ def _seen(field: Field, taps: npt.NDArray[np.int64]) -> Field:
     return seen
 
 
-def _taps(layer: Any, size: int, length: int) -> npt.NDArray[np.int64]:
-    """Positions that each output of a convolution or pooling reads, (P, size)."""
-    if layer.data_format != "channels_last":
-        raise UnsupportedModelError(f"{type(layer).__name__} {layer.name!r} has channels first")
-    dilation = getattr(layer, "dilation_rate", (1,))[0]
-    geometry = geometry_of(length, size, layer.strides[0], dilation, layer.padding)
+def _taps(layer: Any, length: int) -> npt.NDArray[np.int64]:
+    """Positions that each output of a convolution or pooling reads, (P, size); -1 where it reads a zero."""
+    geometry = geometry_of(layer, length)
     first = np.arange(geometry.length) * geometry.stride - geometry.left
-    taps = first[:, None] + np.arange(size) * dilation
+    taps = first[:, None] + np.arange(geometry.size) * geometry.dilation
     return np.where((taps >= 0) & (taps < length), taps, -1)
 
 

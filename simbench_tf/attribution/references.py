@@ -27,7 +27,7 @@ _KINDS = 'write "zeros", "frequency", "shuffle:20", or give an array (R, L, 4) o
 
 
 class References(NamedTuple):
-    """Which references, understood.
+    """Which references, parsed.
 
     Attributes
     ----------
@@ -51,7 +51,7 @@ class References(NamedTuple):
 
 
 def parse_references(references: ReferencesLike) -> References:
-    """Understand references as a user gives them.
+    """Parse references as a user gives them.
 
     Raises
     ------
@@ -79,7 +79,7 @@ def parse_references(references: ReferencesLike) -> References:
 
 
 def check_fit(references: References, n: int, length: int) -> None:
-    """Hold an array of references to N sequences of L bases.
+    """Check that an array of references fits N sequences of L bases.
 
     Raises
     ------

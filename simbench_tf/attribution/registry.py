@@ -1,7 +1,7 @@
 """The one list of attribution methods: how a method joins it, and how a request for one is checked and named.
 
 A method is a function ``(network, one_hot, references, *, setting=default, ...) -> Parts``, or without `references`
-where it compares with nothing. Its keyword-only parameters are its settings, and their annotations say what is
+where it compares with nothing. Its keyword-only parameters are its settings, and their annotations define what is
 allowed, so that a mistyped setting is found before anything is computed. Packages add methods through the entry-point
 group `simbench_tf.attribution_methods`.
 """
@@ -60,6 +60,8 @@ class Method(NamedTuple):
     Attributes
     ----------
     name : str
+    title : str
+        What reports call it.
     function : callable
     description : str
         The first line of the function's docstring.
@@ -78,6 +80,7 @@ class Method(NamedTuple):
     """
 
     name: str
+    title: str
     function: Callable[..., Parts]
     description: str
     source: str
@@ -103,6 +106,7 @@ def register_method(
     name: str,
     *,
     source: str,
+    title: str | None = None,
     references: str | None = None,
     chunk: int | None = None,
     check: Callable[[References, Mapping[str, Any]], None] | None = None,
@@ -115,6 +119,8 @@ def register_method(
         What it is called; lower-case letters, digits and ``_``.
     source : str
         The paper it comes from.
+    title : str, optional
+        What reports call it, written as within a sentence; by default the name, with spaces for ``_``.
     references : str, optional
         The default references; leave it out for a method that takes none.
     chunk : int, optional
@@ -141,8 +147,8 @@ def register_method(
     ... def observed(network, one_hot, *, scale: float = 1.0):
     ...     "The sequence itself."
     ...     return Parts(np.stack([scale * one_hot for _ in network.targets]))
-    >>> methods()["observed"].settings
-    {'scale': 1.0}
+    >>> methods()["observed"].settings, methods()["observed"].title
+    ({'scale': 1.0}, 'observed')
     >>> method_key("observed", None, {"scale": 2})
     'observed@none+scale=2'
     >>> _ = _METHODS.pop("observed")
@@ -159,8 +165,18 @@ def register_method(
         if not lines:
             raise ValueError(f"method {name!r} needs a docstring: its first line is shown to users")
         takes_seed = settings.pop(_SEED, None) is not None
-        description = lines[0].rstrip(".")
-        _METHODS[name] = Method(name, function, description, source, references, settings, takes_seed, chunk, check)
+        _METHODS[name] = Method(
+            name=name,
+            title=name.replace("_", " ") if title is None else title,
+            function=function,
+            description=lines[0].rstrip("."),
+            source=source,
+            references=references,
+            settings=settings,
+            takes_seed=takes_seed,
+            chunk=chunk,
+            check=check,
+        )
         return function
 
     return register
@@ -202,7 +218,7 @@ def _load_entry_points() -> None:
 
 
 def check_request(method: str, references: ReferencesLike | None, settings: Mapping[str, Any]) -> Request:
-    """Hold a request to what the method takes; fill in its defaults.
+    """Check a request against what the method takes; fill in its defaults.
 
     Raises
     ------
@@ -300,11 +316,15 @@ def _as_text(value: Any) -> str:
         return str(value)
     if isinstance(value, float):
         # repr is the shortest text that reads back as the same number; + is kept for what joins settings
-        return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value).replace("e+", "e")
+        if value.is_integer() and abs(value) < 2**53:
+            return str(int(value))
+        return repr(value).replace("e+", "e")
     if isinstance(value, str):
         text = quote(value, safe="", errors="surrogatepass")
         if text[:1].isalpha() and value not in _RESERVED:
             return text
+        if not text:
+            return "%"
         # what could be read as a number, a truth value or nothing has its first letter escaped
-        return text if text.startswith("%") else f"%{ord(text[0]):02X}{text[1:]}" if text else "%"
+        return text if text.startswith("%") else f"%{ord(text[0]):02X}{text[1:]}"
     raise TypeError(f"settings must be numbers, truth values, strings or None, not {type(value).__name__}")

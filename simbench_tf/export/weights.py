@@ -75,11 +75,9 @@ def in_float32(model: Any) -> Any:
     """
     import keras
 
-    def plain(layer: Any) -> Any:
-        return type(layer).from_config({**layer.get_config(), "dtype": "float32"})
+    from simbench_tf.models.layers import copied_model
 
-    copy = keras.models.clone_model(model, clone_function=plain)
-    copy.set_weights(model.get_weights())
+    copy = copied_model(model, lambda _: {"dtype": "float32"})
     # a model that lists its one input would warn of every array it is given
     return keras.Model(copy.inputs[0], copy.outputs[0], name=model.name)
 

@@ -1,8 +1,8 @@
-"""The two networks of the field as functional Keras models that anyone can open: one-hot in, probabilities out.
+"""The Basset network as a functional Keras model: one-hot DNA in, probabilities out.
 
-Both take float32 one-hot DNA, shape (N, seq_length, 4) with channels A, C, G, T, and end in a Dense layer named
-``logits`` without activation and a float32 sigmoid named ``probabilities``, so that a method which explains the logit
-finds it by name.
+It and `beluga` take float32 one-hot DNA, shape (N, seq_length, 4) with channels A, C, G, T, and end in a Dense layer
+named ``logits`` without activation and a float32 sigmoid named ``probabilities``, so that the logit can be found by
+name.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from __future__ import annotations
 import keras
 
 from simbench_tf.models.layers import (
-    _batch_norm,
-    _check,
-    _Convolution,
-    _dropout,
-    _glorot,
-    _norm_at_most,
-    _outputs,
-    _scaled,
-    _with_first_kernel,
+    Convolution,
+    batch_norm,
+    check_arguments,
+    dropout,
+    glorot,
+    norm_at_most,
+    scaled,
+    sigmoid_outputs,
+    with_first_kernel,
 )
 
-_BASSET = (_Convolution(300, 19, 3), _Convolution(200, 11, 4), _Convolution(200, 7, 4))
+_BASSET = (Convolution(300, 19, 3), Convolution(200, 11, 4), Convolution(200, 7, 4))
 _BASSET_DENSE = (1000, 1000)
 _BASSET_DROPOUT = 0.3
 
@@ -69,7 +69,7 @@ def basset(
     Raises
     ------
     ValueError
-        The length is too short for the layers (the least length is told), or another argument is out of range.
+        The length is too short for the layers (the least is named), or another argument is out of range.
 
     References
     ----------
@@ -82,30 +82,30 @@ def basset(
     >>> model.output_shape, model.get_layer("flatten").output.shape
     ((None, 164), (None, 200))
     """
-    convolutions = _with_first_kernel(_BASSET, kernel_size)
-    _check(seq_length, n_tasks, width, padding, convolutions)
+    convolutions = with_first_kernel(_BASSET, kernel_size)
+    check_arguments(seq_length, n_tasks, width, padding, convolutions)
     inputs = x = keras.Input((seq_length, 4), name="one_hot")
     for number, (channels, kernel, pool_size) in enumerate(convolutions, 1):
         x = keras.layers.Conv1D(
-            _scaled(channels, width),
+            scaled(channels, width),
             kernel,
             padding=padding,
-            kernel_initializer=_glorot(seed, f"conv{number}"),
-            kernel_constraint=_norm_at_most(max_norm, [0, 1]),
+            kernel_initializer=glorot(seed, f"conv{number}"),
+            kernel_constraint=norm_at_most(max_norm, [0, 1]),
             name=f"conv{number}",
         )(x)
-        x = _batch_norm(f"conv{number}")(x)
+        x = batch_norm(f"conv{number}")(x)
         x = keras.layers.ReLU(name=f"conv{number}_relu")(x)
         x = keras.layers.MaxPooling1D(pool_size, name=f"pool{number}")(x)
     x = keras.layers.Flatten(name="flatten")(x)
     for number, units in enumerate(_BASSET_DENSE, 1):
         x = keras.layers.Dense(
-            _scaled(units, width),
-            kernel_initializer=_glorot(seed, f"dense{number}"),
-            kernel_constraint=_norm_at_most(max_norm, 0),
+            scaled(units, width),
+            kernel_initializer=glorot(seed, f"dense{number}"),
+            kernel_constraint=norm_at_most(max_norm, 0),
             name=f"dense{number}",
         )(x)
-        x = _batch_norm(f"dense{number}")(x)
+        x = batch_norm(f"dense{number}")(x)
         x = keras.layers.ReLU(name=f"dense{number}_relu")(x)
-        x = _dropout(_BASSET_DROPOUT, seed, f"dropout{number}")(x)
-    return keras.Model(inputs, _outputs(x, n_tasks, seed, _norm_at_most(max_norm, 0)), name=name)
+        x = dropout(_BASSET_DROPOUT, seed, f"dropout{number}")(x)
+    return keras.Model(inputs, sigmoid_outputs(x, n_tasks, seed, norm_at_most(max_norm, 0)), name=name)

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import keras
 
-from simbench_tf.models.layers import _check, _Convolution, _dropout, _glorot, _outputs, _scaled, _with_first_kernel
+from simbench_tf.models.layers import (
+    Convolution,
+    check_arguments,
+    dropout,
+    glorot,
+    scaled,
+    sigmoid_outputs,
+    with_first_kernel,
+)
 
 _BELUGA = (
-    _Convolution(320, 8, 1),
-    _Convolution(320, 8, 4),
-    _Convolution(480, 8, 1),
-    _Convolution(480, 8, 4),
-    _Convolution(640, 8, 1),
-    _Convolution(640, 8, 1),
+    Convolution(320, 8, 1),
+    Convolution(320, 8, 4),
+    Convolution(480, 8, 1),
+    Convolution(480, 8, 4),
+    Convolution(640, 8, 1),
+    Convolution(640, 8, 1),
 )
 _BELUGA_DENSE = 2003
 
@@ -58,7 +66,7 @@ def beluga(
     Raises
     ------
     ValueError
-        The length is too short for the layers (the least length is told), or another argument is out of range.
+        The length is too short for the layers (the least is named), or another argument is out of range.
 
     References
     ----------
@@ -70,22 +78,22 @@ def beluga(
     >>> beluga(seq_length=400, width=0.01).get_layer("flatten").output.shape  # 6 positions of 6 channels
     (None, 36)
     """
-    convolutions = _with_first_kernel(_BELUGA, kernel_size)
-    _check(seq_length, n_tasks, width, "valid", convolutions)
+    convolutions = with_first_kernel(_BELUGA, kernel_size)
+    check_arguments(seq_length, n_tasks, width, "valid", convolutions)
     inputs = x = keras.Input((seq_length, 4), name="one_hot")
     for number, (channels, kernel, pool_size) in enumerate(convolutions, 1):
         x = keras.layers.Conv1D(
-            _scaled(channels, width),
+            scaled(channels, width),
             kernel,
-            kernel_initializer=_glorot(seed, f"conv{number}"),
+            kernel_initializer=glorot(seed, f"conv{number}"),
             name=f"conv{number}",
         )(x)
         x = keras.layers.ReLU(name=f"conv{number}_relu")(x)
         if number in _BELUGA_DROPOUT:
-            x = _dropout(_BELUGA_DROPOUT[number], seed, f"dropout{number}")(x)
+            x = dropout(_BELUGA_DROPOUT[number], seed, f"dropout{number}")(x)
         if pool_size > 1:
             x = keras.layers.MaxPooling1D(pool_size, name=f"pool{number}")(x)
     x = keras.layers.Flatten(name="flatten")(x)
-    x = keras.layers.Dense(_scaled(_BELUGA_DENSE, width), kernel_initializer=_glorot(seed, "dense1"), name="dense1")(x)
+    x = keras.layers.Dense(scaled(_BELUGA_DENSE, width), kernel_initializer=glorot(seed, "dense1"), name="dense1")(x)
     x = keras.layers.ReLU(name="dense1_relu")(x)
-    return keras.Model(inputs, _outputs(x, n_tasks, seed, None), name=name)
+    return keras.Model(inputs, sigmoid_outputs(x, n_tasks, seed, None), name=name)

@@ -1,6 +1,6 @@
-"""Keras models of the user's own, from a file or from a Python function, held to the data set before they are trained.
+"""A user's own Keras models, from a file or from a Python function, checked against the data set before training.
 
-A function, told as ``my_package.my_module:build`` or ``my_model.py:build``, is called with those of `seq_length`,
+A function, given as ``my_package.my_module:build`` or ``my_model.py:build``, is called with those of `seq_length`,
 `n_tasks` and `seed` that it accepts, and with the settings that the configuration gives. Whoever loads the trained
 model later must know its layers: the function's name stays beside the model, and its module is imported first.
 """
@@ -29,7 +29,7 @@ from simbench_tf.files import checksum, whole_file
 from simbench_tf.random_streams import uniforms
 
 #: Beside a model that a Python function built: the name of that function.
-ENTRY_FILE = "python.json"
+FUNCTION_FILE = "python.json"
 _NOT_LOADED = (ValueError, TypeError, OSError, KeyError, AttributeError, ImportError, BadZipFile)
 _SAVE = "save it with `model.save('NAME.keras')`"
 _REGISTER = "give layers of your own a get_config, and decorate them with @keras.saving.register_keras_serializable()"
@@ -55,7 +55,7 @@ def load_own_model(path: Path, seq_length: int, n_tasks: int) -> keras.Model:
 
 
 def build_own_model(
-    entry: str, settings: Mapping[str, Any], seq_length: int, n_tasks: int, seed: int, where: str
+    function: str, settings: Mapping[str, Any], seq_length: int, n_tasks: int, seed: int, where: str
 ) -> keras.Model:
     """Build a model by the user's function.
 
@@ -64,7 +64,7 @@ def build_own_model(
 
     Parameters
     ----------
-    entry : str
+    function : str
         ``MODULE:FUNCTION`` or ``FILE.py:FUNCTION``.
     settings : mapping
         Further keyword arguments.
@@ -83,23 +83,23 @@ def build_own_model(
     InputError
         There is no such function, it does not take the settings, it raises, or what it returns does not fit.
     """
-    with _importing_from(entry):
-        build = getattr(_module(entry, where), entry.rpartition(":")[2], None)
+    with _importing_from(function):
+        build = getattr(_module(function, where), function.rpartition(":")[2], None)
         if not callable(build):
-            raise InputError(where, f"{entry} is no function", "name one as my_model.py:build")
+            raise InputError(where, f"{function} is no function", "name one as my_model.py:build")
         arguments = _arguments(build, settings, {"seq_length": seq_length, "n_tasks": n_tasks, "seed": seed}, where)
         keras.utils.set_random_seed(seed % 2**32)
         try:
             model = build(**arguments)
         except Exception as error:
-            what = f"{entry} failed: {type(error).__name__}: {error}"
-            raise InputError(where, what, "mend the function; --debug shows where") from error
-    check_form(model, f"{where}: {entry}", seq_length, n_tasks)
-    _check_loads_again(model, f"{where}: {entry}")
+            what = f"{function} failed: {type(error).__name__}: {error}"
+            raise InputError(where, what, "fix the function; --debug shows where") from error
+    check_form(model, f"{where}: {function}", seq_length, n_tasks)
+    _check_loads_again(model, f"{where}: {function}")
     return model
 
 
-def source_file(entry: str, where: str) -> Path | None:
+def source_file(function: str, where: str) -> Path | None:
     """The file that holds a function, for a fingerprint; None for a module without one.
 
     Raises
@@ -107,18 +107,18 @@ def source_file(entry: str, where: str) -> Path | None:
     InputError
         There is no such file or module.
     """
-    source = entry.rpartition(":")[0]
+    source = function.rpartition(":")[0]
     if source.endswith(".py"):
         return _existing(Path(source), where)
-    file = getattr(_module(entry, where), "__file__", None)
+    file = getattr(_module(function, where), "__file__", None)
     return None if file is None else Path(file)
 
 
-def write_entry(folder: Path, entry: str) -> Path:
+def write_function(folder: Path, function: str) -> Path:
     """Write down, beside a model, which function built it; returns the file."""
-    with whole_file(folder / ENTRY_FILE) as partial:
-        partial.write_text(json.dumps({"python": entry}) + "\n", encoding="utf-8")
-    return folder / ENTRY_FILE
+    with whole_file(folder / FUNCTION_FILE) as partial:
+        partial.write_text(json.dumps({"python": function}) + "\n", encoding="utf-8")
+    return folder / FUNCTION_FILE
 
 
 def load_trained(path: Path) -> keras.Model:
@@ -129,11 +129,11 @@ def load_trained(path: Path) -> keras.Model:
     InputError
         That module is gone, or Keras cannot load the model.
     """
-    entry_file = path.with_name(ENTRY_FILE)
-    if entry_file.is_file():
-        entry = json.loads(entry_file.read_text(encoding="utf-8"))["python"]
-        with _importing_from(entry):
-            _module(entry, str(path))
+    function_file = path.with_name(FUNCTION_FILE)
+    if function_file.is_file():
+        function = json.loads(function_file.read_text(encoding="utf-8"))["python"]
+        with _importing_from(function):
+            _module(function, str(path))
     try:
         return keras.saving.load_model(path, compile=False)
     except _NOT_LOADED as error:
@@ -141,7 +141,7 @@ def load_trained(path: Path) -> keras.Model:
 
 
 def check_form(model: Any, where: str, seq_length: int, n_tasks: int) -> None:
-    """Hold a model to a data set: input (N, seq_length, 4), output (N, n_tasks), probabilities.
+    """Check a model against a data set: input (N, seq_length, 4), output (N, n_tasks), probabilities.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def check_form(model: Any, where: str, seq_length: int, n_tasks: int) -> None:
         raise InputError(where, what, "change one or the other")
     if model.output_shape != (None, n_tasks):
         what = f"has the output {model.output_shape}, the data set {n_tasks} tasks"
-        raise InputError(where, what, "give the model one a task")
+        raise InputError(where, what, "give the model one output for each task")
     _check_probabilities(model, where, seq_length)
 
 
@@ -173,7 +173,7 @@ def _check_probabilities(model: keras.Model, where: str, seq_length: int) -> Non
     if softmax or (activation is not None and activation not in _SIGMOIDS):
         name = "softmax" if softmax else getattr(activation, "__name__", activation)
         raise InputError(where, f"ends in {name}", "let it end in a sigmoid: each task is a label of its own")
-    # what no activation tells, a few random sequences do
+    # where the activation is unknown, a few random sequences show the range
     bases = (4 * uniforms(0, "trial", range(4), seq_length)).astype(np.uint8)
     values = np.asarray(model(one_hot(bases), training=False), np.float64)
     if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
@@ -223,8 +223,8 @@ def _arguments(
     return arguments
 
 
-def _module(entry: str, where: str) -> ModuleType:
-    source = entry.rpartition(":")[0]
+def _module(function: str, where: str) -> ModuleType:
+    source = function.rpartition(":")[0]
     try:
         if source.endswith(".py"):
             return _module_of_file(_existing(Path(source), where))
@@ -233,12 +233,12 @@ def _module(entry: str, where: str) -> ModuleType:
         raise
     except Exception as error:
         what = f"{source} cannot be imported: {type(error).__name__}: {error}"
-        raise InputError(where, what, "mend it, install it, or put its folder on PYTHONPATH") from error
+        raise InputError(where, what, "fix it, install it, or put its folder on PYTHONPATH") from error
 
 
 def _existing(path: Path, where: str) -> Path:
     if not path.is_file():
-        mend = "mend the path; it is taken from the configuration's folder"
+        mend = "correct the path; it is taken from the configuration's folder"
         raise InputError(where, f"there is no file {path}", mend)
     return path
 
@@ -260,9 +260,9 @@ def _module_of_file(path: Path) -> ModuleType:
 
 
 @contextmanager
-def _importing_from(entry: str) -> Iterator[None]:
+def _importing_from(function: str) -> Iterator[None]:
     """Let a file import what stands beside it, as a script may."""
-    source = entry.rpartition(":")[0]
+    source = function.rpartition(":")[0]
     beside = [str(Path(source).parent)] if source.endswith(".py") else []
     sys.path[:0] = beside
     try:

@@ -1,7 +1,7 @@
 """Any Kipoi model over one-hot DNA as a Keras model: the one underneath, or else one that can only predict.
 
-With a Keras model underneath every attribution method works on it. Other models are asked for predictions, batch by
-batch, so methods that only predict (ism, with ``output="probability"``) work, and others say why they do not.
+With a Keras model underneath every attribution method works on it. Other models are called for predictions, batch by
+batch, so methods that only predict (ism, with ``output="probability"``) work, and others are refused with the reason.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def _get_model(source: str) -> Any:
     try:
         return kipoi.get_model(name, source=where, with_dataloader=False)
     except Exception as error:  # an entry's own code may raise anything
-        raise InputError(source, f"kipoi cannot load it: {type(error).__name__}: {error}", "mend the entry") from error
+        raise InputError(source, f"kipoi cannot load it: {type(error).__name__}: {error}", "fix the entry") from error
 
 
 def _zoo(path: Path) -> Path | None:

@@ -1,8 +1,8 @@
-"""Layers that the networks share: convolutions, seeded initialisers, dropout, norms, the output layer."""
+"""Layers that the networks share, seeded initialisers among them; and a copy of any model with other layer settings."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
@@ -10,7 +10,7 @@ import keras
 from simbench_tf.random_streams import stream_key
 
 
-class _Convolution(NamedTuple):
+class Convolution(NamedTuple):
     """One convolution, and the max-pooling after it (1 for none)."""
 
     channels: int
@@ -18,7 +18,47 @@ class _Convolution(NamedTuple):
     pool_size: int
 
 
-def _check(seq_length: int, n_tasks: int, width: float, padding: str, convolutions: Sequence[_Convolution]) -> None:
+def copied_model(model: keras.Model, changed: Callable[[keras.layers.Layer], Mapping[str, Any]]) -> keras.Model:
+    """Copy a functional model, nested models too, with the same weights and other settings of its layers.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Functional or Sequential.
+    changed : callable
+        Settings (keys of `get_config`) in which the copy of a layer differs, as ``{"dtype": "float32"}``.
+
+    Returns
+    -------
+    keras.Model
+        Uncompiled.
+
+    Raises
+    ------
+    ValueError, TypeError, NotImplementedError
+        From Keras, for a layer that cannot be made anew from its `get_config`.
+
+    Examples
+    --------
+    >>> model = keras.Sequential([keras.Input((5, 4)), keras.layers.Dense(2)])
+    >>> copied_model(model, lambda layer: {"dtype": "float64"}).layers[0].compute_dtype
+    'float64'
+    """
+
+    def copied(operation: Any) -> Any:
+        # `a + b` and the like are no layers: they have no precision of their own
+        differing = changed(operation) if isinstance(operation, keras.layers.Layer) else {}
+        return type(operation).from_config({**operation.get_config(), **differing})
+
+    copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def check_arguments(
+    seq_length: int, n_tasks: int, width: float, padding: str, convolutions: Sequence[Convolution]
+) -> None:
+    """Raise ValueError for arguments out of range, or a length that is too short for the convolutions."""
     if padding not in ("valid", "same"):
         raise ValueError(f'padding must be "valid" or "same", not {padding!r}')
     if n_tasks < 1 or not width > 0:
@@ -30,11 +70,12 @@ def _check(seq_length: int, n_tasks: int, width: float, padding: str, convolutio
         raise ValueError(f"seq_length {seq_length} is too short for the layers, the least that works is {least}")
 
 
-def _with_first_kernel(convolutions: Sequence[_Convolution], kernel_size: int) -> list[_Convolution]:
+def with_first_kernel(convolutions: Sequence[Convolution], kernel_size: int) -> list[Convolution]:
+    """The same convolutions, the first with another kernel size."""
     return [convolutions[0]._replace(kernel_size=kernel_size), *convolutions[1:]]
 
 
-def _least_length(convolutions: Sequence[_Convolution], padding: str) -> int:
+def _least_length(convolutions: Sequence[Convolution], padding: str) -> int:
     """The shortest input that leaves one position after the last layer, found from the end."""
     length = 1
     for layer in reversed(convolutions):
@@ -44,36 +85,41 @@ def _least_length(convolutions: Sequence[_Convolution], padding: str) -> int:
     return length
 
 
-def _scaled(size: int, width: float) -> int:
+def scaled(size: int, width: float) -> int:
+    """Channels or units times `width`, at least 1."""
     return max(1, round(size * width))
 
 
 def _layer_seed(seed: int | None, layer: str) -> int | None:
-    # one stream a layer: layers of the same shape must not start alike
+    # one stream for each layer: layers of the same shape must not start alike
     return None if seed is None else int(stream_key(seed, f"layer {layer}")) % 2**31
 
 
-def _glorot(seed: int | None, layer: str) -> keras.initializers.Initializer:
+def glorot(seed: int | None, layer: str) -> keras.initializers.Initializer:
+    """Glorot's uniform initialiser, seeded for the layer of that name."""
     return keras.initializers.GlorotUniform(seed=_layer_seed(seed, layer))
 
 
-def _dropout(rate: float, seed: int | None, name: str) -> keras.layers.Layer:
+def dropout(rate: float, seed: int | None, name: str) -> keras.layers.Layer:
+    """A seeded dropout layer."""
     return keras.layers.Dropout(rate, seed=_layer_seed(seed, name), name=name)
 
 
-def _batch_norm(layer: str) -> keras.layers.Layer:
+def batch_norm(layer: str) -> keras.layers.Layer:
+    """The batch normalisation after the layer of that name."""
     # Torch's constants, with which Basset was trained; Keras' slower momentum would need 500 batches to settle
     return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{layer}_bn")
 
 
-def _norm_at_most(max_norm: float | None, axis: int | list[int]) -> keras.constraints.Constraint | None:
+def norm_at_most(max_norm: float | None, axis: int | list[int]) -> keras.constraints.Constraint | None:
     """Bound the norm of the weights into each unit: over all axes but the last, which counts the units."""
     return None if max_norm is None else keras.constraints.MaxNorm(max_norm, axis=axis)
 
 
-def _outputs(x: Any, n_tasks: int, seed: int | None, constraint: keras.constraints.Constraint | None) -> Any:
+def sigmoid_outputs(x: Any, n_tasks: int, seed: int | None, constraint: keras.constraints.Constraint | None) -> Any:
+    """A dense layer of logits and the sigmoid after it."""
     logits = keras.layers.Dense(
-        n_tasks, kernel_initializer=_glorot(seed, "logits"), kernel_constraint=constraint, name="logits"
+        n_tasks, kernel_initializer=glorot(seed, "logits"), kernel_constraint=constraint, name="logits"
     )(x)
     # float32 even where the layers before compute in less: a probability near 1 needs the digits
     return keras.layers.Activation("sigmoid", name="probabilities", dtype="float32")(logits)

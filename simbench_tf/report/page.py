@@ -259,7 +259,7 @@ def _truth(summary: pd.DataFrame) -> str:
 def _descriptions(summary: pd.DataFrame, lines: Mapping[str, str]) -> list[tuple[str, str]]:
     methods = dict.fromkeys(summary["method"])
     # docstrings mark code with backticks
-    return [(text.METHOD_TITLES.get(name, name), lines[name].replace("`", "")) for name in methods if name in lines]
+    return [(text.method_title(name), lines[name].replace("`", "")) for name in methods if name in lines]
 
 
 class _DrawnExample(NamedTuple):

@@ -10,23 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from simbench_tf.attribution import methods
 from simbench_tf.score.ranking import LEVEL, standings
-
-METHOD_TITLES = {
-    "ism": "in-silico mutagenesis",
-    "saliency": "saliency",
-    "grad_x_input": "gradient × input",
-    "integrated_gradients": "integrated gradients",
-    "expected_gradients": "expected gradients",
-    "gradcam": "Grad-CAM",
-    "gradcam_channel": "Grad-CAM over channels",
-    "grad_x_activation": "gradient × activation",
-    "deeplift_rescale": "DeepLIFT Rescale",
-    "deeplift_revealcancel": "DeepLIFT RevealCancel",
-    "deeplift_genomics": "DeepLIFT (genomics)",
-    "deepshap": "SHAP DeepExplainer",
-    "gradcam_tf_keras_vis": "Grad-CAM (tf-keras-vis)",
-}
 
 
 class Answer(NamedTuple):
@@ -69,6 +54,18 @@ def with_error(value: Any, error: Any, digits: int = 3) -> str:
     return fixed(value, digits) + (f" ± {fixed(error, digits)}" if fixed(error) != "–" else "")
 
 
+def method_title(name: str) -> str:
+    """What a method is called in sentences and tables; one that is not registered here goes by its name.
+
+    Examples
+    --------
+    >>> method_title("grad_x_input"), method_title("of_another_tool")
+    ('gradient × input', 'of_another_tool')
+    """
+    known = methods()
+    return known[name].title if name in known else name
+
+
 def method_labels(summary: pd.DataFrame) -> dict[str, str]:
     """Plain names of the keys, with the references and settings given; a name that two would share stays the key.
 
@@ -84,7 +81,7 @@ def method_labels(summary: pd.DataFrame) -> dict[str, str]:
         given = [] if pd.isna(row.references) or row.references in ("none", "-") else [str(row.references)]
         settings = json.loads(row.settings) if isinstance(row.settings, str) and row.settings else {}
         given += [f"{name} {value}" for name, value in settings.items()]
-        title = METHOD_TITLES.get(row.method, str(row.method))
+        title = method_title(str(row.method))
         labels[row.key] = title + (f" ({', '.join(given)})" if given else "")
     names = list(labels.values())
     return {key: name if names.count(name) == 1 else str(key) for key, name in labels.items()}

@@ -72,7 +72,7 @@ def write_trained(config: Config, folder: Path, replicate: Replicate, key: str, 
     checkpoint.
     """
     from simbench_tf.devices import device, is_chief, strategy
-    from simbench_tf.models.custom import write_entry
+    from simbench_tf.models.custom import write_function
     from simbench_tf.training import Snapshots, build_model, log_spaced_batches, read_snapshots, train
     from simbench_tf.training.checkpoints import Checkpoint
 
@@ -95,7 +95,7 @@ def write_trained(config: Config, folder: Path, replicate: Replicate, key: str, 
     checkpoint.path.unlink(missing_ok=True)
     files = [target / name for name in ("model.keras", "history.csv", "metrics.json")]
     if model.python is not None:
-        files.append(write_entry(target, model.python))
+        files.append(write_function(target, model.python))
     kept = read_snapshots(snapshots_of(folder, replicate.name)) if callbacks else []
     how = trained.computation._asdict()
     return Written({"train": files, "dynamics": [snapshot.path for snapshot in kept]}, how.pop("device"), how)

@@ -18,6 +18,7 @@ from simbench_tf.config import Training
 from simbench_tf.dataset import Dataset
 from simbench_tf.devices import Computation, n_workers
 from simbench_tf.errors import InputError
+from simbench_tf.models.layers import copied_model
 from simbench_tf.random_streams import stream_key
 from simbench_tf.training.schedule import learning_rates
 
@@ -207,20 +208,17 @@ def _copied(model: keras.Model, how: Computation) -> keras.Model:
     while isinstance(last, keras.Model):
         last = last.layers[-1]
 
-    def copied(operation: Any) -> Any:
-        settings = operation.get_config()
-        # `a + b` and the like are no layers: they compute in what they are given
-        if isinstance(operation, keras.layers.Layer) and how.precision == "bfloat16":
-            settings["dtype"] = "float32" if operation is last else "mixed_bfloat16"
-        if isinstance(operation, keras.layers.BatchNormalization) and how.n_replicas > 1:
+    def changed(layer: keras.layers.Layer) -> dict[str, Any]:
+        settings: dict[str, Any] = {}
+        if how.precision == "bfloat16":
+            settings["dtype"] = "float32" if layer is last else "mixed_bfloat16"
+        if isinstance(layer, keras.layers.BatchNormalization) and how.n_replicas > 1:
             settings["synchronized"] = True
-        return type(operation).from_config(settings)
+        return settings
 
     try:
-        copy = keras.models.clone_model(model, clone_function=copied, recursive=True)
+        return copied_model(model, changed)
     except (ValueError, TypeError, NotImplementedError) as error:  # the last: a layer has no get_config of its own
         what = f"cannot be copied, to be trained so: {' '.join(str(error).split())}"
         mend = "give its layers a get_config, or train it in float32 on one device without max_norm and l2"
         raise InputError(model.name, what, mend) from error
-    copy.set_weights(model.get_weights())
-    return copy

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import tensorflow as tf
 
-from simbench_tf.attribution.deeplift.steps import Pair, Run, Step, Tensor, pulled_back, zeros
+from simbench_tf.attribution.deeplift.steps import ForwardPass, LayerStep, Pair, Tensor, pulled_back, zeros
+from simbench_tf.attribution.layer_geometry import geometry_of
 
 # up to this many input channels a transposed convolution is quicker as a matrix product
 _FEW_CHANNELS = 8
@@ -18,34 +18,16 @@ _FEW_CHANNELS = 8
 # layers with weights
 
 
-class Geometry(NamedTuple):
-    """How a convolution's kernel moves; `padding` is "valid", "same" or "causal"."""
-
-    stride: int
-    dilation: int
-    padding: str
-
-    def pads(self, length: int, width: int) -> tuple[int, int]:
-        """Zeros that are set before and after a sequence of that length."""
-        span = (width - 1) * self.dilation
-        if self.padding == "causal":
-            return span, 0
-        if self.padding == "valid":
-            return 0, 0
-        total = max((math.ceil(length / self.stride) - 1) * self.stride + span + 1 - length, 0)
-        return total // 2, total - total // 2
-
-
 @dataclass(frozen=True)
 class Weighted:
-    """Dense (`geometry` None) or Conv1D, with the batch normalisation right after it, if any, in its weights.
+    """Dense or Conv1D, with the batch normalisation right after it, if any, in its weights.
 
     The difference is split anew by its sign: P = d+ * W+ + d- * W-, N = d- * W+ + d+ * W-, without the bias. Since
-    P + N = d * W and P - N = |d| * |W|, one more product with |W| gives both; likewise on the way back.
+    P + N = d * W and P - N = |d| * |W|, one more product with |W| gives both; likewise in the backward pass.
     """
 
     layer: Any
-    geometry: Geometry | None
+    is_convolution: bool = False
     normalisation: Scaled | None = None
 
     def kernel(self) -> Tensor:
@@ -70,13 +52,13 @@ class Weighted:
         product = self._product(value, self.kernel())
         return product if bias is None else product + bias
 
-    def parts(self, run: Run, step: Step) -> Pair:
+    def parts(self, run: ForwardPass, step: LayerStep) -> Pair:
         whole = run.difference(step.output)
         spread = self._product(tf.abs(run.difference(step.inputs[0])), tf.abs(self.kernel()))
         # max and min take away what rounding leaves where a part is empty
         return Pair(tf.maximum((whole + spread) / 2, 0.0), tf.minimum((whole - spread) / 2, 0.0))
 
-    def saved(self, run: Run, step: Step) -> list[Tensor]:
+    def saved(self, run: ForwardPass, step: LayerStep) -> list[Tensor]:
         (number,) = step.inputs
         return [run.empty(number), *([tf.sign(run.difference(number))] if step.apart else [])]
 
@@ -85,7 +67,7 @@ class Weighted:
         if m.is_one:
             into = self._transposed(m.positive, kernel, empty.shape)
         else:
-            # d > 0: T(m+, W+) + T(m-, W-), and d < 0: T(m+, W-) + T(m-, W+), told by mean and half of the difference
+            # d > 0: T(m+, W+) + T(m-, W-), and d < 0: T(m+, W-) + T(m-, W+), as mean and half difference
             mean, half = (m.positive + m.negative) / 2, (m.positive - m.negative) / 2
             apart = self._transposed(half, tf.abs(kernel), empty.shape)
             into = self._transposed(mean, kernel, empty.shape) + signs[0] * apart
@@ -95,25 +77,26 @@ class Weighted:
         return False
 
     def _product(self, x: Tensor, kernel: Tensor) -> Tensor:
-        if self.geometry is None:
+        if not self.is_convolution:
             return _matmul(x, kernel)
-        before_after = self.geometry.pads(x.shape[1], kernel.shape[0])
-        x = tf.pad(x, [[0, 0], before_after, [0, 0]]) if any(before_after) else x
-        return tf.nn.conv1d(x, kernel, self.geometry.stride, "VALID", dilations=self.geometry.dilation)
+        geometry = geometry_of(self.layer, x.shape[1])
+        x = tf.pad(x, [[0, 0], geometry.padding, [0, 0]]) if any(geometry.padding) else x
+        return tf.nn.conv1d(x, kernel, geometry.stride, "VALID", dilations=geometry.dilation)
 
     def _transposed(self, m: Tensor, kernel: Tensor, shape: Any) -> Tensor:
         """Multipliers (N R, ..., n_out) of the output -> of the input, (N R, *shape[1:])."""
-        if self.geometry is None:
+        if not self.is_convolution:
             return _matmul(m, tf.transpose(kernel))
-        left, right = self.geometry.pads(shape[1], kernel.shape[0])
+        geometry = geometry_of(self.layer, shape[1])
+        left, right = geometry.padding
         padded = left + shape[1] + right
-        if self.geometry.dilation > 1:
-            into = _transposed_dilated(m, kernel, padded, self.geometry.dilation)
-        elif self.geometry.stride == 1 and shape[2] <= _FEW_CHANNELS:
+        if geometry.dilation > 1:
+            into = _transposed_dilated(m, kernel, padded, geometry.dilation)
+        elif geometry.stride == 1 and shape[2] <= _FEW_CHANNELS:
             into = _transposed_to_few(m, kernel, padded)
         else:
             target = (m.shape[0], padded, shape[2])
-            into = tf.nn.conv1d_transpose(m, kernel, target, self.geometry.stride, "VALID")
+            into = tf.nn.conv1d_transpose(m, kernel, target, geometry.stride, "VALID")
         return into[:, left : padded - right]
 
 
@@ -123,7 +106,7 @@ def _matmul(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 def _transposed_dilated(m: Tensor, kernel: Tensor, length: int, dilation: int) -> Tensor:
-    """Convolve with the kernel turned round: TensorFlow has no transposed convolution with dilation on CPU."""
+    """Convolve with the reversed kernel: TensorFlow has no transposed convolution with dilation on CPU."""
     span = (kernel.shape[0] - 1) * dilation
     m = tf.pad(m, [[0, 0], [span, length - m.shape[1]], [0, 0]])
     return tf.nn.conv1d(m, tf.transpose(kernel[::-1], (0, 2, 1)), 1, "VALID", dilations=dilation)
@@ -143,7 +126,7 @@ def _transposed_to_few(m: Tensor, kernel: Tensor, length: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Scaled:
-    """BatchNormalization as it is after training: a factor a channel; a negative one exchanges P and N."""
+    """BatchNormalization as it is after training: one factor for each channel; a negative one exchanges P and N."""
 
     layer: Any
     rank: int
@@ -168,10 +151,10 @@ class Scaled:
         scale, shift = self.scale_and_shift()
         return value * scale + shift
 
-    def parts(self, run: Run, step: Step) -> Pair:
+    def parts(self, run: ForwardPass, step: LayerStep) -> Pair:
         return self._exchanged(run.parts(step.inputs[0]))
 
-    def saved(self, run: Run, step: Step) -> list[Tensor]:
+    def saved(self, run: ForwardPass, step: LayerStep) -> list[Tensor]:
         return []
 
     def backward(self, saved: list[Tensor], m: Pair) -> tuple[Pair, ...]:
@@ -193,18 +176,18 @@ class Scaled:
 
 @dataclass(frozen=True)
 class Linear:
-    """A layer that moves, adds or averages: P and N go through it each for itself."""
+    """A layer that moves, adds or averages: P and N go through it separately."""
 
     function: Callable[..., Tensor]
 
     def forward(self, *values: Tensor) -> Tensor:
         return self.function(*values)
 
-    def parts(self, run: Run, step: Step) -> Pair:
+    def parts(self, run: ForwardPass, step: LayerStep) -> Pair:
         inputs = [run.parts(number) for number in step.inputs]
         return Pair(self.function(*(p.positive for p in inputs)), self.function(*(p.negative for p in inputs)))
 
-    def saved(self, run: Run, step: Step) -> list[Tensor]:
+    def saved(self, run: ForwardPass, step: LayerStep) -> list[Tensor]:
         return [run.empty(number) for number in step.inputs]
 
     def backward(self, saved: list[Tensor], m: Pair) -> tuple[Pair, ...]:

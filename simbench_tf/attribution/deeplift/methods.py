@@ -1,4 +1,4 @@
-"""DeepLIFT over Keras functional models: Rescale, RevealCancel and the genomics default, with all parts handed out.
+"""DeepLIFT over Keras functional models: Rescale, RevealCancel and the genomics default; both parts are returned.
 
 The rules are those of Shrikumar, Greenside and Kundaje (2017, arXiv:1704.02685) as the authors' own program has them;
 so are the small constants. Each sequence is compared with references of its own. It goes through the network once,
@@ -32,13 +32,13 @@ _REFERENCES = "shuffle:10"
 _ROWS_ON_CPU = 88
 
 
-@register_method("deeplift_rescale", source=_SOURCE, references=_REFERENCES)
+@register_method("deeplift_rescale", title="DeepLIFT Rescale", source=_SOURCE, references=_REFERENCES)
 def deeplift_rescale(network: Network, one_hot: Array, references: Array, *, maxpool: MaxPoolRule = "rescale") -> Parts:
     """DeepLIFT, Rescale rule: an activation passes on the ratio of its output's change to its input's."""
     return _deeplift(network, one_hot, references, "rescale", maxpool)
 
 
-@register_method("deeplift_revealcancel", source=_SOURCE, references=_REFERENCES)
+@register_method("deeplift_revealcancel", title="DeepLIFT RevealCancel", source=_SOURCE, references=_REFERENCES)
 def deeplift_revealcancel(
     network: Network, one_hot: Array, references: Array, *, maxpool: MaxPoolRule = "rescale"
 ) -> Parts:
@@ -46,7 +46,7 @@ def deeplift_revealcancel(
     return _deeplift(network, one_hot, references, "revealcancel", maxpool)
 
 
-@register_method("deeplift_genomics", source=_SOURCE, references=_REFERENCES)
+@register_method("deeplift_genomics", title="DeepLIFT (genomics)", source=_SOURCE, references=_REFERENCES)
 def deeplift_genomics(
     network: Network, one_hot: Array, references: Array, *, maxpool: MaxPoolRule = "rescale"
 ) -> Parts:
@@ -94,7 +94,7 @@ def _explainer(
     n_references: int,
     length: int,
 ) -> Callable[..., list[Array]]:
-    """Compile DeepLIFT for a model and a shape of its input: the way forward, and the way back of one target.
+    """Compile DeepLIFT for a model and a shape of its input: the forward pass, and the backward pass of one target.
 
     What is returned takes x (n, L, 4), references (n, R, L, 4) and a tuple of T targets, and gives contributions of
     positive and of negative differences and the hypothetical ones, (T, n, L, 4), and f(x) - mean f(reference), (T, n).
@@ -102,13 +102,13 @@ def _explainer(
     import tensorflow as tf
 
     from simbench_tf.attribution.deeplift.read_model import read_steps
-    from simbench_tf.attribution.deeplift.steps import Run, contributions, multipliers
+    from simbench_tf.attribution.deeplift.steps import ForwardPass, contributions, multipliers
 
     steps = read_steps(graph, rule, maxpool)
 
     @tf.function(jit_compile=True)
     def forward_pass(x: Any, references: Any) -> tuple[Any, Any]:
-        run = Run(steps, x, references)
+        run = ForwardPass(steps, x, references)
         at_x, at_references = run.ends(run.values[steps[-1].output])
         return [step.rule.saved(run, step) for step in steps], tf.reduce_mean(at_x - at_references, axis=1)
 

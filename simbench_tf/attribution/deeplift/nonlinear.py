@@ -9,10 +9,19 @@ from typing import Any, Literal
 
 import tensorflow as tf
 
-from simbench_tf.attribution.deeplift.linear import Geometry
-from simbench_tf.attribution.deeplift.steps import NEAR_ZERO, Pair, Run, Step, Tensor, by_sign, pulled_back, zeros
+from simbench_tf.attribution.deeplift.steps import (
+    NEAR_ZERO,
+    ForwardPass,
+    LayerStep,
+    Pair,
+    Tensor,
+    by_sign,
+    pulled_back,
+    zeros,
+)
+from simbench_tf.attribution.layer_geometry import padded_geometry
 
-# steps below which a slope is better told by derivatives than by a quotient, of which float32 loses the digits
+# steps below which derivatives give a slope more exactly than a quotient does, whose digits float32 loses
 _SHORT_STEP = 0.1
 
 
@@ -27,7 +36,7 @@ class Nonlinearity:
     ----------
     function : callable
     negative_slope : float, Keras variable or None
-        For the family of ReLU, whose slopes are then told without rounding: the slope below zero.
+        For the family of ReLU, whose slopes are then computed without rounding: the slope below zero.
     kinks : tuple of float
         Where it lacks a derivative of some order, at least `_SHORT_STEP` apart; between them it is smooth.
     """
@@ -81,13 +90,13 @@ class Elementwise:
     def forward(self, value: Tensor) -> Tensor:
         return self.nonlinearity.function(value)
 
-    def parts(self, run: Run, step: Step) -> Pair:
+    def parts(self, run: ForwardPass, step: LayerStep) -> Pair:
         slopes, parts = self._slopes(run, step), run.parts(step.inputs[0])
         if self.reveal_cancel:
             parts = parts.map(_away_from_zero)
         return Pair(slopes.positive * parts.positive, slopes.negative * parts.negative)
 
-    def saved(self, run: Run, step: Step) -> list[Tensor]:
+    def saved(self, run: ForwardPass, step: LayerStep) -> list[Tensor]:
         slopes = self._slopes(run, step)
         return [slopes.positive] if slopes.is_one else list(slopes)
 
@@ -99,7 +108,7 @@ class Elementwise:
     def takes_apart(self, apart: bool) -> bool:
         return apart or self.reveal_cancel
 
-    def _slopes(self, run: Run, step: Step) -> Pair:
+    def _slopes(self, run: ForwardPass, step: LayerStep) -> Pair:
         """dy / dx of both parts."""
         (number,) = step.inputs
         reference, slope = run.reference(number), self.nonlinearity.slope
@@ -132,7 +141,7 @@ class MaxPool:
     - rule "rescale": of the change from the reference's maximum to the sequence's, what lies above the reference's
       goes to where the sequence has its maximum, and what lies below to where the reference has its own; adds up.
     - rule "gradient", the original's: all goes to where the sequence has its maximum, which adds up only when the
-      reference has its maximum there as well; and no part is handed forward.
+      reference has its maximum there as well; and no part is passed on forward.
     """
 
     size: int | None
@@ -144,14 +153,14 @@ class MaxPool:
     def forward(self, value: Tensor) -> Tensor:
         return self._pooled(self._windows(value))
 
-    def parts(self, run: Run, step: Step) -> Pair:
+    def parts(self, run: ForwardPass, step: LayerStep) -> Pair:
         difference = run.difference(step.output)
         if self.rule == "rescale":
             return by_sign(difference)
         nothing = tf.zeros_like(difference)
         return Pair(nothing, nothing)
 
-    def saved(self, run: Run, step: Step) -> list[Tensor]:
+    def saved(self, run: ForwardPass, step: LayerStep) -> list[Tensor]:
         (number,) = step.inputs
         shares = self._rescaled(run, number) if self.rule == "rescale" else self._all_or_none(run, number)
         signs = [tf.sign(run.difference(step.output))] if step.apart and self.rule == "rescale" else []
@@ -173,12 +182,12 @@ class MaxPool:
     def takes_apart(self, apart: bool) -> bool:
         return apart and self.rule == "gradient"
 
-    def _all_or_none(self, run: Run, number: int) -> Tensor:
+    def _all_or_none(self, run: ForwardPass, number: int) -> Tensor:
         """Multiplier of each position of each window, (n, R, windows, size, channels): one at the maximum of x."""
         first = _is_first_maximum(self._windows(run.values[number][: run.n]))[:, None]
         return tf.repeat(tf.cast(first, tf.float32), run.n_references, axis=1)
 
-    def _rescaled(self, run: Run, number: int) -> Tensor:
+    def _rescaled(self, run: ForwardPass, number: int) -> Tensor:
         """Multiplier of each position of each window, (n, R, windows, size, channels)."""
         windows = self._windows(run.values[number])
         maxima = run.ends(tf.reduce_max(windows, axis=2, keepdims=True))
@@ -198,10 +207,10 @@ class MaxPool:
         length = value.shape[1]
         size = length if self.size is None else self.size
         stride = size if self.stride is None else self.stride
-        before, after = Geometry(stride, 1, self.padding).pads(length, size)
-        if before or after:
-            value = tf.pad(value, [[0, 0], [before, after], [0, 0]], constant_values=value.dtype.min)
-        n_windows = (before + length + after - size) // stride + 1
+        geometry = padded_geometry(length, size, stride, 1, self.padding)
+        if geometry.pads:
+            value = tf.pad(value, [[0, 0], geometry.padding, [0, 0]], constant_values=value.dtype.min)
+        n_windows = geometry.length
         if stride == size:
             return tf.reshape(value[:, : n_windows * size], (-1, n_windows, size, value.shape[2]))
         offsets = [value[:, k : k + (n_windows - 1) * stride + 1 : stride] for k in range(size)]

@@ -5,30 +5,25 @@ A layer without a rule is an error: a gradient in its stead would look right and
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, Literal
 
 import keras
 import tensorflow as tf
 from keras import layers
 
-from simbench_tf.attribution.deeplift.linear import Geometry, Linear, Scaled, Weighted
+from simbench_tf.attribution.deeplift.linear import Linear, Scaled, Weighted
 from simbench_tf.attribution.deeplift.nonlinear import Elementwise, MaxPool, Nonlinearity
-from simbench_tf.attribution.deeplift.steps import Rule, Step
+from simbench_tf.attribution.deeplift.steps import LayerStep, Rule
+from simbench_tf.attribution.layer_geometry import DOING_NOTHING
+from simbench_tf.attribution.model_graph import Calls, read_calls
 from simbench_tf.errors import InputError
 
 MaxPoolRule = Literal["rescale", "gradient"]
 ActivationRule = Literal["rescale", "revealcancel", "genomics"]
-_IDENTITY = (
-    layers.Dropout,
-    layers.SpatialDropout1D,
-    layers.GaussianDropout,
-    layers.GaussianNoise,
-    layers.AlphaDropout,
-    layers.ActivityRegularization,
-    layers.Identity,
-)
+_IDENTITY = tuple(getattr(layers, name) for name in DOING_NOTHING)
 _LINEAR = (
     layers.Flatten,
     layers.Reshape,
@@ -52,7 +47,7 @@ _KINKS: dict[str, tuple[float, ...]] = {
 }
 
 
-def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule) -> list[Step]:
+def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule) -> list[LayerStep]:
     """Read a functional model with one input and one output.
 
     Parameters
@@ -64,7 +59,7 @@ def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule) -> list[S
 
     Returns
     -------
-    steps : list of Step
+    steps : list of LayerStep
         In an order in which they can be computed; tensor 0 is the input, and the last step makes the output.
 
     Raises
@@ -72,52 +67,24 @@ def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule) -> list[S
     InputError
         A layer has no rule.
     """
-    reader = _Reader(maxpool)
-    (output,) = reader.read(model, [0])
-    steps = _with_folded_normalisation(reader.steps, output)
+    steps, output = _steps_of(read_calls(model), maxpool)
+    steps = _with_folded_normalisation(steps, output)
     steps = _needed(steps, output)
     return _marked([_with_activation_rule(step, rule, steps) for step in steps])
 
 
-class _Reader:
-    """Goes through a model and numbers its tensors."""
-
-    def __init__(self, maxpool: MaxPoolRule) -> None:
-        self.maxpool = maxpool
-        self.steps: list[Step] = []
-        self.n_tensors = 1
-
-    def read(self, model: Any, inputs: list[int]) -> list[int]:
-        """Add the steps of a model whose inputs have these numbers; give the numbers of its outputs."""
-        numbers = dict(zip(map(id, model.inputs), inputs, strict=True))
-        for node in _nodes(model):
-            given = [numbers[id(tensor)] for tensor in node.input_tensors]
-            made = self._of_node(node, given)
-            numbers.update(zip(map(id, node.output_tensors), made, strict=True))
-        return [numbers[id(tensor)] for tensor in model.outputs]
-
-    def _of_node(self, node: Any, inputs: list[int]) -> list[int]:
-        operation = node.operation
-        if _is_graph(operation):
-            return self.read(operation._functional if isinstance(operation, keras.Sequential) else operation, inputs)
-        numbers = inputs
-        for rule in _rules(node, self.maxpool):
-            self.steps.append(Step(rule, tuple(numbers), self.n_tensors))
-            numbers = [self.n_tensors]
-            self.n_tensors += 1
-        return numbers
-
-
-def _is_graph(operation: Any) -> bool:
-    """Whether a layer is a model that does what its graph says, and has no `call` of its own."""
-    is_built = isinstance(operation, keras.Model) and bool(getattr(operation, "outputs", None))
-    return is_built and type(operation).call.__module__.startswith("keras.")
-
-
-def _nodes(model: Any) -> Iterator[Any]:
-    """Calls of the model's layers, each after those it depends on."""
-    for depth in sorted(model._nodes_by_depth, reverse=True):
-        yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
+def _steps_of(graph: Calls, maxpool: MaxPoolRule) -> tuple[list[LayerStep], int]:
+    """Steps of all calls, and the number of the output among the tensors of the steps."""
+    steps: list[LayerStep] = []
+    new = itertools.count(1)
+    numbers = {0: 0}  # from tensors of the calls to tensors of the steps: a call makes none, one or two steps
+    for call in graph.calls:
+        tensors = tuple(numbers[number] for number in call.inputs)
+        for rule in _rules(call.node, maxpool):
+            steps.append(LayerStep(rule, tensors, next(new)))
+            tensors = (steps[-1].output,)
+        numbers.update(zip(call.outputs, tensors, strict=True))
+    return steps, numbers[graph.output]
 
 
 # which rule a layer gets
@@ -127,14 +94,14 @@ def _rules(node: Any, maxpool: MaxPoolRule) -> list[Rule]:
     """What a layer does, one after the other; a layer that does nothing after training has an empty list."""
     # subclasses may do anything, so only the very classes of Keras count
     layer, kind = node.operation, type(node.operation)
-    if kind in _IDENTITY or kind is layers.InputLayer:
+    if kind in _IDENTITY:
         return []
     if kind is layers.Conv1D:
         return [_convolution(layer), *_activation(layer, layer.activation)]
     if kind is layers.Dense:
-        return [Weighted(layer, None), *_activation(layer, layer.activation)]
+        return [Weighted(layer), *_activation(layer, layer.activation)]
     if hasattr(layer, "linear_part_of"):
-        return [Weighted(layer.linear_part_of, None)]
+        return [Weighted(layer.linear_part_of)]
     if kind is layers.BatchNormalization:
         if getattr(layer, "renorm", False):
             raise _without_rule(layer, "batch renormalisation")
@@ -171,7 +138,7 @@ def _check_channels_last(layer: Any) -> None:
 
 def _convolution(layer: Any) -> Weighted:
     _check_channels_last(layer)
-    return Weighted(layer, Geometry(layer.strides[0], layer.dilation_rate[0], layer.padding))
+    return Weighted(layer, is_convolution=True)
 
 
 def _max_pool(layer: Any, rule: MaxPoolRule) -> MaxPool:
@@ -253,11 +220,11 @@ def _known_functions() -> dict[Callable[[Any], Any], Nonlinearity]:
 # the list as a whole
 
 
-def _with_folded_normalisation(steps: list[Step], output: int) -> list[Step]:
+def _with_folded_normalisation(steps: list[LayerStep], output: int) -> list[LayerStep]:
     """Put each batch normalisation that alone follows a layer with weights into these weights."""
     uses = [number for step in steps for number in step.inputs] + [output]
     by_output = {step.output: step for step in steps}
-    folded: list[Step] = []
+    folded: list[LayerStep] = []
     for step in steps:
         before = by_output.get(step.inputs[0])
         if (
@@ -269,14 +236,14 @@ def _with_folded_normalisation(steps: list[Step], output: int) -> list[Step]:
             and uses.count(before.output) == 1
         ):
             folded.remove(before)
-            rule = Weighted(before.rule.layer, before.rule.geometry, step.rule)
-            step = Step(rule, before.inputs, step.output)
+            rule = Weighted(before.rule.layer, before.rule.is_convolution, step.rule)
+            step = LayerStep(rule, before.inputs, step.output)
         folded.append(step)
         by_output[step.output] = step
     return folded
 
 
-def _needed(steps: list[Step], output: int) -> list[Step]:
+def _needed(steps: list[LayerStep], output: int) -> list[LayerStep]:
     """The steps that the output depends on."""
     wanted, kept = {output}, []
     for step in reversed(steps):
@@ -286,29 +253,29 @@ def _needed(steps: list[Step], output: int) -> list[Step]:
     return kept[::-1]
 
 
-def _with_activation_rule(step: Step, rule: ActivationRule, steps: list[Step]) -> Step:
+def _with_activation_rule(step: LayerStep, rule: ActivationRule, steps: list[LayerStep]) -> LayerStep:
     if rule == "rescale" or not isinstance(step.rule, Elementwise):
         return step
     reveal = rule == "revealcancel" or _follows_dense(step, {s.output: s for s in steps})
     return step._replace(rule=Elementwise(step.rule.nonlinearity, reveal))
 
 
-def _follows_dense(step: Step, by_output: dict[int, Step]) -> bool:
+def _follows_dense(step: LayerStep, by_output: dict[int, LayerStep]) -> bool:
     """Whether all layers with weights that feed a step, looking through those without, are dense."""
     found, waiting = [], list(step.inputs)
     while waiting:
         before = by_output.get(waiting.pop())
         if before is not None and isinstance(before.rule, Weighted):
-            found.append(before.rule.geometry is None)
+            found.append(not before.rule.is_convolution)
         elif before is not None:
             waiting.extend(before.inputs)
     return bool(found) and all(found)
 
 
-def _marked(steps: list[Step]) -> list[Step]:
+def _marked(steps: list[LayerStep]) -> list[LayerStep]:
     """Mark the steps whose output has multipliers that differ by part."""
     apart: set[int] = set()
-    marked: list[Step] = []
+    marked: list[LayerStep] = []
     for step in reversed(steps):
         step = step._replace(apart=step.output in apart)
         marked.append(step)

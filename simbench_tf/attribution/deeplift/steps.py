@@ -1,9 +1,9 @@
-"""DeepLIFT's forward pass and its way back: what a kind of layer must tell (`Rule`), what all of them see (`Run`).
+"""DeepLIFT's forward and backward pass: the interface of a layer's rule (`Rule`), and the values that rules read.
 
-A run is N sequences and R references of each, which went through the network in one batch. A tensor's difference
-d = x - reference has a positive and a negative part, d = P + N, and a multiplier for each; both are a `Pair`. Where
-one thing stands for both multipliers, `Pair.negative` is the very same tensor, and half the work is saved: that is so
-everywhere until RevealCancel tells the parts apart.
+A `ForwardPass` is N sequences and R references of each, which go through the network in one batch. A tensor's
+difference d = x - reference has a positive and a negative part, d = P + N, and a multiplier for each; both are a
+`Pair`. Where one tensor is both multipliers, `Pair.negative` is the very same object as `Pair.positive`, which saves
+half the work: that is so everywhere until RevealCancel gives the parts different multipliers.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def plus(a: Pair, b: Pair) -> Pair:
     return Pair(positive, positive if a.is_one and b.is_one else a.negative + b.negative)
 
 
-class Step(NamedTuple):
+class LayerStep(NamedTuple):
     """One layer at work.
 
     Attributes
@@ -67,11 +67,11 @@ class Rule(Protocol):
     def forward(self, *values: Tensor) -> Tensor:
         """Return the layer's output."""
 
-    def parts(self, run: Run, step: Step) -> Pair:
+    def parts(self, run: ForwardPass, step: LayerStep) -> Pair:
         """Return P and N of the layer's output."""
 
-    def saved(self, run: Run, step: Step) -> list[Tensor]:
-        """Return what of the forward pass is needed on the way back, whatever the target."""
+    def saved(self, run: ForwardPass, step: LayerStep) -> list[Tensor]:
+        """Return what of the forward pass the backward pass needs, whatever the target."""
 
     def backward(self, saved: list[Tensor], m: Pair) -> tuple[Pair, ...]:
         """Return the multipliers of each input from those of the output."""
@@ -80,13 +80,13 @@ class Rule(Protocol):
         """Whether the inputs' multipliers differ by part when the output's do (`apart`) or don't."""
 
 
-class Run:
+class ForwardPass:
     """Forward pass of n sequences and of n_references references of each; tensor 0 is the input, (n (1 + R), L, 4).
 
     The n sequences stand first in the batch of every tensor, then the references of the first one, of the second...
     """
 
-    def __init__(self, steps: list[Step], one_hot: Tensor, references: Tensor) -> None:
+    def __init__(self, steps: list[LayerStep], one_hot: Tensor, references: Tensor) -> None:
         self.n, self.n_references = references.shape[:2]
         self._made_by = {step.output: step for step in steps}
         flat = tf.reshape(references, (-1, *references.shape[2:]))
@@ -123,7 +123,7 @@ class Run:
         return self._parts[number]
 
     def empty(self, number: int) -> Tensor:
-        """No rows of a tensor: tells its shape to the way back, and weighs nothing."""
+        """No rows of a tensor: carries its shape to the backward pass, and takes no memory."""
         return self.values[number][:0]
 
     def flat(self, tensor: Tensor) -> Tensor:
@@ -149,10 +149,10 @@ def pulled_back(function: Callable[..., Tensor], at: list[Tensor], multipliers: 
     return tape.gradient(output, at, output_gradients=multipliers)
 
 
-# the way back
+# the backward pass
 
 
-def multipliers(steps: list[Step], saved: list[list[Tensor]], top: Tensor) -> Pair:
+def multipliers(steps: list[LayerStep], saved: list[list[Tensor]], top: Tensor) -> Pair:
     """From the output's multipliers (n R, n_outputs) to the input's; where a tensor is used twice they add up."""
     reached = {steps[-1].output: Pair(top, top)}
     for step, kept in zip(reversed(steps), reversed(saved), strict=True):

@@ -63,7 +63,7 @@ def convolve(x: Any, stage: Stage, before: int, after: int) -> Any:
     geometry = stage.geometry
 
     def of_group(x: Any, kernel: Any) -> Any:
-        # explicit padding, since the library then passes over the zeros
+        # explicit padding, since the library then skips the zeros
         return tf.nn.conv2d(
             x[:, None],
             kernel[None],

@@ -28,7 +28,7 @@ from simbench_tf.attribution.mutagenesis.chain_layers import (
     convolve,
     pool_bins,
 )
-from simbench_tf.attribution.mutagenesis.windows import Plan, Step, Window, plan_windows
+from simbench_tf.attribution.mutagenesis.windows import Window, WindowPlan, WindowStep, plan_windows
 
 Array = npt.NDArray[np.float32]
 
@@ -42,7 +42,7 @@ class Engine(NamedTuple):
 
     Attributes
     ----------
-    plan : Plan
+    plan : WindowPlan
     unchanged : callable
         ``unchanged(one_hot)`` gives the tensors of unchanged sequences, (n, L, 4), that `block` looks at.
     block : callable
@@ -51,7 +51,7 @@ class Engine(NamedTuple):
         block's, 4 for N and beyond the end; mutant k has the base k + 1 further on, going round.
     """
 
-    plan: Plan
+    plan: WindowPlan
     unchanged: Callable[[Any], list[Any]]
     block: Callable[..., Any]
 
@@ -135,7 +135,7 @@ def mutant_changes(
     return tf.transpose(joined, (3, 1, 0, 2)).numpy()
 
 
-def _unchanged(chain: Chain, plan: Plan, x: Any) -> list[Any]:
+def _unchanged(chain: Chain, plan: WindowPlan, x: Any) -> list[Any]:
     """Two tensors a step, what is before and after its functions, with margins; then what the head needs."""
     import tensorflow as tf
 
@@ -156,7 +156,7 @@ def _unchanged(chain: Chain, plan: Plan, x: Any) -> list[Any]:
 # windows: tensors (P, n, 3, w, channels), positions leading
 
 
-def _block(chain: Chain, plan: Plan) -> Callable[..., Any]:
+def _block(chain: Chain, plan: WindowPlan) -> Callable[..., Any]:
     """Make a function of a block: its first period, bases int32 (n, P), targets, tensors -> changes (P, n, 3, T)."""
     import tensorflow as tf
 
@@ -171,7 +171,7 @@ def _block(chain: Chain, plan: Plan) -> Callable[..., Any]:
     return block
 
 
-def _first_changes(plan: Plan, bases: Any) -> Any:
+def _first_changes(plan: WindowPlan, bases: Any) -> Any:
     """Changes of the first linear layer: at each position the rows of two letters differ."""
     import tensorflow as tf
 
@@ -191,7 +191,7 @@ def _first_changes(plan: Plan, bases: Any) -> Any:
     return tf.gather(table, 5 * kinds[..., None] + mutated) - observed[:, :, None]
 
 
-def _follow(plan: Plan, index: int, period: Any, change: Any, before: Any, after: Any) -> Any:
+def _follow(plan: WindowPlan, index: int, period: Any, change: Any, before: Any, after: Any) -> Any:
     """Changes of a stage's output from those of its input, or for the first from those of its linear layer."""
     import tensorflow as tf
 
@@ -214,7 +214,9 @@ def _follow(plan: Plan, index: int, period: Any, change: Any, before: Any, after
     return results[0] if len(results) == 1 else tf.concat(results, axis=0)
 
 
-def _changed_functions(plan: Plan, step: Step, rows: slice, period: Any, change: Any, before: Any, after: Any) -> Any:
+def _changed_functions(
+    plan: WindowPlan, step: WindowStep, rows: slice, period: Any, change: Any, before: Any, after: Any
+) -> Any:
     """Changes after the functions and the pooling of a stage."""
     import tensorflow as tf
 
@@ -231,7 +233,7 @@ def _changed_functions(plan: Plan, step: Step, rows: slice, period: Any, change:
     return values - _cut(plan, step.changed, rows, period, after)[:, :, None]
 
 
-def _pooled_windows(step: Step, rows: slice, period: Any, values: Any) -> Any:
+def _pooled_windows(step: WindowStep, rows: slice, period: Any, values: Any) -> Any:
     """Pool windows (mutants, w, channels) whose ends may hang over the layer's."""
     import tensorflow as tf
 
@@ -263,7 +265,7 @@ def _inside(window: Window, rows: slice, period: Any) -> Any:
     return (places >= 0) & (places < window.length)
 
 
-def _within(plan: Plan, window: Window, period: Any, change: Any) -> Any:
+def _within(plan: WindowPlan, window: Window, period: Any, change: Any) -> Any:
     """Changes, with zeros beyond the ends of the layer."""
     import tensorflow as tf
 
@@ -272,7 +274,7 @@ def _within(plan: Plan, window: Window, period: Any, change: Any) -> Any:
     return tf.where(_inside(window, slice(None), period)[:, None, None, :, None], change, 0.0)
 
 
-def _cut(plan: Plan, window: Window, rows: slice, period: Any, values: Any) -> Any:
+def _cut(plan: WindowPlan, window: Window, rows: slice, period: Any, values: Any) -> Any:
     """Windows of unchanged values with margins, (n, length, channels) -> (P, n, w, channels)."""
     import tensorflow as tf
 
@@ -283,7 +285,7 @@ def _cut(plan: Plan, window: Window, rows: slice, period: Any, values: Any) -> A
 # from windows to outputs
 
 
-def _finish(chain: Chain, plan: Plan, period: Any, change: Any, tensors: Sequence[Any]) -> Any:
+def _finish(chain: Chain, plan: WindowPlan, period: Any, change: Any, tensors: Sequence[Any]) -> Any:
     """Changes of the outputs, (P, n, 3, number of outputs), from those of the last step."""
     import tensorflow as tf
 
@@ -300,7 +302,7 @@ def _finish(chain: Chain, plan: Plan, period: Any, change: Any, tensors: Sequenc
     return _follow_tail(chain, unchanged, mutated - unchanged[None, :, None])
 
 
-def _finish_whole(chain: Chain, plan: Plan, period: Any, change: Any, padded: Any) -> tuple[Any, Any]:
+def _finish_whole(chain: Chain, plan: WindowPlan, period: Any, change: Any, padded: Any) -> tuple[Any, Any]:
     """Put whole layers together and run them through the other stages and the head: unchanged outputs, changes."""
     import tensorflow as tf
 
@@ -336,7 +338,7 @@ def _follow_tail(chain: Chain, unchanged: Any, change: Any) -> Any:
     return change
 
 
-def _changed_dense(chain: Chain, plan: Plan, period: Any, change: Any) -> Any:
+def _changed_dense(chain: Chain, plan: WindowPlan, period: Any, change: Any) -> Any:
     """Changes of a dense layer; mutants whose windows lie alike share the rows of its kernel."""
     import tensorflow as tf
 
@@ -356,7 +358,7 @@ def _changed_dense(chain: Chain, plan: Plan, period: Any, change: Any) -> Any:
     return tf.gather(tf.concat(products, axis=0), np.argsort(order))
 
 
-def _changed_maximum(plan: Plan, period: Any, change: Any, padded: Any, values: Any) -> Any:
+def _changed_maximum(plan: WindowPlan, period: Any, change: Any, padded: Any, values: Any) -> Any:
     """Maximum over all positions: of the window, and of what is unchanged on its left and on its right."""
     import tensorflow as tf
 

@@ -1,4 +1,4 @@
-"""In-silico mutagenesis: what the model says when single bases, pairs of bases or whole sites are replaced."""
+"""In-silico mutagenesis: changes of the output when single bases, pairs of bases or whole sites are replaced."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from simbench_tf.errors import InputError
 Array = npt.NDArray[np.float32]
 
 
-@register_method("ism", source="Zhou & Troyanskaya 2015; Nair et al. 2022", chunk=16)
+@register_method("ism", title="in-silico mutagenesis", source="Zhou & Troyanskaya 2015; Nair et al. 2022", chunk=16)
 def ism(network: Network, one_hot: Array, *, start: int = 0, end: int | None = None, fast: bool = True) -> Parts:
     """In-silico mutagenesis: minus the mean change of the output over the three other bases.
 
@@ -74,7 +74,7 @@ def _engine(network: Network, length: int) -> Engine | None:
 
 
 def _engines(_: Forward, graph: Any, length: int) -> Callable[[int], Engine | None]:
-    """Read a model once, so that what can't be followed is said once, and make an engine for each batch size."""
+    """Read a model once, so that it is warned of once if it can't be followed; make an engine for each batch size."""
     chain = find_chain(graph, length)
     return functools.cache(lambda batch_size: None if chain is None else make_engine(chain, length, batch_size))
 

@@ -26,7 +26,7 @@ Places = npt.NDArray[np.int64]
 _LEAST_SPEED_UP = 1.5
 
 
-class Class(NamedTuple):
+class RowClass(NamedTuple):
     """Positions whose windows lie alike over the outputs of a stage.
 
     Attributes
@@ -67,13 +67,13 @@ class Window(NamedTuple):
         return max(0, -int(self.start.min())), max(0, last - self.length)
 
 
-class Step(NamedTuple):
+class WindowStep(NamedTuple):
     """What a substitution changes in one stage.
 
     Attributes
     ----------
     stage : Stage
-    classes : tuple of Class
+    classes : tuple of RowClass
         In the order of the outgoing positions.
     convolved : Window
         Outputs of the linear layer, as many as the pooling needs.
@@ -82,17 +82,17 @@ class Step(NamedTuple):
     """
 
     stage: Stage
-    classes: tuple[Class, ...]
+    classes: tuple[RowClass, ...]
     convolved: Window
     changed: Window
 
 
-class Plan(NamedTuple):
+class WindowPlan(NamedTuple):
     """How to follow the substitutions of a block of positions.
 
     Attributes
     ----------
-    steps : tuple of Step
+    steps : tuple of WindowStep
     order : int array, shape (P,)
         Which position of the block each outgoing row is.
     taps : int array, shape (F, width of the first window)
@@ -110,7 +110,7 @@ class Plan(NamedTuple):
         Of one substitution, plain and by windows.
     """
 
-    steps: tuple[Step, ...]
+    steps: tuple[WindowStep, ...]
     order: Places
     taps: Places
     kinds: Places
@@ -120,8 +120,8 @@ class Plan(NamedTuple):
     multiplications: tuple[float, float]
 
 
-def plan_windows(chain: Chain, seq_length: int, largest_block: int) -> Plan | None:
-    """Plan the windows of a chain, or None where they would save too little.
+def plan_windows(chain: Chain, seq_length: int, largest_block: int) -> WindowPlan | None:
+    """WindowPlan the windows of a chain, or None where they would save too little.
 
     Windows are followed through as many stages as pay; where the rest is cheaper as a whole, the plan has fewer steps
     than the chain has stages.
@@ -137,7 +137,7 @@ def plan_windows(chain: Chain, seq_length: int, largest_block: int) -> Plan | No
     block = _block_size(seq_length, period, largest_block)
     window = Window(np.arange(block), 1, period, seq_length)
     order = np.arange(block)
-    steps: list[Step] = []
+    steps: list[WindowStep] = []
     for stage in chain.stages:
         step = _step(stage, window, first=not steps)
         rows = np.concatenate([group.rows for group in step.classes])
@@ -152,7 +152,7 @@ def plan_windows(chain: Chain, seq_length: int, largest_block: int) -> Plan | No
         for step in steps[:n_steps]:
             order = order[np.concatenate([group.rows for group in step.classes])]
     taps, kinds = _taps(steps[0])
-    return Plan(tuple(steps[:n_steps]), order, taps, kinds, block, period, -(-seq_length // period), costs)
+    return WindowPlan(tuple(steps[:n_steps]), order, taps, kinds, block, period, -(-seq_length // period), costs)
 
 
 def _stride(stage: Stage) -> int:
@@ -176,7 +176,7 @@ def _outputs(window: Window, geometry: Geometry) -> Window:
     return Window(first, width, window.moves // geometry.stride, geometry.length)
 
 
-def _step(stage: Stage, window: Window, first: bool) -> Step:
+def _step(stage: Stage, window: Window, first: bool) -> WindowStep:
     geometry = stage.geometry
     convolved = changed = _outputs(window, geometry)
     if stage.pooling is not None:
@@ -186,20 +186,20 @@ def _step(stage: Stage, window: Window, first: bool) -> Step:
         convolved = convolved._replace(start=changed.start * pool.stride - pool.left, width=width)
     if first:
         # windows of the first stage are made in their places
-        return Step(stage, (Class(np.arange(len(window.start)), 0, 0),), convolved, changed)
+        return WindowStep(stage, (RowClass(np.arange(len(window.start)), 0, 0),), convolved, changed)
     needed = (convolved.width - 1) * geometry.stride + geometry.reach + 1
-    # strides may pass over all that changed: then it is cut off whole
+    # strides may skip all that changed: then it is cut off whole
     before = np.clip(window.start - (convolved.start * geometry.stride - geometry.left), -window.width, needed)
     classes = [
-        Class(np.flatnonzero(before == shift), int(shift), int(needed - shift - window.width))
+        RowClass(np.flatnonzero(before == shift), int(shift), int(needed - shift - window.width))
         for shift in np.unique(before)
     ]
     rows = np.concatenate([group.rows for group in classes])
     moved = (part._replace(start=part.start[rows]) for part in (convolved, changed))
-    return Step(stage, tuple(classes), *moved)
+    return WindowStep(stage, tuple(classes), *moved)
 
 
-def _taps(step: Step) -> tuple[Places, Places]:
+def _taps(step: WindowStep) -> tuple[Places, Places]:
     geometry = step.stage.geometry
     position = np.arange(len(step.convolved.start))[:, None]
     output = step.convolved.start[:, None] + np.arange(step.convolved.width)
@@ -210,7 +210,7 @@ def _taps(step: Step) -> tuple[Places, Places]:
     return unique, kinds.reshape(-1)
 
 
-def _worth(chain: Chain, steps: Sequence[Step]) -> tuple[int, tuple[float, float]]:
+def _worth(chain: Chain, steps: Sequence[WindowStep]) -> tuple[int, tuple[float, float]]:
     """How many stages to follow by windows, and multiplications of one substitution, plain and then."""
     whole = [stage.multiplications * stage.geometry.length for stage in chain.stages]
     windows = [0.0]
