@@ -1,7 +1,7 @@
-"""Runs side by side: what their settings, models and scores differ in.
+"""Comparison of runs: in what settings, models and scores they differ.
 
-Two runs are compared sequence by sequence where they explained the same ones: the same seq_id and the same letters, all
-that the smaller of the two explained. Otherwise their means are compared as those of independent samples.
+Two runs are compared sequence by sequence where they attributed the same ones: the same seq_id and the same letters,
+all that the smaller of the two attributed. Otherwise their means are compared as those of independent samples.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class ScoredRun(NamedTuple):
     per_sequence : DataFrame
         model, task, key, seq_id, auprc.
     letters : Series
-        Sequences explained, by seq_id.
+        Sequences attributed, by seq_id.
     """
 
     name: str
@@ -74,7 +74,7 @@ class Comparison(NamedTuple):
     ----------
     runs : list of str
     settings : DataFrame
-        A row a setting that differs, by dotted key, a column a run; NaN where a run has no such setting.
+        One row per setting that differs, by dotted key, one column per run; NaN where a run has no such setting.
     models : DataFrame
         run, model, task, auroc, auprc, oracle_auroc, oracle_auprc: on the test split.
     scores : DataFrame
@@ -122,8 +122,8 @@ def compare_runs(folders: Sequence[str | PathLike[str]]) -> Comparison:
     tested = differences["p_value"].notna()
     differences.loc[tested, "p_holm"] = holm(differences.loc[tested, "p_value"])
     settings = pd.DataFrame({run.name: run.settings for run in runs}, dtype=object)
-    told = settings.astype(str)  # where nothing is set is a value, too
-    different = told.ne(told.iloc[:, 0], axis=0).any(axis=1)
+    values = settings.astype(str)  # a setting that is missing is a value, too
+    different = values.ne(values.iloc[:, 0], axis=0).any(axis=1)
     return Comparison(
         [run.name for run in runs],
         settings[different].rename_axis("setting"),
@@ -145,7 +145,7 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 def _read_run(folder: Path, name: str) -> ScoredRun:
     results = read_results(config_of(folder), folder)
-    # a sequence that several models and tasks share stands in each
+    # a sequence that several models and tasks share is in each of them
     letters = pd.concat(
         [pd.Series(decode(each.bases), index=list(each.seq_ids), dtype=object) for each in results.sequences]
     )

@@ -1,4 +1,4 @@
-"""What a comparison of runs says, as tables of text. Plain values only: no markup."""
+"""Tables of a comparison of runs, as text. Plain values only: no markup."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Shown(NamedTuple):
 
 
 def settings_shown(settings: pd.DataFrame) -> Shown:
-    """Settings that differ: a row a dotted key, a column a run."""
+    """Settings that differ: one row per dotted key, one column per run."""
     rows = [
         [str(key), *("–" if pd.isna(value) else str(value) for value in line)]
         for key, line in zip(settings.index, settings.itertuples(index=False), strict=True)
@@ -30,7 +30,7 @@ def settings_shown(settings: pd.DataFrame) -> Shown:
 
 
 def models_shown(models: pd.DataFrame) -> Shown:
-    """Quality of the models, a row a model, task and run."""
+    """Quality of the models, one row per model, task and run."""
     known = {column: head for column, head in _QUALITY.items() if models[column].notna().any()}
     rows = [
         [line["model"], line["task"], line["run"], *(fixed(line[column]) for column in known)]
@@ -40,7 +40,7 @@ def models_shown(models: pd.DataFrame) -> Shown:
 
 
 def scores_shown(scores: pd.DataFrame, runs: Sequence[str]) -> Shown:
-    """auPRC of the runs beside each other, a row a model, task and key, the best first within model and task."""
+    """auPRC of the runs beside each other, one row per model, task and key, the best first within model and task."""
     keys = ["model", "task", "key"]
     means = scores.groupby(keys)["auprc"].mean().reset_index()
     order = means.sort_values(["model", "task", "auprc"], ascending=[True, True, False], kind="stable")[keys]
@@ -65,7 +65,7 @@ def _auprc(line: Mapping[str, Any]) -> str:
 
 
 def differences_shown(differences: pd.DataFrame) -> Shown:
-    """Differences in auPRC, a row a model, task, key and pair of runs."""
+    """Differences in auPRC, one row per model, task, key and pair of runs."""
     heads = ["model", "task", "key", "first − second", "difference", "95% interval", "p", "p (Holm)", "n", "compared"]
     rows = [
         [

@@ -233,7 +233,7 @@ def _scores(answers: list[text.Answer], tables: list[pd.DataFrame], labels: Mapp
 
 
 def _rules(faithfulness: pd.DataFrame | None, labels: Mapping[str, str]) -> list[_Scores]:
-    """Return a table a model and interaction."""
+    """Return one table per model and interaction."""
     if faithfulness is None:
         return []
     groups = faithfulness.groupby(["model", "task", "rule", "first", "second"], sort=False)
@@ -277,7 +277,7 @@ def _example(
     auprc = dict(zip(here["key"], here["auprc"], strict=True))
     notes = {key: f"auPRC {text.fixed(auprc[key], 2)}" for key in example.attributions if key in auprc}
     drawn = plot.attribution_panels(example.one_hot, example.attributions, sites, labels=labels, notes=notes)
-    description = f"Attributions of {example.seq_id} for {example.task}, a row a method"
+    description = f"Attributions of {example.seq_id} for {example.task}, one row per method"
     written = [
         f"{site.tf} {site.start}–{site.end} {'→' if site.strand == '+' else '←'}"
         + ("" if site.counted else " (not counted)")

@@ -1,4 +1,4 @@
-"""Sections of the report, a table of the run each: differences of methods, motifs found, seeds, what is learnt when."""
+"""Sections of the report, each from one table: differences of methods, motifs found, seeds, what is learnt when."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the report says in words and tables, made from the run's own numbers. Plain values only: no markup."""
+"""Sentences and tables of the report, made from the numbers of the run. Plain values only: no markup."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ def score_caption(place: str, summary: pd.DataFrame) -> str:
 
 
 def rule_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> Table:
-    """What the methods make of one interaction, a row a method, the one nearest to the model's own answer first."""
+    """Attributions and one interaction, one row per method, the one nearest to the model's own answer first."""
     heads = ["method", "change of the first", "change of the second", "agreement", "agreement with the oracle"]
     ranked = rows.sort_values("agreement", ascending=False, kind="stable", na_position="last")
     cells = [

@@ -1,4 +1,4 @@
-"""RUN/attributions: which sequences are explained, by which methods, in which file, and how such a file is read."""
+"""Attribution files of a run (RUN/attributions): which there are, of which sequences, and how one is read."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def attribution_files(config: Config, folder: Path) -> list[AttributionFile]:
 
 
 def attributed_rows(dataset: Dataset, config: Config, task: str) -> npt.NDArray[np.int64]:
-    """Rows of the split that are explained for a task: at most n_sequences of its positives, drawn by the seed.
+    """Rows of the split that are attributed for a task: at most n_sequences of its positives, drawn by the seed.
 
     Raises
     ------
@@ -72,14 +72,14 @@ def read_attributions(path: Path) -> tuple[npt.NDArray[np.float32], list[str]]:
         return h5["scores"][:], list(h5["seq_id"].asstr()[:])
 
 
-#: What stands for the references of a tool that does not tell them.
+#: The references of a tool that does not state them.
 UNKNOWN_REFERENCES = "-"
 
 
 def others(config: Config, folder: Path) -> list[AttributionFile]:
     """List the attributions of other tools that a run holds, in order: model, task, name.
 
-    Those that were taken for other sequences than the run explains now are left out, with a warning.
+    Those of other sequences than the run attributes now are left out, with a warning.
     """
     files = []
     for (model, task), place in _explained_places(config, folder).items():
@@ -105,7 +105,7 @@ def _folder(run: Path) -> Path:
 
 
 def _explained_places(config: Config, folder: Path) -> dict[tuple[str, str], AttributionFile]:
-    """Each model and task that the run explains, in order, with one of our own files of it."""
+    """Each model and task that the run attributes, in order, with one of our own files of it."""
     return {(file.model, file.task): file for file in attribution_files(config, folder)}
 
 
@@ -115,7 +115,7 @@ def _target(folder: Path, name: str, place: AttributionFile, references: str) ->
 
 
 def _fingerprint(config: Config, folder: Path, file: AttributionFile) -> str:
-    """Hash of what decides which sequences are explained, and of the file's place."""
+    """Hash of what decides which sequences are attributed, and of the file's path."""
     explained_by = config.attribution.model_dump(mode="json", include={"n_sequences", "split"})
     made_from = {"dataset": stage_checksums(folder, "simulate"), "seed": config.seed, **explained_by}
     return fingerprint("others", {**made_from, "file": str(file.path.relative_to(folder))})

@@ -62,7 +62,7 @@ def check_folder(folder: Path) -> None:
 
 
 def is_run(folder: Path) -> bool:
-    """Whether a folder was begun as a run: its config.yaml names the versions of the packages, which `begin` writes."""
+    """Whether a folder is a run's: its config.yaml names the versions of the packages, which `begin` writes."""
     try:
         stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError):
@@ -71,7 +71,7 @@ def is_run(folder: Path) -> bool:
 
 
 def config_of(folder: Path) -> Config:
-    """Read the configuration of a run that was begun.
+    """Read the configuration stored in a run.
 
     Raises
     ------

@@ -35,7 +35,7 @@ def fingerprint(stage: str, made_from: Mapping[str, Any]) -> str:
 
 
 def read_manifest(run: Path) -> dict[str, Record]:
-    """Records of a run by path relative to its folder; empty for a run not begun.
+    """Records of a run by path relative to its folder; empty for a run without results.
 
     Raises
     ------
@@ -48,15 +48,15 @@ def read_manifest(run: Path) -> dict[str, Record]:
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise InputError(path, "is not JSON", "delete it to make the run anew") from error
+        raise InputError(path, "is not JSON", "delete it, and every stage is run again") from error
     if not isinstance(records, dict):
-        raise InputError(path, "holds no records", "delete it to make the run anew")
+        raise InputError(path, "holds no records", "delete it, and every stage is run again")
     for name, record in records.items():
         if not is_inside(run, name):
             mend = "take that record out; a run that others gave you should be looked through"
             raise InputError(path, f"names {name!r}, which is not a file of the run", mend)
         if not isinstance(record, dict) or not all(isinstance(record.get(field), str) for field in _FIELDS):
-            raise InputError(path, f"has a damaged record of {name!r}", "take it out, and the file is made anew")
+            raise InputError(path, f"has a damaged record of {name!r}", "take it out, and the file is made again")
     return records
 
 

@@ -1,7 +1,8 @@
-"""RUN/models/MODEL of a model that is taken from Kipoi instead of being trained: measured on the test split, no more.
+"""RUN/models/MODEL: where the files of a model are, and how it is loaded.
 
-kipoi.json says where it came from and which of its outputs stands for which task. A Keras model underneath is saved as
-model.keras, and every method works on it; any other model stays where it is and is only asked for predictions.
+A model that the run trained is model.keras. For one that was taken from Kipoi, kipoi.json says where it came from and
+which of its outputs predicts which task; a Keras model underneath is saved as model.keras, and any other model stays
+where it is and only gives predictions.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from simbench_tf.errors import InputError
 
 
 class ModelOfRun(NamedTuple):
-    """Where a run keeps a model, and the number of the output that stands for each task."""
+    """Where a run keeps a model, and the number of the output that predicts each task."""
 
     file: Path
     outputs: dict[str, int]
@@ -48,7 +49,7 @@ def load_model(path: Path) -> Any:
 
 
 def find_model(model: Replicate, tasks: list[str], folder: Path) -> ModelOfRun:
-    """Where a run keeps a model, and the number of the output that stands for each task.
+    """Where a run keeps a model, and the number of the output that predicts each task.
 
     Raises
     ------

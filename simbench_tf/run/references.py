@@ -1,4 +1,4 @@
-"""RUN/references/shuffles.h5: the shuffles of every explained sequence, made once for all models, tasks and methods.
+"""RUN/references/shuffles.h5: the shuffles of every attributed sequence, made once for all models, tasks and methods.
 
 A method that asks for fewer takes the first ones. References of other kinds follow from a sequence at no cost.
 """

@@ -1,4 +1,4 @@
-"""Result files of a run, read back: scores, measures of the models, ceilings, learning dynamics, explained sequences.
+"""Result files of a run, read back: scores, measures of the models, ceilings, learning dynamics, attributed sequences.
 
 This is the one reader of what stages write as tables and JSON. Names (tasks, models, motifs) are read as text, whatever
 they look like; an empty cell is a missing value, and nothing else is.
@@ -167,7 +167,7 @@ def read_ceilings(folder: Path) -> pd.DataFrame:
     """RUN/oracle/ceilings.csv by task; without rows where there is none.
 
     Columns auroc and auprc are those of P(label | sequence) on the test split; attribution_auroc and attribution_auprc
-    are means over the explained sequences of a task, and pooled_attribution_* pool their bases.
+    are means over the attributed sequences of a task, and pooled_attribution_* pool their bases.
     """
     path = folder / "oracle" / "ceilings.csv"
     if not path.is_file():
@@ -193,7 +193,7 @@ def with_ceilings(metrics: Metrics, ceilings: pd.DataFrame) -> Metrics:
 
 
 def read_sequences(config: Config, folder: Path) -> list[AttributedSequences]:
-    """Read every explained sequence with the attributions of every method, by model and task."""
+    """Read every attributed sequence with the attributions of every method, by model and task."""
     dataset, split = open_dataset(folder / "dataset"), config.attribution.split
     rows, bases = pd.Index(dataset.seq_ids(split)), dataset.bases(split)
     scores: dict[tuple[str, str], dict[str, npt.NDArray[np.float32]]] = {}

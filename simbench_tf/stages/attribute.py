@@ -1,4 +1,4 @@
-"""The attribute stage: RUN/attributions/MODEL/TASK/KEY.h5, the attributions of one model, task and method a file."""
+"""The attribute stage: RUN/attributions/MODEL/TASK/KEY.h5, one file per model, task and method."""
 
 from __future__ import annotations
 

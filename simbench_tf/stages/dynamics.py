@@ -1,8 +1,8 @@
-"""RUN/dynamics: what each model had learnt by which batch of its training.
+"""The dynamics stage: RUN/dynamics, which motif each model had learnt by which batch of its training.
 
-A folder a model: dynamics.csv (a row a task, motif and batch), learnt.csv (a row a task and motif: when it was learnt,
-how often it stands in positives and in the others, and its information) and order.csv (what goes with being learnt
-sooner).
+One folder per model: dynamics.csv (one row per task, motif and batch), learnt.csv (one row per task and motif: when it
+was learnt, how often it occurs in positives and in the others, and its information) and order.csv (which of these
+quantities go with being learnt sooner).
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ def inputs(config: Config, folder: Path, model: str, checkpoints: list[Checkpoin
 
 
 def checkpoints_of(model_file: Path, snapshots: Path) -> list[Checkpoint]:
-    """The steps at which a model is looked at: its snapshots, and last the model that was kept.
+    """The batches at which a model is measured: its snapshots, and last the model that was kept.
 
-    Training goes on for a while after the best round, whose weights are kept: snapshots of later batches are left out.
+    After the best round, whose weights are kept, training continues for a while: later snapshots are left out.
 
     Raises
     ------
@@ -108,12 +108,12 @@ def write(
     config: Config,
     dataset: Dataset,
     model_file: Path,
-    steps: list[Checkpoint],
+    checkpoints: list[Checkpoint],
     target: Path,
     map_in_order: MapInOrder,
     advance: Callable[[int], None],
 ) -> list[Path]:
-    """Look at a model at every step, and write the tables; returns their files.
+    """Measure a model at every checkpoint, and write the tables; returns their files.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def write(
     targets = {task: dataset.tasks.index(task) for task in tasks}
     look = functools.partial(_look, str(model_file), checksum(model_file), probes, targets, dynamics, config.seed)
     tables = []
-    for table in map_in_order(look, steps):
+    for table in map_in_order(look, checkpoints):
         tables.append(table)
         advance(1)
     table = pd.concat(tables, ignore_index=True)
@@ -224,7 +224,7 @@ def _look(
 
 
 @functools.lru_cache(maxsize=1)
-def _network(model_file: str, version: str) -> tuple[Any, list[npt.NDArray[Any]]]:  # noqa: ARG001 - trained anew
+def _network(model_file: str, version: str) -> tuple[Any, list[npt.NDArray[Any]]]:  # noqa: ARG001 - a file that changed is another model
     """A model, which is this module's own since its weights change, and the weights it was kept with."""
     from simbench_tf.models.custom import load_trained
 

@@ -1,8 +1,8 @@
-"""RUN/oracle: how well any model, and any attribution method, could do on a grammar's data set, exactly.
+"""The oracle stage: RUN/oracle, the exact ceilings of models and attribution methods on data of a grammar.
 
-posteriors.parquet holds P(label | sequence) of every test and explained sequence. occupancy.h5 holds, for each task,
-P(a base lies in a site that counts as the task's truth), for explained sequences and others of their split, told the
-task's own label and no other. ceilings.csv scores both as models and methods are scored. Occupancy is the best ranking
+posteriors.parquet holds P(label | sequence) of every test and attributed sequence. occupancy.h5 holds, for each task,
+P(a base lies in a site that counts as the task's truth | sequence, the task's own label), for attributed sequences
+and others of their split. ceilings.csv scores both as models and methods are scored. Occupancy is the best ranking
 of bases pooled over sequences; for the mean over sequences of each one's auPRC it is a reference, not a strict bound.
 knockouts.h5 holds the exact answers to the knock-outs of rules and pairs, where there are any.
 """
@@ -38,7 +38,7 @@ Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
 
-#: Sequences in one piece of work, and sequences of a split whose occupancy is kept beside the explained ones.
+#: Sequences in one piece of work, and sequences of a split whose occupancy is kept beside the attributed ones.
 CHUNK_SEQUENCES = 2_000
 KEPT_SEQUENCES = 5_000
 
@@ -200,12 +200,12 @@ def _occupancies(
     parts = list(_chunks(len(rows)))
     occupancy = {}
     for number, task in enumerate(dataset.tasks):
-        # explained sequences were chosen by this label, so the best ranking of their bases knows it
-        told = np.full(labels.shape, -1, np.int64)
-        told[:, number] = labels[:, number]
+        # attributed sequences were chosen by this label, so the best ranking of their bases knows it
+        known = np.full(labels.shape, -1, np.int64)
+        known[:, number] = labels[:, number]
         work = functools.partial(_occupancy_chunk, grammar, number if config.scoring.motifs == "task" else None)
         values = []
-        for chunk in map_in_order(work, [(bases[part], told[part]) for part in parts]):
+        for chunk in map_in_order(work, [(bases[part], known[part]) for part in parts]):
             values.append(chunk)
             advance(len(chunk))
         occupancy[task] = np.concatenate(values)

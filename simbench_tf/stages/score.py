@@ -1,8 +1,9 @@
-"""RUN/scores: every attribution file scored against the truth.
+"""The score stage: RUN/scores, every attribution file scored against the true sites.
 
-per_sequence.parquet has a row a file and sequence, summary.csv a row a file, motif_recall.csv a row a file and group of
-sites, comparisons.csv a row a pair of methods. Where models were trained from several seeds variance.csv tells what
-that changes, and where labels depend on how elements stand together faithfulness.csv has a row a file and interaction.
+One row per file and sequence in per_sequence.parquet, per file in summary.csv, per file and group of sites in
+motif_recall.csv, per pair of methods in comparisons.csv. Where models were trained from several seeds, variance.csv
+separates their spread from that of sequences; where labels depend on combinations of elements, faithfulness.csv has
+one row per file and interaction.
 """
 
 from __future__ import annotations
@@ -40,12 +41,12 @@ from simbench_tf.stages.knockouts import knock_outs_file, knock_outs_of, read_kn
 from simbench_tf.stages.oracle import read_exact_answers
 from simbench_tf.stages.step import Made, dataset_checksums, step
 
-#: What methods are compared by in pairs, and models of several seeds are told apart by.
+#: Metrics of comparisons.csv and variance.csv.
 COMPARED = ("auroc", "auprc")
 
 
 class _Truth(NamedTuple):
-    """What a task's attributions are held against: the sites of a split, whose rows are its sequences."""
+    """The true sites that attributions of a task are scored against; `rows` are the sequences of the split."""
 
     sites: pd.DataFrame
     rows: pd.Index
@@ -138,7 +139,7 @@ def compare_methods(per_sequence: pd.DataFrame) -> pd.DataFrame:
 
 
 def variance_of_seeds(per_sequence: pd.DataFrame) -> pd.DataFrame:
-    """Tell the spread between models of several seeds from that between sequences; rows of variance.csv.
+    """Separate the spread between models of several seeds from that between sequences; rows of variance.csv.
 
     Parameters
     ----------
@@ -171,17 +172,17 @@ def models_of_seeds(models: Iterable[str]) -> dict[str, str]:
 
 
 def _faithfulness(config: Config, dataset: Dataset, folder: Path, files: list[AttributionFile]) -> list[dict[str, Any]]:
-    """Return a row a file and interaction of its task: what the probes say of it."""
-    probes = knock_outs_of(config, dataset, folder)
+    """Return one row per file and interaction of its task: how attributions change when its parts are knocked out."""
+    knock_outs = knock_outs_of(config, dataset, folder)
     # without the oracle stage its answers are not known
-    exact = read_exact_answers(folder) or [np.full((len(each.rows), 4), np.nan) for each in probes]
+    exact = read_exact_answers(folder) or [np.full((len(each.rows), 4), np.nan) for each in knock_outs]
     rows = []
     for file in files:
-        mine = [pair for pair in zip(probes, exact, strict=True) if pair[0].interaction.task == file.task]
+        mine = [pair for pair in zip(knock_outs, exact, strict=True) if pair[0].interaction.task == file.task]
         if not mine or not knock_outs_file(file, folder).is_file():  # of other tools' attributions there are none
             continue
-        probed = read_knock_outs(knock_outs_file(file, folder))
-        for (each, oracle), (scores, answers) in zip(mine, probed, strict=True):
+        read = read_knock_outs(knock_outs_file(file, folder))
+        for (each, oracle), (scores, answers) in zip(mine, read, strict=True):
             interaction = each.interaction
             line = {
                 **_keys(file),
@@ -223,7 +224,7 @@ def _score_one(
 ) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame]:
     """Return a file's rows of per_sequence.parquet, its line of summary.csv and its rows of motif_recall.csv."""
     scores, seq_ids = read_attributions(file.path)
-    place = np.full(len(truth.rows), -1)  # of a sequence of the split among those explained
+    place = np.full(len(truth.rows), -1)  # of a sequence of the split among those attributed
     place[truth.rows.get_indexer(pd.Index(seq_ids))] = np.arange(len(seq_ids))
     sites = truth.sites.assign(row=place[truth.sites["row"]])
     sites = sites[sites["row"] >= 0]

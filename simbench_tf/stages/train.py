@@ -67,7 +67,7 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
     if model.kipoi is not None:
         settings["kipoi"] = files_of(model.kipoi) or model.kipoi
     return {
-        # what is left out changes when training is kept or told of, not what comes of it
+        # what is left out changes how training is stored and logged, not the model
         "training": config.training.model_dump(mode="json", exclude={"checkpoint_interval", "tensorboard"}),
         "model": settings,
         "seed": replicate.seed,

@@ -236,7 +236,7 @@ def test_names_that_no_encoding_holds_do_not_break_the_page(tmp_path):
     run["config"]["simulation"]["genome"] = "/data/hg38\udc80.fa"
     page = written(tmp_path, run)
     assert "regions of 120 bases from hg38?.fa" in page.text
-    assert "A row a method" in page.text
+    assert "One row per method" in page.text
 
 
 def test_same_inputs_same_bytes(tmp_path, markup):
