@@ -10,12 +10,13 @@ from pathlib import Path
 
 from simbench_tf.config import Config
 from simbench_tf.parallel import MapInOrder, Track, silent
-from simbench_tf.run.folder import begin
+from simbench_tf.run.folder import begin, check_folder
 from simbench_tf.run.manifest import discard, read_manifest
 from simbench_tf.stages.attribute import attribute
 from simbench_tf.stages.dynamics import dynamics
 from simbench_tf.stages.export import export
 from simbench_tf.stages.oracle import oracle
+from simbench_tf.stages.overwritten import check_overwrites
 from simbench_tf.stages.report import report
 from simbench_tf.stages.score import score
 from simbench_tf.stages.simulate import simulate
@@ -23,7 +24,9 @@ from simbench_tf.stages.step import STAGES as STAGES
 from simbench_tf.stages.train import train
 
 
-def run(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> Path:
+def run(
+    config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent, *, overwrite: bool = True
+) -> Path:
     """Run every stage that is not up to date; return the path of the report.
 
     Parameters
@@ -36,12 +39,17 @@ def run(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Tra
         From `simbench_tf.parallel.workers`.
     track : callable
         ``track(description, total)`` is a context manager that yields ``advance(n)``.
+    overwrite : bool, default True
+        Make again what the configuration changes of a run that is there; False refuses where results would be lost.
 
     Raises
     ------
     InputError
-        Anything wrong with the configuration, its files or the output folder.
+        Anything wrong with the configuration, its files or the output folder; or results would be lost.
     """
+    check_folder(folder)
+    if not overwrite:
+        check_overwrites(config, folder)
     begin(config, folder)
     simulate(config, folder, map_in_order, track)
     train(config, folder, track)

@@ -37,6 +37,9 @@ Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. [bold]--set training.max_batches=100[/]."),
 ]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Make results again that another configuration left in the folder.")
+]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes on this machine.")]
 Dask = Annotated[str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port.")]
 

@@ -9,10 +9,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from simbench_tf.cli.app import Dask, Out, Run, Set, Source, Workers, app, bars, console
+from simbench_tf.cli.app import Dask, Out, Overwrite, Run, Set, Source, Workers, app, bars, console
 from simbench_tf.config import load_config
 from simbench_tf.errors import InputError
-from simbench_tf.run.folder import begin, config_of
+from simbench_tf.run.folder import begin, check_folder, config_of
 
 
 @app.command()
@@ -20,6 +20,7 @@ def run(
     source: Source,
     out: Out,
     set_: Set = None,
+    overwrite: Overwrite = False,
     n_workers: Workers = None,
     dask: Dask = None,
 ) -> None:
@@ -32,7 +33,7 @@ def run(
 
     config = load_config(source, set_ or ())
     with workers(n_workers, dask) as map_in_order, bars() as track:
-        report = pipeline.run(config, out, map_in_order=map_in_order, track=track)
+        report = pipeline.run(config, out, map_in_order=map_in_order, track=track, overwrite=overwrite)
     console.print(f"report: {report}", soft_wrap=True)
 
 
@@ -41,6 +42,7 @@ def simulate(
     source: Source,
     out: Out,
     set_: Set = None,
+    overwrite: Overwrite = False,
     n_workers: Workers = None,
     dask: Dask = None,
 ) -> None:
@@ -50,9 +52,13 @@ def simulate(
     """
     from simbench_tf import pipeline
     from simbench_tf.parallel import workers
+    from simbench_tf.stages.overwritten import check_overwrites
 
     config = load_config(source, set_ or ())
     with workers(n_workers, dask) as map_in_order, bars() as track:
+        check_folder(out)
+        if not overwrite:
+            check_overwrites(config, out)
         begin(config, out)
         pipeline.simulate(config, out, map_in_order=map_in_order, track=track)
     console.print(f"dataset: {out / 'dataset'}", soft_wrap=True)

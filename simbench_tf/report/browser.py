@@ -1,4 +1,4 @@
-"""Data of the sequence browser in the report: sequences with the attributions of every method, packed small, as JSON."""
+"""Data of the sequence browser in the report: sequences and attributions of every method, packed small, as JSON."""
 
 from __future__ import annotations
 
