@@ -13,6 +13,7 @@ from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.folder import begin, check_folder
 from simbench_tf.run.manifest import discard, read_manifest
 from simbench_tf.stages.attribute import attribute
+from simbench_tf.stages.checks import check_ahead
 from simbench_tf.stages.dynamics import dynamics
 from simbench_tf.stages.export import export
 from simbench_tf.stages.oracle import oracle
@@ -50,6 +51,7 @@ def run(
     check_folder(folder)
     if not overwrite:
         check_overwrites(config, folder)
+    check_ahead(config, folder)
     begin(config, folder)
     simulate(config, folder, map_in_order, track)
     train(config, folder, track)

@@ -39,6 +39,11 @@ class SimulationSettings(Strict):
         raise NotImplementedError
 
     @property
+    def length(self) -> int | None:
+        """Bases of each sequence; None where only the data say it."""
+        return None
+
+    @property
     def reference_genome(self) -> Path | None:
         """The FASTA file that regions lie in, for kinds that have one."""
         return None
@@ -198,6 +203,11 @@ class GrammarSimulation(SimulationSettings):
         """Names of the label columns, in order."""
         return list(self.tasks)
 
+    @property
+    def length(self) -> int:
+        """Bases of each sequence."""
+        return self.seq_length
+
     @model_validator(mode="before")
     @classmethod
     def _pass_over_other_tasks(cls, raw: Any) -> Any:
@@ -246,7 +256,12 @@ class PeaksSimulation(SimulationSettings):
         return list(self.peaks)
 
     @property
-    def reference_genome(self) -> Path | None:
+    def length(self) -> int:
+        """Bases of each region."""
+        return self.region_size
+
+    @property
+    def reference_genome(self) -> Path:
         """The FASTA file that the peaks lie in."""
         return self.genome
 

@@ -128,10 +128,15 @@ def _write(run: Path, records: Mapping[str, Record]) -> None:
         partial.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
 
-def checksum_named(path: Path, key: str) -> str:
-    """Checksum of a file that a configuration's key names; an InputError where there is none."""
+def check_named(path: Path, key: str) -> Path:
+    """Return a file that a configuration's key names; an InputError where there is none."""
     if not path.is_file():
         raise InputError(
             path, f"is no file, but {key} names it", "mend the path; it is taken from the configuration's folder"
         )
-    return checksum(path)
+    return path
+
+
+def checksum_named(path: Path, key: str) -> str:
+    """Checksum of a file that a configuration's key names; an InputError where there is none."""
+    return checksum(check_named(path, key))

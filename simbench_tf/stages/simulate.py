@@ -15,7 +15,15 @@ from simbench_tf.dataset.write import site_part_path
 from simbench_tf.genome.sources import check_fetched
 from simbench_tf.motifs import Motif, load_motifs
 from simbench_tf.parallel import MapInOrder, Track, silent
-from simbench_tf.run.manifest import checksum_named, discard, discard_stale, fingerprint, fresh_files, read_manifest
+from simbench_tf.run.manifest import (
+    check_named,
+    checksum_named,
+    discard,
+    discard_stale,
+    fingerprint,
+    fresh_files,
+    read_manifest,
+)
 from simbench_tf.simulate.grammar import Grammar
 from simbench_tf.stages.step import SITE_PARTS, Made, step
 
@@ -54,15 +62,22 @@ def by_content(config: Config) -> dict[str, Any]:
     InputError
         A file is missing.
     """
-    simulation, files = config.simulation, {}
+    check_files(config)
+    return config.simulation.model_dump(mode="json") | config.simulation.with_files(checksum_named)
+
+
+def check_files(config: Config) -> None:
+    """Raise InputError where a file that the simulation names is missing; of a public one, with how to fetch it."""
+    files = {}
 
     def note(path: Path, key: str) -> Path:
         files[key] = path
         return path
 
-    simulation.with_files(note)
+    config.simulation.with_files(note)
     check_fetched(files)
-    return simulation.model_dump(mode="json") | simulation.with_files(checksum_named)
+    for key, path in files.items():
+        check_named(path, key)
 
 
 class Simulation(NamedTuple):

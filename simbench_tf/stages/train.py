@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +21,12 @@ from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import Track, silent
-from simbench_tf.run.manifest import checksum_named, fingerprint
+from simbench_tf.run.manifest import checksum_named, fingerprint, fresh_files
 from simbench_tf.run.models import snapshots_of
 from simbench_tf.stages.step import Made, dataset_checksums, step
+
+if TYPE_CHECKING:  # TensorFlow waits until a model is trained
+    from simbench_tf.models.kipoi import KipoiModel
 
 
 def train(config: Config, folder: Path, track: Track = silent) -> None:
@@ -35,13 +39,45 @@ def train(config: Config, folder: Path, track: Track = silent) -> None:
     InputError
         There is no data set, or a model cannot be built or does not fit it.
     """
-    dataset = dataset_checksums(folder)
-    for replicate in config.replicates:
-        made_from = {"dataset": dataset, **inputs(config, replicate)}
-        keys = {"train": fingerprint("train", made_from)}
-        if config.dynamics is not None and replicate.model.is_trained:
-            keys["dynamics"] = fingerprint("snapshots", {**made_from, "checkpoints": config.dynamics.checkpoints})
-        step(folder, keys, functools.partial(write, config, folder, replicate, "+".join(keys.values()), track))
+    data = dataset_checksums(folder)
+    keys = {replicate.name: _keys(config, replicate, data) for replicate in config.replicates}
+    stale = [
+        each for each in config.replicates if not all(fresh_files(folder, key) for key in keys[each.name].values())
+    ]
+    if len(stale) > 1:  # before the first is trained, see that the others can be
+        dataset = open_dataset(folder / "dataset")
+        check_models(stale, dataset.seq_length, dataset.tasks)
+    for replicate in stale:
+        mine = keys[replicate.name]
+        step(folder, mine, functools.partial(write, config, folder, replicate, "+".join(mine.values()), track))
+
+
+def _keys(config: Config, replicate: Replicate, data: dict[str, str]) -> dict[str, str]:
+    """Fingerprints of a model's files, and of the snapshots on the way where they are asked for."""
+    made_from = {"dataset": data, **inputs(config, replicate)}
+    keys = {"train": fingerprint("train", made_from)}
+    if config.dynamics is not None and replicate.model.is_trained:
+        keys["dynamics"] = fingerprint("snapshots", {**made_from, "checkpoints": config.dynamics.checkpoints})
+    return keys
+
+
+def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[str]) -> None:
+    """Build or load each model once, without training it.
+
+    Raises
+    ------
+    InputError
+        A model cannot be built or loaded, or its input or outputs do not fit the data.
+    """
+    from simbench_tf.devices import strategy
+    from simbench_tf.training import build_model
+
+    strategy()  # before TensorFlow computes anything
+    for model, seed in {each.model.name: (each.model, each.seed) for each in replicates}.values():
+        if model.kipoi is not None:
+            _load_entry(model.kipoi, seq_length, tasks)
+        else:
+            build_model(model, seq_length, len(tasks), seed)
 
 
 def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
@@ -133,14 +169,9 @@ def adopt(source: str, dataset: Dataset, folder: Path) -> list[Path]:
     InputError
         There is no such model, it cannot be loaded, or its input or outputs do not fit the data set.
     """
-    from simbench_tf.models.kipoi import load_kipoi_model
     from simbench_tf.training import split_metrics, write_metrics
 
-    entry = load_kipoi_model(source)
-    if entry.seq_length != dataset.seq_length:
-        what = f"takes {entry.seq_length} bases, the data set has {dataset.seq_length}"
-        raise InputError(source, what, "simulate sequences of the model's length")
-    outputs = _outputs_of_tasks(source, entry.task_names, dataset.tasks)
+    entry, outputs = _load_entry(source, dataset.seq_length, dataset.tasks)
     bases = dataset.bases("test")
     parts = [
         np.asarray(entry.model(one_hot(bases[first : first + _PREDICTED_SEQUENCES])), np.float32)[
@@ -174,6 +205,17 @@ def files_of(source: str) -> dict[str, str]:
         for path in paths
         if not made.intersection(path.parts) and path.suffix != ".fai"
     }
+
+
+def _load_entry(source: str, seq_length: int, tasks: list[str]) -> tuple[KipoiModel, dict[str, int]]:
+    """Load a model of Kipoi that fits the data, with the number of the output that predicts each task."""
+    from simbench_tf.models.kipoi import load_kipoi_model
+
+    entry = load_kipoi_model(source)
+    if entry.seq_length != seq_length:
+        what = f"takes {entry.seq_length} bases, the data set has {seq_length}"
+        raise InputError(source, what, "simulate sequences of the model's length")
+    return entry, _outputs_of_tasks(source, entry.task_names, tasks)
 
 
 def _outputs_of_tasks(source: str, names: list[str], tasks: list[str]) -> dict[str, int]:

@@ -1,0 +1,98 @@
+"""What can be known is said before anything is computed: the run's folder is not even made."""
+
+import numpy as np
+import pytest
+import yaml
+
+from simbench_tf import pipeline
+from simbench_tf.config import load_config
+from simbench_tf.errors import InputError
+from simbench_tf.simulate.text import HEADER, Site, site_text
+from simbench_tf.stages import simulate as simulate_stage
+from simbench_tf.stages import train as train_stage
+
+SIMULATION = {"kind": "grammar", "seq_length": 60, "n_sequences": 200, "tasks": {"K562": {}, "HepG2": {}}}
+FUNCTIONS = """
+import keras
+
+def build(seq_length, n_tasks):
+    x = inputs = keras.Input((seq_length, 4))
+    return keras.Model(inputs, keras.layers.Dense(n_tasks, "sigmoid")(keras.layers.Flatten()(x)))
+
+def one_output(seq_length):
+    return build(seq_length, 1)
+"""
+GOOD = {"name": "good", "python": "mine.py:build"}
+
+
+@pytest.fixture
+def computed(monkeypatch):
+    """What was computed: nothing, while a test wants an error ahead."""
+    calls = []
+    monkeypatch.setattr(simulate_stage, "prepare", lambda *_: calls.append("simulate"))
+    return calls
+
+
+def config_of(folder, *models, simulation=SIMULATION, **more):
+    import keras
+
+    (folder / "mine.py").write_text(FUNCTIONS)
+    for name, length, outputs in (("long", 80, 2), ("three", 60, 3)):
+        layers = [keras.Input((length, 4)), keras.layers.Flatten(), keras.layers.Dense(outputs, "sigmoid")]
+        keras.Sequential(layers).save(folder / f"{name}.keras")
+    (folder / "c.yaml").write_text(yaml.safe_dump({"simulation": simulation, "models": list(models), **more}))
+    return load_config(folder / "c.yaml")
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ({"keras": "missing.keras"}, r"missing.keras: is no file, but models.bad.keras names it"),
+        ({"keras": "long.keras"}, "80"),
+        ({"keras": "three.keras"}, "3"),
+        ({"python": "mine.py:bild"}, "bild"),
+        ({"python": "other.py:build"}, "other.py"),
+        ({"python": "mine.py:one_output"}, "2"),
+        ({"kipoi": "no/such_entry"}, "no/such_entry"),
+        ({"architecture": "beluga"}, "models.bad: .*60"),
+    ],
+    ids=str,
+)
+def test_a_model_that_cannot_be_trained_is_told_before_the_data_are_drawn(tmp_path, computed, model, message):
+    config = config_of(tmp_path, GOOD, {"name": "bad", **model})
+    with pytest.raises(InputError, match=message):
+        pipeline.run(config, tmp_path / "run")
+    assert computed == []
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_of_the_simulation_is_missed_before_a_model_is_built(tmp_path, computed, monkeypatch):
+    monkeypatch.setattr("simbench_tf.stages.checks.check_models", lambda *_: computed.append("models"))
+    config = config_of(tmp_path, GOOD, simulation={**SIMULATION, "motifs": "my.meme"})
+    with pytest.raises(InputError, match=r"my.meme: is no file, but simulation.motifs names it"):
+        pipeline.run(config, tmp_path / "run")
+    assert computed == []
+
+
+def test_where_only_the_data_say_the_length_models_are_checked_before_the_first_is_trained(tmp_path, monkeypatch):
+    rng = np.random.default_rng(0)
+    for label in ("positives", "negatives"):
+        texts = ["".join(rng.choice(list("ACGT"), 60)) for _ in range(40)]
+        sites = [site_text(Site("M", False, 10, 18, 9.0, 1e-5, text[10:18])) for text in texts]
+        lines = [f"{label}{i}\t{text}\t{site}\n" for i, (text, site) in enumerate(zip(texts, sites, strict=True))]
+        (tmp_path / f"{label}.txt").write_text(f"{HEADER}\n{''.join(lines)}")
+    text = {"kind": "text", "positives": {"K562": "positives.txt"}, "negatives": "negatives.txt"}
+    config = config_of(tmp_path, GOOD, {"name": "bad", "keras": "long.keras"}, simulation=text)
+    trained = []
+    monkeypatch.setattr(train_stage, "write", lambda *_: trained.append("model"))
+    with pytest.raises(InputError, match="80"):
+        pipeline.run(config, tmp_path / "run")
+    assert (tmp_path / "run" / "dataset" / "dataset.json").is_file()
+    assert trained == []
+
+
+def test_models_that_are_there_are_not_built_again(tiny_config, tiny_run, monkeypatch):
+    built = []
+    monkeypatch.setattr("simbench_tf.stages.checks.check_models", lambda *_: built.append("models"))
+    pipeline.run(load_config(tiny_config), tiny_run)
+    assert built == []
