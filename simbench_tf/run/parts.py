@@ -95,12 +95,14 @@ def read_scores(parts: list[Part]) -> npt.NDArray[np.float32]:
 
 
 def seconds_of(parts: list[Part]) -> float:
-    """Median over all chunks of the seconds a sequence took."""
+    """Median over chunks of the seconds a sequence took, without those that compiled; NaN where all did."""
     seconds = []
     for part in parts:
         with h5py.File(part.path) as h5:
             seconds.append(h5["seconds"][:])
-    return float(np.median(np.concatenate(seconds)))
+    timed = np.concatenate(seconds)
+    timed = timed[~np.isnan(timed)]
+    return float(np.median(timed)) if timed.size else float("nan")
 
 
 def discard_parts(folder: Path) -> None:

@@ -20,7 +20,7 @@ from simbench_tf.run.manifest import fingerprint
 from simbench_tf.run.parts import PartsFolder, discard_parts, join_parts, parts_of, seconds_of
 from simbench_tf.run.references import n_shuffles, read_references, references_file, write_references
 from simbench_tf.stages import knockouts
-from simbench_tf.stages.attribute_chunks import CHUNK_SEQUENCES, attribute_bases, job_of
+from simbench_tf.stages.attribute_chunks import CHUNK_SEQUENCES, attribute_bases, job_of, seconds_per_sequence
 from simbench_tf.stages.knockouts import knock_outs_of
 from simbench_tf.stages.step import Made, dataset_checksums, step
 
@@ -82,7 +82,7 @@ def write(
 
     An array that the method does not define is left out. Rows that a killed call finished under the same fingerprint
     `key` are kept, in the folder of parts, which stays until the caller has recorded the file. Its record holds the
-    seconds a sequence took, the median over chunks, so that what is compiled at the first one does not count.
+    seconds a sequence took, the median over chunks in which nothing was loaded or compiled.
     """
     rows = attributed_rows(dataset, config, file.task)
     split = config.attribution.split
@@ -90,13 +90,17 @@ def write(
     shuffles = read_references(references, seq_ids, n) if n else None
     names, bases = ["scores", *config.attribution.arrays], dataset.bases(split)[rows]
     parts_folder = PartsFolder(parts_of(file.path), key)
+    job = job_of(file, config)
     with track(f"{file.model} {file.task} {file.key}", len(rows)) as advance:
-        parts = attribute_bases(job_of(file, config), bases, shuffles, names, parts_folder, map_in_order, advance)
+        parts = attribute_bases(job, bases, shuffles, names, parts_folder, map_in_order, advance)
         with whole_file(file.path) as partial, h5py.File(partial, "w") as h5:
             join_parts(parts, h5, CHUNK_SEQUENCES)
             h5.create_dataset("seq_id", data=seq_ids.astype("S"))
             h5.attrs.update(model=file.model, task=file.task, key=file.key, method=file.method.method)
-    return Made({"attribute": [file.path]}, device(), {"seconds_per_sequence": seconds_of(parts)})
+    seconds = seconds_of(parts)
+    if np.isnan(seconds):
+        seconds = seconds_per_sequence(job, bases, shuffles)
+    return Made({"attribute": [file.path]}, device(), {"seconds_per_sequence": seconds})
 
 
 def _references(config: Config, folder: Path, dataset: Dataset, common: dict[str, Any]) -> Path:

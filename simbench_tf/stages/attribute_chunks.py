@@ -108,8 +108,23 @@ def predictions_of(job: Job, bases: npt.NDArray[np.uint8]) -> npt.NDArray[np.flo
     return np.concatenate(parts)
 
 
+def seconds_per_sequence(job: Job, bases: npt.NDArray[np.uint8], shuffles: npt.NDArray[np.uint8] | None) -> float:
+    """Time the first chunk of some sequences, for jobs too short to have one in which nothing was compiled."""
+    chunk = next(_chunks(bases, shuffles, 0))
+    _attribute(job, chunk)
+    _, took = _attribute(job, chunk)
+    return took / len(chunk[0])
+
+
+#: What this process has attributed, so that it is loaded and compiled: jobs, with the shape of a chunk.
+_WARM: set[tuple[str, ...]] = set()
+
+
 def _attribute(job: Job, chunk: Chunk) -> tuple[dict[str, npt.NDArray[np.float32] | None], float]:
-    """Attributions of a chunk of sequences, and the seconds it took; a worker keeps the model it loaded."""
+    """Attributions of a chunk of sequences, and the seconds it took; a worker keeps the model it loaded.
+
+    The seconds are NaN where this process loaded the model, or compiled what chunks of this shape need.
+    """
     from simbench_tf.attribution import attribute
     from simbench_tf.attribution.references import sequences_as_references
     from simbench_tf.dna import one_hot
@@ -127,7 +142,11 @@ def _attribute(job: Job, chunk: Chunk) -> tuple[dict[str, npt.NDArray[np.float32
         output=job.output,
         **job.method.settings,
     )
-    return result._asdict(), time.perf_counter() - start
+    took = time.perf_counter() - start
+    what = (repr(job), repr(bases.shape))
+    cold = what not in _WARM
+    _WARM.add(what)
+    return result._asdict(), np.nan if cold else took
 
 
 @functools.lru_cache(maxsize=4)

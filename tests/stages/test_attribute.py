@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -60,7 +61,7 @@ def stopping_after(n_chunks, seen):
 
 
 def test_a_killed_job_goes_on_at_the_sequence_it_reached(run, config, tmp_path, monkeypatch):
-    monkeypatch.setattr(attribute_chunks, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(attribute_chunks, "WRITE_INTERVAL_SECONDS", 0.0)
     unbroken = shutil.copytree(run, tmp_path / "unbroken")
     seen = []
     pipeline.attribute(config, unbroken, stopping_after(None, seen))
@@ -86,13 +87,13 @@ def test_the_places_of_cuts_play_no_part(run, config, tmp_path, monkeypatch):
     """Parts of one chunk each, or all in one, give the same bytes."""
     other = shutil.copytree(run, tmp_path / "other")
     pipeline.attribute(config, run)
-    monkeypatch.setattr(attribute_chunks, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(attribute_chunks, "WRITE_INTERVAL_SECONDS", 0.0)
     pipeline.attribute(config, other)
     assert checksums(other / "attributions") == checksums(run / "attributions")
 
 
 def test_parts_of_other_settings_are_not_gone_on_from(run, config, tiny_config, monkeypatch):
-    monkeypatch.setattr(attribute_chunks, "WRITE_EVERY", 0.0)
+    monkeypatch.setattr(attribute_chunks, "WRITE_INTERVAL_SECONDS", 0.0)
     with pytest.raises(KilledError):
         pipeline.attribute(config, run, stopping_after(2, []))
     changed, seen = load_config(tiny_config, [*SETTINGS, "attribution.output=probability"]), []
@@ -116,7 +117,7 @@ from pathlib import Path
 from simbench_tf import pipeline
 from simbench_tf.config import load_config
 from simbench_tf.stages import attribute_chunks
-attribute_chunks.WRITE_EVERY = 0.0
+attribute_chunks.WRITE_INTERVAL_SECONDS = 0.0
 pipeline.attribute(load_config(sys.argv[1], sys.argv[3:]), Path(sys.argv[2]))
 """
 
@@ -223,3 +224,48 @@ def test_arrays_are_kept_where_a_method_defines_them(run, tiny_config):
 
 def test_the_folder_of_parts_stands_beside_its_file(tmp_path):
     assert parts_of(tmp_path / "ism@none.h5") == tmp_path / "ism@none.parts"
+
+
+# how long it takes
+
+
+def test_chunks_that_load_or_compile_are_not_timed(config, tiny_run, monkeypatch):
+    dataset = open_dataset(tiny_run / "dataset")
+    job = attribute_chunks.job_of(attribution_files(config, tiny_run)[0], config)
+    bases = dataset.bases("test")[:40]
+    monkeypatch.setattr(attribute_chunks, "_WARM", set())
+    took = [attribute_chunks._attribute(job, chunk)[1] for chunk in attribute_chunks._chunks(bases, None, 0)]
+    # 16, 16 and 8 sequences: the first loads, and the last has a shape of its own
+    assert np.isnan(took[0])
+    assert took[1] > 0
+    assert np.isnan(took[2])
+    assert np.isnan(attribute_chunks._attribute(job._replace(target=1), (bases[:16], None))[1]), (
+        "another task is another job"
+    )
+
+
+class Scored(NamedTuple):
+    scores: np.ndarray
+
+
+def test_what_is_told_of_time_holds_no_compilation(config, tiny_run, monkeypatch):
+    """A method that is slow whenever it is called anew, as those that compile are."""
+    dataset, compiled = open_dataset(tiny_run / "dataset"), set()
+    bases, job = dataset.bases("test"), attribute_chunks.job_of(attribution_files(config, tiny_run)[0], config)
+    clock = [0.0]
+
+    def slow_at_first(model, one_hot, **_settings):
+        clock[0] += 1.0 if one_hot.shape in compiled else 100.0
+        compiled.add(one_hot.shape)
+        return Scored(one_hot.sum(axis=-1))
+
+    monkeypatch.setattr("simbench_tf.attribution.attribute", slow_at_first)
+    monkeypatch.setattr(attribute_chunks.time, "perf_counter", lambda: clock[0])
+    for n in (8, 16, 40, 100):
+        monkeypatch.setattr(attribute_chunks, "_WARM", set())
+        compiled.clear()
+        took = [attribute_chunks._attribute(job, chunk) for chunk in attribute_chunks._chunks(bases[:n], None, 0)]
+        timed = [seconds / len(result["scores"]) for result, seconds in took if not np.isnan(seconds)]
+        assert (timed or [attribute_chunks.seconds_per_sequence(job, bases[:n], None)])[0] == pytest.approx(
+            1 / min(n, 16)
+        )
