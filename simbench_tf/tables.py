@@ -14,6 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SPLITS = ("train", "valid", "test")
+
+
+#: The label of a sequence that is neither positive nor negative of a task: left out of its loss, measures and counts.
+UNLABELLED = 255
 _SEQUENCE_FIELDS = [
     pa.field("seq_id", pa.string(), nullable=False),
     pa.field("chrom", pa.string()),
@@ -79,12 +83,12 @@ def __getattr__(name: str) -> Any:
 
 
 def sequence_schema(tasks: Sequence[str]) -> pa.Schema:
-    """The schema of RUN/dataset/sequences/part-*.parquet: the fixed columns, then one uint8 label column a task."""
+    """The schema of RUN/dataset/sequences/part-*.parquet: the fixed columns, then one uint8 label column per task."""
     return pa.schema(_SEQUENCE_FIELDS + [pa.field(task, pa.uint8(), nullable=False) for task in tasks])
 
 
 def check_sequences(table: pa.Table, tasks: Sequence[str]) -> None:
-    """Hold a sequence table to its schema: columns, no nulls, known splits, 0/1 labels, unique ids.
+    """Hold a sequence table to its schema: columns, no nulls, known splits, labels 0, 1 or `UNLABELLED`, unique ids.
 
     Raises
     ------
@@ -103,8 +107,8 @@ def check_sequences(table: pa.Table, tasks: Sequence[str]) -> None:
     if unknown:
         raise ValueError(f"column split holds {sorted(unknown)}, should be among {list(SPLITS)}")
     for task in tasks:
-        if table.num_rows and pc.max(table[task]).as_py() > 1:
-            raise ValueError(f"column {task} holds labels other than 0 and 1")
+        if not set(pc.unique(table[task]).to_pylist()) <= {0, 1, UNLABELLED}:
+            raise ValueError(f"column {task} holds labels other than 0, 1 and {UNLABELLED} (neither)")
     if pc.count_distinct(table["seq_id"]).as_py() != table.num_rows:
         raise ValueError("column seq_id holds an id twice")
 

@@ -348,24 +348,74 @@ def place(tmp_path: Path, files: dict[str, list[int]], background: list[int] | N
 def test_summits_of_tasks_are_pooled_merged_and_labelled(tmp_path: Path) -> None:
     # 1000 (A) and 1049 (B) are 49 apart: one region at 1024, both labels (both within 50 of its centre).
     # 2000 (A) and 2050 (B) are exactly half a region apart: two regions, and each overlaps half of the other's window.
-    # 3000 (A) and 3051 (B): two regions, 49 of 100 bases shared, a label each.
-    regions, lost = place(tmp_path, {"A": [1000, 2000, 3000], "B": [1049, 2050, 3051]})
+    # 3000 (A) and 3051 (B): two regions, 49 of 100 bases shared, a label each, and neither label for the other task.
+    # 4000 (A) and 4100 (B) touch and share no base.
+    regions, lost = place(tmp_path, {"A": [1000, 2000, 3000, 4000], "B": [1049, 2050, 3051, 4100]})
     assert regions.values.tolist() == [
         ["chr1", 974, 1074, 1, 1],
         ["chr1", 1950, 2050, 1, 1],
         ["chr1", 2000, 2100, 1, 1],
-        ["chr1", 2950, 3050, 1, 0],
-        ["chr1", 3001, 3101, 0, 1],
+        ["chr1", 2950, 3050, 1, 255],
+        ["chr1", 3001, 3101, 255, 1],
+        ["chr1", 3950, 4050, 1, 0],
+        ["chr1", 4050, 4150, 0, 1],
     ]
     assert _regions.lost_table(lost)[["positives", "positives_left"]].values.tolist() == [
-        [0, 6], [1, 5], [0, 5], [0, 5], [0, 5],
+        [0, 8], [1, 7], [0, 7], [0, 7], [0, 7],
     ]  # fmt: skip
 
 
-def test_a_chain_of_summits_is_one_region_and_far_ones_give_no_label(tmp_path: Path) -> None:
-    # 1000, 1040, 1080, 1100 (A) and 1140 (B) chain to one region at 1072; B's window is 68 away: 32 of 100 shared
+def test_a_chain_of_summits_is_split_so_that_none_is_lost(tmp_path: Path) -> None:
+    # 1000, 1040, 1080, 1100 (A) and 1140 (B) chain, mean 1072: 1000 is 72 away, more than half a region. Cut between
+    # 1040 and 1080, the middlemost of the widest gaps: regions at 1020 and at 1106, the latter 34 from B's summit
     regions, _ = place(tmp_path, {"A": [1000, 1040, 1080, 1100], "B": [1140, 4000]})
-    assert regions.values.tolist() == [["chr1", 1022, 1122, 1, 0], ["chr1", 3950, 4050, 0, 1]]
+    assert regions.values.tolist() == [
+        ["chr1", 970, 1070, 1, 0],
+        ["chr1", 1056, 1156, 1, 1],
+        ["chr1", 3950, 4050, 0, 1],
+    ]
+
+
+def test_every_summit_labels_the_region_it_is_merged_into(tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    for size in (40, 41):
+        summits = {name: sorted(rng.integers(100, 4_900, 120).tolist()) for name in "AB"}
+        regions, _ = place(tmp_path, summits, region_size=size)
+        for task, own in summits.items():
+            for region in regions.itertuples():
+                overlaps = [max(0, size - abs(summit - size // 2 - region.start)) for summit in own]
+                most = max(overlaps)
+                assert getattr(region, task) == (1 if 2 * most >= size else 255 if most else 0)
+        centres = regions["start"].to_numpy() + size // 2
+        assert all(np.abs(centres - summit).min() <= size / 2 for own in summits.values() for summit in own)
+        assert {0, 1, 255} == set(np.unique(regions[["A", "B"]]))
+        assert (regions[["A", "B"]] == 1).any(axis=1).all()
+
+
+def test_regions_that_are_neither_are_left_out_of_counts_and_densities(world: dict[str, Any]) -> None:
+    folder = world["folder"]
+    # of every tenth peak of A, B has one 60 bases off: neither for A, nor A's for B
+    lines = [line.split() for line in (folder / "A").read_text().splitlines()]
+    summits = [(chrom, int(start) + 20 + 60) for chrom, start, *_ in lines[::10]]
+    others = [
+        (chrom, int(start) + 20) for chrom, start, *_ in map(str.split, (folder / "others").read_text().splitlines())
+    ]
+    (folder / "B").write_text("".join(f"{chrom}\t{at - 5}\t{at + 5}\n" for chrom, at in summits + others))
+    both = simulation(folder, peaks={"A": folder / "A", "B": folder / "B"}, background=None, min_enrichment=1.0)
+    plan = peaks.plan_peaks(both, seed=7)
+    labels = plan.regions[["A", "B"]].to_numpy()
+    assert plan.notes["unlabelled"] == {"A": (labels[:, 0] == 255).sum(), "B": (labels[:, 1] == 255).sum()}
+    scanned = scanning.scan_regions(both, 7)
+    # of twelve pairs, each with a region that is neither for A and one that is neither for B
+    assert ((scanned.regions[["A", "B"]] == 255).sum() == 12).all()
+    for task in "AB":
+        row = scanned.motif_log[scanned.motif_log["task"] == task].iloc[0]
+        assert row["n_positives"] == (scanned.regions[task] == 1).sum()
+        assert row["n_negatives"] == (scanned.regions[task] == 0).sum() < len(scanned.regions) - row["n_positives"]
+    assert plan.counts()["A"].sum() == (labels[:, 0] == 1).sum()
+    # each is some task's positive, and keeps a shuffle of its own
+    assert (plan.sources == np.arange(plan.n_regions)).all()
+    check_sequences(implants.implant(plan, 0, plan.n_regions).sequences, plan.tasks)
 
 
 def test_one_task_with_two_summits_merges_too(tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class Dataset:
     counts : dict
         Sequences in each split.
     positive_fraction : dict
-        Share of positives of each task.
+        Share of positives of each task, of the sequences that are positive or negative.
     parts : list of int
         Sequences in each part file.
     notes : dict
@@ -145,7 +145,7 @@ class Dataset:
         return np.concatenate([np.empty((0, self.seq_length), np.uint8), *(chunk for chunk in chunks if len(chunk))])
 
     def labels(self, split: str) -> npt.NDArray[np.uint8]:
-        """Labels of a split, uint8 (N, T) of 0 and 1, one column per task."""
+        """Labels of a split, uint8 (N, T) of 0, 1 and `tables.UNLABELLED`, one column per task."""
         chunks = [label_matrix(table, self.tasks) for table in self._split_parts(split, self.tasks)]
         return np.concatenate([np.empty((0, len(self.tasks)), np.uint8), *chunks])
 
@@ -235,7 +235,9 @@ class Dataset:
 
         Each epoch holds every sequence of the split once. A shuffled one is in a new order each time the data set is
         read, and the orders follow from `seed` alone: two data sets of one seed give the same batches, epoch
-        by epoch. Bases are passed on as uint8; one-hot is made one batch at a time.
+        by epoch. Bases are passed on as uint8; one-hot is made one batch at a time. A sequence that is neither positive
+        nor negative of a task (in peaks data of several tasks) has the label `tables.UNLABELLED`, 255: `training.train`
+        leaves it out of that task's loss, and a loss of your own should, too.
 
         Parameters
         ----------

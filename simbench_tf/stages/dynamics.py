@@ -151,9 +151,9 @@ def motif_rates(dataset: Dataset, tasks: list[str]) -> pd.DataFrame:
     labels = dataset.labels("train")
     tables = []
     for task in tasks:
-        positive = labels[:, dataset.tasks.index(task)] == 1
+        own = labels[:, dataset.tasks.index(task)]
         rates = {}
-        for name, there in (("rate", positive), ("rate_without", ~positive)):
+        for name, there in (("rate", own == 1), ("rate_without", own == 0)):
             rates[name] = motifs["motif"].map(motif[there[row]].value_counts()).fillna(0) / max(there.sum(), 1)
         tables.append(motifs.assign(task=task, **rates))
     return pd.concat(tables, ignore_index=True)

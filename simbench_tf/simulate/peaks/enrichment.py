@@ -50,6 +50,7 @@ def motif_log(
     hits : DataFrame
         row (into `labels`), motif (into `motifs`) and start of each hit.
     labels : uint8, shape (N, n_tasks)
+        1, 0, or another number for a region that is neither.
     motifs, tasks : sequences
     region_size : int
         Bases of a region.
@@ -66,9 +67,8 @@ def motif_log(
     weights = centre_weights(hits["start"].to_numpy(), region_size)
     tables = []
     for column, task in enumerate(tasks):
-        positive = labels[:, column].astype(np.bool_)
         table = pd.DataFrame({"motif": [m.motif_id for m in motifs], "tf": [m.tf for m in motifs], "task": task})
-        for prefix, regions in (("pos", positive), ("neg", ~positive)):
+        for prefix, regions in (("pos", labels[:, column] == 1), ("neg", labels[:, column] == 0)):
             chosen = regions[row]
             n_regions = int(regions.sum())
             table[{"pos": "n_positives", "neg": "n_negatives"}[prefix]] = n_regions

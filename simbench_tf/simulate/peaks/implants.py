@@ -26,9 +26,9 @@ from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import Motif
 from simbench_tf.random_streams import stream_key, uniforms
 from simbench_tf.simulate.drawn import Drawn
-from simbench_tf.simulate.peaks.regions import check_splits, drop, lost_table
+from simbench_tf.simulate.peaks.regions import any_positive, check_splits, drop, lost_table
 from simbench_tf.simulate.peaks.scanning import MapChunks, scan_regions
-from simbench_tf.tables import SITES_SCHEMA, sequence_schema
+from simbench_tf.tables import SITES_SCHEMA, UNLABELLED, sequence_schema
 
 Bases = npt.NDArray[np.uint8]
 _CHUNK_SEQUENCES = 4096
@@ -42,7 +42,8 @@ class PeaksPlan:
     ----------
     tasks : tuple of str
     regions : DataFrame
-        chrom, start, end, split and one uint8 label column per task; row i is sequence i of the data set.
+        chrom, start, end, split and one uint8 label column per task (0, 1, or `tables.UNLABELLED`); row i is sequence i
+        of the data set.
     bases : uint8, shape (N, L)
         The bases of the genome there; one byte per base is the plan's main memory.
     sources : int64, shape (N,)
@@ -80,18 +81,24 @@ class PeaksPlan:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """Entries of dataset.json beside the counts, in JSON's own types: the scan's settings and the regions lost."""
+        """Entries of dataset.json beside the counts, in JSON's own types.
+
+        They are the scan's settings, the regions lost, and how many are neither positive nor negative of each task.
+        """
         return {
             "background": self.background.tolist(),
             "scan_pvalue": self.scan_pvalue,
             "lost": self.lost.to_dict("records"),
+            "unlabelled": {task: int((self.regions[task] == UNLABELLED).sum()) for task in self.tasks},
         }
 
     def counts(self) -> pd.DataFrame:
         """Regions of each split (index), in all (column n) and positive for each task (a column each)."""
-        labels = self.regions.assign(n=1).groupby("split")[["n", *self.tasks]]
+        positive = self.regions[list(self.tasks)] == 1
         return (
-            labels.sum()
+            positive.assign(n=1)
+            .groupby(self.regions["split"])[["n", *self.tasks]]
+            .sum()
             .astype(np.int64)
             .reindex([s for s in ("train", "valid", "test") if s in set(self.regions["split"])])
         )
@@ -168,7 +175,7 @@ def plan_peaks(
     """
     tasks = list(simulation.peaks)
     regions, bases, motifs, kept, hits, log, lost, background = scan_regions(simulation, seed, index_dir, map_chunks)
-    positive = regions[tasks].to_numpy().any(axis=1)
+    positive = any_positive(regions, tasks)
     hitless = positive & (np.bincount(hits["row"], minlength=len(regions)) == 0)
     if not simulation.negative_implants:
         hits = hits[positive[hits["row"].to_numpy()]]
