@@ -80,7 +80,7 @@ def write_report(
     versions : dict
         Package and version, from `config.versions`.
     dataset_info : dict
-        The content of dataset.json. Of a grammar, ``elements`` (element -> tasks whose label changes its rate) says
+        The content of dataset.json. ``elements`` (element -> tasks whose truth it is in) says
         which sites are truth for which task; of peaks, ``lost`` is a list of records of step, positives, background,
         positives_left and background_left.
     summary : DataFrame
@@ -280,7 +280,7 @@ def _example(
 ) -> _DrawnExample:
     sites = example.sites.sort_values("start", kind="stable")
     elements = info.get("elements")
-    if info["kind"] == "grammar" and elements and config.get("scoring", {}).get("motifs", "task") == "task":
+    if elements and config.get("scoring", {}).get("motifs", "task") == "task":
         bears = [example.task in elements.get(element, ()) for element in sites["element"]]
         sites = sites.assign(counted=np.array(bears, np.bool_))
     here = per_sequence[

@@ -32,7 +32,10 @@ def write_run_report(config: Config, folder: Path, target: Path) -> Path:
         target,
         config=config_dict(config),
         versions=versions(),
-        dataset_info=json.loads((folder / "dataset" / "dataset.json").read_text(encoding="utf-8")),
+        dataset_info={
+            **json.loads((folder / "dataset" / "dataset.json").read_text(encoding="utf-8")),
+            "elements": dataset.element_tasks,
+        },
         summary=pd.read_csv(folder / "scores" / "summary.csv", keep_default_na=False, na_values=[""]),
         per_sequence=pd.read_parquet(folder / "scores" / "per_sequence.parquet"),
         metrics={name: json.loads((path / "metrics.json").read_text("utf-8")) for name, path in models.items()},
@@ -78,7 +81,7 @@ def _browsed(config: Config, folder: Path, dataset: Dataset) -> list[Browsed]:
     for file in all_explained(config, folder):
         values, ids[file.model, file.task] = read_explained(file.path)
         scores.setdefault((file.model, file.task), {})[file.key] = values
-    elements = dataset.notes.get("elements") if config.scoring.motifs == "task" and dataset.kind == "grammar" else None
+    elements = dataset.element_tasks if config.scoring.motifs == "task" else None
     places = []
     for (model, task), mine in scores.items():
         known = pd.Index(ids[model, task])

@@ -178,8 +178,7 @@ def _keys(file: Explained) -> dict[str, Any]:
 
 
 def _truth(config: Config, dataset: Dataset, task: str) -> _Truth:
-    # for peaks and text every site bears on every task
-    motifs = config.scoring.motifs if dataset.kind == "grammar" else "all"
+    motifs = config.scoring.motifs if dataset.element_tasks is not None else "all"
     split = config.attribution.split
     sites = dataset.true_sites(split, task=task, motifs=motifs, truth=config.scoring.truth)
     bits = dataset.motifs.set_index("motif")["bits"]
