@@ -2,6 +2,7 @@
 
 from simbench_tf.score.correlation import rank_correlation
 from simbench_tf.score.metrics import METRICS, TOP_SHARE, Metric, areas, sequence_metrics
+from simbench_tf.score.null_scores import kmer_position_scores, kmer_scores, position_scores
 from simbench_tf.score.rule_faithfulness import faithfulness
 from simbench_tf.score.scores import pooled_scores, score_attributions, summarise, summary_columns
 from simbench_tf.score.significance import (
@@ -32,12 +33,15 @@ __all__ = [
     "critical_difference",
     "faithfulness",
     "holm",
+    "kmer_position_scores",
+    "kmer_scores",
     "mean_and_error",
     "mean_ranks",
     "n_needed",
     "paired_comparisons",
     "pareto_front",
     "pooled_scores",
+    "position_scores",
     "rank_correlation",
     "score_attributions",
     "sequence_metrics",
