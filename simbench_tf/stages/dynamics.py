@@ -16,21 +16,24 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from simbench_tf.config import Config, Dynamics, Replicate
+from simbench_tf.config import Config, Dynamics, GrammarSimulation, Replicate
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.devices import device
 from simbench_tf.dynamics import (
     DYNAMICS_COLUMNS,
     LEARNT_COLUMNS,
+    LEARNT_SHARE,
+    MIN_OVER_CHANCE,
     WatchedSequences,
     delete_sites,
     learnt_at,
     measure,
     order_of_learning,
+    recall_of_motifs,
 )
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
-from simbench_tf.motifs import information_content, read_motifs
+from simbench_tf.motifs import information_content, load_motifs, read_motifs
 from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.random_streams import choose_rows
 from simbench_tf.run.models import snapshots_of
@@ -96,7 +99,9 @@ def write_dynamics(
     order = ["task", "motif", "batch"]
     table["task"] = pd.Categorical(table["task"], tasks)
     table = table.sort_values(order).astype({"task": str})[list(DYNAMICS_COLUMNS)]
-    learnt = learnt_at(table).merge(motif_rates(dataset, tasks), on=["task", "motif"], how="left")
+    learnt = learnt_at(table, oracle_recall(config, dataset, model_file.parents[2], probes)).merge(
+        motif_rates(dataset, tasks), on=["task", "motif"], how="left"
+    )
     written = {
         "dynamics.csv": table,
         "learnt.csv": learnt[list(LEARNT_COLUMNS)],
@@ -130,6 +135,28 @@ def probe_of(seed: int, dynamics: Dynamics, dataset: Dataset, task: str) -> Watc
     sites = sites.assign(row=row)[row >= 0].sort_values(["row", "start", "motif"], ignore_index=True)
     deleted = delete_sites(bases[positives], sites, dataset.notes["background"], random_state=seed)
     return WatchedSequences(bases[positives], bases[others], sites, deleted)
+
+
+def oracle_recall(
+    config: Config, dataset: Dataset, folder: Path, watched: dict[str, WatchedSequences]
+) -> pd.DataFrame | None:
+    """The recall that the exact posterior of a grammar reaches of each motif (task, motif, recall); None for others.
+
+    Its occupancy of the positives, given the task's label, is ranked as attributions are.
+    """
+    if not isinstance(config.simulation, GrammarSimulation):
+        return None
+    from simbench_tf.simulate.grammar import build_grammar
+    from simbench_tf.simulate.oracle import explain
+
+    grammar = build_grammar(config.simulation, load_motifs(config.simulation.motifs), folder / "genome")
+    tables = []
+    for task, sequences in watched.items():
+        labels = np.full((len(sequences.positives), len(dataset.tasks)), -1)
+        labels[:, dataset.tasks.index(task)] = 1
+        occupancy = explain(grammar, sequences.positives, labels=labels).occupancy
+        tables.append(recall_of_motifs(occupancy, sequences.sites).reset_index().assign(task=task))
+    return pd.concat(tables, ignore_index=True)
 
 
 def motif_rates(dataset: Dataset, tasks: list[str]) -> pd.DataFrame:
@@ -224,6 +251,7 @@ def dynamics(config: Config, folder: Path, map_in_order: MapInOrder = map, track
             "dataset": _dataset_checksums(folder),
             "dynamics": config.dynamics.model_dump(mode="json"),
             "seed": config.seed,
+            "learnt": [LEARNT_SHARE, MIN_OVER_CHANCE],
             "weights": [(batch, checksum(Path(path))) for batch, path in steps],
         }
         _step(folder, "dynamics", made_from, functools.partial(make, replicate, steps), device)
