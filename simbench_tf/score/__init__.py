@@ -1,5 +1,6 @@
 """How well attributions find the true bases: metrics, their means and intervals, tests, ranks and motif recall."""
 
+from simbench_tf.score.area_errors import AreaErrors, area_errors, pooled_errors
 from simbench_tf.score.correlation import rank_correlation
 from simbench_tf.score.metrics import METRICS, TOP_SHARE, Metric, areas, sequence_metrics
 from simbench_tf.score.null_scores import kmer_position_scores, kmer_scores, position_scores
@@ -26,8 +27,10 @@ __all__ = [
     "METRICS",
     "MIN_SEQUENCES",
     "TOP_SHARE",
+    "AreaErrors",
     "Metric",
     "VarianceComponents",
+    "area_errors",
     "areas",
     "bootstrap_interval",
     "critical_difference",
@@ -40,6 +43,7 @@ __all__ = [
     "n_needed",
     "paired_comparisons",
     "pareto_front",
+    "pooled_errors",
     "pooled_scores",
     "position_scores",
     "rank_correlation",
