@@ -2,7 +2,7 @@
 
 from simbench_tf.score.area_errors import AreaErrors, area_errors, pooled_errors
 from simbench_tf.score.correlation import rank_correlation
-from simbench_tf.score.metrics import METRICS, TOP_SHARE, Metric, areas, sequence_metrics
+from simbench_tf.score.metrics import METRICS, TOP_SHARE, Metric, Sign, areas, sequence_metrics, takes_sign
 from simbench_tf.score.null_scores import kmer_position_scores, kmer_scores, position_scores
 from simbench_tf.score.rule_faithfulness import faithfulness
 from simbench_tf.score.scores import pooled_scores, score_attributions, summarise, summary_columns
@@ -29,6 +29,7 @@ __all__ = [
     "TOP_SHARE",
     "AreaErrors",
     "Metric",
+    "Sign",
     "VarianceComponents",
     "area_errors",
     "areas",
@@ -51,5 +52,6 @@ __all__ = [
     "sequence_metrics",
     "summarise",
     "summary_columns",
+    "takes_sign",
     "variance_components",
 ]

@@ -65,9 +65,13 @@ def area_errors(values: npt.ArrayLike, truth: Bools, n_resamples: int = 500, ran
 
 
 def pooled_errors(
-    scores: npt.NDArray[np.floating], mask: Bools, n_resamples: int = 500, random_state: int = 0
+    scores: npt.NDArray[np.floating],
+    mask: Bools,
+    n_resamples: int = 500,
+    random_state: int = 0,
+    signed: bool = False,
 ) -> dict[str, float]:
-    """Standard errors of the `pooled_scores` of |attribution|, with the sequence as what is drawn at random.
+    """Standard errors of `pooled_scores`, with the sequence as what is drawn at random.
 
     Parameters
     ----------
@@ -77,6 +81,8 @@ def pooled_errors(
     n_resamples : int, default 500
         Of the bootstrap over sequences.
     random_state : int, default 0
+    signed : bool, default False
+        Rank bases by the attribution itself, and not by |attribution|.
 
     Returns
     -------
@@ -95,8 +101,10 @@ def pooled_errors(
     if len(scores) < 2 or mask.all() or not mask.any():
         return {"pooled_auroc_se": math.nan, "pooled_auprc_se": math.nan}
     sequences = np.repeat(np.arange(len(scores)), scores.shape[1])
-    size = np.abs(np.asarray(scores, np.float64)).ravel()
-    auroc_se, auprc_se = _bootstrap_errors(size, mask.ravel(), sequences, n_resamples, random_state)
+    values = np.asarray(scores, np.float64).ravel()
+    auroc_se, auprc_se = _bootstrap_errors(
+        values if signed else np.abs(values), mask.ravel(), sequences, n_resamples, random_state
+    )
     return {"pooled_auroc_se": auroc_se, "pooled_auprc_se": auprc_se}
 
 
