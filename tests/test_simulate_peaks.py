@@ -24,8 +24,8 @@ from simbench_tf.errors import InputError
 from simbench_tf.genome import open_genome, regions_at
 from simbench_tf.motifs import Motif, scan, write_meme
 from simbench_tf.simulate import peaks
+from simbench_tf.simulate.peaks import clean_background, implants, scanning
 from simbench_tf.simulate.peaks import enrichment as _enrichment
-from simbench_tf.simulate.peaks import implants, scanning
 from simbench_tf.simulate.peaks import regions as _regions
 from simbench_tf.tables import SPLITS, check_sequences, check_sites
 
@@ -227,6 +227,67 @@ def test_without_negative_implants_only_negatives_change(
     of_positives = drawn.sites.filter(pc.is_in(drawn.sites["seq_id"], value_set=ids))
     assert made.sites.equals(of_positives)
     assert of_positives.num_rows < drawn.sites.num_rows
+
+
+@pytest.fixture(scope="module")
+def clean(world: dict[str, Any]) -> tuple[peaks.PeaksPlan, peaks.Drawn]:
+    # a p-value at which chance hits abound: E1 and U1 are kept
+    settings = {"scan_pvalue": 1e-3, "min_enrichment": 0.5, "clean_background": True}
+    plan = peaks.plan_peaks(simulation(world["folder"], **settings), seed=7)
+    return plan, implants.implant(plan, 0, plan.n_regions)
+
+
+def test_a_clean_background_holds_no_hit_but_the_true_ones(
+    clean: tuple[peaks.PeaksPlan, peaks.Drawn], world: dict[str, Any]
+) -> None:
+    plan, drawn = clean
+    assert len(plan.motifs) > 1
+    assert plan.notes["clean_background"] is True
+    check_against_genome(plan, drawn, world["text"])
+    soiled = peaks.plan_peaks(simulation(world["folder"], scan_pvalue=1e-3, min_enrichment=0.5), seed=7)
+    assert "clean_background" not in soiled.notes
+    before = bases_of(implants.implant(soiled, 0, soiled.n_regions).sequences["sequence"])
+    after, n_true = bases_of(drawn.sequences["sequence"]), drawn.sites.num_rows
+    n_before, n_after = (len(scan(each, plan.motifs, 1e-3, plan.background)) for each in (before, after))
+    assert n_before > n_true + 20
+    assert n_after == n_true
+    hits = scan(after, plan.motifs, 1e-3, plan.background)
+    assert (
+        hits[["start", "end", "motif"]].values.tolist()
+        == drawn.sites.to_pandas()[["start", "end", "motif"]].values.tolist()
+    )
+    # what it costs: most sequences keep every dinucleotide count, in all fewer than one base in 2,000 is another
+    counts = pair_counts(before), pair_counts(after)
+    assert (counts[0] == counts[1]).all(axis=1).mean() > 0.95
+    composition = [np.stack([(each == base).sum(axis=1) for base in range(4)]) for each in (before, after)]
+    assert np.abs(composition[0] - composition[1]).sum() / 2 < before.size / 2_000
+
+
+def test_a_clean_background_does_not_depend_on_the_parts_it_is_made_in(
+    clean: tuple[peaks.PeaksPlan, peaks.Drawn],
+) -> None:
+    plan, drawn = clean
+    made = [peaks.implant_part(pickle.loads(pickle.dumps(part))) for part in implants.parts(plan, 31)]
+    assert pa.concat_tables([part.sequences for part in made]).equals(drawn.sequences)
+    assert pa.concat_tables([part.sites for part in made]).equals(drawn.sites)
+
+
+def test_a_hit_that_only_another_base_breaks_is_broken_and_one_that_nothing_breaks_is_told() -> None:
+    # all A: no shuffle is another sequence; AAAAAA has the p-value 4 ** -6
+    motif = Motif("polyA", "A", np.eye(4)[[0] * 6], 1000.0)
+    scanned = clean_background.Scan([motif], 1e-3, np.full(4, 0.25))
+    sequences, true = np.zeros((3, 30), np.uint8), np.zeros((3, 30), bool)
+    true[0, 4:12] = True
+    made = clean_background.without_chance_hits(sequences, true, scanned, 1, np.arange(3))
+    assert (made[true] == 0).all()
+    left = scan(made, [motif], 1e-3)
+    assert set(zip(left["row"], left["start"], strict=True)) == {(0, start) for start in (4, 5, 6)}
+    alone = clean_background.without_chance_hits(sequences[1:], true[1:], scanned, 1, np.arange(1, 3))
+    np.testing.assert_array_equal(alone, made[1:])
+    # every word of a motif without preference is a hit at p = 1
+    anything = clean_background.Scan([Motif("any", "any", np.full((4, 4), 0.25), 10.0)], 1.0, np.full(4, 0.25))
+    with pytest.warns(UserWarning, match="1 of 1 sequences keep a chance hit"):
+        clean_background.without_chance_hits(sequences[:1], true[:1], anything, 1, np.arange(1))
 
 
 def test_lost_regions_are_counted_by_step(plan: peaks.PeaksPlan, world: dict[str, Any]) -> None:

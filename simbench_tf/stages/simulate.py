@@ -57,6 +57,8 @@ def by_content(config: Config) -> dict[str, Any]:
     settings = simulation.model_dump(mode="json")
     if isinstance(simulation, PeaksSimulation):
         check_fetched(simulation.files)
+        if not simulation.clean_background:
+            del settings["clean_background"]  # what was made before there was this setting stays as it is
     if simulation.motifs not in (None, "default") and not simulation.motifs.startswith("jaspar:"):
         settings["motifs"] = checksum_named(Path(simulation.motifs), "simulation.motifs")
     if isinstance(simulation, TextSimulation):

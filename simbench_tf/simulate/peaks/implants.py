@@ -26,6 +26,7 @@ from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import Motif
 from simbench_tf.random_streams import stream_key, uniforms
 from simbench_tf.simulate.drawn import Drawn
+from simbench_tf.simulate.peaks.clean_background import Scan, without_chance_hits
 from simbench_tf.simulate.peaks.regions import any_positive, check_splits, drop, lost_table
 from simbench_tf.simulate.peaks.scanning import MapChunks, scan_regions
 from simbench_tf.tables import SITES_SCHEMA, UNLABELLED, sequence_schema
@@ -60,6 +61,8 @@ class PeaksPlan:
         Base frequencies the scan's p-values refer to.
     scan_pvalue : float
     seed : int
+    clean_background : bool
+        Whether the shuffles are to hold no chance hits of the kept motifs.
     """
 
     tasks: tuple[str, ...]
@@ -73,6 +76,7 @@ class PeaksPlan:
     background: npt.NDArray[np.float64]
     scan_pvalue: float
     seed: int
+    clean_background: bool = False
 
     @property
     def n_regions(self) -> int:
@@ -89,6 +93,7 @@ class PeaksPlan:
             "background": self.background.tolist(),
             "scan_pvalue": self.scan_pvalue,
             "lost": self.lost.to_dict("records"),
+            **({"clean_background": True} if self.clean_background else {}),
             "unlabelled": {task: int((self.regions[task] == UNLABELLED).sum()) for task in self.tasks},
         }
 
@@ -115,6 +120,7 @@ class PeaksPart(NamedTuple):
     hits: pd.DataFrame
     motifs: list[Motif]
     seed: int
+    clean_with: Scan | None = None
 
 
 def plan_peaks(
@@ -193,6 +199,7 @@ def plan_peaks(
         background=background,
         scan_pvalue=simulation.scan_pvalue,
         seed=seed,
+        clean_background=simulation.clean_background,
     )
 
 
@@ -235,6 +242,7 @@ def take_part(plan: PeaksPlan, start: int, stop: int) -> PeaksPart:
         hits=hits.assign(row=hits["row"] - start),
         motifs=plan.motifs,
         seed=plan.seed,
+        clean_with=Scan(plan.motifs, plan.scan_pvalue, plan.background) if plan.clean_background else None,
     )
 
 
@@ -255,6 +263,8 @@ def implant_part(part: PeaksPart) -> Drawn:
     hits = part.hits
     covered = covered_bases(hits["row"], hits["start"], hits["end"], sequences.shape)
     sequences[covered] = part.own[covered]
+    if part.clean_with is not None:
+        sequences = without_chance_hits(sequences, covered, part.clean_with, part.seed, part.numbers)
     return Drawn(_sequence_table(part, sequences), _sites_table(part, sequences))
 
 
