@@ -2,8 +2,8 @@
 
 Fixed *watched sequences* are predicted and attributed with the weights of several batches. They give, for each motif,
 the *recall*, the average precision with which |attribution| ranks the motif's bases above bases in no site, and the
-*effect*, what the logit loses when one of its sites is deleted. A motif is learnt at the batch at which its recall has
-risen halfway.
+*effect*, what the logit loses when one of its sites is deleted. A motif is learnt at the batch at which its recall
+passes a level that is the same for all motifs: half of what the exact posterior reaches.
 """
 
 from __future__ import annotations
@@ -33,6 +33,14 @@ MIN_SEQUENCES = 5
 MIN_RISE_IN_ERRORS = 2.0
 
 
+#: A motif is learnt when its recall is this share of the recall that can be reached, ...
+LEARNT_SHARE = 0.5
+
+
+#: ... and is above chance by this much at least.
+MIN_OVER_CHANCE = 0.1
+
+
 #: Motifs that occur this many times as often with a label as without mark it; the paper keeps those of its motifs.
 MIN_ENRICHMENT = 1.2
 
@@ -46,6 +54,7 @@ DYNAMICS_COLUMNS = (
 #: Columns of a table of what was learnt, one row per task and motif.
 LEARNT_COLUMNS = (
     "task", "motif", "n_sites", "final_recall", "learnt_at", "rate", "information", "rate_without", "surplus", "tf",
+    "level", "status",
 )  # fmt: skip
 _BATCH_SEQUENCES = 4096
 
@@ -261,40 +270,69 @@ def measure(
     return table[[name for name in DYNAMICS_COLUMNS if name in table]]
 
 
-def learnt_at(table: pd.DataFrame) -> pd.DataFrame:
-    """The batch at which each motif is learnt: where its recall first passes halfway from its first to its last value.
+def learnt_at(
+    table: pd.DataFrame,
+    oracle: pd.DataFrame | None = None,
+    share: float = LEARNT_SHARE,
+    attainable: float = 1.0,
+    min_over_chance: float = MIN_OVER_CHANCE,
+) -> pd.DataFrame:
+    """The batch at which each motif is learnt: where its recall first passes a share of what can be reached.
 
-    Between two batches recall is taken to rise linearly with log(1 + batch). A motif whose last recall is not above the
-    first by more than `MIN_RISE_IN_ERRORS` standard errors of the difference (of two independent means, which errs on
-    the side of caution) was not learnt.
+    The *level* is ``max(share * attainable recall, chance + min_over_chance)``. So a motif of which little is learnt
+    is not learnt early, as it would be at half of its own small rise, and motifs are compared at a common level.
+
+    A motif is learnt if its last recall is at the level, and above its first by more than `MIN_RISE_IN_ERRORS` standard
+    errors of the difference (of two independent means, which errs on the side of caution). Between two batches recall
+    is taken to rise linearly with log(1 + batch).
 
     Parameters
     ----------
     table : DataFrame
-        task, motif, batch, n_sites, recall and recall_se.
+        task, motif, batch, n_sites, recall, recall_se and, for the floor over chance, chance.
+    oracle : DataFrame, optional
+        task, motif and recall: what the exact posterior reaches, by the same measure (`recall_of_motifs` of its
+        occupancy). Then that is attainable.
+    share : float, default .5
+    attainable : float, default 1
+        The attainable recall of motifs that have none in `oracle`.
+    min_over_chance : float, default .1
+        How far the level is above chance at least; with no column chance, there is no such floor.
 
     Returns
     -------
     DataFrame
         One row per task and motif, in the order of the table: task, motif, n_sites, final_recall, learnt_at (NaN where
-        the motif was not learnt).
+        the motif is not learnt), level, and status: "learnt"; "not yet", where recall has risen, is at its highest at
+        the end, and is below the level; or "not learnt".
 
     Examples
     --------
     >>> table = pd.DataFrame({"task": "K562", "motif": "GATA1", "batch": [0, 9, 99], "n_sites": 50,
-    ...                       "recall": [0.1, 0.2, 0.5], "recall_se": 0.02})
-    >>> learnt_at(table).round(1)  # .3 is a third of the way from .2 to .5
-       task  motif  n_sites  final_recall  learnt_at
-    0  K562  GATA1       50           0.5       20.5
+    ...                       "recall": [0.1, 0.3, 0.7], "recall_se": 0.02, "chance": 0.1})
+    >>> learnt_at(table).round(1)[["final_recall", "learnt_at", "level", "status"]]  # .5 is halfway from .3 to .7
+       final_recall  learnt_at  level  status
+    0           0.7       30.6    0.5  learnt
+    >>> oracle = pd.DataFrame({"task": "K562", "motif": ["GATA1"], "recall": 0.9})
+    >>> learnt_at(table, oracle, share=0.9).round(2)[["final_recall", "learnt_at", "level", "status"]]
+       final_recall  learnt_at  level   status
+    0           0.7        NaN   0.81  not yet
     """
+    known = {} if oracle is None else oracle.set_index(["task", "motif"])["recall"].to_dict()
     lines = []
     for (task, motif), rows in table.groupby(["task", "motif"], sort=False):
         rows = rows.sort_values("batch")
         batch, recall, error = (rows[name].to_numpy(float) for name in ("batch", "recall", "recall_se"))
-        learnt = recall[-1] - recall[0] > MIN_RISE_IN_ERRORS * math.hypot(error[0], error[-1])
-        at = _first_passing(np.log1p(batch), recall, (recall[0] + recall[-1]) / 2) if learnt else math.nan
-        lines.append((task, motif, int(rows["n_sites"].iloc[-1]), recall[-1], math.expm1(at)))
-    return pd.DataFrame(lines, columns=list(LEARNT_COLUMNS[:5]))
+        chance = float(rows["chance"].iloc[-1]) + min_over_chance if "chance" in rows else -math.inf
+        level = max(share * known.get((task, motif), attainable), chance)
+        risen = recall[-1] - recall[0] > MIN_RISE_IN_ERRORS * math.hypot(error[0], error[-1])
+        at, status = math.nan, "not learnt"
+        if risen and recall[-1] >= level:
+            at, status = math.expm1(_first_passing(np.log1p(batch), recall, level)), "learnt"
+        elif risen and recall[-1] >= recall.max():
+            status = "not yet"
+        lines.append((task, motif, int(rows["n_sites"].iloc[-1]), recall[-1], at, level, status))
+    return pd.DataFrame(lines, columns=[*LEARNT_COLUMNS[:5], "level", "status"])
 
 
 def order_of_learning(learnt: pd.DataFrame) -> pd.DataFrame:
@@ -367,8 +405,10 @@ def _average_precision(
 
 
 def _first_passing(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], level: float) -> float:
-    """Where a line through the points first reaches a level that the first point is below and the last above."""
+    """Where a line through the points first reaches a level that the last point is not below."""
     after = int(np.argmax(y >= level))
+    if after == 0:
+        return float(x[0])
     share = (level - y[after - 1]) / (y[after] - y[after - 1])
     return float(x[after - 1] + share * (x[after] - x[after - 1]))
 

@@ -14,6 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 SPLITS = ("train", "valid", "test")
+
+
+#: The label of a sequence that is neither positive nor negative of a task: left out of its loss, measures and counts.
+UNLABELLED = 255
 _SEQUENCE_FIELDS = [
     pa.field("seq_id", pa.string(), nullable=False),
     pa.field("chrom", pa.string()),
@@ -88,7 +92,7 @@ def sequence_schema(tasks: Sequence[str]) -> pa.Schema:
 
 
 def check_sequences(table: pa.Table, tasks: Sequence[str]) -> None:
-    """Check a sequence table against its schema: columns, no nulls, known splits, 0/1 labels, unique ids.
+    """Check a sequence table against its schema: columns, no nulls, splits, labels 0, 1 or `UNLABELLED`, ids.
 
     Raises
     ------
@@ -107,8 +111,8 @@ def check_sequences(table: pa.Table, tasks: Sequence[str]) -> None:
     if unknown:
         raise ValueError(f"column split holds {sorted(unknown)}, should be among {list(SPLITS)}")
     for task in tasks:
-        if table.num_rows and pc.max(table[task]).as_py() > 1:
-            raise ValueError(f"column {task} holds labels other than 0 and 1")
+        if not set(pc.unique(table[task]).to_pylist()) <= {0, 1, UNLABELLED}:
+            raise ValueError(f"column {task} holds labels other than 0, 1 and {UNLABELLED} (neither)")
     if pc.count_distinct(table["seq_id"]).as_py() != table.num_rows:
         raise ValueError("column seq_id holds an id twice")
 

@@ -25,6 +25,8 @@ from simbench_tf.errors import InputError
 from simbench_tf.motifs import load_motifs
 from simbench_tf.parallel import workers
 from simbench_tf.run.manifest import read_manifest
+from simbench_tf.simulate.grammar import build_grammar
+from simbench_tf.simulate.oracle import explain
 from simbench_tf.stages import dynamics as learnt
 from simbench_tf.training import Snapshots, log_spaced_batches, read_snapshots, train
 
@@ -260,20 +262,43 @@ def table_of(recall, batch=(0, 1, 10, 100), se=0.01):
 
 
 @pytest.mark.parametrize(
-    ("recall", "expected"),
+    ("recall", "expected", "status"),
     [
-        ([0.1, 0.1, 0.1, 0.5], np.sqrt(11 * 101) - 1),
-        ([0.1, 0.3, 0.4, 0.5], 1),
-        ([0.1, 0.1, 0.3, 0.5], 10),
-        ([0.1, 0.4, 0.2, 0.5], 2 ** (2 / 3) - 1),  # the first passing counts
-        ([0.1, 0.5, 0.5, 0.12], np.nan),  # risen by less than two errors of the difference, .028
-        ([0.1, 0.5, 0.5, 0.05], np.nan),
+        ([0.1, 0.1, 0.3, 0.7], np.sqrt(11 * 101) - 1, "learnt"),  # .5 is halfway from .3 to .7
+        ([0.1, 0.5, 0.6, 0.8], 1, "learnt"),
+        ([0.1, 0.1, 0.5, 0.5], 10, "learnt"),
+        ([0.1, 0.7, 0.2, 0.9], 2 ** (2 / 3) - 1, "learnt"),  # the first passing counts: .4 of .6
+        ([0.1, 0.1, 0.3, 0.49], np.nan, "not yet"),  # half of a small rise is early, and no matter
+        ([0.1, 0.48, 0.48, 0.3], np.nan, "not learnt"),  # below the level, and falling at the end
+        ([0.1, 0.9, 0.9, 0.12], np.nan, "not learnt"),  # risen by less than two errors of the difference, .028
+        ([0.6, 0.6, 0.6, 0.62], np.nan, "not learnt"),  # nothing the training did
+        ([0.55, 0.6, 0.8, 0.9], 0, "learnt"),  # at the level from the start, and more so by training
     ],
 )
-def test_learnt_at(recall, expected):
+def test_learnt_at(recall, expected, status):
     (line,) = learnt_at(table_of(recall)).itertuples()
     assert line.learnt_at == pytest.approx(expected, nan_ok=True)
-    assert line.final_recall == recall[-1]
+    assert (line.final_recall, line.level, line.status) == (recall[-1], 0.5, status)
+
+
+def test_the_level_is_a_share_of_what_the_oracle_reaches_with_a_floor_over_chance():
+    tables = [table_of([0.1, 0.1, 0.2, 0.4]).assign(motif=motif, chance=0.1) for motif in ("sharp", "weak", "unknown")]
+    oracle = pd.DataFrame({"task": "t", "motif": ["weak", "sharp"], "recall": [0.25, 0.6]})
+    lines = learnt_at(pd.concat(tables), oracle, attainable=0.9).set_index("motif")
+    # half of .6; half of .25 is .125, less than .1 over chance; half of .9
+    assert lines["level"].to_dict() == pytest.approx({"sharp": 0.3, "weak": 0.2, "unknown": 0.45})
+    assert lines["status"].to_dict() == {"sharp": "learnt", "weak": "learnt", "unknown": "not yet"}
+    assert lines.loc["sharp", "learnt_at"] == pytest.approx(np.sqrt(11 * 101) - 1)
+    assert lines.loc["weak", "learnt_at"] == pytest.approx(10)
+    other = learnt_at(pd.concat(tables), oracle, share=0.25, min_over_chance=0).set_index("motif")
+    assert other["level"].to_dict() == pytest.approx({"sharp": 0.15, "weak": 0.1, "unknown": 0.25})
+
+
+def test_a_motif_of_which_little_is_learnt_is_not_the_first():
+    hardly, well = table_of([0.1, 0.2, 0.2, 0.2]), table_of([0.1, 0.1, 0.6, 0.9])
+    lines = learnt_at(pd.concat([hardly.assign(motif="hardly"), well.assign(motif="well")])).set_index("motif")
+    assert np.isnan(lines.loc["hardly", "learnt_at"])
+    assert 1 < lines.loc["well", "learnt_at"] < 10
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=8), st.randoms())
@@ -281,10 +306,10 @@ def test_learnt_at_lies_between_the_batches_and_heeds_no_order_of_rows(recall, r
     batch = [0, *(3**number for number in range(len(recall) - 1))]
     table = table_of(recall, batch)
     at = learnt_at(table)["learnt_at"].item()
-    if recall[-1] - recall[0] > 2 * np.hypot(0.01, 0.01):
+    if recall[-1] - recall[0] > 2 * np.hypot(0.01, 0.01) and recall[-1] >= 0.5:
         assert 0 <= at <= batch[-1]
-        first = next(number for number, value in enumerate(recall) if value >= (recall[0] + recall[-1]) / 2)
-        assert batch[first - 1] - 1e-6 <= at <= batch[first] + 1e-6
+        first = next(number for number, value in enumerate(recall) if value >= 0.5)
+        assert batch[max(first - 1, 0)] - 1e-6 <= at <= batch[first] + 1e-6
     else:
         assert np.isnan(at)
     shuffled = table.iloc[random.sample(range(len(table)), len(table))]
@@ -381,6 +406,30 @@ def test_the_last_row_is_of_the_model_that_was_kept(run):
     table = pd.read_csv(run / "dynamics" / "basset" / "dynamics.csv")
     last = table[(table["task"] == "K562") & (table["batch"] == table["batch"].max())].set_index("motif")
     pd.testing.assert_frame_equal(last[expected.columns], expected, rtol=1e-5, atol=1e-7)
+
+
+def test_the_level_of_a_grammars_motif_is_half_of_what_its_posterior_reaches(run, config_file):
+    config, dataset = load_config(config_file), open_dataset(run / "dataset")
+    probe = learnt.probe_of(7, Dynamics(n_sequences=20), dataset, "K562")
+    grammar = build_grammar(config.simulation, load_motifs("default"))
+    occupancy = explain(grammar, probe.positives, labels=np.tile([-1, 1], (20, 1))).occupancy
+    lines = pd.read_csv(run / "dynamics" / "basset" / "learnt.csv")
+    lines = lines[lines["task"] == "K562"].set_index("motif")
+    in_any = np.zeros(occupancy.shape, bool)
+    for site in probe.sites.itertuples():
+        in_any[site.row, site.start : site.end] = True
+    for motif, own in probe.sites.groupby("motif"):
+        if own["row"].nunique() < 5:
+            continue
+        recalls = []
+        for row, sites in own.groupby("row"):
+            mine = np.zeros(occupancy.shape[1], bool)
+            for site in sites.itertuples():
+                mine[site.start : site.end] = True
+            ranked = mine | ~in_any[row]
+            recalls.append(average_precision_score(mine[ranked], occupancy[row, ranked]))
+        assert np.mean(recalls) > 0.5
+        assert lines.loc[motif, "level"] == pytest.approx(np.mean(recalls) / 2, rel=1e-6)
 
 
 def test_a_probe_holds_positives_others_and_the_sites_as_they_read(run):

@@ -235,7 +235,8 @@ class GrammarSimulation(SimulationSettings):
 class PeaksSimulation(SimulationSettings):
     """Real peaks, dinucleotide-shuffled, with their real motif hits put back.
 
-    `background` is one file of regions or a list of them, as the peaks of the cell lines that are no task.
+    `background` is one file of regions or a list of them, as the peaks of the cell lines that are no task. With
+    `clean_background`, stretches of the shuffles are shuffled again until they hold no chance hit of the kept motifs.
     """
 
     kind: Literal["peaks"]
@@ -248,6 +249,7 @@ class PeaksSimulation(SimulationSettings):
     min_pos_hits: Annotated[int, Field(ge=0)] = 100
     min_enrichment: Annotated[float, Field(ge=0)] = 1.2
     negative_implants: bool = True
+    clean_background: bool = False
     splits: Splits = Splits()
 
     @property

@@ -95,7 +95,7 @@ class Dataset:
     counts : dict
         Sequences in each split.
     positive_fraction : dict
-        Share of positives of each task.
+        Share of positives of each task, of the sequences that are positive or negative.
     parts : list of int
         Sequences in each part file.
     notes : dict
@@ -139,13 +139,30 @@ class Dataset:
             }
         )
 
+    @cached_property
+    def element_tasks(self) -> dict[str, list[str]] | None:
+        """For each element of the sites, the tasks whose truth it is in; None where every site is in every truth.
+
+        Of grammar data, an element is in the truth of the tasks whose label changes its rate; of peaks data, whose
+        elements are motifs, in that of the tasks for which the motif passed the filter (motif_log.csv).
+        """
+        if self.kind == "grammar":
+            return dict(self.notes["elements"])
+        path = self.path / "motif_log.csv"
+        if self.kind != "peaks" or not path.is_file():
+            return None
+        # names as they are written: a task may be called NA
+        log = pd.read_csv(path, dtype={"motif": str, "task": str}, keep_default_na=False)
+        passing = log[log["passes"]].groupby("motif", sort=False)["task"].agg(list).to_dict()
+        return {motif: passing.get(motif, []) for motif in log["motif"].unique()}
+
     def bases(self, split: str) -> npt.NDArray[np.uint8]:
         """Sequences of a split, uint8 (N, L): 0-3 for A, C, G, T and 4 for N."""
         chunks = [bases_of(table["sequence"]) for table in self._split_parts(split, ["sequence"])]
         return np.concatenate([np.empty((0, self.seq_length), np.uint8), *(chunk for chunk in chunks if len(chunk))])
 
     def labels(self, split: str) -> npt.NDArray[np.uint8]:
-        """Labels of a split, uint8 (N, T) of 0 and 1, one column per task."""
+        """Labels of a split, uint8 (N, T) of 0, 1 and `tables.UNLABELLED`, one column per task."""
         chunks = [label_matrix(table, self.tasks) for table in self._split_parts(split, self.tasks)]
         return np.concatenate([np.empty((0, len(self.tasks)), np.uint8), *chunks])
 
@@ -167,8 +184,9 @@ class Dataset:
         ----------
         split : {"train", "valid", "test"}
         task : str, optional
-            With a task of grammar data and ``motifs="task"``, only the sites of those elements whose rate depends on
-            the task's label. Without a task, and always for peaks and text data, every site.
+            With a task and ``motifs="task"``, only the sites that bear on the task (`element_tasks`): in grammar data
+            those of elements whose rate depends on its label, in peaks data those of motifs that passed its filter.
+            Without a task, and always for text data, every site.
         motifs : {"task", "all"}
             "all" counts every site whatever the task.
         truth : {"embedded", "rescanned"}
@@ -214,8 +232,8 @@ class Dataset:
                 f'motifs is "task" or "all" and truth "embedded" or "rescanned", not {motifs!r}, {truth!r}'
             )
         elements = None
-        if task is not None and motifs == "task" and self.kind == "grammar":
-            elements = {element for element, tasks in self.notes["elements"].items() if task in tasks}
+        if task is not None and motifs == "task" and self.element_tasks is not None:
+            elements = {element for element, tasks in self.element_tasks.items() if task in tasks}
         sites = self._scanned_sites(split, elements) if truth == "rescanned" else self._embedded_sites(split, elements)
         return sites[["row", "motif", "start", "end", "strand"]].reset_index(drop=True)
 
@@ -235,7 +253,9 @@ class Dataset:
 
         Each epoch holds every sequence of the split once. A shuffled one is in a new order each time the data set is
         read, and the orders follow from `seed` alone: two data sets of one seed give the same batches, epoch
-        by epoch. Bases are passed on as uint8; one-hot is made one batch at a time.
+        by epoch. Bases are passed on as uint8; one-hot is made one batch at a time. A sequence that is neither positive
+        nor negative of a task (in peaks data of several tasks) has the label `tables.UNLABELLED`, 255: `training.train`
+        leaves it out of that task's loss, and a loss of your own should, too.
 
         Parameters
         ----------

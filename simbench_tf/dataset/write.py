@@ -224,7 +224,7 @@ def _summary(parts: Sequence[Path], tasks: Sequence[str]) -> dict[str, Any]:
     """seq_length, counts, positive_fraction and rows of the parts, read a part at a time."""
     lengths, rows = set(), []
     counts = dict.fromkeys(tables.SPLITS, 0)
-    positives = dict.fromkeys(tasks, 0)
+    positives, labelled = dict.fromkeys(tasks, 0), dict.fromkeys(tasks, 0)
     for path in parts:
         schema = pq.read_schema(path)
         if schema.names != [*tables.SEQUENCE_COLUMNS, *tasks]:
@@ -235,14 +235,15 @@ def _summary(parts: Sequence[Path], tasks: Sequence[str]) -> dict[str, Any]:
         for count in pc.value_counts(table["split"]).to_pylist():
             counts[count["values"]] += count["counts"]
         for task in tasks:
-            positives[task] += pc.sum(table[task]).as_py() or 0
+            labels = np.asarray(table[task])
+            positives[task] += int((labels == 1).sum())
+            labelled[task] += int((labels != tables.UNLABELLED).sum())
     if len(lengths) != 1:
         raise ValueError(f"the sequences have the lengths {sorted(lengths)}, should have one")
-    total = sum(rows)
     return {
         "seq_length": lengths.pop(),
         "counts": counts,
-        "positive_fraction": {task: positives[task] / total for task in tasks},
+        "positive_fraction": {task: positives[task] / max(labelled[task], 1) for task in tasks},
         "parts": rows,
     }
 

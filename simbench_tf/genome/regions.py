@@ -5,6 +5,7 @@ Coordinates are 0-based and half-open.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,9 @@ def regions_at(chrom: npt.ArrayLike, summits: npt.ArrayLike, region_size: int) -
 def merge_summits(chrom: npt.ArrayLike, summits: npt.ArrayLike, distance: float) -> pd.DataFrame:
     """Merge summits closer than `distance` to a neighbour into one, at their mean (rounded down).
 
+    No summit is farther than `distance` from the mean of those it is merged with: a chain of summits that reaches
+    farther is split at its widest gap (of equal ones, at that nearest the middle of the chain), and so on.
+
     Parameters
     ----------
     chrom, summits : array, shape (N,)
@@ -45,18 +49,47 @@ def merge_summits(chrom: npt.ArrayLike, summits: npt.ArrayLike, distance: float)
     --------
     >>> merge_summits(["chr1"] * 4, [100, 250, 700, 399], 200).to_numpy().tolist()
     [['chr1', 249, 3], ['chr1', 700, 1]]
+    >>> merge_summits(["chr1"] * 4, [100, 190, 310, 400], 200).to_numpy().tolist()  # 250 is the mean of all
+    [['chr1', 250, 4]]
+    >>> merge_summits(["chr1"] * 4, [100, 190, 310, 480], 200).to_numpy().tolist()  # 480 is too far from 270
+    [['chr1', 200, 3], ['chr1', 480, 1]]
     """
     names, positions = np.asarray(chrom, object), np.asarray(summits, np.int64)
     starts = _along_genome(names) + positions
     # two points d bases apart leave a gap of d - 1 between their intervals; None joins only what overlaps
     gap = int(np.ceil(distance)) - 2
     clusters, _, _ = _interval_arithmetic().merge_intervals(starts, starts + 1, min_dist=gap if gap >= 0 else None)
-    points = pd.DataFrame({"chrom": names, "summit": positions, "cluster": clusters})
-    merged = points.groupby("cluster").agg(
+    order = np.lexsort((positions, clusters))
+    groups = np.empty_like(order)
+    groups[order] = _within_reach(clusters[order], positions[order], distance)
+    points = pd.DataFrame({"chrom": names, "summit": positions, "group": groups})
+    merged = points.groupby("group").agg(
         chrom=("chrom", "first"), summit=("summit", "sum"), n_summits=("summit", "size")
     )
     merged["summit"] //= merged["n_summits"]
     return merged.sort_values(["chrom", "summit"], ignore_index=True)
+
+
+def _within_reach(
+    chains: npt.NDArray[np.int64], summits: npt.NDArray[np.int64], distance: float
+) -> npt.NDArray[np.int64]:
+    """Number each group of the sorted summits of sorted chains, so that none is too far from its group's mean, (N,)."""
+    bounds = [*np.flatnonzero(np.diff(chains, prepend=-1)).tolist(), len(chains)]
+    waiting = [slice(*pair) for pair in itertools.pairwise(bounds)]
+    is_first = np.zeros(len(chains), np.int64)
+    while waiting:
+        group = waiting.pop()
+        first, last = summits[group.start], summits[group.stop - 1]
+        centre = int(summits[group].sum()) // (group.stop - group.start)
+        if max(centre - first, last - centre) <= distance:
+            is_first[group.start] = 1
+            continue
+        gaps = np.diff(summits[group])
+        # twice the distance of each gap's middle from that of the chain
+        off_middle = np.abs(summits[group][:-1] + summits[group][1:] - first - last)
+        cut = group.start + 1 + int(np.lexsort((off_middle, -gaps))[0])
+        waiting += [slice(group.start, cut), slice(cut, group.stop)]
+    return np.cumsum(is_first)
 
 
 def _along_genome(chrom: npt.NDArray[np.object_]) -> npt.NDArray[np.int64]:

@@ -152,7 +152,8 @@ def _write_paper(dataset: Dataset, out: Path, suffix: str, advance: Advance) -> 
             for row, (seq_id, sequence) in enumerate(zip(part["seq_id"], part["sequence"], strict=True)):
                 line = f"{seq_id}\t{sequence}\t{listed.get(seq_id, '')}\n"
                 for number, label in enumerate(labels[row]):
-                    handles[label][number].write(line)
+                    if label != tables.UNLABELLED:  # neither a positive nor a negative of the task
+                        handles[label][number].write(line)
             advance(1)
     simulation = {"kind": "text", "positives": names["positives"], "negatives": names["negatives"]}
     raw = {"name": dataset.name, "simulation": {**simulation, "motifs": "motifs.meme"}}

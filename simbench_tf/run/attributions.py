@@ -60,7 +60,7 @@ def attributed_rows(dataset: Dataset, config: Config, task: str) -> npt.NDArray[
         The split holds no positive of the task.
     """
     split = config.attribution.split
-    positives = np.flatnonzero(dataset.labels(split)[:, dataset.tasks.index(task)])
+    positives = np.flatnonzero(dataset.labels(split)[:, dataset.tasks.index(task)] == 1)
     if not positives.size:
         raise InputError("attribution.split", f"{split} holds no positive of {task}", "choose another split or task")
     return choose_rows(config.seed, f"explained {task}", positives, config.attribution.n_sequences)

@@ -64,9 +64,8 @@ class RunResults(NamedTuple):
     versions : dict
         Package and version.
     dataset_info : dict
-        The content of dataset.json. Of a grammar, ``elements`` (element -> tasks whose label changes its rate) says
-        which sites are truth for which task; of peaks, ``lost`` is a list of records of step, positives, background,
-        positives_left and background_left.
+        The content of dataset.json, with ``elements`` (element -> tasks whose truth it is in, or None); of peaks,
+        ``lost`` is a list of records of step, positives, background, positives_left and background_left.
     summary : DataFrame
         RUN/scores/summary.csv, with `tables.SUMMARY_COLUMNS`.
     per_sequence : DataFrame
@@ -119,7 +118,8 @@ def read_results(config: Config, folder: Path) -> RunResults:
     return RunResults(
         config=config_dict(config),
         versions=versions(),
-        dataset_info=json.loads((folder / "dataset" / "dataset.json").read_text(encoding="utf-8")),
+        dataset_info=json.loads((folder / "dataset" / "dataset.json").read_text(encoding="utf-8"))
+        | {"elements": dataset.element_tasks},
         summary=summary,
         per_sequence=pd.read_parquet(scores / "per_sequence.parquet"),
         metrics={name: with_ceilings(read_metrics(folder, name), ceilings) for name in models},
@@ -211,7 +211,7 @@ def read_sequences(config: Config, folder: Path) -> list[AttributedSequences]:
 
 def _sites_of(config: Config, dataset: Dataset, task: str, seq_ids: list[str]) -> pd.DataFrame:
     known = pd.Index(seq_ids)
-    elements = dataset.notes.get("elements") if config.scoring.motifs == "task" and dataset.kind == "grammar" else None
+    elements = dataset.element_tasks if config.scoring.motifs == "task" else None
     sites = dataset.sites[dataset.sites["seq_id"].isin(known)]
     counted = [elements is None or task in elements.get(element, ()) for element in sites["element"]]
     return sites.assign(row=known.get_indexer(sites["seq_id"]), counted=np.array(counted, np.bool_))

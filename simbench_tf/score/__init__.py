@@ -1,7 +1,9 @@
 """How well attributions find the true bases: metrics, their means and intervals, tests, ranks and motif recall."""
 
+from simbench_tf.score.area_errors import AreaErrors, area_errors, pooled_errors
 from simbench_tf.score.correlation import rank_correlation
-from simbench_tf.score.metrics import METRICS, TOP_SHARE, Metric, areas, sequence_metrics
+from simbench_tf.score.metrics import METRICS, TOP_SHARE, Metric, Sign, areas, sequence_metrics, takes_sign
+from simbench_tf.score.null_scores import kmer_position_scores, kmer_scores, position_scores
 from simbench_tf.score.rule_faithfulness import faithfulness
 from simbench_tf.score.scores import pooled_scores, score_attributions, summarise, summary_columns
 from simbench_tf.score.significance import (
@@ -25,23 +27,31 @@ __all__ = [
     "METRICS",
     "MIN_SEQUENCES",
     "TOP_SHARE",
+    "AreaErrors",
     "Metric",
+    "Sign",
     "VarianceComponents",
+    "area_errors",
     "areas",
     "bootstrap_interval",
     "critical_difference",
     "faithfulness",
     "holm",
+    "kmer_position_scores",
+    "kmer_scores",
     "mean_and_error",
     "mean_ranks",
     "n_needed",
     "paired_comparisons",
     "pareto_front",
+    "pooled_errors",
     "pooled_scores",
+    "position_scores",
     "rank_correlation",
     "score_attributions",
     "sequence_metrics",
     "summarise",
     "summary_columns",
+    "takes_sign",
     "variance_components",
 ]

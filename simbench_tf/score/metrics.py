@@ -9,12 +9,13 @@ nothing can be found there.
 A new metric is an entry of `METRICS`, its column's name below that, and the line of `_metric_rows` that computes it.
 
 Metrics take |attribution|, since a base can matter by lowering the output, or (`signed`) the attribution itself:
-does a base that the label needs get positive credit? NumPy and numba only: TensorFlow is never imported.
+does a base that the label needs get positive credit? With the sign "signed", all of them take the attribution itself.
+NumPy and numba only: TensorFlow is never imported.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numba as nb
 import numpy as np
@@ -22,6 +23,10 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
+
+
+#: What bases are ranked by: |attribution|, the attribution, or whichever the truth calls for (`takes_sign`).
+Sign = Literal["absolute", "signed", "auto"]
 
 
 #: `top_k` looks at this share of a sequence's bases.
@@ -136,7 +141,33 @@ _SIGNED_AUROC, _SIGNED_AUPRC, _POSITIVE_MASS_FRACTION = (
 )
 
 
-def sequence_metrics(scores: npt.NDArray[np.floating], mask: Bools) -> Floats:
+def takes_sign(sign: Sign, only_raises: bool = False) -> bool:
+    """Whether bases are ranked by the attribution itself, and not by its size.
+
+    Parameters
+    ----------
+    sign : {"absolute", "signed", "auto"}
+        "auto" is "signed" where every element of the truth only raises the label (each has more starts with it, and no
+        rule counts against one), so that negative credit on a true base is a mistake; and "absolute" otherwise.
+    only_raises : bool, default False
+        Which of these holds, for "auto": only the caller knows the model that the truth was drawn from.
+
+    Raises
+    ------
+    ValueError
+        `sign` is none of the three.
+
+    Examples
+    --------
+    >>> takes_sign("auto", only_raises=True), takes_sign("auto"), takes_sign("signed")
+    (True, False, True)
+    """
+    if sign not in ("absolute", "signed", "auto"):
+        raise ValueError(f'sign must be "absolute", "signed" or "auto", not {sign!r}')
+    return sign == "signed" or (sign == "auto" and only_raises)
+
+
+def sequence_metrics(scores: npt.NDArray[np.floating], mask: Bools, signed: bool = False) -> Floats:
     """Compute every metric of each sequence.
 
     Parameters
@@ -145,6 +176,8 @@ def sequence_metrics(scores: npt.NDArray[np.floating], mask: Bools) -> Floats:
         One finite attribution for each base.
     mask : bool array, shape (N, L)
         True where a base lies in a true site.
+    signed : bool, default False
+        Whether every metric takes the attribution with its sign, or only those that say so (`Metric.signed`).
 
     Returns
     -------
@@ -161,7 +194,8 @@ def sequence_metrics(scores: npt.NDArray[np.floating], mask: Bools) -> Floats:
      'signed_auroc': 0.5, 'signed_auprc': 0.75, 'positive_mass_fraction': 0.5}
     """
     top = max(1, round(TOP_SHARE * scores.shape[1]))
-    return _metric_rows(np.ascontiguousarray(scores, np.float64), np.ascontiguousarray(mask), top, len(METRICS))
+    values = np.ascontiguousarray(scores, np.float64)
+    return _metric_rows(values, np.ascontiguousarray(mask), top, signed, len(METRICS))
 
 
 @nb.njit(cache=True)
@@ -260,7 +294,7 @@ def _by_size(values: Floats, truth: Bools) -> tuple[Floats, Bools]:
 
 
 @nb.njit(cache=True, parallel=True)
-def _metric_rows(scores: Floats, mask: Bools, top: int, n_metrics: int) -> Floats:
+def _metric_rows(scores: Floats, mask: Bools, top: int, signed: bool, n_metrics: int) -> Floats:
     columns = np.full((scores.shape[0], n_metrics), np.nan)
     for row in nb.prange(scores.shape[0]):
         n_true = np.int64(mask[row].sum())
@@ -268,10 +302,10 @@ def _metric_rows(scores: Floats, mask: Bools, top: int, n_metrics: int) -> Float
             continue
         order = np.argsort(scores[row])[::-1]
         values, truth = scores[row][order], mask[row][order]
-        size, truth_by_size = _by_size(values, truth)
+        size, truth_by_size = (values, truth) if signed else _by_size(values, truth)
         columns[row, _AUROC], columns[row, _AUPRC] = areas(size, truth_by_size)
         # sums go along the sequence, so that they do not depend on how ties were sorted
-        columns[row, _MASS_FRACTION] = _true_share_of_mass(np.abs(scores[row]), mask[row])
+        columns[row, _MASS_FRACTION] = _true_share_of_mass(scores[row] if signed else np.abs(scores[row]), mask[row])
         columns[row, _RANK_ACCURACY] = _true_share_of_top(size, truth_by_size, n_true)
         columns[row, _POINTING_GAME] = _true_share_of_top(size, truth_by_size, 1)
         columns[row, _TOP_K] = _true_share_of_top(size, truth_by_size, min(top, n_true))

@@ -34,7 +34,9 @@ N_DISTANCES = 4
 INFORMATION_EDGES = (8, 10, 12, 14, 16)
 
 
-def motif_recall(scores: npt.NDArray[np.floating], sites: pd.DataFrame, quantile: float = 0.95) -> pd.DataFrame:
+def motif_recall(
+    scores: npt.NDArray[np.floating], sites: pd.DataFrame, quantile: float = 0.95, signed: bool = False
+) -> pd.DataFrame:
     """The share of sites that attributions find, by groups of sites.
 
     Parameters
@@ -46,6 +48,8 @@ def motif_recall(scores: npt.NDArray[np.floating], sites: pd.DataFrame, quantile
         of its motif. Bases in none of them are the background.
     quantile : float, default .95
         Of the background's windows, which the mean of a found site beats; the ceil(quantile * n)-th smallest of n.
+    signed : bool, default False
+        Take the attribution with its sign, and not |attribution|.
 
     Returns
     -------
@@ -79,7 +83,8 @@ def motif_recall(scores: npt.NDArray[np.floating], sites: pd.DataFrame, quantile
     rows, starts, ends = (sites[name].to_numpy(np.int64) for name in ("row", "start", "end"))
     if len(sites) and (min(rows.min(), starts.min()) < 0 or rows.max() >= n or ends.max() > length):
         raise ValueError(f"a site lies outside the {n} sequences of {length} bases")
-    size = np.abs(np.ascontiguousarray(scores, np.float64))
+    values = np.ascontiguousarray(scores, np.float64)
+    size = values if signed else np.abs(values)
     inside = covered_bases(rows, starts, ends, (n, length))
     order = np.argsort(-size, axis=1, kind="stable")
     found = _found(size, inside, rows, starts, ends, quantile)

@@ -12,12 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from simbench_tf.score.metrics import METRICS, areas, sequence_metrics
+from simbench_tf.score.metrics import METRICS, Sign, areas, sequence_metrics, takes_sign
 
 Use = Literal["abs", "signed"]
 
 
-def score_attributions(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> pd.DataFrame:
+def score_attributions(
+    scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_], sign: Sign = "absolute", only_raises: bool = False
+) -> pd.DataFrame:
     """Score the attributions of each sequence against its true bases.
 
     Parameters
@@ -26,6 +28,12 @@ def score_attributions(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bo
         One attribution for each base, as ``attribute(...).scores``.
     mask : bool array, shape (N, L)
         True where a base lies in a true site, as ``dataset.mask(split)``.
+    sign : {"absolute", "signed", "auto"}, default "absolute"
+        Rank bases, and share out mass, by |attribution|; by the attribution itself; or as `takes_sign` says for "auto":
+        signed where every element of the truth only raises the label, absolute otherwise. The metrics whose names say
+        signed or positive are the same either way.
+    only_raises : bool, default False
+        For "auto": whether every element of the truth only raises the label, which the caller knows.
 
     Returns
     -------
@@ -40,7 +48,7 @@ def score_attributions(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bo
     Raises
     ------
     ValueError
-        The shapes differ, `mask` is not bool, or scores are NaN or infinite.
+        The shapes differ, `mask` is not bool, scores are NaN or infinite, or `sign` is unknown.
 
     Examples
     --------
@@ -52,7 +60,7 @@ def score_attributions(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bo
     1    NaN            NaN           NaN           NaN       0
     """
     values = _checked(scores, mask)
-    table = pd.DataFrame(sequence_metrics(values, mask), columns=list(METRICS))
+    table = pd.DataFrame(sequence_metrics(values, mask, takes_sign(sign, only_raises)), columns=list(METRICS))
     n_true = mask.sum(axis=1, dtype=np.int64)
     chance = np.where(table["auprc"].isna(), np.nan, n_true / max(1, mask.shape[1]))
     table.insert(list(METRICS).index("mass_fraction") + 1, "chance_auprc", chance)
@@ -100,7 +108,7 @@ def summarise(per_sequence: pd.DataFrame) -> dict[str, float]:
     Parameters
     ----------
     per_sequence : DataFrame
-        What `score_attributions` gives; sequences with NaN are left out.
+        What `score_attributions` returns, whatever its `sign`; sequences with NaN are left out.
 
     Returns
     -------

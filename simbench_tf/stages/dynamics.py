@@ -22,11 +22,14 @@ from simbench_tf.devices import device
 from simbench_tf.dynamics import (
     DYNAMICS_COLUMNS,
     LEARNT_COLUMNS,
+    LEARNT_SHARE,
+    MIN_OVER_CHANCE,
     WatchedSequences,
     delete_sites,
     learnt_at,
     measure,
     order_of_learning,
+    recall_of_motifs,
 )
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
@@ -35,6 +38,7 @@ from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.random_streams import choose_rows
 from simbench_tf.run.manifest import fingerprint
 from simbench_tf.run.models import snapshots_of
+from simbench_tf.stages.simulate import grammar_of
 from simbench_tf.stages.step import Made, dataset_checksums, step
 
 #: Batches trained so far, and the file of the weights.
@@ -74,6 +78,7 @@ def inputs(config: Config, folder: Path, model: str, checkpoints: list[Checkpoin
         "dataset": dataset_checksums(folder),
         "dynamics": config.dynamics.model_dump(mode="json"),
         "seed": config.seed,
+        "learnt": [LEARNT_SHARE, MIN_OVER_CHANCE],
         "weights": [(batch, checksum(Path(path))) for batch, path in checkpoints],
     }
 
@@ -134,7 +139,9 @@ def write(
     order = ["task", "motif", "batch"]
     table["task"] = pd.Categorical(table["task"], tasks)
     table = table.sort_values(order).astype({"task": str})[list(DYNAMICS_COLUMNS)]
-    learnt = learnt_at(table).merge(motif_rates(dataset, tasks), on=["task", "motif"], how="left")
+    learnt = learnt_at(table, oracle_recall(config, dataset, model_file.parents[2], probes)).merge(
+        motif_rates(dataset, tasks), on=["task", "motif"], how="left"
+    )
     written = {
         "dynamics.csv": table,
         "learnt.csv": learnt[list(LEARNT_COLUMNS)],
@@ -170,6 +177,27 @@ def probe_of(seed: int, dynamics: Dynamics, dataset: Dataset, task: str) -> Watc
     return WatchedSequences(bases[positives], bases[others], sites, deleted)
 
 
+def oracle_recall(
+    config: Config, dataset: Dataset, folder: Path, watched: dict[str, WatchedSequences]
+) -> pd.DataFrame | None:
+    """The recall that the exact posterior of a grammar reaches of each motif (task, motif, recall); None for others.
+
+    Its occupancy of the positives, given the task's label, is ranked as attributions are.
+    """
+    if not config.simulation.has_oracle:
+        return None
+    from simbench_tf.simulate.oracle import explain
+
+    grammar = grammar_of(config, folder)
+    tables = []
+    for task, sequences in watched.items():
+        labels = np.full((len(sequences.positives), len(dataset.tasks)), -1)
+        labels[:, dataset.tasks.index(task)] = 1
+        occupancy = explain(grammar, sequences.positives, labels=labels).occupancy
+        tables.append(recall_of_motifs(occupancy, sequences.sites).reset_index().assign(task=task))
+    return pd.concat(tables, ignore_index=True)
+
+
 def motif_rates(dataset: Dataset, tasks: list[str]) -> pd.DataFrame:
     """How often each motif starts in a sequence of the train split with a task's label, and without; and its bits.
 
@@ -189,9 +217,9 @@ def motif_rates(dataset: Dataset, tasks: list[str]) -> pd.DataFrame:
     labels = dataset.labels("train")
     tables = []
     for task in tasks:
-        positive = labels[:, dataset.tasks.index(task)] == 1
+        own = labels[:, dataset.tasks.index(task)]
         rates = {}
-        for name, there in (("rate", positive), ("rate_without", ~positive)):
+        for name, there in (("rate", own == 1), ("rate_without", own == 0)):
             rates[name] = motifs["motif"].map(motif[there[row]].value_counts()).fillna(0) / max(there.sum(), 1)
         tables.append(motifs.assign(task=task, **rates))
     return pd.concat(tables, ignore_index=True)

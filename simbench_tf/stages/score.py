@@ -82,7 +82,14 @@ def inputs(config: Config, folder: Path, files: list[AttributionFile]) -> dict[s
         "attributions": {str(path.relative_to(folder)): checksum(path) for path in read if path.is_file()},
         "oracle": stage_checksums(folder, "oracle"),
         "scoring": config.scoring.model_dump(mode="json"),
+        **_truth_of_peaks(folder),
     }
+
+
+def _truth_of_peaks(folder: Path) -> dict[str, Any]:
+    """Which motifs are a task's truth in peaks data: earlier versions counted those of all tasks for each."""
+    dataset = open_dataset(folder / "dataset")
+    return {} if dataset.kind == "grammar" or not dataset.element_tasks else {"truth": dataset.element_tasks}
 
 
 def write(config: Config, folder: Path, files: list[AttributionFile], advance: Callable[[int], None]) -> list[Path]:
@@ -211,8 +218,7 @@ def _keys(file: AttributionFile) -> dict[str, Any]:
 
 
 def _truth(config: Config, dataset: Dataset, task: str) -> _Truth:
-    # for peaks and text every site bears on every task
-    motifs = config.scoring.motifs if dataset.kind == "grammar" else "all"
+    motifs = config.scoring.motifs if dataset.element_tasks is not None else "all"
     split = config.attribution.split
     sites = dataset.true_sites(split, task=task, motifs=motifs, truth=config.scoring.truth)
     bits = dataset.motifs.set_index("motif")["bits"]

@@ -63,7 +63,10 @@ def by_content(config: Config) -> dict[str, Any]:
         A file is missing.
     """
     check_files(config)
-    return config.simulation.model_dump(mode="json") | config.simulation.with_files(checksum_named)
+    settings = config.simulation.model_dump(mode="json") | config.simulation.with_files(checksum_named)
+    if settings.get("clean_background") is False:
+        del settings["clean_background"]  # data that were made before there was this setting stay fresh
+    return settings
 
 
 def check_files(config: Config) -> None:

@@ -15,6 +15,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from simbench_tf.dataset import Dataset
 from simbench_tf.dna import one_hot
 from simbench_tf.files import whole_file
+from simbench_tf.tables import UNLABELLED
 
 Metrics = dict[str, dict[str, float]]
 Split = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
@@ -43,6 +44,7 @@ def split_metrics(
     Parameters
     ----------
     labels : uint8, shape (N, T)
+        0, 1, or `tables.UNLABELLED` for a sequence that is left out of a task's metrics.
     probabilities : float32, shape (N, T)
     tasks : sequence of T str
 
@@ -61,6 +63,8 @@ def split_metrics(
 
 
 def _metrics(labels: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
+    labelled = labels != UNLABELLED
+    labels, probabilities = labels[labelled], probabilities[labelled]
     both = len(np.unique(labels)) == 2
     return {
         "auroc": float(roc_auc_score(labels, probabilities)) if both else math.nan,
@@ -80,7 +84,19 @@ def validation_set(dataset: Dataset, n_sequences: int) -> Split | None:
 
 def _both_classes(labels: npt.NDArray[np.uint8]) -> npt.NDArray[np.bool_]:
     """For each task, whether it has positives and negatives."""
-    return labels.min(axis=0) != labels.max(axis=0)
+    return np.asarray((labels == 0).any(axis=0) & (labels == 1).any(axis=0))
+
+
+def _cross_entropy(labels: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.float32]) -> float:
+    """Binary cross-entropy, the mean over tasks of the means over the sequences that each task labels."""
+    # clipped as Keras clips, so that it compares with the training loss
+    clipped = probabilities.astype(np.float64).clip(1e-7, 1 - 1e-7)
+    likelihood = np.where(labels == 1, np.log(clipped), np.log1p(-clipped))
+    labelled = labels != UNLABELLED
+    if labelled.all():
+        return -float(likelihood.mean())
+    of_tasks = [column[known].mean() for column, known in zip(likelihood.T, labelled.T, strict=True) if known.any()]
+    return -float(np.mean(of_tasks)) if of_tasks else math.nan
 
 
 def validation_metrics(model: keras.Model, validation: Split, tasks: Sequence[str]) -> dict[str, float]:
@@ -89,10 +105,8 @@ def validation_metrics(model: keras.Model, validation: Split, tasks: Sequence[st
     probabilities = predict(model, bases)
     metrics = split_metrics(labels, probabilities, tasks)
     defined = [metrics[task] for task, both in zip(tasks, _both_classes(labels), strict=True) if both]
-    # clipped as Keras clips, so that the two losses compare
-    clipped = probabilities.astype(np.float64).clip(1e-7, 1 - 1e-7)
     return {
-        "valid_loss": -float(np.where(labels == 1, np.log(clipped), np.log1p(-clipped)).mean()),
+        "valid_loss": _cross_entropy(labels, probabilities),
         "valid_auroc": float(np.mean([task["auroc"] for task in defined])) if defined else math.nan,
         "valid_auprc": float(np.mean([task["auprc"] for task in defined])) if defined else math.nan,
         **{f"valid_auprc_{task}": metrics[task]["auprc"] for task in tasks},

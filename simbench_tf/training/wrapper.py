@@ -20,6 +20,7 @@ from simbench_tf.devices import Computation, n_workers
 from simbench_tf.errors import InputError
 from simbench_tf.models.layers import copied_model
 from simbench_tf.random_streams import stream_key
+from simbench_tf.tables import UNLABELLED
 from simbench_tf.training.schedule import learning_rates
 
 
@@ -164,25 +165,35 @@ def label_weights(class_weight: Literal["balanced"] | dict[str, float] | None, d
     """What `training.class_weight` means for a data set; None where all labels count alike.
 
     Balanced weights are n / (2 n_label), n_label being the sequences of the train split with that label (scikit-learn's
-    formula); a task whose train split holds one label alone has weights of 1.
+    formula); a task whose train split holds one label alone has weights of 1. Where sequences are neither positive nor
+    negative of a task (`tables.UNLABELLED`), the others weigh more, so that each task's loss is a mean over those it
+    labels.
     """
-    if class_weight is None:
+    labels = dataset.labels("train")
+    n_labelled = (labels != UNLABELLED).sum(axis=0)
+    if class_weight is None and (n_labelled == len(labels)).all():
         return None
+    negatives, positives = np.ones(len(dataset.tasks)), np.ones(len(dataset.tasks))
     if isinstance(class_weight, dict):
-        return LabelWeights([1.0] * len(dataset.tasks), [class_weight.get(task, 1.0) for task in dataset.tasks])
-    positive = dataset.labels("train").mean(axis=0)
-    fraction = np.where((positive > 0) & (positive < 1), positive, 0.5)
-    return LabelWeights((0.5 / (1 - fraction)).tolist(), (0.5 / fraction).tolist())
+        positives = np.array([class_weight.get(task, 1.0) for task in dataset.tasks])
+    elif class_weight == "balanced":
+        positive = (labels == 1).sum(axis=0) / np.maximum(n_labelled, 1)
+        fraction = np.where((positive > 0) & (positive < 1), positive, 0.5)
+        negatives, positives = 0.5 / (1 - fraction), 0.5 / fraction
+    share = np.maximum(n_labelled, 1) / max(len(labels), 1)
+    return LabelWeights((negatives / share).tolist(), (positives / share).tolist())
 
 
 def _cross_entropy(weights: LabelWeights | None) -> Callable[[Any, Any], Any]:
-    """The loss of each sequence, (B,): weighted binary cross-entropy, the mean over tasks."""
+    """The loss of each sequence, (B,): weighted binary cross-entropy, the mean over tasks, 0 where it has no label."""
 
     def of_sequences(labels: Any, probabilities: Any) -> Any:
         labels = keras.ops.cast(labels, "float32")
-        losses = keras.ops.binary_crossentropy(labels, probabilities)
-        if weights is not None:
-            losses *= keras.ops.where(labels > 0, weights.positives, weights.negatives)
+        if weights is None:
+            return keras.ops.mean(keras.ops.binary_crossentropy(labels, probabilities), axis=-1)
+        of_labels = keras.ops.where(labels == 1, weights.positives, weights.negatives)
+        of_labels = keras.ops.where(labels == UNLABELLED, 0.0, of_labels)
+        losses = of_labels * keras.ops.binary_crossentropy(keras.ops.minimum(labels, 1.0), probabilities)
         return keras.ops.mean(losses, axis=-1)
 
     return of_sequences

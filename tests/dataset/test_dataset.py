@@ -380,7 +380,30 @@ def test_true_sites_are_those_of_the_mask(ds):
     )
 
 
-def test_mask_of_peaks_holds_every_site(parts, tmp_path):
+def test_the_truth_of_a_task_of_peaks_holds_the_motifs_that_passed_for_it(parts, tmp_path):
+    # M1 passes for one task, M2 for both, M3 is not in the log's kept ones: kept for none
+    lines = [("M1", "HepG2", True), ("M1", "K562", False), ("M2", "HepG2", True), ("M2", "K562", True)]
+    log = pd.DataFrame([*lines, ("M3", "HepG2", False), ("M3", "K562", False)], columns=["motif", "task", "passes"])
+    parts = [(sequences, by_motif(sites)) for sequences, sites in parts]
+    write_dataset(tmp_path, parts=parts, **{**NAMES, "kind": "peaks", "notes": {}}, motif_log=log)
+    ds = open_dataset(tmp_path)
+    assert ds.element_tasks == {"M1": ["HepG2"], "M2": ["HepG2", "K562"], "M3": []}
+    for task, motifs in {"HepG2": ["M1", "M2"], "K562": ["M2"]}.items():
+        np.testing.assert_array_equal(ds.mask("train", task=task), naive_mask(ds, "train", motifs.__contains__))
+        assert set(ds.true_sites("train", task=task)["motif"]) == set(motifs)
+        again = ds.true_sites("train", task=task, truth="rescanned")
+        expected = scan(ds.bases("train"), [m for m in MOTIFS if m.motif_id in motifs], 1e-4, [0.25] * 4)
+        assert again[["row", "start", "motif"]].values.tolist() == expected[["row", "start", "motif"]].values.tolist()
+    for every in ({"task": None}, {"task": "K562", "motifs": "all"}):
+        np.testing.assert_array_equal(ds.mask("train", **every), naive_mask(ds, "train", lambda _: True))
+
+
+def by_motif(sites):
+    """As the peaks simulator names elements."""
+    return sites.set_column(sites.schema.get_field_index("element"), "element", sites["motif"])
+
+
+def test_mask_of_peaks_without_a_log_holds_every_site(parts, tmp_path):
     write_dataset(tmp_path, parts=parts, **{**NAMES, "kind": "peaks", "notes": {}})
     ds = open_dataset(tmp_path)
     np.testing.assert_array_equal(ds.mask("train", task="K562"), naive_mask(ds, "train", lambda _: True))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import os
 import pickle
 import re
@@ -280,6 +281,30 @@ def test_merge_summits_joins_only_what_is_closer() -> None:
     ]
 
 
+def split_chain(chain: list[int], distance: float) -> list[list[int]]:
+    """By the rule: cut at the widest gap nearest the middle until every summit is near its group's mean."""
+    centre = sum(chain) // len(chain)
+    if all(abs(summit - centre) <= distance for summit in chain):
+        return [chain]
+    middle = (chain[0] + chain[-1]) / 2
+    widest = max(right - left for left, right in itertools.pairwise(chain))
+    cuts = [cut for cut in range(1, len(chain)) if chain[cut] - chain[cut - 1] == widest]
+    cut = min(cuts, key=lambda cut: abs((chain[cut - 1] + chain[cut]) / 2 - middle))
+    return [*split_chain(chain[:cut], distance), *split_chain(chain[cut:], distance)]
+
+
+def test_long_chains_are_split_where_the_gap_is_widest() -> None:
+    # 0-60-120-180 are one chain, mean 90: 0 and 180 are 90 off. All gaps are alike, so the middle one is cut
+    assert gn.merge_summits(["chr1"] * 4, [180, 0, 120, 60], 80).values.tolist() == [["chr1", 30, 2], ["chr1", 150, 2]]
+    # mean 79: 0 is 79 off and 156 is 77, within 80
+    assert gn.merge_summits(["chr1"] * 4, [0, 50, 110, 156], 80).values.tolist() == [["chr1", 79, 4]]
+    # mean 112: 0 is farther off than 80, the widest gap is that before 70
+    assert gn.merge_summits(["chr1"] * 5, [0, 70, 130, 170, 190], 80).values.tolist() == [
+        ["chr1", 0, 1],
+        ["chr1", 140, 4],
+    ]
+
+
 def test_merge_summits_equals_a_plain_loop() -> None:
     rng = np.random.default_rng(2)
     for distance in (1, 2, 10.5, 37):
@@ -290,7 +315,9 @@ def test_merge_summits_equals_a_plain_loop() -> None:
                 groups[-1].append(int(summit))
             else:
                 groups.append([int(summit)])
-        expected = [["chr1", sum(group) // len(group), len(group)] for group in groups]
+        split = [part for chain in groups for part in split_chain(chain, distance)]
+        expected = [["chr1", sum(group) // len(group), len(group)] for group in split]
+        assert distance < 37 or len(split) > len(groups)
         shuffled = rng.permutation(summits)
         merged = gn.merge_summits(["chr1"] * 200, shuffled, distance)
         if distance == 1:  # only equal summits are closer than 1

@@ -210,6 +210,36 @@ def test_increasing_transformations_keep_rank_metrics_and_no_others(name):
         np.testing.assert_array_equal(score_attributions(np.exp(ranked), mask)[name], expected)
 
 
+def test_by_sign_every_metric_is_that_of_what_is_positive():
+    """Ranks with the sign are ranks of the size where nothing is negative, so shifted attributions tell them."""
+    rng = np.random.default_rng(12)
+    mask = random_truth(rng, 30, 60)
+    scores = np.round(rng.normal(size=mask.shape), 1)
+    signed = score_attributions(scores, mask, sign="signed")
+    shifted = score_attributions(scores - scores.min(), mask)
+    ranks = [name for name, metric in METRICS.items() if metric.rank_based]
+    pd.testing.assert_frame_equal(signed[ranks], shifted[ranks])
+    np.testing.assert_array_equal(signed["auroc"], signed["signed_auroc"])
+    np.testing.assert_array_equal(signed["auprc"], signed["signed_auprc"])
+    np.testing.assert_array_equal(signed["mass_fraction"], signed["positive_mass_fraction"])
+    absolute = score_attributions(scores, mask)
+    of_sign = [name for name, metric in METRICS.items() if metric.signed]
+    pd.testing.assert_frame_equal(signed[of_sign], absolute[of_sign])
+    for only_raises, expected in ((True, signed), (False, absolute)):
+        pd.testing.assert_frame_equal(score_attributions(scores, mask, "auto", only_raises), expected)
+    with pytest.raises(ValueError, match='sign must be "absolute", "signed" or "auto", not \'both\''):
+        score_attributions(scores, mask, sign="both")
+
+
+def test_by_sign_negative_credit_of_true_bases_is_a_mistake():
+    scores, mask = np.array([[0.1, -3, 2, 0.2, 0.3]]), np.array([[False, True, True, False, False]])
+    row = score_attributions(scores, mask, sign="signed").iloc[0]
+    # from the highest: true, false, false, false, true
+    assert row[["auroc", "pointing_game", "rank_accuracy"]].tolist() == [0.5, 1, 0.5]
+    assert row["auprc"] == pytest.approx((1 + 2 / 5) / 2)
+    assert row["mass_fraction"] == pytest.approx(2 / 2.6)
+
+
 def test_credit_with_the_wrong_sign_counts_for_size_and_against_signed_metrics():
     # the sequence's two true bases stand out, one of them by negative credit
     row = score_attributions(np.array([[0.1, -3, 2, 0.2, 0.3]]), np.array([[False, True, True, False, False]])).iloc[0]

@@ -165,3 +165,12 @@ def test_misuse_is_told():
     for wrong in (site(1, 5), site(-1, 5), site(0, LENGTH - 5), site(0, -1)):
         with pytest.raises(ValueError, match="outside"):
             motif_recall(np.ones((1, LENGTH)), pd.DataFrame([wrong]))
+
+
+def test_with_the_sign_a_site_with_negative_credit_is_not_found():
+    scores = np.array([[0.1, -0.9, -0.8, 0.1, 0.2, 0.3, 0.0, 0.1]])
+    sites = pd.DataFrame({"row": [0], "motif": "M", "start": 1, "end": 3, "strand": "+", "bits": 9.0})
+    by_size, by_sign = (motif_recall(scores, sites, signed=signed).iloc[0] for signed in (False, True))
+    assert (by_size["recall"], by_sign["recall"]) == (1.0, 0.0)
+    # the lowest two of eight: found as the seventh and the eighth
+    assert (by_size["auprc"], by_sign["auprc"]) == (1.0, pytest.approx((1 / 7 + 2 / 8) / 2))

@@ -22,8 +22,9 @@ from threadpoolctl import threadpool_limits
 
 from helpers.oracle_grammars import ELEMENTS, LONG, drawn, grammar_of
 from simbench_tf.motifs import pwm
+from simbench_tf.score import pooled_scores, score_attributions, summarise
 from simbench_tf.simulate.grammar import Grammar, zero_order_background
-from simbench_tf.simulate.oracle import explain, label_ceiling, label_posterior, log_likelihood
+from simbench_tf.simulate.oracle import attribution_ceiling, explain, label_ceiling, label_posterior, log_likelihood
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +135,19 @@ def test_occupancy_ranks_true_bases_better_than_a_scan(grammar: Grammar) -> None
         assert told > ranked
 
 
+def test_attribution_ceiling_is_the_score_of_the_occupancy(grammar: Grammar) -> None:
+    bases, labels, mask = drawn(grammar, 200)
+    truth = mask.any(axis=2)
+    occupancy = explain(grammar, bases, labels).occupancy
+    ceiling = attribution_ceiling(occupancy, truth)
+    mean, pooled = summarise(score_attributions(occupancy, truth)), pooled_scores(occupancy, truth)
+    for name in ("auroc", "auprc"):
+        assert ceiling[f"attribution_{name}"] == mean[name]
+        assert ceiling[f"attribution_{name}_se"] == mean[f"{name}_se"]
+        assert ceiling[f"pooled_attribution_{name}"] == pooled[f"pooled_{name}"]
+        assert 0 < ceiling[f"pooled_attribution_{name}_se"] < 0.05
+
+
 def test_label_ceiling_is_the_posteriors(grammar: Grammar) -> None:
     bases, labels, _ = drawn(grammar, 1000)
     probability = explain(grammar, bases).label_probability
@@ -142,7 +156,12 @@ def test_label_ceiling_is_the_posteriors(grammar: Grammar) -> None:
     ordered = probability[labels[:, 1] == 1, 1][:, None] - probability[labels[:, 1] == 0, 1]
     assert table.loc["y", "auroc"] == pytest.approx(((ordered > 0) + 0.5 * (ordered == 0)).mean(), abs=1e-12)
     assert table.loc["x", "auprc"] == pytest.approx(average_precision_score(labels[:, 0], probability[:, 0]))
+    # DeLong: each positive's share of negatives below it is one observation, and each negative's of positives above
+    ordered = (ordered > 0) + 0.5 * (ordered == 0)
+    variance = ordered.mean(axis=1).var(ddof=1) / len(ordered) + ordered.mean(axis=0).var(ddof=1) / ordered.shape[1]
+    assert table.loc["y", "auroc_se"] == pytest.approx(np.sqrt(variance))
+    assert 0 < table.loc["x", "auprc_se"] < 0.05
     alone = label_ceiling(("x",), probability[:, :1], np.zeros((1000, 1), np.uint8))
-    assert alone[["auroc", "auprc"]].isna().all(axis=None)
+    assert alone.drop(columns="task").isna().all(axis=None)
     with pytest.raises(ValueError, match=r"labels \(N, 1\)"):
         label_ceiling(("x",), probability, labels)

@@ -24,10 +24,10 @@ from simbench_tf.dna import decode, encode
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
 from simbench_tf.genome import open_genome, regions_at
-from simbench_tf.motifs import scan, write_meme
+from simbench_tf.motifs import Motif, scan, write_meme
 from simbench_tf.simulate import peaks
+from simbench_tf.simulate.peaks import clean_background, implants, scanning
 from simbench_tf.simulate.peaks import enrichment as _enrichment
-from simbench_tf.simulate.peaks import implants, scanning
 from simbench_tf.simulate.peaks import regions as _regions
 from simbench_tf.tables import SPLITS, check_sequences, check_sites
 
@@ -228,6 +228,67 @@ def test_without_negative_implants_only_negatives_change(
     assert of_positives.num_rows < drawn.sites.num_rows
 
 
+@pytest.fixture(scope="module")
+def clean(world: dict[str, Any]) -> tuple[peaks.PeaksPlan, peaks.Drawn]:
+    # a p-value at which chance hits abound: E1 and U1 are kept
+    settings = {"scan_pvalue": 1e-3, "min_enrichment": 0.5, "clean_background": True}
+    plan = peaks.plan_peaks(simulation(world["folder"], **settings), seed=7)
+    return plan, implants.implant(plan, 0, plan.n_regions)
+
+
+def test_a_clean_background_holds_no_hit_but_the_true_ones(
+    clean: tuple[peaks.PeaksPlan, peaks.Drawn], world: dict[str, Any]
+) -> None:
+    plan, drawn = clean
+    assert len(plan.motifs) > 1
+    assert plan.notes["clean_background"] is True
+    check_against_genome(plan, drawn, world["text"])
+    soiled = peaks.plan_peaks(simulation(world["folder"], scan_pvalue=1e-3, min_enrichment=0.5), seed=7)
+    assert "clean_background" not in soiled.notes
+    before = bases_of(implants.implant(soiled, 0, soiled.n_regions).sequences["sequence"])
+    after, n_true = bases_of(drawn.sequences["sequence"]), drawn.sites.num_rows
+    n_before, n_after = (len(scan(each, plan.motifs, 1e-3, plan.background)) for each in (before, after))
+    assert n_before > n_true + 20
+    assert n_after == n_true
+    hits = scan(after, plan.motifs, 1e-3, plan.background)
+    assert (
+        hits[["start", "end", "motif"]].values.tolist()
+        == drawn.sites.to_pandas()[["start", "end", "motif"]].values.tolist()
+    )
+    # what it costs: most sequences keep every dinucleotide count, in all fewer than one base in 2,000 is another
+    counts = pair_counts(before), pair_counts(after)
+    assert (counts[0] == counts[1]).all(axis=1).mean() > 0.95
+    composition = [np.stack([(each == base).sum(axis=1) for base in range(4)]) for each in (before, after)]
+    assert np.abs(composition[0] - composition[1]).sum() / 2 < before.size / 2_000
+
+
+def test_a_clean_background_does_not_depend_on_the_parts_it_is_made_in(
+    clean: tuple[peaks.PeaksPlan, peaks.Drawn],
+) -> None:
+    plan, drawn = clean
+    made = [peaks.implant_part(pickle.loads(pickle.dumps(part))) for part in implants.parts(plan, 31)]
+    assert pa.concat_tables([part.sequences for part in made]).equals(drawn.sequences)
+    assert pa.concat_tables([part.sites for part in made]).equals(drawn.sites)
+
+
+def test_a_hit_that_only_another_base_breaks_is_broken_and_one_that_nothing_breaks_is_told() -> None:
+    # all A: no shuffle is another sequence; AAAAAA has the p-value 4 ** -6
+    motif = Motif("polyA", "A", np.eye(4)[[0] * 6], 1000.0)
+    scanned = clean_background.Scan([motif], 1e-3, np.full(4, 0.25))
+    sequences, true = np.zeros((3, 30), np.uint8), np.zeros((3, 30), bool)
+    true[0, 4:12] = True
+    made = clean_background.without_chance_hits(sequences, true, scanned, 1, np.arange(3))
+    assert (made[true] == 0).all()
+    left = scan(made, [motif], 1e-3)
+    assert set(zip(left["row"], left["start"], strict=True)) == {(0, start) for start in (4, 5, 6)}
+    alone = clean_background.without_chance_hits(sequences[1:], true[1:], scanned, 1, np.arange(1, 3))
+    np.testing.assert_array_equal(alone, made[1:])
+    # every word of a motif without preference is a hit at p = 1
+    anything = clean_background.Scan([Motif("any", "any", np.full((4, 4), 0.25), 10.0)], 1.0, np.full(4, 0.25))
+    with pytest.warns(UserWarning, match="1 of 1 sequences keep a chance hit"):
+        clean_background.without_chance_hits(sequences[:1], true[:1], anything, 1, np.arange(1))
+
+
 def test_lost_regions_are_counted_by_step(plan: peaks.PeaksPlan, world: dict[str, Any]) -> None:
     peak_texts = [spot_text(world["text"], spot) for spot in range(0, 240, 2)]
     hits = scan(encode(peak_texts), [ENRICHED], plan.scan_pvalue, plan.background)
@@ -347,24 +408,75 @@ def place(tmp_path: Path, files: dict[str, list[int]], background: list[int] | N
 def test_summits_of_tasks_are_pooled_merged_and_labelled(tmp_path: Path) -> None:
     # 1000 (A) and 1049 (B) are 49 apart: one region at 1024, both labels (both within 50 of its centre).
     # 2000 (A) and 2050 (B) are exactly half a region apart: two regions, and each overlaps half of the other's window.
-    # 3000 (A) and 3051 (B): two regions, 49 of 100 bases shared, a label each.
-    regions, lost = place(tmp_path, {"A": [1000, 2000, 3000], "B": [1049, 2050, 3051]})
+    # 3000 (A) and 3051 (B): two regions, 49 of 100 bases shared, a label each, and neither label for the other task.
+    # 4000 (A) and 4100 (B) touch and share no base.
+    regions, lost = place(tmp_path, {"A": [1000, 2000, 3000, 4000], "B": [1049, 2050, 3051, 4100]})
     assert regions.values.tolist() == [
         ["chr1", 974, 1074, 1, 1],
         ["chr1", 1950, 2050, 1, 1],
         ["chr1", 2000, 2100, 1, 1],
-        ["chr1", 2950, 3050, 1, 0],
-        ["chr1", 3001, 3101, 0, 1],
+        ["chr1", 2950, 3050, 1, 255],
+        ["chr1", 3001, 3101, 255, 1],
+        ["chr1", 3950, 4050, 1, 0],
+        ["chr1", 4050, 4150, 0, 1],
     ]
     assert _regions.lost_table(lost)[["positives", "positives_left"]].values.tolist() == [
-        [0, 6], [1, 5], [0, 5], [0, 5], [0, 5],
+        [0, 8], [1, 7], [0, 7], [0, 7], [0, 7],
     ]  # fmt: skip
 
 
-def test_a_chain_of_summits_is_one_region_and_far_ones_give_no_label(tmp_path: Path) -> None:
-    # 1000, 1040, 1080, 1100 (A) and 1140 (B) chain to one region at 1072; B's window is 68 away: 32 of 100 shared
+def test_a_chain_of_summits_is_split_so_that_none_is_lost(tmp_path: Path) -> None:
+    # 1000, 1040, 1080, 1100 (A) and 1140 (B) chain, mean 1072: 1000 is 72 away, more than half a region. Cut between
+    # 1040 and 1080, the middlemost of the widest gaps: regions at 1020 and at 1106, the latter 34 from B's summit
     regions, _ = place(tmp_path, {"A": [1000, 1040, 1080, 1100], "B": [1140, 4000]})
-    assert regions.values.tolist() == [["chr1", 1022, 1122, 1, 0], ["chr1", 3950, 4050, 0, 1]]
+    assert regions.values.tolist() == [
+        ["chr1", 970, 1070, 1, 0],
+        ["chr1", 1056, 1156, 1, 1],
+        ["chr1", 3950, 4050, 0, 1],
+    ]
+
+
+def test_every_summit_labels_the_region_it_is_merged_into(tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    for size in (40, 41):
+        summits = {name: sorted(rng.integers(100, 4_900, 120).tolist()) for name in "AB"}
+        regions, _ = place(tmp_path, summits, region_size=size)
+        for task, own in summits.items():
+            for region in regions.itertuples():
+                overlaps = [max(0, size - abs(summit - size // 2 - region.start)) for summit in own]
+                most = max(overlaps)
+                assert getattr(region, task) == (1 if 2 * most >= size else 255 if most else 0)
+        centres = regions["start"].to_numpy() + size // 2
+        assert all(np.abs(centres - summit).min() <= size / 2 for own in summits.values() for summit in own)
+        assert {0, 1, 255} == set(np.unique(regions[["A", "B"]]))
+        assert (regions[["A", "B"]] == 1).any(axis=1).all()
+
+
+@pytest.mark.filterwarnings("ignore:no motif passes the filter for B")
+def test_regions_that_are_neither_are_left_out_of_counts_and_densities(world: dict[str, Any]) -> None:
+    folder = world["folder"]
+    # of every tenth peak of A, B has one 60 bases off: neither for A, nor A's for B
+    lines = [line.split() for line in (folder / "A").read_text().splitlines()]
+    summits = [(chrom, int(start) + 20 + 60) for chrom, start, *_ in lines[::10]]
+    others = [
+        (chrom, int(start) + 20) for chrom, start, *_ in map(str.split, (folder / "others").read_text().splitlines())
+    ]
+    (folder / "B").write_text("".join(f"{chrom}\t{at - 5}\t{at + 5}\n" for chrom, at in summits + others))
+    both = simulation(folder, peaks={"A": folder / "A", "B": folder / "B"}, background=None, min_enrichment=1.0)
+    plan = peaks.plan_peaks(both, seed=7)
+    labels = plan.regions[["A", "B"]].to_numpy()
+    assert plan.notes["unlabelled"] == {"A": (labels[:, 0] == 255).sum(), "B": (labels[:, 1] == 255).sum()}
+    scanned = scanning.scan_regions(both, 7)
+    # of twelve pairs, each with a region that is neither for A and one that is neither for B
+    assert ((scanned.regions[["A", "B"]] == 255).sum() == 12).all()
+    for task in "AB":
+        row = scanned.motif_log[scanned.motif_log["task"] == task].iloc[0]
+        assert row["n_positives"] == (scanned.regions[task] == 1).sum()
+        assert row["n_negatives"] == (scanned.regions[task] == 0).sum() < len(scanned.regions) - row["n_positives"]
+    assert plan.counts()["A"].sum() == (labels[:, 0] == 1).sum()
+    # each is some task's positive, and keeps a shuffle of its own
+    assert (plan.sources == np.arange(plan.n_regions)).all()
+    check_sequences(implants.implant(plan, 0, plan.n_regions).sequences, plan.tasks)
 
 
 def test_one_task_with_two_summits_merges_too(tmp_path: Path) -> None:
@@ -474,7 +586,10 @@ def test_a_split_without_positives_is_refused() -> None:
 def test_two_tasks_without_a_background(world: dict[str, Any]) -> None:
     folder = world["folder"]
     both = simulation(folder, peaks={"A": folder / "A", "B": folder / "others"}, background=None, min_enrichment=1.2)
-    plan = peaks.plan_peaks(both, seed=7)
+    with pytest.warns(
+        UserWarning, match="no motif passes the filter for B: no base of its sequences will count as true"
+    ):
+        plan = peaks.plan_peaks(both, seed=7)
     # every region is positive for one task, so each keeps a shuffle of itself, and hitless ones of both are dropped
     assert (plan.sources == np.arange(plan.n_regions)).all()
     assert (plan.regions["A"] + plan.regions["B"] == 1).all()

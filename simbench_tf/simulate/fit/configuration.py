@@ -17,6 +17,7 @@ from simbench_tf.motifs import Motif, find_motif
 from simbench_tf.parallel import Track, silent
 from simbench_tf.simulate.fit.em import NEGLIGIBLE_RATE, Fit, fit_grammar
 from simbench_tf.simulate.peaks.scanning import MapChunks, Scanned, scan_regions
+from simbench_tf.tables import UNLABELLED
 
 #: Regions that a grammar is fitted to at most, unless more are requested.
 MAX_SEQUENCES = 20_000
@@ -81,7 +82,7 @@ def write_fitted(
         raise InputError("simulation.kind", what, "give a configuration of kind peaks to fit one to")
     _check_place(out)
     with tempfile.TemporaryDirectory() as index_dir:
-        scanned = scan_regions(simulation, config.seed, index_dir, map_in_order)
+        scanned = _with_all_labels(scan_regions(simulation, config.seed, index_dir, map_in_order), config.tasks)
     motifs = [motif for motif, kept in zip(scanned.motifs, scanned.kept, strict=True) if kept]
     total = _MAX_PASSES * min(max_sequences, len(scanned.bases))
     with track("fit", total) as advance:
@@ -103,6 +104,12 @@ def write_fitted(
     with whole_file(out) as partial:
         partial.write_text(_head(config, fit, scanned) + text, encoding="utf-8")
     return Fitted(out, _summary(fit, len(motifs)))
+
+
+def _with_all_labels(scanned: Scanned, tasks: Sequence[str]) -> Scanned:
+    """Without regions that are neither positive nor negative of some task: a grammar has labels 0 and 1 alone."""
+    known = (scanned.regions[list(tasks)] != UNLABELLED).all(axis=1).to_numpy()
+    return scanned._replace(regions=scanned.regions[known].reset_index(drop=True), bases=scanned.bases[known])
 
 
 def _check_place(out: Path) -> None:

@@ -1,7 +1,8 @@
-"""The exact posterior of a grammar: what a sequence says of its labels and sites; no model can know better."""
+"""The exact posterior of a grammar: what a sequence says of its labels and of its sites."""
 
 from simbench_tf.simulate.oracle.posterior import (
     Posterior,
+    attribution_ceiling,
     explain,
     label_ceiling,
     label_log_odds,
@@ -9,4 +10,12 @@ from simbench_tf.simulate.oracle.posterior import (
     log_likelihood,
 )
 
-__all__ = ["Posterior", "explain", "label_ceiling", "label_log_odds", "label_posterior", "log_likelihood"]
+__all__ = [
+    "Posterior",
+    "attribution_ceiling",
+    "explain",
+    "label_ceiling",
+    "label_log_odds",
+    "label_posterior",
+    "log_likelihood",
+]

@@ -1,4 +1,7 @@
-"""The exact posterior of a grammar: what a sequence says of its labels and of its sites, and no model can know better.
+"""The exact posterior of a grammar: what a sequence says of its labels and of its sites.
+
+No model can predict labels better, and no ranking of bases pooled over sequences can be better, in expectation. For the
+mean over sequences of each one's auPRC the posterior is the best known, not proven to be the best that any could reach.
 
 The model is the `Grammar` that the sampler draws from. Every placement of elements that could have made a sequence is
 summed over by forward-backward over decision points (Rabiner 1989, sections III.A and IV.D, for states of explicit
@@ -16,6 +19,7 @@ import pandas as pd
 from scipy.special import expit, logsumexp
 from sklearn.metrics import average_precision_score, roc_auc_score
 
+from simbench_tf.score import AreaErrors, area_errors, pooled_errors, pooled_scores, score_attributions, summarise
 from simbench_tf.simulate.grammar import Grammar, element_tasks, label_prior
 from simbench_tf.simulate.grammar.labels import labels_of
 from simbench_tf.simulate.oracle.forward_backward import explain_rows, log_likelihood_rows
@@ -84,7 +88,8 @@ def explain(
     -----
     Of all rankings of bases pooled over sequences, the one by occupancy is the best in expectation at every recall, so
     in auROC and in auPRC (Neyman & Pearson 1933), among those that know as much of the labels: where sequences were
-    chosen by a label, give that label. For means over sequences of a metric a sequence it is a reference, not a bound.
+    chosen by a label, give that label. That is exact for pooled scores; for the mean over sequences of each one's
+    metric it is the best known, and not proven to be the best.
 
     Examples
     --------
@@ -146,8 +151,7 @@ def label_log_odds(grammar: Grammar, log_likelihood: Floats) -> Floats:
 
 
 def label_ceiling(tasks: tuple[str, ...], label_probability: Floats, labels: npt.NDArray[np.integer]) -> pd.DataFrame:
-    """How well labels can be predicted from these sequences at best: auROC and average precision of the label
-    posterior.
+    """How well labels can be predicted from these sequences: auROC and average precision of the label posterior.
 
     Parameters
     ----------
@@ -160,17 +164,19 @@ def label_ceiling(tasks: tuple[str, ...], label_probability: Floats, labels: npt
     Returns
     -------
     DataFrame
-        Columns task, auroc, auprc, one row per task; NaN where all its labels are the same.
+        Columns task, auroc, auprc, auroc_se and auprc_se (`score.area_errors`), one row per task; NaN where all its
+        labels are the same.
 
     Notes
     -----
-    The best in expectation (Neyman & Pearson 1933): on one finite sample another score may come out ahead by chance.
+    The best in expectation (Neyman & Pearson 1933): on one finite sample another score may come out ahead by chance,
+    and the standard errors say how far another sample's ceiling would be from this one.
 
     Examples
     --------
-    >>> label_ceiling(("a",), np.array([[0.2], [0.9], [0.6]]), np.array([[0], [1], [1]]))
-      task  auroc  auprc
-    0    a    1.0    1.0
+    >>> label_ceiling(("a",), np.array([[0.2], [0.9], [0.6], [0.3]]), np.array([[0], [1], [1], [0]]))
+      task  auroc  auprc  auroc_se  auprc_se
+    0    a    1.0    1.0       0.0       0.0
     """
     if label_probability.shape != labels.shape or labels.shape[1:] != (len(tasks),):
         raise ValueError(
@@ -181,8 +187,41 @@ def label_ceiling(tasks: tuple[str, ...], label_probability: Floats, labels: npt
         both = len(np.unique(truth)) == 2
         auroc = float(roc_auc_score(truth, probability)) if both else math.nan
         auprc = float(average_precision_score(truth, probability)) if both else math.nan
-        rows.append({"task": task, "auroc": auroc, "auprc": auprc})
-    return pd.DataFrame(rows, columns=["task", "auroc", "auprc"])
+        errors = area_errors(probability, truth == 1)
+        rows.append({"task": task, "auroc": auroc, "auprc": auprc, **errors._asdict()})
+    return pd.DataFrame(rows, columns=["task", "auroc", "auprc", *AreaErrors._fields])
+
+
+def attribution_ceiling(occupancy: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """How well true bases can be ranked: the scores of the posterior's occupancy, with their standard errors.
+
+    Parameters
+    ----------
+    occupancy : float array, shape (N, L)
+        From :func:`explain`, given the label by which the sequences were chosen.
+    mask : bool (N, L)
+        The true bases.
+
+    Returns
+    -------
+    dict
+        attribution_auroc and attribution_auprc, means over sequences: the best known. pooled_attribution_auroc and
+        pooled_attribution_auprc, over all bases together: exact, the best in expectation. Each has its standard error
+        under the name and ``_se``, with the sequence as what is drawn at random.
+
+    Examples
+    --------
+    >>> mask = np.array([[True, False, False]] * 2)
+    >>> ceiling = attribution_ceiling(np.array([[0.9, 0.1, 0.2], [0.3, 0.1, 0.4]]), mask)
+    >>> ceiling["attribution_auroc"], ceiling["attribution_auroc_se"], ceiling["pooled_attribution_auroc"]
+    (0.75, 0.25, 0.875)
+    """
+    mean = summarise(score_attributions(occupancy, mask))
+    pooled = pooled_scores(occupancy, mask) | pooled_errors(occupancy, mask)
+    return {
+        **{f"attribution_{name}": mean[name] for name in ("auroc", "auprc", "auroc_se", "auprc_se")},
+        **{f"pooled_attribution_{name.removeprefix('pooled_')}": value for name, value in pooled.items()},
+    }
 
 
 def grammar_layout(grammar: Grammar) -> OracleLayout:

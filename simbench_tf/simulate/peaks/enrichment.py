@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -50,6 +51,7 @@ def motif_log(
     hits : DataFrame
         row (into `labels`), motif (into `motifs`) and start of each hit.
     labels : uint8, shape (N, n_tasks)
+        1, 0, or another number for a region that is neither.
     motifs, tasks : sequences
     region_size : int
         Bases of a region.
@@ -66,9 +68,8 @@ def motif_log(
     weights = centre_weights(hits["start"].to_numpy(), region_size)
     tables = []
     for column, task in enumerate(tasks):
-        positive = labels[:, column].astype(np.bool_)
         table = pd.DataFrame({"motif": [m.motif_id for m in motifs], "tf": [m.tf for m in motifs], "task": task})
-        for prefix, regions in (("pos", positive), ("neg", ~positive)):
+        for prefix, regions in (("pos", labels[:, column] == 1), ("neg", labels[:, column] == 0)):
             chosen = regions[row]
             n_regions = int(regions.sum())
             table[{"pos": "n_positives", "neg": "n_negatives"}[prefix]] = n_regions
@@ -102,7 +103,7 @@ def _reason(entry: Any, min_pos_hits: int, min_enrichment: float) -> str:
 
 
 def check_any_passes(log: pd.DataFrame, min_pos_hits: int, min_enrichment: float) -> None:
-    """Refuse a log in which no motif is kept.
+    """Refuse a log in which no motif is kept, and warn of a task for which none passes.
 
     Raises
     ------
@@ -110,6 +111,10 @@ def check_any_passes(log: pd.DataFrame, min_pos_hits: int, min_enrichment: float
         With the best ratio, the most hits, and the two settings to lower.
     """
     if log["kept"].any():
+        for task, passes in log.groupby("task", sort=False)["passes"]:
+            if not passes.any():
+                what = f"no motif passes the filter for {task}: no base of its sequences will count as true"
+                warnings.warn(what, UserWarning, stacklevel=4)
         return
     most = log.loc[log["pos_hits"].idxmax()]
     best = log.loc[log["ratio"].idxmax()] if log["ratio"].notna().any() else most

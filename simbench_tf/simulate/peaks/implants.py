@@ -26,9 +26,10 @@ from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import Motif
 from simbench_tf.random_streams import stream_key, uniforms
 from simbench_tf.simulate.drawn import Drawn
-from simbench_tf.simulate.peaks.regions import check_splits, drop, lost_table
+from simbench_tf.simulate.peaks.clean_background import Scan, without_chance_hits
+from simbench_tf.simulate.peaks.regions import any_positive, check_splits, drop, lost_table
 from simbench_tf.simulate.peaks.scanning import MapChunks, scan_regions
-from simbench_tf.tables import SITES_SCHEMA, sequence_schema
+from simbench_tf.tables import SITES_SCHEMA, UNLABELLED, sequence_schema
 
 Bases = npt.NDArray[np.uint8]
 _CHUNK_SEQUENCES = 4096
@@ -42,7 +43,8 @@ class PeaksPlan:
     ----------
     tasks : tuple of str
     regions : DataFrame
-        chrom, start, end, split and one uint8 label column per task; row i is sequence i of the data set.
+        chrom, start, end, split and one uint8 label column per task (0, 1, or `tables.UNLABELLED`); row i is sequence i
+        of the data set.
     bases : uint8, shape (N, L)
         The bases of the genome there; one byte per base is the plan's main memory.
     sources : int64, shape (N,)
@@ -59,6 +61,8 @@ class PeaksPlan:
         Base frequencies the scan's p-values refer to.
     scan_pvalue : float
     seed : int
+    clean_background : bool
+        Whether the shuffles are to hold no chance hits of the kept motifs.
     """
 
     tasks: tuple[str, ...]
@@ -72,6 +76,7 @@ class PeaksPlan:
     background: npt.NDArray[np.float64]
     scan_pvalue: float
     seed: int
+    clean_background: bool = False
 
     @property
     def n_regions(self) -> int:
@@ -80,18 +85,25 @@ class PeaksPlan:
 
     @property
     def notes(self) -> dict[str, Any]:
-        """Entries of dataset.json beside the counts, in JSON's own types: the scan's settings and the regions lost."""
+        """Entries of dataset.json beside the counts, in JSON's own types.
+
+        They are the scan's settings, the regions lost, and how many are neither positive nor negative of each task.
+        """
         return {
             "background": self.background.tolist(),
             "scan_pvalue": self.scan_pvalue,
             "lost": self.lost.to_dict("records"),
+            **({"clean_background": True} if self.clean_background else {}),
+            "unlabelled": {task: int((self.regions[task] == UNLABELLED).sum()) for task in self.tasks},
         }
 
     def counts(self) -> pd.DataFrame:
         """Regions of each split (index), in all (column n) and positive for each task (a column each)."""
-        labels = self.regions.assign(n=1).groupby("split")[["n", *self.tasks]]
+        positive = self.regions[list(self.tasks)] == 1
         return (
-            labels.sum()
+            positive.assign(n=1)
+            .groupby(self.regions["split"])[["n", *self.tasks]]
+            .sum()
             .astype(np.int64)
             .reindex([s for s in ("train", "valid", "test") if s in set(self.regions["split"])])
         )
@@ -108,6 +120,7 @@ class PeaksPart(NamedTuple):
     hits: pd.DataFrame
     motifs: list[Motif]
     seed: int
+    clean_with: Scan | None = None
 
 
 def plan_peaks(
@@ -168,7 +181,7 @@ def plan_peaks(
     """
     tasks = list(simulation.peaks)
     regions, bases, motifs, kept, hits, log, lost, background = scan_regions(simulation, seed, index_dir, map_chunks)
-    positive = regions[tasks].to_numpy().any(axis=1)
+    positive = any_positive(regions, tasks)
     hitless = positive & (np.bincount(hits["row"], minlength=len(regions)) == 0)
     if not simulation.negative_implants:
         hits = hits[positive[hits["row"].to_numpy()]]
@@ -186,6 +199,7 @@ def plan_peaks(
         background=background,
         scan_pvalue=simulation.scan_pvalue,
         seed=seed,
+        clean_background=simulation.clean_background,
     )
 
 
@@ -228,6 +242,7 @@ def take_part(plan: PeaksPlan, start: int, stop: int) -> PeaksPart:
         hits=hits.assign(row=hits["row"] - start),
         motifs=plan.motifs,
         seed=plan.seed,
+        clean_with=Scan(plan.motifs, plan.scan_pvalue, plan.background) if plan.clean_background else None,
     )
 
 
@@ -248,6 +263,8 @@ def implant_part(part: PeaksPart) -> Drawn:
     hits = part.hits
     covered = covered_bases(hits["row"], hits["start"], hits["end"], sequences.shape)
     sequences[covered] = part.own[covered]
+    if part.clean_with is not None:
+        sequences = without_chance_hits(sequences, covered, part.clean_with, part.seed, part.numbers)
     return Drawn(_sequence_table(part, sequences), _sites_table(part, sequences))
 
 

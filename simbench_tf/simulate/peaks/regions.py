@@ -14,6 +14,7 @@ from simbench_tf import genome as gn
 from simbench_tf.config import PeaksSimulation, Splits
 from simbench_tf.errors import InputError, close_to
 from simbench_tf.random_streams import permutation
+from simbench_tf.tables import UNLABELLED
 
 
 class Lost(NamedTuple):
@@ -45,8 +46,11 @@ def place_regions(simulation: PeaksSimulation, genome: gn.Genome) -> tuple[pd.Da
     """Read every peak file, merge, label and place the regions.
 
     Summits of all tasks are pooled, and those closer than half a `region_size` merged into one region centred on their
-    mean. A region has a task's label when one of that task's summit windows overlaps at least half of it. Background
-    regions that overlap a peak of any task, or the window around its summit, are left out, and so are second copies.
+    mean; no summit is farther than half a `region_size` from that, longer chains are split. A region has a task's label
+    when one of that task's summit windows overlaps at least half of it. One that overlaps a window by less is neither a
+    positive nor a negative of that task: its label is `tables.UNLABELLED`, and it is left out of that task's loss and
+    measures. Background regions that overlap a peak of any task, or the window around its summit, are left out, and so
+    are second copies.
 
     Returns
     -------
@@ -98,9 +102,14 @@ def _summits(path: Path, genome: gn.Genome) -> pd.DataFrame:
     return peaks
 
 
+def any_positive(regions: pd.DataFrame, tasks: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Which regions are positive for some task, bool (N,)."""
+    return np.asarray((regions[list(tasks)].to_numpy() == 1).any(axis=1))
+
+
 def drop(regions: pd.DataFrame, which: npt.NDArray[np.bool_], step: str, tasks: list[str]) -> tuple[pd.DataFrame, Lost]:
     """The regions without those that `which` marks, and the record of what went."""
-    positive = regions[tasks].to_numpy().any(axis=1)
+    positive = any_positive(regions, tasks)
     lost = Lost(step, int((which & positive).sum()), int((which & ~positive).sum()))
     return regions[~which].reset_index(drop=True), lost
 
@@ -119,7 +128,9 @@ def _labelled(centres: pd.DataFrame, peaks: pd.DataFrame, simulation: PeaksSimul
         own = peaks[peaks["task"] == task]
         distance = gn.nearest_distance(centres["chrom"], centres["summit"], own["chrom"], own["summit"])
         # two windows of one size overlap by that size less the distance of their centres
-        regions[task] = (2 * distance <= simulation.region_size).astype(np.uint8)
+        overlap = np.maximum(simulation.region_size - distance, 0)
+        labels = np.select([2 * overlap >= simulation.region_size, overlap > 0], [1, UNLABELLED], 0)
+        regions[task] = labels.astype(np.uint8)
     return regions
 
 
