@@ -81,6 +81,65 @@ def test_narrowpeak_and_bed_read_as_written(tmp_path: Path) -> None:
     assert gn.read_peaks(write(tmp_path / "b.bed", "chr1 3 6\n"))["summit"].tolist() == [4]
 
 
+NARROW = "chr1\t1000\t3000\tp\t9\t+\t7.5\t213.8\t-1\t{}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "summits"),
+    [
+        # narrowPeak and what programs append to it: IDR's 20 columns, a gene and its distance, a joined interval
+        ([NARROW.format("100"), NARROW.format("-1")], [1100, 2000]),
+        ([NARROW.format("100\t2.46\t2.73\t1000\t3000\t620.0\t120\t1000\t2900\t213.8\t90")], [1100]),
+        ([NARROW.format("0\tGATA1\t-5000"), NARROW.format("1999\t.\t1")], [1000, 2999]),
+        ([NARROW.format("700\tchr1\t900\t1200\t200")], [1700]),
+        ([NARROW.format("700\t3\t5")], [1700]),
+        # from an older IDR without summits: column 10 is the local IDR
+        ([NARROW.format("2.46\t2.73\t1000\t3000\t620.0\t1000\t2900\t213.8")], [2000]),
+        # bedtools -wo: overlaps and other intervals, of chromosomes with names and with numbers
+        (["chr1\t1000\t3000\tchr1\t900\t1200\tq\t0\t+\t200"], [2000]),
+        (["chr1\t1000\t3000\tp\t0\t+\tchr1\t900\t1200\t200"], [2000]),
+        (["1\t1000\t3000\tp\t0\t+\t1\t900\t1200\t200", "2\t0\t90\tp\t0\t-\t2\t30\t40\t10"], [2000, 45]),
+        (["1\t1000\t3000\tp\t0\t+\t7\t-1\t-1\t1\t900\t1200\t200"], [2000]),
+        # BED9 and a column more, BED12 with its blocks
+        (["chr1\t1000\t3000\tp\t0\t+\t1000\t3000\t0\t5"], [2000]),
+        (["chr1\t1000\t3000\tp\t0\t+\t0\t0\t0\t2\t300,500,\t0,1500,"], [2000]),
+        (["chr1\t1000\t3000\tp\t0\t+\t0\t0\t255,0,0\t2\t300,500\t0,1500"], [2000]),
+    ],
+)
+def test_a_summit_is_read_where_the_columns_before_are_narrowpeaks(tmp_path: Path, lines, summits, caplog) -> None:
+    path = write(tmp_path / "a.bed", "\n".join(lines))
+    with caplog.at_level("INFO", logger="simbench_tf"):
+        assert gn.read_peaks(path)["summit"].tolist() == summits
+    (note,) = caplog.messages
+    taken = "with summits from column 10 (narrowPeak)" if summits[0] != 2000 else "without summits"
+    assert note.startswith(f"{path}: {len(lines)} peaks {taken}")
+
+
+def test_of_broadpeak_column_10_is_a_count(tmp_path: Path) -> None:
+    for name, summit in (("a.broadPeak.gz", 2000), ("a.narrowPeak", 1003)):
+        assert gn.read_peaks(write(tmp_path / name, NARROW.format("3")))["summit"].tolist() == [summit]
+
+
+@pytest.mark.parametrize(
+    ("summit", "said"),
+    [("2000", "summit 2000 (column 10) lies outside the peak of 2000 bases"), ("x", "column 10 is 'x', not a whole")],
+)
+def test_one_bad_summit_among_more_columns_is_named(tmp_path: Path, summit: str, said: str) -> None:
+    path = write(tmp_path / "a", f"{NARROW.format('7')}\tgene\n{NARROW.format(summit)}\tgene\n")
+    with pytest.raises(InputError, match=f"^{path}:2: {re.escape(said)}"):
+        gn.read_peaks(path)
+
+
+@pytest.mark.parametrize("first", ["", "#c\n", "track name=x\n"])
+def test_a_byte_order_mark_and_a_name_in_latin_1_do_not_matter(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "a.bed"
+    path.write_bytes(b"\xef\xbb\xbf" + first.encode() + b"chr1\t10\t20\tcaf\xe9\n")
+    assert gn.read_peaks(path)[["chrom", "start"]].values.tolist() == [["chr1", 10]]
+    path.write_bytes(b"chr\xe9\t10\t20\n")
+    with pytest.raises(InputError, match=r"a\.bed:1: column 1 is 'chr\\udce9', not text"):
+        gn.read_peaks(path)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_crlf_and_gzip_change_nothing(tmp_path: Path, packed: bool) -> None:
     text = "#c\r\nchr1\t100\t200\tp\t0\t.\t1\t-1\t-1\t7\r\nchr2\t5\t9\tp\t0\t.\t1\t-1\t-1\t-1\r\n"
@@ -133,7 +192,7 @@ def test_missing_folder_binary_and_cut_short_peak_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
         gn.read_peaks(tmp_path)
     binary = tmp_path / "a.bb"
-    binary.write_bytes(b"\xeb\xf2\x89\x87")
+    binary.write_bytes(b"\xeb\xf2\x89\x87\x04\x00\x0a\x00")  # a bigBed file begins so
     with pytest.raises(InputError, match=r"a\.bb:1: is not text"):
         gn.read_peaks(binary)
     whole = gzip.compress("".join(f"chr1\t{i}\t{i + 9}\n" for i in range(5_000)).encode())
