@@ -127,7 +127,8 @@ def text_lines(path: Path, expected: str, other_encodings: bool = False) -> Iter
             for number, line in enumerate(handle, start=1):
                 if "\0" in line or not (other_encodings or is_utf8(line)):
                     raise InputError(f"{path}:{number}", _no_text(path), expected)
-                yield number, line.rstrip("\n")
+                # a mark also stands at the seams of files that were joined
+                yield number, line.rstrip("\n").removeprefix("\ufeff")
     except GZIP_ERRORS as error:
         raise damaged_gzip(f"{path}:{number + 1}") from error
     except OSError as error:
