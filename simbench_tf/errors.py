@@ -31,7 +31,8 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" + (f"; {self.mend}" if self.mend else "")
-        return " ".join(line.split())
+        # bytes of a file that are not UTF-8 are lone surrogates in Python's text, which no terminal can show
+        return " ".join(line.split()).encode("utf-8", "backslashreplace").decode()
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import hashlib
 import os
@@ -119,7 +120,7 @@ def damaged_gzip(where: str | Path) -> InputError:
     return InputError(where, "the gzip file is cut short or damaged", "copy or download it again")
 
 
-def text_lines(path: Path, expected: str) -> Iterator[tuple[int, str]]:
+def text_lines(path: Path, expected: str, other_encodings: bool = False) -> Iterator[tuple[int, str]]:
     r"""Yield the lines of a plain or gzip text file, numbered from 1, without their line ends.
 
     Parameters
@@ -128,6 +129,9 @@ def text_lines(path: Path, expected: str) -> Iterator[tuple[int, str]]:
         UTF-8 text, with any line ends and with or without a byte order mark; gzip is recognised by its content.
     expected : str
         How to fix a file that is not text: what should be given.
+    other_encodings : bool, default False
+        Whether bytes that are not UTF-8 are taken, as lone surrogates ("surrogateescape"): for formats with columns
+        that are not used, in which older programs write names in encodings of their own.
 
     Raises
     ------
@@ -146,15 +150,25 @@ def text_lines(path: Path, expected: str) -> Iterator[tuple[int, str]]:
     try:
         with _open_text(path) as handle:
             for number, line in enumerate(handle, start=1):
-                if not line.isascii():
-                    line.encode()  # fails at a byte that is not UTF-8, on the line where it is
-                yield number, line.rstrip("\n")
+                if "\0" in line or not (other_encodings or is_utf8(line)):
+                    raise InputError(f"{path}:{number}", _no_text(path), expected)
+                # a mark also stands at the seams of files that were joined
+                yield number, line.rstrip("\n").removeprefix("\ufeff")
     except GZIP_ERRORS as error:
         raise damaged_gzip(f"{path}:{number + 1}") from error
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror or error}", "check the path") from error
-    except UnicodeEncodeError as error:
-        raise InputError(f"{path}:{number}", "is not text", expected) from error
+
+
+def is_utf8(text: str) -> bool:
+    """Whether text from `text_lines` holds no byte of another encoding."""
+    return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
+
+
+def _no_text(path: Path) -> str:
+    with path.open("rb") as handle:
+        utf16 = handle.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    return "is UTF-16 text, not UTF-8" if utf16 else "is not text"
 
 
 def _open_text(path: Path) -> IO[str]:

@@ -2,6 +2,7 @@
 
 import gzip
 import math
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -145,7 +146,7 @@ def test_many_records_in_chunks_are_all_written_in_order(tmp_path, chromosome, f
     positions = list(range(20, 280))
     vcf = vcf_of(tmp_path, *(record(chromosome, at, 1, other(chromosome[at])) for at in positions))
     score_variants(model, vcf, fasta, tmp_path / "whole.tsv")
-    monkeypatch.setattr("simbench_tf.variants._CHUNK_RECORDS", 7)
+    monkeypatch.setattr("simbench_tf.variants.scoring._CHUNK_RECORDS", 7)
     done = []
     score_variants(model, vcf, fasta, tmp_path / "parts.tsv", progress=done.append)
     assert (sum(done), max(done)) == (260, 7)
@@ -254,3 +255,141 @@ def test_missing_and_damaged_files_and_a_wrong_output_name(tmp_path, chromosome,
     cut.write_bytes(gzip.compress(vcf.read_bytes())[:-9])
     with pytest.raises(InputError, match="the gzip file is cut short"):
         score_variants(model, cut, fasta, tmp_path / "o.tsv")
+
+
+def dense(activation, bias: float = 3.0):
+    keras.utils.set_random_seed(5)
+    bias_initializer = keras.initializers.Constant(bias)
+    last = keras.layers.Dense(2, activation=activation, bias_initializer=bias_initializer)
+    return keras.Sequential([keras.Input((LENGTH, 4)), keras.layers.Flatten(), last])
+
+
+@pytest.mark.parametrize("activation", ["softplus", "tanh", "relu", "exponential", None])
+def test_outputs_that_are_no_probabilities_have_no_logits(tmp_path, chromosome, fasta, activation, caplog):
+    # tanh with this bias lies between 0 and 1, and is no probability all the same
+    if activation is None:  # a model that shows no layers
+        weights = [weight.numpy() for weight in dense("softplus").weights]
+        softplus = lambda x: np.log1p(np.exp(x.reshape(len(x), -1) @ weights[0] + weights[1]))  # noqa: E731
+        black_box = prediction_only(softplus, LENGTH, 2, "softplus")
+        model = KipoiModel("softplus", black_box, False, LENGTH, ["0", "1"])
+    else:
+        model = dense(activation)
+    vcf = vcf_of(tmp_path, record(chromosome, 100, 1, other(chromosome[100])))
+    for suffix in ("tsv", "vcf"):
+        caplog.clear()
+        assert score_variants(model, vcf, fasta, tmp_path / f"o.{suffix}").n_scored == 1
+        assert caplog.messages == ["the model's outputs are no probabilities, so differences of logits are left empty"]
+    heads, values = (line.split("\t") for line in (tmp_path / "o.tsv").read_text().splitlines())
+    row = dict(zip(heads, values, strict=True))
+    assert (row["0_logit_diff"], row["1_logit_diff"]) == ("", "")
+    reference, changed = (one_hot(window) for window in plain_windows(chromosome, 100, 1, other(chromosome[100])))
+    outputs = dense(activation or "softplus")
+    difference = (outputs(changed) - outputs(reference)).numpy()[0]
+    np.testing.assert_allclose([float(row["0_diff"]), float(row["1_diff"])], difference, rtol=1e-5, atol=1e-6)
+    assert ";SB_0_LOGIT_DIFF=.;" in (tmp_path / "o.vcf").read_text()
+
+
+def test_a_softmax_gives_log_odds(tmp_path, chromosome, fasta):
+    model = dense("softmax", bias=0.0)
+    score_variants(
+        model, vcf_of(tmp_path, record(chromosome, 100, 1, other(chromosome[100]))), fasta, tmp_path / "o.tsv"
+    )
+    measures = plain_measures(model, *plain_windows(chromosome, 100, 1, other(chromosome[100])), False)
+    table = pd.read_csv(tmp_path / "o.tsv", sep="\t")
+    np.testing.assert_allclose(table.iloc[0, 5:].to_numpy(float), measures.ravel(), rtol=1e-4, atol=1e-6)
+
+
+def of_another_form(kind: str):
+    start = keras.Input((LENGTH, 4))
+    flat = keras.layers.Flatten()(start)
+    first, second = (keras.layers.Dense(1, activation="sigmoid")(flat) for _ in range(2))
+    return {
+        "two outputs": lambda: keras.Model(start, [first, second]),
+        "two inputs": lambda: keras.Model([start, keras.Input((3,))], first),
+        "profile": lambda: keras.Model(start, keras.layers.Dense(1, activation="sigmoid")(start)),
+        "one number": lambda: keras.Model(start, keras.layers.Reshape(())(first)),
+        "subclassed": lambda: prediction_only(lambda x: x[:, 0, 0], LENGTH, 1, "first"),
+    }[kind]()
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("two outputs", "model: has 1 inputs and 2 outputs; wrap it"),
+        ("two inputs", "model: has 2 inputs and 1 outputs; wrap it"),
+        ("profile", r"model: has output of shape \(None, 21, 1\); reduce it to \(N, number of outputs\) in a wrapper"),
+        ("one number", r"model: has output of shape \(None,\); reduce it"),
+        ("subclassed", "model: shows no layers"),
+    ],
+)
+def test_models_of_other_forms_are_refused(tmp_path, chromosome, fasta, kind, said):
+    vcf = vcf_of(tmp_path, record(chromosome, 100, 1, other(chromosome[100])))
+    with pytest.raises(InputError, match=said):
+        score_variants(of_another_form(kind), vcf, fasta, tmp_path / "o.tsv")
+
+
+def test_names_are_as_many_as_outputs(tmp_path, chromosome, fasta, model):
+    vcf = vcf_of(tmp_path, record(chromosome, 100, 1, other(chromosome[100])))
+    with pytest.raises(InputError, match="task names: are 3, the model has 2 outputs; name each output"):
+        score_variants(model, vcf, fasta, tmp_path / "o.tsv", task_names=["a", "b", "c"])
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_a_keras_file_scores_as_its_model(tmp_path, chromosome, fasta, model, kind):
+    vcf = vcf_of(tmp_path, record(chromosome, 100, 1, other(chromosome[100])))
+    model.save(tmp_path / "m.keras")
+    score_variants(model, vcf, fasta, tmp_path / "o.tsv")
+    score_variants(kind(tmp_path / "m.keras"), vcf, fasta, tmp_path / "of_file.tsv")
+    assert (tmp_path / "of_file.tsv").read_text() == (tmp_path / "o.tsv").read_text()
+    with pytest.raises(InputError, match=r"none\.keras: no such model file; check the path"):
+        score_variants(kind(tmp_path / "none.keras"), vcf, fasta, tmp_path / "o.tsv")
+
+
+@pytest.mark.parametrize(
+    ("code", "ref", "fits"),
+    [
+        *[("R", "A", True), ("R", "G", False), ("R", "N", True), ("y", "C", True), ("M", "C", False), ("K", "G", True)],
+        *[("B", "C", True), ("V", "A", True), ("s", "C", True), ("W", "A", True), ("N", "A", False), ("N", "N", True)],
+    ],
+)
+def test_an_iupac_code_of_the_genome_may_be_reduced_in_ref(tmp_path, chromosome, model, code, ref, fits):
+    fasta = tmp_path / "iupac.fa"
+    fasta.write_text(f">chr1\n{chromosome[:100]}{code}{chromosome[101:]}\n")
+    vcf = vcf_of(tmp_path, f"chr1 101 . {ref} T . . .")
+    if not fits:
+        with pytest.raises(InputError, match=f"REF is {ref}, the FASTA has {code.upper()}; and none"):
+            score_variants(model, vcf, fasta, tmp_path / "o.tsv")
+        return
+    score_variants(model, vcf, fasta, tmp_path / "o.tsv")
+    # the model sees the allele that REF names
+    seen = chromosome[:100] + ref + chromosome[101:]
+    expected = plain_measures(model, *plain_windows(seen, 100, 1, "T"), False)
+    table = pd.read_csv(tmp_path / "o.tsv", sep="\t")
+    np.testing.assert_allclose(table.iloc[0, 5:].to_numpy(float), expected.ravel(), atol=2e-6)
+
+
+def test_a_damaged_gzip_file_is_refused_and_leaves_nothing(tmp_path, chromosome, fasta, model):
+    rng = np.random.default_rng(1)
+    positions = rng.integers(20, 280, 4_000)
+    records = [record(chromosome, at, 1, other(chromosome[at]), f"rs{rng.integers(1 << 30)}") for at in positions]
+    whole = bytearray(gzip.compress(vcf_of(tmp_path, *records).read_bytes()))
+    middle = len(whole) // 2
+    whole[middle : middle + 60] = bytes(60)
+    damaged = tmp_path / "damaged.vcf.gz"
+    damaged.write_bytes(whole)
+    with pytest.raises(InputError, match=r"damaged\.vcf\.gz:\d+: the gzip file is cut short or damaged; copy"):
+        score_variants(model, damaged, fasta, tmp_path / "o.tsv")
+    assert not (tmp_path / "o.tsv").exists()
+
+
+def test_a_byte_order_mark_and_bytes_of_another_encoding_are_kept_as_they_are(tmp_path, chromosome, fasta, model):
+    text = HEADER + record(chromosome, 100, 1, other(chromosome[100]), "caf\xe9").replace(" ", "\t") + "\n"
+    text += "chr\xe9\t5\t.\tA\tC\t.\t.\t.\n"
+    vcf = tmp_path / "in.vcf"
+    vcf.write_bytes(b"\xef\xbb\xbf" + text.encode("latin-1"))
+    for suffix in ("tsv", "vcf"):
+        scores = score_variants(model, vcf, fasta, tmp_path / f"o.{suffix}")
+        assert scores.n_scored == 1
+        assert scores.rejected == [f"{vcf}:5: chromosome chr\\udce9 is not in the FASTA"]
+        assert b"\tcaf\xe9\t" in (tmp_path / f"o.{suffix}").read_bytes()
+    assert (tmp_path / "o.vcf").read_bytes().startswith(b"##fileformat")

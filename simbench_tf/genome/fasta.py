@@ -6,22 +6,19 @@ import gzip
 import os
 import shutil
 from collections.abc import Iterable
-from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyfaidx
 
-from simbench_tf import dna
-from simbench_tf.dna import Bases
+from simbench_tf.dna import CODES, Bases
 from simbench_tf.errors import InputError, close_to
 from simbench_tf.files import GZIP_ERRORS, damaged_gzip, is_gzip, whole_file
-
-_BGZF_END = bytes.fromhex("1f8b08040000000000ff0600424302001b0003000000000000000000")
-
+from simbench_tf.genome.bgzf import ReadAt, ends_whole, is_bgzf, open_bytes
+from simbench_tf.genome.fasta_index import Records, index_fasta, read_index, read_letters, write_index
 
 # bases of a contig that are read and held at once, and bytes that are decompressed at once
 _CHUNK_SIZE = 1 << 22
@@ -38,22 +35,31 @@ class Genome:
     path : Path
         The file that is read: `source`, or its decompressed copy.
     index : Path
-        Its .fai index; a bgzip file's .gzi lies beside it.
-    lengths : dict of str to int
-        Bases of each contig, in the file's order.
+        Its .fai index.
+    records : dict of str to Record
+        What the index says of each contig, in the file's order.
     """
 
     source: Path
     path: Path
     index: Path
-    lengths: dict[str, int]
+    records: Records
+
+    @cached_property
+    def lengths(self) -> dict[str, int]:
+        """Bases of each contig, in the file's order."""
+        return {name: record.length for name, record in self.records.items()}
 
 
 def open_genome(path: str | os.PathLike[str], index_dir: str | os.PathLike[str] | None = None) -> Genome:
     r"""Index a FASTA file (plain, gzip or bgzip) for `fetch`.
 
-    The index is made by pyfaidx, beside the file, or in `index_dir` where that folder can't be written. Plain gzip has
-    no random access, so such a file is decompressed once, into the same folder.
+    The index (.fai, as of samtools) goes beside the file, or into `index_dir` where that folder can't be written. One
+    that is there is used if it describes the file: each record's header stands where it must, and nothing else does;
+    otherwise it is made anew. Plain gzip has no random access, so such a file is decompressed once, into that folder.
+
+    Letters are A, C, G, T, N and the other IUPAC codes of nucleotides in either case, U counting as T; anything else is
+    an error.
 
     Parameters
     ----------
@@ -69,7 +75,7 @@ def open_genome(path: str | os.PathLike[str], index_dir: str | os.PathLike[str] 
     Raises
     ------
     InputError
-        The file is missing, empty, no FASTA, cut short, or can't be indexed anywhere.
+        The file is missing, empty, no FASTA, cut short or damaged, or can't be indexed anywhere.
 
     Examples
     --------
@@ -87,81 +93,61 @@ def open_genome(path: str | os.PathLike[str], index_dir: str | os.PathLike[str] 
         raise InputError(source, "no such FASTA file", "check the path of the genome")
     if source.stat().st_size == 0:
         raise InputError(source, "is empty", "give a FASTA file")
-    folder = _index_folder(source, index_dir)
+    folder = _writable_folder(source, index_dir)
     read_from = source
-    if is_gzip(source):
-        if not _is_bgzf(source):
-            read_from = _decompressed(source, folder)
-        elif not _ends_whole(source):
+    if is_bgzf(source):
+        if not ends_whole(source):
             raise damaged_gzip(source)
-    index = _index(source, read_from, folder)
-    rows = (line.split("\t") for line in index.read_text(encoding="utf-8").splitlines())
-    lengths = {fields[0]: int(fields[1]) for fields in rows}
-    return Genome(source, read_from, index, lengths)
+    elif is_gzip(source):
+        read_from = _decompressed(source, folder)
+    return _indexed(source, read_from, folder)
 
 
-def _index_folder(source: Path, index_dir: str | os.PathLike[str] | None) -> Path:
-    folder = source.parent
+def _writable_folder(source: Path, index_dir: str | os.PathLike[str] | None) -> Path | None:
     # root may write anywhere; a folder without a write bit is left as it is all the same
-    if os.access(folder, os.W_OK) and folder.stat().st_mode & 0o222:
-        return folder
-    if index_dir is None:
-        beside = source.with_name(source.name + ".fai")
-        if _fresh(beside, source):
-            return folder
-        raise InputError(source, "its folder is read-only and holds no index", "name a folder for the index")
-    return Path(index_dir)
+    if os.access(source.parent, os.W_OK) and source.parent.stat().st_mode & 0o222:
+        return source.parent
+    return None if index_dir is None else Path(index_dir)
 
 
-def _fresh(derived: Path, source: Path) -> bool:
-    return derived.is_file() and derived.stat().st_mtime >= source.stat().st_mtime
+def _read_only(source: Path) -> InputError:
+    return InputError(source, "its folder is read-only and holds no index that fits", "name a folder for the index")
 
 
-def _is_bgzf(path: Path) -> bool:
-    # pyfaidx goes by the name, so a bgzip file under another suffix is treated as plain gzip
-    with path.open("rb") as handle:
-        head = handle.read(16)
-    return head[3:4] == b"\x04" and head[12:14] == b"BC" and path.suffix.lower() in (".gz", ".bgz")
-
-
-def _ends_whole(path: Path) -> bool:
-    with path.open("rb") as handle:
-        handle.seek(-min(len(_BGZF_END), path.stat().st_size), os.SEEK_END)
-        return handle.read() == _BGZF_END
-
-
-def _decompressed(source: Path, folder: Path) -> Path:
+def _decompressed(source: Path, folder: Path | None) -> Path:
     name = source.stem if Path(source.stem).suffix else source.stem + ".fa"
-    copy = folder / f"{name}.decompressed.fa"
-    if not _fresh(copy, source):
-        with whole_file(copy) as partial:
-            try:
-                with gzip.open(source, "rb") as packed, partial.open("wb") as plain:
-                    shutil.copyfileobj(packed, plain, _CHUNK_SIZE)
-            except GZIP_ERRORS as error:
-                raise damaged_gzip(source) from error
-            if partial.stat().st_size == 0:
-                raise InputError(source, "is empty", "give a FASTA file")
-    return copy
+    copies = [parent / f"{name}.decompressed.fa" for parent in (source.parent, folder) if parent is not None]
+    for copy in copies:
+        # the copy has its source's time, so that another source is noticed whichever of the two is older
+        if copy.is_file() and int(copy.stat().st_mtime) == int(source.stat().st_mtime):
+            return copy
+    if folder is None:
+        raise _read_only(source)
+    with whole_file(copies[-1]) as partial:
+        try:
+            with gzip.open(source, "rb") as packed, partial.open("wb") as plain:
+                shutil.copyfileobj(packed, plain, _CHUNK_SIZE)
+        except GZIP_ERRORS as error:
+            raise damaged_gzip(source) from error
+        if partial.stat().st_size == 0:
+            raise InputError(source, "is empty", "give a FASTA file")
+        times = source.stat()
+        os.utime(partial, ns=(times.st_atime_ns, times.st_mtime_ns))
+    return copies[-1]
 
 
-def _index(source: Path, read_from: Path, folder: Path) -> Path:
-    """The .fai of `read_from`, made in `folder` where there is no fresh one beside it or in `folder`."""
-    suffixes = (".fai", ".gzi") if read_from.suffix.lower() in (".gz", ".bgz") else (".fai",)
-    for parent in (read_from.parent, folder):
-        if all(_fresh(parent / (read_from.name + suffix), read_from) for suffix in suffixes):
-            return parent / (read_from.name + ".fai")
-    try:
-        with ExitStack() as stack:
-            partial = [stack.enter_context(whole_file(folder / (read_from.name + suffix))) for suffix in suffixes]
-            for path in partial:
-                path.unlink()  # pyfaidx would take the empty temporary file for an index
-            pyfaidx.Faidx(str(read_from), str(partial[0]), gzi_indexname=str(partial[-1])).close()
-    except InputError:
-        raise
-    except (pyfaidx.FastaIndexingError, ValueError, *GZIP_ERRORS) as error:
-        raise InputError(source, f"is no FASTA file that can be indexed: {error}", "correct or replace it") from error
-    return folder / (read_from.name + ".fai")
+def _indexed(source: Path, read_from: Path, folder: Path | None) -> Genome:
+    """The genome with the index that lies beside `read_from` or in `folder`, or else is made there."""
+    name = f"{read_from.name}.fai"
+    with open_bytes(read_from) as read_at:
+        for parent in dict.fromkeys((read_from.parent, folder)):
+            if parent is not None and (records := read_index(parent / name, read_at)):
+                return Genome(source, read_from, parent / name, records)
+    if folder is None:
+        raise _read_only(source)
+    records = index_fasta(read_from, source)
+    write_index(records, folder / name)
+    return Genome(source, read_from, folder / name, records)
 
 
 def check_chromosomes(peaks: pd.DataFrame, genome: Genome, path: str | os.PathLike[str]) -> None:
@@ -210,53 +196,59 @@ def fetch(genome: Genome, regions: pd.DataFrame) -> Bases:
     Returns
     -------
     ndarray of uint8, shape (N, L)
-        0-3 for A C G T (soft-masked bases count as such), 4 for any other letter; rows in the order of `regions`.
+        0-3 for A C G T (soft-masked bases count as such, U as T), 4 for any other nucleotide letter; rows in the order
+        of `regions`.
 
     Raises
     ------
     ValueError
         The regions differ in size or leave their contig.
     InputError
-        The file is damaged, or changed since it was indexed.
+        The file is damaged, changed since it was indexed, or holds a character that is no nucleotide letter there.
+    """
+    return CODES[fetch_letters(genome, regions)]
+
+
+def fetch_letters(genome: Genome, regions: pd.DataFrame) -> npt.NDArray[np.uint8]:
+    r"""The letters of many regions of one size, uint8 (N, L): as `fetch`, but upper-case ASCII with all IUPAC codes.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> fasta = Path(tempfile.mkdtemp()) / "g.fa"
+    >>> _ = fasta.write_text(">chr1\nACGURacgu\n")
+    >>> fetch_letters(open_genome(fasta), pd.DataFrame({"chrom": ["chr1"], "start": [2], "end": [7]})).tobytes()
+    b'GTRAC'
     """
     starts = regions["start"].to_numpy(np.int64)
     sizes = np.unique(regions["end"].to_numpy(np.int64) - starts)
     if sizes.size != 1 or not inside(genome, regions).all():
         raise ValueError("regions must all have one size and lie on their contig")
     size = int(sizes[0])
-    bases = np.empty((starts.size, size), np.uint8)
+    letters = np.empty((starts.size, size), np.uint8)
     chunks = pd.DataFrame({"chrom": regions["chrom"].to_numpy(), "chunk": starts // _CHUNK_SIZE})
-    faidx = pyfaidx.Faidx(
-        str(genome.path),
-        str(genome.index),
-        gzi_indexname=str(genome.index.with_suffix(".gzi")),
-        as_raw=True,
-        rebuild=False,
-        build_index=False,
-    )
-    try:
+    with open_bytes(genome.path) as read_at:
         for (chrom, chunk), rows in chunks.groupby(["chrom", "chunk"]).indices.items():
-            first = chunk * _CHUNK_SIZE
+            first = int(chunk) * _CHUNK_SIZE
             last = min(first + _CHUNK_SIZE + size, genome.lengths[chrom])
-            windows = np.lib.stride_tricks.sliding_window_view(_read(faidx, genome, chrom, first, last), size)
-            bases[rows] = windows[starts[rows] - first]
-    finally:
-        faidx.close()
-    return bases
+            windows = np.lib.stride_tricks.sliding_window_view(_read(read_at, genome, chrom, first, last), size)
+            letters[rows] = windows[starts[rows] - first]
+    return letters
 
 
-def _read(faidx: pyfaidx.Faidx, genome: Genome, chrom: str, first: int, last: int) -> Bases:
+def _read(read_at: ReadAt, genome: Genome, chrom: str, first: int, last: int) -> npt.NDArray[np.uint8]:
     try:
-        text = faidx.fetch(chrom, first + 1, last)  # pyfaidx counts from 1, both ends within
-    except (OSError, ValueError, pyfaidx.FetchError, *GZIP_ERRORS) as error:
+        letters = read_letters(read_at, genome.records[chrom], first, last)
+    except OSError as error:
         raise InputError(genome.source, f"cannot be read at {chrom}:{first}-{last}: {error}", "replace it") from error
-    if len(text) != last - first:
+    if not letters.all():
+        position = first + int((letters == 0).argmax()) + 1
         raise InputError(
             genome.source,
-            f"gives {len(text)} bases at {chrom}:{first}-{last}",
-            f"it is not the file that {genome.index} was made from; delete that index",
+            f"has no nucleotide letter where base {position} of {chrom} should be",
+            f"correct it, or delete {genome.index} if that was made from another file",
         )
-    return dna.encode(text)[0]
+    return letters
 
 
 def has_n(bases: Bases) -> npt.NDArray[np.bool_]:

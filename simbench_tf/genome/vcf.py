@@ -56,7 +56,7 @@ def read_header(path: Path) -> list[str]:
         The file is missing, cut short, or no VCF.
     """
     header = []
-    for number, line in text_lines(path, _EXPECTED):
+    for number, line in text_lines(path, _EXPECTED, other_encodings=True):
         if not line.startswith("#"):
             raise InputError(f"{path}:{number}", "a record before the #CHROM line", "give a VCF with its header")
         header.append(line)
@@ -67,7 +67,7 @@ def read_header(path: Path) -> list[str]:
 
 def read_records(path: Path) -> Iterator[Record | Unreadable]:
     """Every line after the header, in order; blank lines are skipped."""
-    for number, line in text_lines(path, _EXPECTED):
+    for number, line in text_lines(path, _EXPECTED, other_encodings=True):
         if line.strip() and not line.startswith("#"):
             yield _record(number, line)
 

@@ -6,6 +6,7 @@ A fault is an :class:`~simbench_tf.errors.InputError` that names ``file:line``.
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.errors import InputError
-from simbench_tf.files import text_lines, whole_file
+from simbench_tf.files import is_utf8, text_lines, whole_file
 
 UNIFORM = (0.25, 0.25, 0.25, 0.25)
 
@@ -67,7 +68,8 @@ class Motif(NamedTuple):
 def read_motifs(path: str | PathLike[str]) -> list[Motif]:
     """Read a MEME, JASPAR or HOMER motif file; the format is recognised by the content.
 
-    MEME: the minimal format (also within MEME's or STREME's full text output), the ``letter-probability matrix`` parts.
+    MEME: the minimal format (also within MEME's, STREME's or DREME's full text output), the ``letter-probability
+    matrix`` parts; what these programs number (MEME-1) is no factor's name.
     JASPAR: four rows of counts under a ``>ID NAME`` header, with letters and brackets or bare; a bare matrix without
     header gets the file's name. HOMER: ``>consensus<TAB>name<TAB>threshold`` over one row per position; n_sites is
     the number of target sequences with the motif (``T:``) where it is given.
@@ -86,11 +88,12 @@ def read_motifs(path: str | PathLike[str]) -> list[Motif]:
     ------
     InputError
         The file is missing, empty, cut short or of another format; a number is text, negative or not finite; a position
-        sums to zero, or its probabilities not to 1; a matrix does not have the stated size; a motif id occurs twice.
+        sums to zero, or its probabilities not to 1; a JASPAR matrix holds probabilities, or may as well be one row per
+        position; a matrix does not have the stated size; a motif id occurs twice.
     """
     path = Path(path)
-    lines = [(number, line.rstrip()) for number, line in text_lines(path, _MEND_FORMAT)]
-    filled = [line for line in lines if line[1].strip()]
+    lines = [(number, line.strip()) for number, line in text_lines(path, _MEND_FORMAT, other_encodings=True)]
+    filled = [line for line in lines if line[1]]
     if not filled:
         raise InputError(path, "is empty", _MEND_FORMAT)
     if any(text.startswith("MEME version") for _, text in filled):
@@ -100,10 +103,13 @@ def read_motifs(path: str | PathLike[str]) -> list[Motif]:
     elif filled[0][1].startswith(">") or _BARE_ROW.fullmatch(filled[0][1]):
         found = _read_jaspar(path, filled)
     else:
-        raise InputError(f"{path}:{filled[0][0]}", "does not begin a MEME, JASPAR or HOMER file", _MEND_FORMAT)
+        what = "does not begin a MEME, JASPAR or HOMER file" if is_utf8(filled[0][1]) else "is not text"
+        raise InputError(f"{path}:{filled[0][0]}", what, _MEND_FORMAT)
     motifs: list[Motif] = []
     seen: dict[str, int] = {}
     for line_number, motif in found:
+        if not is_utf8(motif.motif_id + motif.tf):
+            raise InputError(f"{path}:{line_number}", "the motif's name is not text", "save the file as UTF-8")
         if motif.motif_id in seen:
             raise InputError(
                 f"{path}:{line_number}",
@@ -249,13 +255,38 @@ def _probabilities(path: Path, motif_id: str, rows: list[Line]) -> npt.NDArray[n
     return matrix / np.where(np.abs(totals - 1) > _ROUND_OFF, totals, 1.0)
 
 
+def _check_alphabet(path: Path, lines: list[Line]) -> None:
+    """Refuse a MEME file of another alphabet, given as ``ALPHABET= ACGT`` or by lines up to ``END ALPHABET``."""
+    for index, (line_number, text) in enumerate(lines):
+        if text.startswith("ALPHABET"):
+            rest = text.removeprefix("ALPHABET").strip()
+            letters = rest[1:].strip() if rest.startswith("=") else _core_letters(lines[index + 1 :])
+            if letters != "ACGT":
+                raise InputError(
+                    f"{path}:{line_number}", f"has the line {text!r}", "only DNA motifs (ACGT) can be used"
+                )
+
+
+def _core_letters(lines: list[Line]) -> str:
+    """The letters declared by lines like ``A "Adenine" CC0000 ~ T "Thymine" 008000``; ``N = ACGT`` declares none."""
+    letters: list[str] = []
+    for _, text in itertools.takewhile(lambda line: not line[1].startswith("END ALPHABET"), lines):
+        if not re.match(r'\S+\s+(".*"\s+)?(\S+\s+)?=', text):
+            letters += re.findall(r"(?:^|~\s*)(\S)(?=\s|$)", text)
+    return "".join(sorted(letters))
+
+
+def _meme_names(header: str) -> list[str]:
+    """Id and factor of ``MOTIF id factor``; in the full output of a program its own number stands for a factor."""
+    words = re.split(r"\s(?:w|width|n?sites|llr|E-value)\s*=", header)[0].split()[1:]
+    return words[:1] if len(words) > 1 and re.fullmatch(r"(MEME|STREME|DREME)(-\d+)?", words[1]) else words[:2]
+
+
 def _read_meme(path: Path, lines: list[Line]) -> Found:
-    for line_number, text in lines:
-        if text.startswith("ALPHABET") and not re.fullmatch(r"ALPHABET\s*=\s*ACGT", text):
-            raise InputError(f"{path}:{line_number}", f"has the line {text!r}", "only DNA motifs (ACGT) can be used")
+    _check_alphabet(path, lines)
     for (line_number, header), body in _entries(lines, "MOTIF"):
         where = f"{path}:{line_number}"
-        words = header.split()[1:]
+        words = _meme_names(header)
         if not words:
             raise InputError(where, "MOTIF without a name", "write MOTIF id name")
         matrices = [index for index, (_, text) in enumerate(body) if text.startswith("letter-probability matrix")]
@@ -280,7 +311,7 @@ def _read_meme(path: Path, lines: list[Line]) -> Found:
         if len(rows) > width and re.match(r"\s*[\d.]", rows[width][1]):
             raise InputError(f"{path}:{rows[width][0]}", f"is one row more than w= {width}", "correct w= or the rows")
         ppm = _probabilities(path, words[0], rows[:width])
-        yield line_number, Motif(words[0], words[min(1, len(words) - 1)], ppm, whole_sites(sizes.get("nsites", 0.0)))
+        yield line_number, Motif(words[0], words[-1], ppm, whole_sites(sizes.get("nsites", 0.0)))
 
 
 def _is_homer(header: str) -> bool:
@@ -331,7 +362,25 @@ def _read_jaspar(path: Path, lines: list[Line]) -> Found:
         empty = np.flatnonzero(matrix.sum(axis=1) == 0)
         if empty.size:
             raise InputError(where, f"position {empty[0] + 1} of motif {names[0]} sums to 0", "correct the matrix")
+        _check_counts(where, names[0], matrix, lettered=any(re.match(r"[ACGT\[|:]", text, re.I) for _, text in rows))
         yield line_number, motif_of_counts(names[0], "_".join(names[1:]) or names[0], matrix)
+
+
+def _check_counts(where: str, motif_id: str, matrix: npt.NDArray[np.float64], lettered: bool) -> None:
+    """Refuse a PFM, shape (W, 4), that is in doubt: one of probabilities, or a square one that may be transposed."""
+    totals = matrix.sum(axis=1)
+    if (np.abs(totals - 1) <= _SUM_TOLERANCE).all() and not (matrix == np.rint(matrix)).all():
+        what = f"motif {motif_id} holds probabilities (its columns sum to 1), where JASPAR has counts"
+        raise InputError(where, what, "give counts, or the probabilities in a MEME file")
+    # a position has as many counts as the next one, so the sums over bases tell which way they go
+    if (
+        len(matrix) == 4
+        and not lettered
+        and np.ptp(totals) >= np.ptp(matrix.sum(axis=0))
+        and (matrix != matrix.T).any()
+    ):
+        what = f"motif {motif_id} has four rows of four numbers, of which each may be a base or a position"
+        raise InputError(where, what, "write the letters as JASPAR does (A [ ... ]), or give a MEME file")
 
 
 def _count_row(path: Path, row: Line, letter: str) -> list[float]:

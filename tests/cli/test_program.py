@@ -192,3 +192,23 @@ def test_a_fault_is_one_line_and_exit_code_1_and_debug_shows_where(monkeypatch, 
     code, _, err = simbench(monkeypatch, capsys, "presets", "--debug")
     assert code == 1
     assert "Traceback" in err
+
+
+def test_variants_scores_a_keras_file(monkeypatch, capsys, tmp_path):
+    import keras
+
+    flat = [keras.Input((4, 4)), keras.layers.Flatten(), keras.layers.Dense(1, "sigmoid", kernel_initializer="ones")]
+    keras.Sequential(flat).save(tmp_path / "m.keras")
+    (tmp_path / "g.fa").write_text(">chr1\nACGRACGT\n")
+    (tmp_path / "in.vcf").write_text("#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\nchr1\t4\t.\tA\tN\t.\t.\t.\n")
+    options = ["--vcf", tmp_path / "in.vcf", "--fasta", tmp_path / "g.fa", "--out", tmp_path / "o.tsv"]
+    code, out, _ = simbench(monkeypatch, capsys, "variants", tmp_path / "m.keras", *options)
+    assert (code, out) == (0, f"{tmp_path}/o.tsv: 1 alleles of 1 records\n")
+    # each known base of the window adds 1 to the logit: four of them, and three without the one that is N
+    head, values = (tmp_path / "o.tsv").read_text().splitlines()
+    row = dict(zip(head.split("\t"), values.split("\t"), strict=True))
+    assert float(row["0_logit_diff"]) == pytest.approx(-1, abs=1e-5)
+    assert float(row["0_ref"]) == pytest.approx(1 / (1 + 2.718281828**-4), abs=1e-6)
+    code, _, err = simbench(monkeypatch, capsys, "variants", tmp_path / "none.keras", *options)
+    assert code == 2
+    assert "none.keras: no such model file; check the path" in err

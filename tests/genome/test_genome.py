@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyfaidx
 import pytest
 from Bio import bgzf
 
@@ -83,6 +84,65 @@ def test_narrowpeak_and_bed_read_as_written(tmp_path: Path) -> None:
     assert gn.read_peaks(write(tmp_path / "b.bed", "chr1 3 6\n"))["summit"].tolist() == [4]
 
 
+NARROW = "chr1\t1000\t3000\tp\t9\t+\t7.5\t213.8\t-1\t{}"
+
+
+@pytest.mark.parametrize(
+    ("lines", "summits"),
+    [
+        # narrowPeak and what programs append to it: IDR's 20 columns, a gene and its distance, a joined interval
+        ([NARROW.format("100"), NARROW.format("-1")], [1100, 2000]),
+        ([NARROW.format("100\t2.46\t2.73\t1000\t3000\t620.0\t120\t1000\t2900\t213.8\t90")], [1100]),
+        ([NARROW.format("0\tGATA1\t-5000"), NARROW.format("1999\t.\t1")], [1000, 2999]),
+        ([NARROW.format("700\tchr1\t900\t1200\t200")], [1700]),
+        ([NARROW.format("700\t3\t5")], [1700]),
+        # from an older IDR without summits: column 10 is the local IDR
+        ([NARROW.format("2.46\t2.73\t1000\t3000\t620.0\t1000\t2900\t213.8")], [2000]),
+        # bedtools -wo: overlaps and other intervals, of chromosomes with names and with numbers
+        (["chr1\t1000\t3000\tchr1\t900\t1200\tq\t0\t+\t200"], [2000]),
+        (["chr1\t1000\t3000\tp\t0\t+\tchr1\t900\t1200\t200"], [2000]),
+        (["1\t1000\t3000\tp\t0\t+\t1\t900\t1200\t200", "2\t0\t90\tp\t0\t-\t2\t30\t40\t10"], [2000, 45]),
+        (["1\t1000\t3000\tp\t0\t+\t7\t-1\t-1\t1\t900\t1200\t200"], [2000]),
+        # BED9 and a column more, BED12 with its blocks
+        (["chr1\t1000\t3000\tp\t0\t+\t1000\t3000\t0\t5"], [2000]),
+        (["chr1\t1000\t3000\tp\t0\t+\t0\t0\t0\t2\t300,500,\t0,1500,"], [2000]),
+        (["chr1\t1000\t3000\tp\t0\t+\t0\t0\t255,0,0\t2\t300,500\t0,1500"], [2000]),
+    ],
+)
+def test_a_summit_is_read_where_the_columns_before_are_narrowpeaks(tmp_path: Path, lines, summits, caplog) -> None:
+    path = write(tmp_path / "a.bed", "\n".join(lines))
+    with caplog.at_level("INFO", logger="simbench_tf"):
+        assert gn.read_peaks(path)["summit"].tolist() == summits
+    (note,) = caplog.messages
+    taken = "with summits from column 10 (narrowPeak)" if summits[0] != 2000 else "without summits"
+    assert note.startswith(f"{path}: {len(lines)} peaks {taken}")
+
+
+def test_of_broadpeak_column_10_is_a_count(tmp_path: Path) -> None:
+    for name, summit in (("a.broadPeak.gz", 2000), ("a.narrowPeak", 1003)):
+        assert gn.read_peaks(write(tmp_path / name, NARROW.format("3")))["summit"].tolist() == [summit]
+
+
+@pytest.mark.parametrize(
+    ("summit", "said"),
+    [("2000", "summit 2000 (column 10) lies outside the peak of 2000 bases"), ("x", "column 10 is 'x', not a whole")],
+)
+def test_one_bad_summit_among_more_columns_is_named(tmp_path: Path, summit: str, said: str) -> None:
+    path = write(tmp_path / "a", f"{NARROW.format('7')}\tgene\n{NARROW.format(summit)}\tgene\n")
+    with pytest.raises(InputError, match=f"^{path}:2: {re.escape(said)}"):
+        gn.read_peaks(path)
+
+
+@pytest.mark.parametrize("first", ["", "#c\n", "track name=x\n"])
+def test_a_byte_order_mark_and_a_name_in_latin_1_do_not_matter(tmp_path: Path, first: str) -> None:
+    path = tmp_path / "a.bed"
+    path.write_bytes(b"\xef\xbb\xbf" + first.encode() + b"chr1\t10\t20\tcaf\xe9\n")
+    assert gn.read_peaks(path)[["chrom", "start"]].values.tolist() == [["chr1", 10]]
+    path.write_bytes(b"chr\xe9\t10\t20\n")
+    with pytest.raises(InputError, match=r"a\.bed:1: column 1 is 'chr\\udce9', not text"):
+        gn.read_peaks(path)
+
+
 @pytest.mark.parametrize("packed", [False, True])
 def test_crlf_and_gzip_change_nothing(tmp_path: Path, packed: bool) -> None:
     text = "#c\r\nchr1\t100\t200\tp\t0\t.\t1\t-1\t-1\t7\r\nchr2\t5\t9\tp\t0\t.\t1\t-1\t-1\t-1\r\n"
@@ -135,7 +195,7 @@ def test_missing_folder_binary_and_cut_short_peak_files(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read: Is a directory"):
         gn.read_peaks(tmp_path)
     binary = tmp_path / "a.bb"
-    binary.write_bytes(b"\xeb\xf2\x89\x87")
+    binary.write_bytes(b"\xeb\xf2\x89\x87\x04\x00\x0a\x00")  # a bigBed file begins so
     with pytest.raises(InputError, match=r"a\.bb:1: is not text"):
         gn.read_peaks(binary)
     whole = gzip.compress("".join(f"chr1\t{i}\t{i + 9}\n" for i in range(5_000)).encode())
@@ -181,6 +241,120 @@ def test_a_region_that_fills_its_contig_is_inside(tmp_path: Path, contigs: dict[
         gn.fetch(genome, pd.DataFrame({"chrom": ["chrM", "chrM"], "start": [0, 1], "end": [50, 9]}))
 
 
+@pytest.mark.parametrize("packing", ["plain", "crlf", "bgzip"])
+def test_the_index_is_pyfaidxs(tmp_path: Path, contigs: dict[str, str], packing: str) -> None:
+    contigs |= {"chrX": "ACGT" * 30, "chrY": "A" * 60}  # rows that fill up exactly
+    genome = gn.open_genome(write_fasta(tmp_path, contigs, packing))
+    pyfaidx.Faidx(str(genome.path), str(tmp_path / "theirs.fai")).close()
+    assert genome.index.read_text() == (tmp_path / "theirs.fai").read_text()
+
+
+READ_ALIKE = {
+    "blanks at line ends": lambda text: text.replace("\n", "  \t\n"),
+    "blank lines at the ends and between records": lambda text: "\n\n" + text.replace("\n>", "\n \n\n>") + "\n\n\n",
+    "blank lines below names": lambda text: text.replace("words\n", "words\n\n"),
+    "byte order mark": lambda text: "\ufeff" + text,
+    "no last line end": lambda text: text.rstrip("\n"),
+    "names that are long": lambda text: text.replace("words", "é" * 70_000),
+}
+
+
+@pytest.mark.parametrize("packing", ["plain", "gzip", "bgzip"])
+@pytest.mark.parametrize("change", READ_ALIKE.values(), ids=READ_ALIKE.keys())
+def test_what_does_not_matter_changes_no_base(tmp_path: Path, contigs: dict[str, str], change, packing: str) -> None:
+    content = change(fasta_text(contigs)).encode("latin-1" if "é" in change("words") else "utf-8")
+    path = tmp_path / "g.fasta"
+    path.write_bytes(gzip.compress(content) if packing == "gzip" else content)
+    if packing == "bgzip":
+        with bgzf.BgzfWriter(path) as handle:
+            handle.write(content)
+    for _ in range(2):  # the second time from the index that is there
+        genome = gn.open_genome(path)
+        assert genome.lengths == CONTIGS
+        for chrom, text in contigs.items():
+            whole = gn.fetch(genome, pd.DataFrame({"chrom": [chrom], "start": [0], "end": [len(text)]}))
+            assert whole.tolist() == [plain_codes(text)]
+        assert gn.fetch(genome, pd.DataFrame({"chrom": ["chr2"], "start": [595], "end": [605]})).tolist() == [
+            plain_codes(contigs["chr2"][595:605])
+        ]
+    before = genome.index.stat().st_mtime_ns
+    assert gn.open_genome(path).index.stat().st_mtime_ns == before
+
+
+def test_rna_is_read_with_t_for_u(tmp_path: Path) -> None:
+    genome = gn.open_genome(write(tmp_path / "g.fa", ">a\nACGUuacgRyU\n"))
+    region = pd.DataFrame({"chrom": ["a"], "start": [0], "end": [11]})
+    assert gn.fetch(genome, region).tolist() == [plain_codes("ACGTTACGNNT")]
+    assert fasta.fetch_letters(genome, region).tobytes() == b"ACGTTACGRYT"
+
+
+def test_a_name_that_is_not_text_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "g.fa"
+    path.write_bytes(b">a\nACGT\n>caf\xe9 words\nACGT\n")
+    with pytest.raises(InputError, match=r"g\.fa:3: the record's name is not text"):
+        gn.open_genome(path)
+
+
+BAD_INDEXES = {
+    "two columns": lambda text: "chr1\t12345\n",
+    "cut amid a line": lambda text: text[:-9],
+    "cut to one contig": lambda text: text.split("\n")[0] + "\n",
+    "without the first": lambda text: text.split("\n", 1)[1],
+    "double names": lambda text: text.replace("chr2", "chr1"),
+    "names exchanged": lambda text: text.replace("chr2", "chrM", 1).replace("chrM\t50", "chr2\t50"),
+    "empty": lambda text: "",
+    "a page of a server": lambda text: "<!DOCTYPE html>\n<html><body>404</body></html>\n",
+    "words for numbers": lambda text: text.replace("60\t61", "sixty\t61"),
+    "a column more": lambda text: text.replace("\t61\n", "\t61\t0\n"),
+    "another length": lambda text: text.replace("12345", "12335"),
+    "shifted": lambda text: re.sub(r"\t(\d+)\t60", lambda found: f"\t{int(found[1]) + 1}\t60", text),
+    "no row": lambda text: text.replace("\t60\t61", "\t0\t0"),
+    "other rows": lambda text: text.replace("\t60\t61", "\t50\t51"),
+    "not text": lambda text: "\udcff" + text,
+}
+
+
+@pytest.mark.parametrize("packing", ["plain", "bgzip"])
+@pytest.mark.parametrize("damage", BAD_INDEXES.values(), ids=BAD_INDEXES.keys())
+def test_an_index_that_does_not_fit_is_made_anew(tmp_path: Path, contigs: dict[str, str], damage, packing: str) -> None:
+    genome = gn.open_genome(write_fasta(tmp_path, contigs, packing))
+    right = genome.index.read_bytes()
+    wrong = damage(right.decode()).encode(errors="surrogateescape")
+    assert wrong != right
+    genome.index.write_bytes(wrong)  # newer than the file
+    tmp_path.chmod(0o555)
+    try:
+        with pytest.raises(InputError, match="its folder is read-only and holds no index that fits"):
+            gn.open_genome(genome.source)
+    finally:
+        tmp_path.chmod(0o755)
+    assert gn.open_genome(genome.source) == genome
+    assert genome.index.read_bytes() == right
+
+
+@pytest.mark.parametrize("packing", ["plain", "gzip", "bgzip"])
+def test_another_release_with_an_older_date_is_noticed(tmp_path: Path, contigs: dict[str, str], packing: str) -> None:
+    genome = gn.open_genome(write_fasta(tmp_path, contigs, packing))
+    contigs["chr1"] = contigs["chr1"][:500] + contigs["chr1"][510:]
+    os.utime(write_fasta(tmp_path, contigs, packing), (1, 1))
+    region = pd.DataFrame({"chrom": ["chr2"], "start": [100], "end": [130]})
+    if packing != "gzip":  # whose copy is still the old one
+        with pytest.raises(InputError, match=r"delete .*fai if that was made from another file"):
+            gn.fetch(genome, region)
+    assert gn.fetch(gn.open_genome(genome.source), region).tolist() == [plain_codes(contigs["chr2"][100:130])]
+
+
+@pytest.mark.parametrize("packing", ["gzip", "bgzip"])
+def test_a_gzip_file_damaged_in_the_middle_is_refused(tmp_path: Path, contigs: dict[str, str], packing: str) -> None:
+    path = write_fasta(tmp_path, contigs | {"chr3": "ACGT" * 50_000}, packing)
+    whole = bytearray(path.read_bytes())
+    middle = len(whole) // 2
+    whole[middle : middle + 40] = bytes(40)
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match=r"g\.fa\.gz: the gzip file is cut short or damaged; copy"):
+        gn.open_genome(path)
+
+
 @pytest.mark.parametrize("packing", ["plain", "gzip", "bgzip"])
 def test_read_only_folder_puts_the_index_elsewhere(tmp_path: Path, contigs: dict[str, str], packing: str) -> None:
     folder = tmp_path / "kept"
@@ -188,7 +362,7 @@ def test_read_only_folder_puts_the_index_elsewhere(tmp_path: Path, contigs: dict
     path = write_fasta(folder, contigs, packing)
     folder.chmod(0o555)
     try:
-        with pytest.raises(InputError, match=r"its folder is read-only and holds no index; name a folder"):
+        with pytest.raises(InputError, match=r"its folder is read-only and holds no index that fits; name a folder"):
             gn.open_genome(path)
         genome = gn.open_genome(path, index_dir=tmp_path / "run" / "genome")
         assert genome.index.parent == tmp_path / "run" / "genome"
@@ -216,24 +390,40 @@ def test_a_file_changed_after_indexing_is_told(tmp_path: Path, contigs: dict[str
     path.write_bytes(path.read_bytes()[:5_000])
     os.utime(path, (1, 1))
     region = pd.DataFrame({"chrom": ["chr2"], "start": [100], "end": [130]})
-    with pytest.raises(InputError, match=r"g\.fa: gives 0 bases at chr2:0-700; .* delete that index"):
+    with pytest.raises(
+        InputError, match=r"g\.fa: has no nucleotide letter where base 1 of chr2 should be; .* delete .*g\.fa\.fai if"
+    ):
         gn.fetch(genome, region)
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "is empty"),
-        ("chr1\t5\t9\n", "is no FASTA file that can be indexed: Unexpected text before the first sequence"),
-        (">a\nACGT\nACGTACGT\nACGT\n", "is no FASTA file that can be indexed: Line length of fasta"),
-        (">a\nACGT\n>a\nACGT\n", "is no FASTA file that can be indexed: Duplicate key"),
+        ("", ": is empty"),
+        ("\n \n", ": is no FASTA file: it holds no record"),
+        ("chr1\t5\t9\n", ":1: is no FASTA file: text before the first >"),
+        ("<!DOCTYPE html>\n<p>ACGT", ":1: is no FASTA file: text before the first >"),
+        (">a\nACGT\nACGTACGT\nACGT\n", ":3: a has rows of unlike length"),
+        (">a\nACGT\nAC\nACGT\n", ":4: a has rows of unlike length"),
+        (">a\nACGT\n\nACGT\n", ":4: a has rows of unlike length"),
+        (">a\nACGT \nACGT\nACGT\n", ":4: a has rows of unlike length"),
+        (">a\nACGT\n ACGT\n", ":3: a holds a blank"),
+        (">a\nACGT\n>b\nAC-T\n", ":4: b holds '-'"),
+        (">p\nMKVLAAGE\n", ":2: p holds 'L'"),
+        (">a\nACGTX\n", ":2: a holds 'X'"),
+        (">a\nACG\x00T\n", ":2: a holds '\\x00'"),
+        (">a\nACG\u00e9\n", ":2: a holds byte 195"),
+        (">a\nACGT\n>a\nACGT\n", ":3: a was already given"),
+        (">a\nACGT\n> b\nACGT\n", ":3: a record without a name"),
+        (">a\rACGT\rACGT\r", ":1: has lines that end in CR alone"),
+        (">a\nACGT\rACGT\n", ":2: a holds a CR amid a line"),
     ],
 )
 @pytest.mark.parametrize("packing", ["plain", "gzip"])
 def test_not_a_fasta_file(tmp_path: Path, text: str, said: str, packing: str) -> None:
     path = tmp_path / ("g.fa.gz" if packing == "gzip" else "g.fa")
     path.write_bytes(gzip.compress(text.encode()) if packing == "gzip" else text.encode())
-    with pytest.raises(InputError, match=f"^{re.escape(str(path))}: {re.escape(said)}") as caught:
+    with pytest.raises(InputError, match=f"^{re.escape(str(path))}{re.escape(said)}; ") as caught:
         gn.open_genome(path)
     assert "\n" not in str(caught.value)
     assert not list(tmp_path.glob("*.fai"))

@@ -361,8 +361,91 @@ class TestFiles:
             " 1.000000  0.000000  0.000000  0.000000\n 0.000000  0.500000  0.500000  0.000000\n" + "-" * 20 + "\n"
         )
         (motif,) = read_motifs(path)
-        assert (motif.motif_id, motif.tf, motif.n_sites) == ("ACG", "MEME-1", 7.0)
+        assert (motif.motif_id, motif.tf, motif.n_sites) == ("ACG", "ACG", 7.0)
         assert motif.ppm.tolist() == [[1, 0, 0, 0], [0, 0.5, 0.5, 0]]
+
+    @pytest.mark.parametrize(
+        ("heading", "motif_id", "tf"),
+        [
+            ("MOTIF  1 MEME\twidth =   5  sites =  20  llr = 90  E-value = 1.0e-010", "1", "1"),  # 4.10
+            ("MOTIF  2\twidth =    5   sites =  20", "2", "2"),  # before that
+            ("MOTIF CACGTG MEME-1\twidth =   5  sites =  20  llr = 90", "CACGTG", "CACGTG"),  # 5
+            ("MOTIF 1-CACGTG STREME-1", "1-CACGTG", "1-CACGTG"),
+            ("MOTIF CACRTG DREME-12", "CACRTG", "CACRTG"),
+            ("MOTIF MA0004.1 Arnt", "MA0004.1", "Arnt"),
+            ("  MOTIF MA0004.1 Arnt JASPAR", "MA0004.1", "Arnt"),
+            ("MOTIF MA0004.1", "MA0004.1", "MA0004.1"),
+        ],
+    )
+    def test_a_factor_is_never_a_word_of_a_programs_heading(self, tmp_path, heading, motif_id, tf):
+        path = tmp_path / "meme.txt"
+        path.write_text(MEME.replace("MOTIF MA0004.1 Arnt", heading))
+        (motif,) = read_motifs(path)
+        assert (motif.motif_id, motif.tf) == (motif_id, tf)
+
+    DNA = (
+        'A "Adenine" CC0000 ~ T "Thymine" 008000\nC "Cytosine" 0000CC ~ G "Guanine" FFB300\n'
+        'N "Any base" = ACGT\nX = ACGT\nV "Not T" CCCCCC = ACG\nU = T\nEND ALPHABET\n'
+    )
+
+    @pytest.mark.parametrize("name", ["", ' "DNA"', ' "DNA" DNA-LIKE', " DNA-LIKE"])
+    def test_dna_declared_letter_by_letter_is_dna(self, tmp_path, name):
+        path = tmp_path / "meme.txt"
+        path.write_text(MEME.replace("ALPHABET= ACGT\n", f"ALPHABET{name}\n{self.DNA}"))
+        (motif,) = read_motifs(path)
+        np.testing.assert_allclose(motif.ppm, COUNTS / 20, atol=1e-12)
+
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            DNA.replace('T "Thymine"', 'U "Uracil"').replace("U = T", "T = U"),  # RNA
+            'm "5-Methylcytosine" A0A0A0 ~ 1 "Guanine:5-Methylcytosine" 606060\n' + DNA,
+        ],
+    )
+    def test_other_alphabets_declared_letter_by_letter_are_refused(self, tmp_path, lines):
+        path = tmp_path / "meme.txt"
+        path.write_text(MEME.replace("ALPHABET= ACGT\n", f'ALPHABET "DNA" DNA-LIKE\n{lines}'))
+        with pytest.raises(InputError, match=r"meme\.txt:3: .*only DNA motifs \(ACGT\) can be used"):
+            read_motifs(path)
+
+    def test_indented_lines_are_read(self, tmp_path):
+        path = tmp_path / "meme.txt"
+        path.write_text("\n".join("  " + line for line in MEME.splitlines()))
+        (motif,) = read_motifs(path)
+        np.testing.assert_allclose(motif.ppm, COUNTS / 20, atol=1e-12)
+
+    GATA = np.array([[1, 1, 97, 1], [97, 1, 1, 1], [1, 1, 1, 97], [97, 1, 1, 1]], float)
+
+    @pytest.mark.parametrize("header", [">GATA\n", ""])
+    def test_four_rows_of_four_are_not_read_transposed(self, tmp_path, header):
+        def written(matrix, letters=("", "", "", "")):
+            path = tmp_path / "m.pfm"
+            rows = (f"{letter} {' '.join(map(str, row))}" for letter, row in zip(letters, matrix, strict=True))
+            path.write_text(header + "\n".join(rows))
+            return path
+
+        # a row per base is told by positions that sum alike, or by its letters
+        for path in (written(self.GATA.T), written(self.GATA.T, "ACGT"), written(self.GATA.T + np.eye(4, 1))):
+            (motif,) = read_motifs(path)
+            assert motif.ppm.argmax(axis=1).tolist() == [2, 0, 3, 0]
+        # one row per position, as probabilities or counts, or no telling since both ways sum alike
+        gatc = np.roll(np.eye(4) * 90 + 2, 1, axis=0)
+        for matrix in (self.GATA, self.GATA / 100, gatc):
+            with pytest.raises(InputError, match=r"m\.pfm:1: motif \w+ has four rows of four numbers"):
+                read_motifs(written(matrix))
+        (motif,) = read_motifs(written(gatc, "ACGT"))
+        assert motif.ppm.argmax(axis=1).tolist() == gatc.argmax(axis=0).tolist()
+        (motif,) = read_motifs(written(np.eye(4) * 9))  # either way is the same
+        assert motif.ppm.argmax(axis=1).tolist() == [0, 1, 2, 3]
+
+    def test_a_byte_order_mark_and_another_encoding_beside_the_names_do_not_matter(self, tmp_path):
+        path = tmp_path / "m"
+        for text in (MEME.replace("URL", "URL caf\xe9"), HOMER, JASPAR):
+            path.write_bytes(b"\xef\xbb\xbf" + text.encode("latin-1"))
+            assert read_motifs(path)[0].motif_id == "MA0004.1"
+        path.write_bytes(MEME.replace("Arnt", "caf\xe9").encode("latin-1"))
+        with pytest.raises(InputError, match=r"m:10: the motif's name is not text"):
+            read_motifs(path)
 
     def test_what_is_written_reads_back_to_the_same_bits(self, tmp_path):
         motifs = [random_motif(seed, 5 + seed, n_sites=1e6 + seed) for seed in range(9)]
@@ -420,6 +503,7 @@ class TestFiles:
             (JASPAR.replace(" 14 ]", " ]"), ":5", "has 4 counts, the row of A 5"),
             (JASPAR.replace("4 19", "4 0").replace("0 1 0", "0 0 0"), ":1", "position 2 of motif MA0004.1 sums to 0"),
             (PFM.rsplit("\n", 2)[0], ":1", "has 3 rows"),
+            (re.sub(r"\d+", lambda n: f"{int(n[0]) / 20}", PFM[15:]), ":1", "holds probabilities (its columns sum to"),
             (HOMER + HOMER, ":7", "was already given in line 1"),
             (HOMER.replace("0.950", "-0.950"), ":3", "'-0.950' is no count"),
             (HOMER.replace("1.000", "0.000"), ":4", "position 3 of motif MA0004.1 sums to 0"),

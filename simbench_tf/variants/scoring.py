@@ -13,7 +13,6 @@ import os
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
@@ -22,24 +21,25 @@ import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf import dna
-from simbench_tf.dna import Bases
+from simbench_tf.dna import CODES, Bases
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
-from simbench_tf.genome import Genome, fetch, open_genome
+from simbench_tf.genome import Genome, open_genome
+from simbench_tf.genome.fasta import fetch_letters
 from simbench_tf.genome.vcf import Record, Unreadable, read_header, read_records, with_info
-from simbench_tf.models.kipoi import KipoiModel, load_kipoi_model
+from simbench_tf.variants.predictor import Predictor, open_predictor
 
 Array = npt.NDArray[np.float32]
+Letters = npt.NDArray[np.uint8]
+
+
+#: What the standard of VCF makes of the IUPAC codes for several bases: the first in the alphabet (4.3, section 1.6.1).
+_REDUCED = dict(zip("RYSWKMBDHV", "ACCAGACAAA", strict=True))
 
 
 #: What is written of each task and allele.
 MEASURES = ("ref", "alt", "diff", "logit_diff")
 _CHUNK_RECORDS = 2048
-_BATCH_WINDOWS = 256
-
-
-#: float32 probabilities nearer to 0 or 1 than this have no logit to speak of.
-_LEAST_PROBABILITY = 1e-7
 
 
 class VariantScores(NamedTuple):
@@ -75,18 +75,21 @@ def score_variants(
     Parameters
     ----------
     model : path, str, KipoiModel or keras.Model
-        A Kipoi entry (a folder, or SOURCE/NAME), one that was loaded, or a Keras model with input (N, L, 4) and
-        output (N, T).
+        A Kipoi entry (a folder, or SOURCE/NAME), one that was loaded, a .keras file, or a Keras model with input
+        (N, L, 4) and output (N, T).
     vcf : path
-        Plain or gzip; the reference alleles must be those of `fasta`. Alternative alleles are scored one by one.
+        Plain or gzip; the reference alleles must be those of `fasta`. Where that has an IUPAC code for several bases,
+        REF may have the alphabetically first of them, as the standard of VCF has it, or N; the model then sees REF.
+        Alternative alleles are scored one by one.
     fasta : path
         Genome, plain, gzip or bgzip.
     out : path
         ``.tsv``: one row per alternative allele with chrom, pos (from 1), id, ref, alt, and for each task TASK_ref and
         TASK_alt (the model's outputs), TASK_diff (their difference) and TASK_logit_diff (the difference of the logits,
-        that is, the log odds ratio). ``.vcf``: every line of the input, with these as INFO fields SB_TASK_REF, ...
+        that is, the log odds ratio; empty where the outputs are no probabilities). ``.vcf``: every line of the input,
+        with these as INFO fields SB_TASK_REF, ...
     task_names : sequence of str, optional
-        Of a Keras model; an entry has its own.
+        One per output; by default an entry's own, or 0, 1, ...
     both_strands : bool, default False
         Average the outputs, and the logits, for the window and its reverse complement.
     progress : callable, optional
@@ -110,7 +113,7 @@ def score_variants(
     n_records, n_scored, rejected = 0, 0, []
     with tempfile.TemporaryDirectory() as index_dir, whole_file(out) as partial:
         genome = open_genome(fasta, index_dir)
-        with partial.open("w", encoding="utf-8", newline="\n") as handle:
+        with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="\n") as handle:
             write = _vcf_writer(handle, header, predictor) if out.suffix == ".vcf" else _tsv_writer(handle, predictor)
             for chunk in _chunks(read_records(vcf)):
                 scored = _score(chunk, genome, predictor)
@@ -126,73 +129,6 @@ def score_variants(
             where, _, reason = rejected[0].partition(": ")
             raise InputError(where, f"{reason}; and none of {n_records} records could be scored", "match the files")
     return VariantScores(n_records, n_scored, rejected)
-
-
-class Predictor(NamedTuple):
-    """A model as a function of bases.
-
-    Attributes
-    ----------
-    seq_length : int
-    task_names : list of str
-    predict : callable
-        uint8 (N, L) -> (outputs, logits), float32 (N, T) each.
-    """
-
-    seq_length: int
-    task_names: list[str]
-    predict: Callable[[Bases], tuple[Array, Array]]
-
-
-def open_predictor(model: Any, task_names: Sequence[str] | None = None, both_strands: bool = False) -> Predictor:
-    """Make a `Predictor` of a Kipoi entry or a Keras model; see `score_variants`."""
-    import keras
-
-    if isinstance(model, keras.Model):
-        shape = tuple(model.inputs[0].shape)
-        if len(shape) != 3 or shape[1] is None or shape[2] != 4:
-            raise InputError("model", f"takes input of shape {shape}", "it must be (N, L, 4) with a fixed L")
-        network, seq_length, names = model, int(shape[1]), list(task_names or map(str, range(model.output_shape[1])))
-    else:
-        entry = model if isinstance(model, KipoiModel) else load_kipoi_model(model)
-        network, seq_length, names = entry.model, entry.seq_length, list(task_names or entry.task_names)
-    both = _outputs_and_logits(network)
-
-    def predict(bases: Bases) -> tuple[Array, Array]:
-        outputs, logits = both(dna.one_hot(bases))
-        if both_strands:
-            other_outputs, other_logits = both(dna.one_hot(dna.reverse_complement(bases)))
-            half = np.float32(0.5)
-            outputs, logits = (outputs + other_outputs) * half, (logits + other_logits) * half
-        return outputs, logits
-
-    return Predictor(seq_length, names, predict)
-
-
-def _outputs_and_logits(network: Any) -> Callable[[Array], tuple[Array, Array]]:
-    """The model's outputs, and the input of its final sigmoid: exact where the graph shows it, else from the output."""
-    import keras
-
-    from simbench_tf.attribution.network import open_network
-
-    pair = None
-    if getattr(network, "outputs", None):
-        # of a model that ends in neither a sigmoid nor a linear layer no logit is found
-        with suppress(InputError):
-            logit = open_network(network, network.inputs[0].shape[1]).graph.outputs[0]
-            pair = keras.Model(network.inputs[0], [network.outputs[0], logit])
-
-    def run(one_hot: Array) -> tuple[Array, Array]:
-        if pair is not None:
-            outputs, logits = pair.predict(one_hot, batch_size=_BATCH_WINDOWS, verbose=0)
-            return outputs, logits
-        firsts = range(0, len(one_hot), _BATCH_WINDOWS)
-        batches = [np.asarray(network(one_hot[first : first + _BATCH_WINDOWS], training=False)) for first in firsts]
-        outputs = np.concatenate(batches)
-        bounded = np.clip(outputs.astype(np.float64), _LEAST_PROBABILITY, 1 - _LEAST_PROBABILITY)
-        return outputs, (np.log(bounded) - np.log1p(-bounded)).astype(np.float32)
-
-    return run
 
 
 class _Scored(NamedTuple):
@@ -221,16 +157,16 @@ def _score(chunk: list[Record | Unreadable], genome: Genome, predictor: Predicto
     for row, window in windows.items():
         record = chunk[row]
         assert isinstance(record, Record)
-        found = dna.decode(window[None, length // 2 : length // 2 + len(record.ref)])[0]
-        if found != record.ref:
+        found = window[length // 2 : length // 2 + len(record.ref)].tobytes().decode()
+        if not _stands_for(found, record.ref):
             reasons[row] = [f"REF is {record.ref}, the FASTA has {found}"] * len(record.alts)
             continue
         reference = len(stack)
-        stack.append(window[:length])
+        stack.append(_with_allele(window, record.ref, record.ref, length))
         for allele, alt in enumerate(record.alts):
             if reasons[row][allele] is None:
                 alleles.append((row, allele, reference, len(stack)))
-                stack.append(_alternative(window, record.ref, alt, length))
+                stack.append(_with_allele(window, record.ref, alt, length))
     measures = [np.full((len(each), n_tasks, len(MEASURES)), np.nan, np.float32) for each in reasons]
     if alleles:
         outputs, logits = predictor.predict(np.stack(stack))
@@ -282,8 +218,8 @@ def _allele_problem(alt: str, ref: str, length: int, room: int) -> str | None:
 
 def _genome_windows(
     chunk: list[Record | Unreadable], reasons: list[list[str | None]], genome: Genome, length: int
-) -> dict[int, Bases]:
-    """Bases of each record with an allele to score, in order: a window and what its longest deletion pulls in."""
+) -> dict[int, Letters]:
+    """Letters of each record with an allele to score, in order: a window and what its longest deletion pulls in."""
     rows = []
     for row, record in enumerate(chunk):
         alts = [alt for alt, reason in zip(getattr(record, "alts", []), reasons[row], strict=False) if reason is None]
@@ -292,20 +228,35 @@ def _genome_windows(
             start = record.position - length // 2
             rows.append((row, record.chrom, start, start + length + more, more))
     table = pd.DataFrame(rows, columns=["row", "chrom", "start", "end", "more"])
-    windows: dict[int, Bases] = {}
+    windows: dict[int, Letters] = {}
     for _, same_size in table.groupby("more"):
-        windows.update(zip(same_size["row"].tolist(), fetch(genome, same_size), strict=True))
+        windows.update(zip(same_size["row"].tolist(), fetch_letters(genome, same_size), strict=True))
     return dict(sorted(windows.items()))
 
 
-def _alternative(window: Bases, ref: str, alt: str, length: int) -> Bases:
+def _with_allele(window: Letters, ref: str, alt: str, length: int) -> Bases:
+    """Bases, (length,), of a window of letters with an allele in the place of the reference one."""
     half = length // 2
-    return np.concatenate([window[:half], dna.encode(alt)[0], window[half + len(ref) :]])[:length]
+    bases = CODES[window]
+    return np.concatenate([bases[:half], dna.encode(alt)[0], bases[half + len(ref) :]])[:length]
+
+
+def _stands_for(letters: str, ref: str) -> bool:
+    """Whether REF is what VCF makes of letters of a FASTA file; N stands for any code of several bases."""
+    return all(
+        theirs == own or (own in _REDUCED and theirs in (_REDUCED[own], "N"))
+        for own, theirs in zip(letters, ref, strict=True)
+    )
 
 
 def _rejections(vcf: Path, scored: list[_Scored]) -> list[str]:
     """One line per allele, but one per record where the reason is the record's."""
-    lines = [f"{vcf}:{one.record.line}: {reason}" for one in scored for reason in one.reasons if reason is not None]
+    lines = [
+        str(InputError(f"{vcf}:{one.record.line}", reason))
+        for one in scored
+        for reason in one.reasons
+        if reason is not None
+    ]
     return list(dict.fromkeys(lines))
 
 
@@ -322,7 +273,9 @@ def _tsv_writer(handle: TextIO, predictor: Predictor) -> Callable[[list[_Scored]
                 if reason is None:
                     assert isinstance(record, Record)
                     locus = (record.chrom, record.position + 1, record.identifier, record.ref, record.alts[allele])
-                    handle.write("\t".join([*map(str, locus), *map(_number, measures[allele].ravel())]) + "\n")
+                    handle.write(
+                        "\t".join([*map(str, locus), *(_number(value) for value in measures[allele].ravel())]) + "\n"
+                    )
 
     return write
 
@@ -357,11 +310,13 @@ def _info(keys: list[str], measures: Array, first: int) -> str:
     """INFO fields of a record: one reference value, of the first allele scored; the others one per allele."""
     parts = []
     for task, key in enumerate(keys):
-        parts.append(f"{key}_REF={_number(measures[first, task, 0])}")
+        parts.append(f"{key}_REF={_number(measures[first, task, 0], '.')}")
         for column, measure in enumerate(MEASURES[1:], 1):
-            parts.append(f"{key}_{measure.upper()}={','.join(map(_number, measures[:, task, column]))}")
+            parts.append(
+                f"{key}_{measure.upper()}={','.join(_number(value, '.') for value in measures[:, task, column])}"
+            )
     return ";".join(parts)
 
 
-def _number(value: np.float32) -> str:
-    return "." if np.isnan(value) else f"{value:.6g}"
+def _number(value: np.float32, missing: str = "") -> str:
+    return missing if np.isnan(value) else f"{value:.6g}"
