@@ -13,7 +13,7 @@ from simbench_tf.dna import one_hot
 from simbench_tf.dna.arrow import text_column
 from simbench_tf.interchange import export_data
 from simbench_tf.motifs import Motif
-from simbench_tf.run.attributions import explained_rows
+from simbench_tf.run.attributions import attributed_rows
 from simbench_tf.tables import SITES_SCHEMA, UNLABELLED, check_sequences, sequence_schema
 from simbench_tf.training import train
 from simbench_tf.training.evaluate import split_metrics, validation_metrics
@@ -131,7 +131,7 @@ def test_counts_and_choices_are_of_positives_alone(ds, tmp_path):
 
         seed = 1
 
-    chosen = explained_rows(ds, Settings, "A")
+    chosen = attributed_rows(ds, Settings, "A")
     assert chosen.tolist() == np.flatnonzero(ds.labels("test")[:, 0] == 1).tolist()
 
 
