@@ -50,12 +50,15 @@ class AttributionSettings(Strict):
 class Scoring(Strict):
     """Against which truth attributions are scored, and when a site counts as found.
 
-    That is when its mean |attribution| is above this quantile of the means of windows of its width in no site.
+    That is when its mean |attribution| is above this quantile of the means of windows of its width in no site. With
+    `nulls`, summary.csv says what knowing nothing reaches: each method on an untrained network, and positions, words
+    and the true motifs without a network (methods ``null_...``).
     """
 
     truth: Literal["embedded", "rescanned"] = "embedded"
     motifs: Literal["task", "all"] = "task"
     background_quantile: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    nulls: bool = True
 
 
 def _method(value: Any) -> Any:

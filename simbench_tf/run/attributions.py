@@ -51,6 +51,20 @@ def attribution_files(config: Config, folder: Path) -> list[AttributionFile]:
     return files
 
 
+def null_files(config: Config, folder: Path) -> list[AttributionFile]:
+    """List RUN/nulls/MODEL/TASK/KEY.h5: attributions by each method of an untrained network like each model.
+
+    None for models that are not Keras models, and none where `scoring.nulls` is off.
+    """
+    if not config.scoring.nulls:
+        return []
+    return [
+        file._replace(path=folder / "nulls" / file.model / file.task / f"{file.key}.h5")
+        for file in attribution_files(config, folder)
+        if file.model_file.suffix == ".keras"
+    ]
+
+
 def attributed_rows(dataset: Dataset, config: Config, task: str) -> npt.NDArray[np.int64]:
     """Rows of the split that are attributed for a task: at most n_sequences of its positives, drawn by the seed.
 

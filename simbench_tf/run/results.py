@@ -67,7 +67,9 @@ class RunResults(NamedTuple):
         The content of dataset.json, with ``elements`` (element -> tasks whose truth it is in, or None); of peaks,
         ``lost`` is a list of records of step, positives, background, positives_left and background_left.
     summary : DataFrame
-        RUN/scores/summary.csv, with `tables.SUMMARY_COLUMNS`.
+        RUN/scores/summary.csv, with `tables.SUMMARY_COLUMNS`, without its null rows.
+    nulls : DataFrame, optional
+        The null rows: what knowing nothing of the model reaches (methods ``null_...``).
     per_sequence : DataFrame
         RUN/scores/per_sequence.parquet: `tables.PER_SEQUENCE_KEYS`, the metrics and chance_auprc.
     metrics : dict
@@ -92,6 +94,7 @@ class RunResults(NamedTuple):
     per_sequence: pd.DataFrame
     metrics: Mapping[str, Metrics]
     histories: Mapping[str, pd.DataFrame]
+    nulls: pd.DataFrame | None = None
     sequences: Sequence[AttributedSequences] = ()
     comparisons: pd.DataFrame | None = None
     motif_recall: pd.DataFrame | None = None
@@ -113,6 +116,7 @@ def read_results(config: Config, folder: Path) -> RunResults:
     check_scored(folder)
     scores = folder / "scores"
     summary = read_table(scores / "summary.csv")
+    is_null = summary["method"].str.startswith("null_")
     models = list(summary["model"].unique())
     dataset, ceilings = open_dataset(folder / "dataset"), read_ceilings(folder)
     return RunResults(
@@ -120,7 +124,8 @@ def read_results(config: Config, folder: Path) -> RunResults:
         versions=versions(),
         dataset_info=json.loads((folder / "dataset" / "dataset.json").read_text(encoding="utf-8"))
         | {"elements": dataset.element_tasks},
-        summary=summary,
+        summary=summary[~is_null].reset_index(drop=True),
+        nulls=summary[is_null].reset_index(drop=True),
         per_sequence=pd.read_parquet(scores / "per_sequence.parquet"),
         metrics={name: with_ceilings(read_metrics(folder, name), ceilings) for name in models},
         histories={name: read_table(folder / "models" / name / "history.csv") for name in models},

@@ -15,7 +15,7 @@ from simbench_tf.devices import device
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import MapInOrder, Track, silent
-from simbench_tf.run.attributions import AttributionFile, attributed_rows, attribution_files
+from simbench_tf.run.attributions import AttributionFile, attributed_rows, attribution_files, null_files
 from simbench_tf.run.manifest import fingerprint
 from simbench_tf.run.parts import PartsFolder, discard_parts, join_parts, parts_of, seconds_of
 from simbench_tf.run.references import n_shuffles, read_references, references_file, write_references
@@ -24,11 +24,15 @@ from simbench_tf.stages.attribute_chunks import CHUNK_SEQUENCES, attribute_bases
 from simbench_tf.stages.knockouts import knock_outs_of
 from simbench_tf.stages.step import Made, dataset_checksums, step
 
+#: Sequences that an untrained network is attributed on, at most: its mean needs no more.
+NULL_SEQUENCES = 50
+
 
 def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> None:
     """Write RUN/attributions/MODEL/TASK/KEY.h5 for every model, task and method of the configuration.
 
-    And RUN/knockouts/MODEL/TASK/KEY.h5 for tasks whose label depends on how elements stand together.
+    And RUN/knockouts/MODEL/TASK/KEY.h5 for tasks whose label depends on how elements stand together, and
+    RUN/nulls/MODEL/TASK/KEY.h5, what the methods say of a network that was never trained.
 
     Raises
     ------
@@ -50,7 +54,14 @@ def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, trac
             key = fingerprint("attribute", knockouts.inputs(config, made_from))
             make = functools.partial(knockouts.write, file, config, folder, mine, key, map_in_order, track)
             step(folder, {"attribute": key}, make)
-    for results in ("attributions", "knockouts"):
+    for file in null_files(config, folder):
+        key = fingerprint("attribute", {**inputs(file, common), "untrained": NULL_SEQUENCES})
+        step(
+            folder,
+            {"attribute": key},
+            functools.partial(write, file, config, dataset, references, key, map_in_order, track, untrained=True),
+        )
+    for results in ("attributions", "knockouts", "nulls"):
         discard_parts(folder / results)
 
 
@@ -77,6 +88,8 @@ def write(
     key: str,
     map_in_order: MapInOrder,
     track: Track,
+    *,
+    untrained: bool = False,
 ) -> Made:
     """Attribute the chosen sequences and write `file.path`: scores (N, L), seq_id, and the arrays asked for.
 
@@ -84,14 +97,14 @@ def write(
     `key` are kept, in the folder of parts, which stays until the caller has recorded the file. Its record holds the
     seconds a sequence took, the median over chunks in which nothing was loaded or compiled.
     """
-    rows = attributed_rows(dataset, config, file.task)
+    rows = attributed_rows(dataset, config, file.task)[: NULL_SEQUENCES if untrained else None]
     split = config.attribution.split
     seq_ids, n = np.asarray(dataset.seq_ids(split))[rows], n_shuffles(file.method)
     shuffles = read_references(references, seq_ids, n) if n else None
     names, bases = ["scores", *config.attribution.arrays], dataset.bases(split)[rows]
     parts_folder = PartsFolder(parts_of(file.path), key)
-    job = job_of(file, config)
-    with track(f"{file.model} {file.task} {file.key}", len(rows)) as advance:
+    job = job_of(file, config, untrained=untrained)
+    with track(f"{file.model} {file.task} {file.key}{' untrained' if untrained else ''}", len(rows)) as advance:
         parts = attribute_bases(job, bases, shuffles, names, parts_folder, map_in_order, advance)
         with whole_file(file.path) as partial, h5py.File(partial, "w") as h5:
             join_parts(parts, h5, CHUNK_SEQUENCES)

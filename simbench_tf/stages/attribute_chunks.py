@@ -38,12 +38,16 @@ class Job(NamedTuple):
     method: MethodSettings
     output: Literal["logit", "probability"]
     seed: int
+    untrained: bool = False
 
 
-def job_of(file: AttributionFile, config: Config) -> Job:
-    """The job of an attribution file; a model that is trained again makes it another job."""
-    version = checksum(file.model_file)
-    return Job(str(file.model_file), version, file.target, file.method, config.attribution.output, config.seed)
+def job_of(file: AttributionFile, config: Config, *, untrained: bool = False) -> Job:
+    """The job of an attribution file; a model that is trained again makes it another job.
+
+    With `untrained`, weights drawn anew take the place of the model's own.
+    """
+    version, output = checksum(file.model_file), config.attribution.output
+    return Job(str(file.model_file), version, file.target, file.method, output, config.seed, untrained)
 
 
 def attribute_bases(
@@ -102,7 +106,7 @@ def predictions_of(job: Job, bases: npt.NDArray[np.uint8]) -> npt.NDArray[np.flo
     from simbench_tf.attribution.network import open_network
     from simbench_tf.dna import one_hot
 
-    network = open_network(_loaded(job.model_file, job.version), bases.shape[1], job.target, job.output)
+    network = open_network(_model_of(job), bases.shape[1], job.target, job.output)
     starts = range(0, len(bases), PREDICTED_SEQUENCES)
     parts = [network.outputs(one_hot(bases[first : first + PREDICTED_SEQUENCES]))[0] for first in starts]
     return np.concatenate(parts)
@@ -129,7 +133,7 @@ def _attribute(job: Job, chunk: Chunk) -> tuple[dict[str, npt.NDArray[np.float32
     from simbench_tf.attribution.references import sequences_as_references
     from simbench_tf.dna import one_hot
 
-    model = _loaded(job.model_file, job.version)
+    model = _model_of(job)
     bases, shuffles = chunk
     start = time.perf_counter()
     result = attribute(
@@ -147,6 +151,21 @@ def _attribute(job: Job, chunk: Chunk) -> tuple[dict[str, npt.NDArray[np.float32
     cold = what not in _WARM
     _WARM.add(what)
     return result._asdict(), np.nan if cold else took
+
+
+def _model_of(job: Job) -> Any:
+    if job.untrained:
+        return _untrained(job.model_file, job.version, job.seed)
+    return _loaded(job.model_file, job.version)
+
+
+@functools.lru_cache(maxsize=4)
+def _untrained(model_file: str, version: str, seed: int) -> Any:
+    """A network like a model, with initial weights that follow from the seed."""
+    import keras
+
+    keras.utils.set_random_seed(seed % 2**32)  # for initialisers without a seed of their own
+    return keras.models.clone_model(_loaded(model_file, version))
 
 
 @functools.lru_cache(maxsize=4)

@@ -11,11 +11,12 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf import tables
@@ -24,7 +25,7 @@ from simbench_tf.dataset import Dataset, covered, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import Track, silent
-from simbench_tf.run.attributions import AttributionFile, all_attribution_files, read_attributions
+from simbench_tf.run.attributions import AttributionFile, all_attribution_files, null_files, read_attributions
 from simbench_tf.run.manifest import discard, fingerprint, read_manifest, stage_checksums
 from simbench_tf.run.results import read_ceilings
 from simbench_tf.score import (
@@ -38,6 +39,7 @@ from simbench_tf.score import (
 )
 from simbench_tf.score.motif_recall import motif_recall
 from simbench_tf.stages.knockouts import knock_outs_file, knock_outs_of, read_knock_outs
+from simbench_tf.stages.nulls import null_scores
 from simbench_tf.stages.oracle import read_exact_answers
 from simbench_tf.stages.step import Made, dataset_checksums, step
 
@@ -50,7 +52,7 @@ class _Truth(NamedTuple):
 
     sites: pd.DataFrame
     rows: pd.Index
-    motifs: str
+    motifs: Literal["task", "all"]
 
 
 def score(config: Config, folder: Path, track: Track = silent) -> Path:
@@ -82,6 +84,7 @@ def inputs(config: Config, folder: Path, files: list[AttributionFile]) -> dict[s
         "attributions": {str(path.relative_to(folder)): checksum(path) for path in read if path.is_file()},
         "oracle": stage_checksums(folder, "oracle"),
         "scoring": config.scoring.model_dump(mode="json"),
+        "nulls": [checksum(file.path) for file in null_files(config, folder) if file.path.is_file()],
         **_truth_of_peaks(folder),
     }
 
@@ -106,6 +109,7 @@ def write(config: Config, folder: Path, files: list[AttributionFile], advance: C
         summary.append(line)
         recalls.append(recall)
         advance(1)
+    summary += _null_lines(config, dataset, folder, files, truths)
     per_sequence = pd.concat(parts, ignore_index=True)
     target = folder / "scores"
     with whole_file(target / "per_sequence.parquet") as partial:
@@ -217,6 +221,33 @@ def _keys(file: AttributionFile) -> dict[str, Any]:
     }
 
 
+def _null_lines(
+    config: Config, dataset: Dataset, folder: Path, files: list[AttributionFile], truths: dict[str, _Truth]
+) -> Iterator[dict[str, Any]]:
+    """Lines of summary.csv that say what knowing nothing reaches, for each model and task; see `stages.nulls`."""
+    if not config.scoring.nulls:
+        return
+    untrained = {(each.model, each.task, each.key): each for each in null_files(config, folder)}
+    done: dict[str, list[dict[str, Any]]] = {}
+    for (model, task), first in {(file.model, file.task): file for file in reversed(files)}.items():
+        truth = truths[task]
+        for file in files:
+            null = untrained.get((model, task, file.key)) if (file.model, file.task) == (model, task) else None
+            if null is not None and null.path.is_file():
+                scores, seq_ids = read_attributions(null.path)
+                keys = _keys(file) | {"key": f"null_untrained@{file.key}", "method": "null_untrained"}
+                yield keys | _scored(config, truth, scores, truth.rows.get_indexer(pd.Index(seq_ids))).line
+        if task not in done:  # these know no model
+            rows = truth.rows.get_indexer(pd.Index(read_attributions(first.path)[1]))
+            done[task] = [
+                {"key": each.key, "method": each.method, "references": "none"}
+                | {"settings": json.dumps(each.settings, sort_keys=True)}
+                | _scored(config, truth, each.scores, rows).line
+                for each in null_scores(config, dataset, task, rows, truth.motifs)
+            ]
+        yield from ({"model": model, "task": task} | line for line in done[task])
+
+
 def _truth(config: Config, dataset: Dataset, task: str) -> _Truth:
     motifs = config.scoring.motifs if dataset.element_tasks is not None else "all"
     split = config.attribution.split
@@ -225,27 +256,37 @@ def _truth(config: Config, dataset: Dataset, task: str) -> _Truth:
     return _Truth(sites.assign(bits=sites["motif"].map(bits)), pd.Index(dataset.seq_ids(split)), motifs)
 
 
+class _Scored(NamedTuple):
+    """Metrics of each sequence, their means as summary.csv has them, and the true sites of these sequences."""
+
+    table: pd.DataFrame
+    line: dict[str, Any]
+    sites: pd.DataFrame
+
+
+def _scored(config: Config, truth: _Truth, scores: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]) -> _Scored:
+    """Score attributions of some sequences, `rows` of the split."""
+    place = np.full(len(truth.rows), -1)  # of a sequence of the split among these
+    place[rows] = np.arange(len(rows))
+    sites = truth.sites.assign(row=place[truth.sites["row"]])
+    sites = sites[sites["row"] >= 0]
+    mask = covered(sites, scores.shape)
+    table = score_attributions(scores, mask)
+    line = {"truth": f"{config.scoring.truth}:{truth.motifs}", "n_sequences": len(table), **summarise(table)}
+    line |= pooled_scores(scores, mask)
+    for metric in COMPARED:
+        line[f"{metric}_low"], line[f"{metric}_high"] = bootstrap_interval(table[metric])
+    return _Scored(table, line, sites)
+
+
 def _score_one(
     config: Config, file: AttributionFile, truth: _Truth, ceilings: pd.DataFrame
 ) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame]:
     """Return a file's rows of per_sequence.parquet, its line of summary.csv and its rows of motif_recall.csv."""
     scores, seq_ids = read_attributions(file.path)
-    place = np.full(len(truth.rows), -1)  # of a sequence of the split among those attributed
-    place[truth.rows.get_indexer(pd.Index(seq_ids))] = np.arange(len(seq_ids))
-    sites = truth.sites.assign(row=place[truth.sites["row"]])
-    sites = sites[sites["row"] >= 0]
-    mask = covered(sites, scores.shape)
-    table = score_attributions(scores, mask)
+    table, line, sites = _scored(config, truth, scores, truth.rows.get_indexer(pd.Index(seq_ids)))
     keys = _keys(file)
-    line = {
-        **keys,
-        "truth": f"{config.scoring.truth}:{truth.motifs}",
-        "n_sequences": len(table),
-        **summarise(table),
-        **pooled_scores(scores, mask),
-    }
-    for metric in COMPARED:
-        line[f"{metric}_low"], line[f"{metric}_high"] = bootstrap_interval(table[metric])
+    line = {**keys, **line}
     if config.scoring.truth == "embedded" and file.task in ceilings.index:
         line["oracle_auprc"] = ceilings.loc[file.task, "attribution_auprc"]
     recall = motif_recall(scores, sites, config.scoring.background_quantile)
