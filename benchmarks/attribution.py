@@ -1,10 +1,10 @@
-"""Sequences a second of every attribution method, on whatever device TensorFlow finds.
+"""Sequences per second of every attribution method, on whatever device TensorFlow finds.
 
     python benchmarks/attribution.py                                  # Basset at 600 bp
     python benchmarks/attribution.py --model beluga --length 2000 --sequences 256   # for a GPU
 
 Random weights, one target, each method with its own settings and references, both as `simbench methods` lists them.
-Every method is run once to compile; then all are timed turn by turn, and the median over the turns is shown, with its
+Every method is run once to compile; then all are timed in turns, and the median over the turns is shown, with its
 ratio to gradient x input, the cheapest.
 """
 

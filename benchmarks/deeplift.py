@@ -1,4 +1,4 @@
-"""Sequences a second of DeepLIFT: ours, Captum, tangermeme and SHAP's DeepExplainer, turn by turn in one process.
+"""Sequences per second of DeepLIFT: ours, Captum, tangermeme and SHAP's DeepExplainer, in turns in one process.
 
     python benchmarks/deeplift.py                    # the figures, some minutes
     python benchmarks/deeplift.py --sequences 8 --turns 3
@@ -23,20 +23,20 @@ import logging
 import time
 import warnings
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import captum.attr
 import keras
 import numpy as np
 import numpy.typing as npt
 import shap
-import tangermeme.deep_lift_shap
-import torch
 
 from simbench_tf import models
 from simbench_tf.attribution import attribute
 from simbench_tf.attribution.references import make_references, parse_references
 from simbench_tf.dna import one_hot
+
+if TYPE_CHECKING:  # the peers are imported where they are used, so that --help needs none
+    import torch
 
 LENGTH, N_REFERENCES, N_TASKS = 600, 10, 5
 Array = npt.NDArray[np.float32]
@@ -58,6 +58,7 @@ def build() -> keras.Model:
 
 def in_torch(model: keras.Model) -> torch.nn.Module:
     """The same network in PyTorch, (N, 4, L) -> logits (N, n_tasks)."""
+    import torch
 
     class Transpose(torch.nn.Module):
         def forward(self, x: Any) -> Any:
@@ -97,6 +98,9 @@ def ours(model: keras.Model, method: str = "deeplift_rescale", targets: int | li
 
 
 def with_captum(network: torch.nn.Module, pairs: int) -> Explain:
+    import captum.attr
+    import torch
+
     together = max(1, pairs // N_REFERENCES)
     method = captum.attr.DeepLift(network)
 
@@ -114,6 +118,9 @@ def with_captum(network: torch.nn.Module, pairs: int) -> Explain:
 
 
 def with_tangermeme(network: torch.nn.Module, pairs: int) -> Explain:
+    import tangermeme.deep_lift_shap
+    import torch
+
     def explain(x: Array, references: Array) -> Array:
         return (
             tangermeme.deep_lift_shap.deep_lift_shap(

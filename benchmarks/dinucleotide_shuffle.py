@@ -1,4 +1,4 @@
-"""Dinucleotide shuffles a second, ours and tangermeme's, timed turn by turn in one process.
+"""Dinucleotide shuffles per second, ours and tangermeme's, timed in turns in one process.
 
 Both shuffle the same random sequences. Ours takes bases and gives bases, on every core; tangermeme takes one-hot and
 gives one-hot, on one thread unless told otherwise, and is timed both ways. As ours gives bases, the time to make

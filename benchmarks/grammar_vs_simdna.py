@@ -1,4 +1,4 @@
-"""Sequences a second, ours and simdna's, turn by turn in one run; and the memory ours takes.
+"""Sequences per second, ours and simdna's, in turns in one run; and the memory ours takes.
 
     python3.11 -m venv simdna-env && simdna-env/bin/pip install simdna "numpy<2"
     python benchmarks/grammar_vs_simdna.py --simdna-python simdna-env/bin/python

@@ -1,4 +1,4 @@
-"""Sequences a second of in-silico mutagenesis: by windows, by whole passes, tangermeme and fastISM, turn by turn.
+"""Sequences per second of in-silico mutagenesis: by windows, by whole passes, tangermeme and fastISM, in turns.
 
     python benchmarks/ism.py --tangermeme TORCH/bin/python --fastism TF215/bin/python
     python benchmarks/ism.py --model beluga --positions 256 --turns 2
@@ -6,7 +6,7 @@
 The peers run in interpreters of their own (tangermeme with torch; fastISM 0.5.1 with TensorFlow 2.15, Keras 2 and
 numpy 1), on the same weights and sequences; they stay up between turns, and while one is timed the others wait. What
 they load, compile and check once is done before the first turn. `--positions` mutates that many bases in the middle of
-the sequence and gives sequences a second for all of them. fastISM goes through the sequences together, a position at a
+the sequence and gives sequences per second for all. fastISM goes through the sequences together, a position at a
 time, and tangermeme reads and checks the model at every call, so both are given more sequences than they would need
 for a timing. Figures are medians over the turns. The goals: windows at least 15 times whole passes on Basset at
 1,000 bp, 6 times on Beluga at 2,000 bp, and faster than both peers.

@@ -1,4 +1,4 @@
-"""Per-sequence auROC and auPRC, ours and scikit-learn's in a loop, timed turn by turn in one process.
+"""Per-sequence auROC and auPRC, ours and scikit-learn's in a loop, timed in turns in one process.
 
 Ours scores 10,000 sequences of 400 bases for 12 methods, and gives every metric of `METRICS`; scikit-learn gives auROC
 and auPRC of |attribution| alone. A scikit-learn loop over all 120,000 takes minutes, so it is timed on the first rows

@@ -1,4 +1,4 @@
-"""Steps a second of training: the whole fit, one repeated batch, and PyTorch eager, turn by turn.
+"""Steps per second of training: the whole fit, one repeated batch, and PyTorch eager, in turns.
 
     python benchmarks/training.py --torch TORCH/bin/python                                  # Basset at 600 bp
     python benchmarks/training.py --torch TORCH/bin/python --model beluga --length 1000 --batches 4
@@ -84,7 +84,7 @@ def write_random_dataset(folder: Path, length: int, n: int) -> Any:
 
 
 def fit_rate(model: Any, dataset: Any, training: Any) -> float:
-    """Batches a second of `train`, from the first call after the warm-up to the end."""
+    """Batches per second of `train`, from the first call after the warm-up to the end."""
     from simbench_tf.training import train
 
     ends: list[tuple[float, int]] = []
@@ -94,7 +94,7 @@ def fit_rate(model: Any, dataset: Any, training: Any) -> float:
 
 
 def input_rate(dataset: Any, training: Any, n_batches: int = 400) -> float:
-    """Batches a second of the input pipeline alone: shuffled, each sequence from either strand."""
+    """Batches per second of the input pipeline alone: shuffled, each sequence from either strand."""
     data = dataset.tf_data("train", training.batch_size, repeat=True, reverse_complement=True, as_bases=True)
     batches = iter(data)
     next(batches)
@@ -105,7 +105,7 @@ def input_rate(dataset: Any, training: Any, n_batches: int = 400) -> float:
 
 
 def repeated_rate(shell: Any, dataset: Any, training: Any, n_batches: int) -> float:
-    """Batches a second of the same step on one batch, over and over."""
+    """Batches per second of the same step on one batch, over and over."""
     import keras
     import tensorflow as tf
 
@@ -137,7 +137,7 @@ def product_rate(precision: str, on_gpu: bool) -> float:
 
 
 def serve(folder: Path) -> None:
-    """Answer each line on standard input, a number of batches, with batches a second."""
+    """Answer each line on standard input, a number of batches, with batches per second."""
     import torch
 
     job = json.loads((folder / "job.json").read_text())
@@ -194,7 +194,7 @@ class Peer:
         return json.loads(self.child.stdout.readline())
 
     def rate(self, n_batches: int) -> float:
-        """Batches a second, by the peer's own clock."""
+        """Batches per second, by the peer's own clock."""
         assert self.child.stdin is not None
         self.child.stdin.write(f"{n_batches}\n")
         self.child.stdin.flush()
@@ -202,7 +202,7 @@ class Peer:
 
 
 def measure(args: argparse.Namespace, folder: Path) -> None:
-    """Time all turn by turn and print medians with the ratios within a turn."""
+    """Time all in turns and print medians with the ratios within a turn."""
     import tensorflow as tf
 
     import simbench_tf as sb

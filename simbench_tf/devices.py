@@ -1,4 +1,4 @@
-"""On what a model is trained, and how: one device, the GPUs of this machine, or the workers that TF_CONFIG names."""
+"""Devices that train a model, and its precision: one device, this machine's GPUs, or the hosts of TF_CONFIG."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from simbench_tf.config import Training
 from simbench_tf.errors import InputError
 
-# TensorFlow where it is needed: who asks only whether to write does not wait for it
+# TensorFlow is imported where it is needed: a caller that asks only who writes does not wait for it
 if TYPE_CHECKING:
     import tensorflow as tf
 
 
-#: Batches in one call of a GPU, where they divide all that happens between two of them.
-_AT_ONCE = 20
+#: Batches in one call of a GPU, where that divides the length of a round and the interval of checkpoints.
+_BATCHES_PER_CALL = 20
 
 
 class Computation(NamedTuple):
-    """What was chosen to train on, and how.
+    """The device, precision and compilation that were chosen for training.
 
     Attributes
     ----------
     device : str
         Name of the first GPU, or "cpu".
     n_replicas : int
-        Devices that share each batch, over all workers.
+        Devices that share each batch, over all hosts.
     precision : {"float32", "bfloat16"}
         Of the layers while they are trained.
     xla : bool
@@ -52,15 +52,15 @@ class Computation(NamedTuple):
 
 @functools.cache
 def strategy() -> tf.distribute.Strategy:
-    """How batches are shared, the same object at each call: over workers, over the GPUs of this machine, or not at all.
+    """How batches are shared, the same object at each call: over hosts, over the GPUs of this machine, or not at all.
 
-    TF_CONFIG, which names the workers, must be met before TensorFlow computes anything: a script that is one of several
-    workers calls this before it builds its model; `simbench train` does.
+    TF_CONFIG, which names the hosts, must be read before TensorFlow computes anything: a script that runs on several
+    hosts calls this before it builds its model; `simbench train` does.
 
     Returns
     -------
     tf.distribute.Strategy
-        MultiWorkerMirroredStrategy where TF_CONFIG names more than one worker, MirroredStrategy where there is more
+        MultiWorkerMirroredStrategy where TF_CONFIG names more than one host, MirroredStrategy where there is more
         than one GPU, else TensorFlow's default.
 
     Raises
@@ -70,7 +70,7 @@ def strategy() -> tf.distribute.Strategy:
     """
     import tensorflow as tf
 
-    if n_workers() > 1:
+    if n_hosts() > 1:
         try:
             return tf.distribute.MultiWorkerMirroredStrategy()
         except (RuntimeError, ValueError) as error:
@@ -81,23 +81,23 @@ def strategy() -> tf.distribute.Strategy:
     return tf.distribute.get_strategy()
 
 
-def n_workers() -> int:
-    """Workers that TF_CONFIG names, its chief among them; 1 without it."""
+def n_hosts() -> int:
+    """Hosts that TF_CONFIG names, the chief included; 1 without it."""
     cluster = _tf_config().get("cluster", {})
     return max(1, len(cluster.get("chief", [])) + len(cluster.get("worker", [])))
 
 
 def is_chief() -> bool:
-    """Whether this process writes what all workers have made: the chief, or where there is none the first worker."""
+    """Whether this process writes what all hosts have made: the chief or, where there is none, the first worker."""
     config = _tf_config()
     task = config.get("task", {})
     first = "chief" if config.get("cluster", {}).get("chief") else "worker"
-    return n_workers() == 1 or (task.get("type"), task.get("index")) == (first, 0)
+    return n_hosts() == 1 or (task.get("type"), task.get("index")) == (first, 0)
 
 
 def agreed(values: Sequence[float]) -> list[float]:
-    """The mean over all workers of numbers that each has computed for itself, so that all go on alike."""
-    if n_workers() == 1:
+    """The mean over all hosts of numbers that each has computed for itself, so that all continue with the same ones."""
+    if n_hosts() == 1:
         return list(values)
     import tensorflow as tf
 
@@ -119,7 +119,7 @@ def _tf_config() -> dict[str, Any]:
 
 
 def computation(training: Training, n_replicas: int, divisible: list[int]) -> Computation:
-    """Choose precision, XLA and the batches in one call, where the configuration leaves them to us.
+    """Choose precision, XLA and the batches in one call, where the configuration does not.
 
     Parameters
     ----------
@@ -127,17 +127,17 @@ def computation(training: Training, n_replicas: int, divisible: list[int]) -> Co
     n_replicas : int
         Devices that share a batch.
     divisible : list of int
-        Numbers of batches that must be whole numbers of calls, as the length of a round.
+        Numbers of batches that must be whole numbers of calls, such as the length of a round.
 
     Raises
     ------
     InputError
-        XLA is asked for on several devices, or a batch holds fewer sequences than there are devices.
+        XLA is requested on several devices, or a batch holds fewer sequences than there are devices.
 
     Examples
     --------
-    >>> how = computation(Training(precision="float32", xla=False, steps_per_execution=16), 1, [1000, 500])
-    >>> how.precision, how.steps_per_execution
+    >>> chosen = computation(Training(precision="float32", xla=False, steps_per_execution=16), 1, [1000, 500])
+    >>> chosen.precision, chosen.steps_per_execution
     ('float32', 10)
     """
     import tensorflow as tf
@@ -148,19 +148,19 @@ def computation(training: Training, n_replicas: int, divisible: list[int]) -> Co
     if training.batch_size < n_replicas:
         what = f"{training.batch_size} is less than one sequence for each of {n_replicas} devices"
         raise InputError("training.batch_size", what, "make it larger")
-    at_once = training.steps_per_execution
-    if at_once == "auto":
-        at_once = _AT_ONCE if has_gpu else 1
-    if n_workers() > 1:
-        at_once = 1  # TensorFlow's loop over batches holds no sums over workers
+    batches_per_call = training.steps_per_execution
+    if batches_per_call == "auto":
+        batches_per_call = _BATCHES_PER_CALL if has_gpu else 1
+    if n_hosts() > 1:
+        batches_per_call = 1  # TensorFlow's loop over batches holds no sums over hosts
     common = math.gcd(*divisible)
     return Computation(
         device=device(),
         n_replicas=n_replicas,
         precision=_precision(training.precision),
-        # on processors: half as long again for each batch of a small Basset, and seconds to compile
+        # on CPUs XLA takes half as long again for each batch of a small Basset, and seconds to compile
         xla=has_gpu and n_replicas == 1 if training.xla == "auto" else training.xla,
-        steps_per_execution=max(n for n in range(1, min(at_once, common) + 1) if common % n == 0),
+        steps_per_execution=max(n for n in range(1, min(batches_per_call, common) + 1) if common % n == 0),
     )
 
 
@@ -172,10 +172,10 @@ def device() -> str:
     return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "gpu") if gpus else "cpu"
 
 
-def _precision(asked: str) -> str:
-    """What "auto" means: bfloat16 where the GPU has it (compute capability 8 or more)."""
-    if asked != "auto":
-        return asked
+def _precision(requested: str) -> str:
+    """The precision; of "auto" bfloat16 where the GPU has it (compute capability 8 or more)."""
+    if requested != "auto":
+        return requested
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")

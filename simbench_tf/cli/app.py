@@ -1,16 +1,18 @@
-"""What the commands share: the app they join, options, the two consoles, progress bars on a terminal only."""
+"""Shared parts of the commands: the app, arguments and options, the two consoles, progress bars."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+
+from simbench_tf.errors import nearest
 
 app = typer.Typer(
     name="simbench",
@@ -28,11 +30,13 @@ Source = Annotated[
     str,
     typer.Argument(
         metavar="PRESET|CONFIG.yaml",
-        help="A built-in preset or a configuration file; with :VARIANT after it, a variant, e.g. five_lines:full.",
+        help="A built-in preset or a configuration file; either with :VARIANT, as in five_lines:full.",
     ),
 ]
-Run = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run that `simbench simulate` began.")]
-Out = Annotated[Path, typer.Option("--out", metavar="RUN", help="The folder of the run; made where it is missing.")]
+Run = Annotated[
+    Path, typer.Argument(metavar="RUN", help="The folder of a run, made by `simbench run` or `simbench simulate`.")
+]
+Out = Annotated[Path, typer.Option("--out", metavar="RUN", help="The folder of the run; created where it is missing.")]
 Set = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, e.g. [bold]--set training.max_batches=100[/]."),
@@ -44,9 +48,20 @@ Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker pr
 Dask = Annotated[str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port.")]
 
 
+def one_of(*names: str) -> dict[str, Any]:
+    """Keywords of `typer.Option` for a value that is one of some names."""
+
+    def check(value: str) -> str:
+        if value not in names:
+            raise typer.BadParameter(f"{value!r} is none of its values{nearest(value, names)}")
+        return value
+
+    return {"metavar": "|".join(names), "callback": check}
+
+
 @contextmanager
 def bars(count: ProgressColumn | None = None) -> Iterator[Callable]:
-    """Progress bars on a terminal, nothing elsewhere; `count` shows how much is done, as steps unless given."""
+    """Progress bars on a terminal, nothing elsewhere; `count` is the column of the amount done, by default steps."""
     columns = (TextColumn("{task.description}"), BarColumn(), count or MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=errors, disable=not errors.is_terminal) as progress:
 

@@ -1,4 +1,4 @@
-"""What works on this machine: versions, devices, optional parts."""
+"""Check this machine: versions, devices, optional parts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simbench_tf.config import RECORDED_PACKAGES
 
 
 class Finding(NamedTuple):
-    """One part looked at: its state in words, whether it works, and whether the main path needs it."""
+    """One part: its state in words, whether it works, and whether a run needs it."""
 
     part: str
     state: str
@@ -21,7 +21,7 @@ class Finding(NamedTuple):
 
 
 def examine() -> list[Finding]:
-    """Look at Python, packages, devices and the optional parts.
+    """Check Python, packages, devices and the optional parts.
 
     Returns
     -------

@@ -1,33 +1,21 @@
-"""Commands that bring files in and carry results out: export, export-data, export-attributions, variants, fetch."""
+"""Commands that export results and import files: export, export-data, export-attributions, variants, fetch."""
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.progress import DownloadColumn
 
-from simbench_tf.cli.app import Run, app, bars, console, errors
+from simbench_tf import interchange
+from simbench_tf.cli.app import Run, app, bars, console, errors, one_of
 from simbench_tf.errors import InputError
 from simbench_tf.genome.sources import DATA_FOLDER
+from simbench_tf.interchange.export_attributions import WRITERS as ATTRIBUTION_WRITERS
+from simbench_tf.interchange.export_data import ALL
+from simbench_tf.interchange.export_data import WRITERS as DATA_WRITERS
 from simbench_tf.run.folder import config_of
-
-
-class DataFormat(StrEnum):
-    """What `export-data` writes."""
-
-    FASTA = "fasta"
-    PAPER = "paper"
-    ALL = "all"
-
-
-class AttributionFormat(StrEnum):
-    """What `export-attributions` writes."""
-
-    NPZ = "npz"
-    BIGWIG = "bigwig"
 
 
 @app.command()
@@ -35,13 +23,16 @@ def export(
     run: Run,
     model: Annotated[str | None, typer.Option("--model", help="One model of the run; by default every one.")] = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="The entry; by default RUN/kipoi/MODEL.")
+        Path | None, typer.Option("--out", metavar="DIR", help="The entry's folder; by default RUN/kipoi/MODEL.")
     ] = None,
     float16: Annotated[bool, typer.Option("--float16", help="Store weights in half the space.")] = False,
     url: Annotated[
-        str | None, typer.Option("--url", help="Where the weights will lie; the entry names this and their md5.")
+        str | None,
+        typer.Option(
+            "--url", help="Web folder where the weights will be stored; the entry holds the address and their md5."
+        ),
     ] = None,
-    group: Annotated[bool, typer.Option("--group", help="One group of all models, in --out.")] = False,
+    group: Annotated[bool, typer.Option("--group", help="Write one group of all models, in --out.")] = False,
 ) -> None:
     """Write trained models as Kipoi model-zoo entries.
 
@@ -73,21 +64,23 @@ def export(
 @app.command(name="export-data")
 def export_data(
     run: Run,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; made where it is missing.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The output folder; created where it is missing.")],
     format_: Annotated[
-        DataFormat,
-        typer.Option("--format", help="FASTA, BED and TSV; the three-column text of the paper's own code; or both."),
-    ] = DataFormat.FASTA,
-    compress: Annotated[bool, typer.Option("--gzip", help="Compress them.")] = False,
+        str,
+        typer.Option(
+            "--format",
+            **one_of(*DATA_WRITERS, ALL),
+            help="FASTA, BED and TSV; the three-column text of the paper's own code; or both.",
+        ),
+    ] = next(iter(DATA_WRITERS)),
+    compress: Annotated[bool, typer.Option("--gzip", help="Compress the files.")] = False,
 ) -> None:
     """Write the data set of a run as files that other tools read.
 
     Example: [bold]simbench export-data runs/demo --out demo_data --format all[/]
     """
-    from simbench_tf import interchange
-
     with bars() as track:
-        files = interchange.export_data(run, out, str(format_), compress=compress, track=track)
+        files = interchange.export_data(run, out, format_, compress=compress, track=track)
     for file in files:
         console.print(f"{file}", soft_wrap=True)
 
@@ -95,21 +88,23 @@ def export_data(
 @app.command(name="export-attributions")
 def export_attributions(
     run: Run,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Where the files go; made where it is missing.")],
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The output folder; created where it is missing.")],
     format_: Annotated[
-        AttributionFormat,
-        typer.Option("--format", help="For tfmodisco-lite; or scores along the genome (peaks data)."),
-    ] = AttributionFormat.NPZ,
+        str,
+        typer.Option(
+            "--format",
+            **one_of(*ATTRIBUTION_WRITERS),
+            help="Arrays for tfmodisco-lite; or scores along the genome (peaks data).",
+        ),
+    ] = next(iter(ATTRIBUTION_WRITERS)),
 ) -> None:
     """Write the attributions of a run as files that other tools read.
 
     Example: [bold]simbench export-attributions runs/demo --out demo_attributions[/], then
     [bold]modisco motifs -s demo_attributions/K562/ohe.npz -a demo_attributions/K562/MODEL/KEY.npz[/]
     """
-    from simbench_tf import interchange
-
     with bars() as track:
-        files = interchange.export_attributions(config_of(run), run, out, str(format_), track=track)
+        files = interchange.export_attributions(config_of(run), run, out, format_, track=track)
     for file in files:
         console.print(f"{file}", soft_wrap=True)
 
@@ -144,14 +139,19 @@ def fetch(
         str, typer.Argument(metavar="hg38|hg19|encode-five", help="A genome, or hg19 with five lines' peaks.")
     ],
     out: Annotated[
-        Path, typer.Option("--out", metavar="FOLDER", help="Presets look into data where they run.")
+        Path,
+        typer.Option("--out", metavar="FOLDER", help="The presets expect the folder data in the working directory."),
     ] = DATA_FOLDER,
     mirror: Annotated[
         str | None,
-        typer.Option("--mirror", metavar="URL", envvar="SIMBENCH_MIRROR", help="A server with the paths of UCSC's."),
+        typer.Option(
+            "--mirror", metavar="URL", envvar="SIMBENCH_MIRROR", help="A server with the same paths as UCSC's."
+        ),
     ] = None,
 ) -> None:
-    """Fetch a genome, or the genome and DNase peaks of the presets encode_five and encode_a549; goes on after a cut.
+    """Download a genome, or the genome and DNase peaks of the presets encode_five and encode_a549.
+
+    An interrupted download is resumed.
 
     Example: [bold]simbench fetch encode-five[/]
     """

@@ -1,4 +1,4 @@
-"""Commands that list: presets, attribution methods, and what works on this machine."""
+"""Commands that list presets, attribution methods, and the state of this machine: presets, methods, doctor."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from simbench_tf.config import presets, variants_of
 
 @app.command(name="presets")
 def list_presets() -> None:
-    """List the built-in configurations and their variants, a line each."""
+    """List the built-in configurations and their variants, one per line."""
     for name, path in presets().items():
         first_line = path.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
         console.print(f"[bold]{name}[/]  {escape(first_line)}", soft_wrap=True)
@@ -24,13 +24,13 @@ def list_presets() -> None:
 def methods() -> None:
     r"""List attribution methods with their settings and references.
 
-    In a configuration, a list for a value sweeps: each of its values, with each of every other list's.
+    In a configuration, a list as a value is a sweep: each of its values is combined with each of every other list's.
 
     Example: [bold]{method: integrated_gradients, references: \[zeros, "shuffle:20"], n_steps: \[5, 20]}[/], 4 entries
 
     Example: [bold]{method: \[gradcam, grad_x_activation], layer: \[first, last]}[/]
 
-    Models sweep likewise: [bold]{architecture: basset, kernel_size: \[7, 19], width: \[0.5, 1]}[/]
+    Models are swept in the same way: [bold]{architecture: basset, kernel_size: \[7, 19], width: \[0.5, 1]}[/]
     """
     from simbench_tf.attribution import methods as registered
 

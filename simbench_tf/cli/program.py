@@ -1,4 +1,4 @@
-"""The command line: one thin command a stage, errors in one line, progress bars on a terminal only."""
+"""The entry point of the command line: exit codes, errors in one line, warnings and notes on stderr."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-# their import puts the commands on the list, in this order
+# importing them registers the commands, in this order
 from simbench_tf.cli import stages  # noqa: F401, isort: skip
 from simbench_tf.cli import exchange  # noqa: F401, isort: skip
 from simbench_tf.cli import lists  # noqa: F401, isort: skip
@@ -31,7 +31,7 @@ def main() -> None:
     except InputError as error:
         _fail(f"error: {error}", 2, debug)
     except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on where it stopped", 130, debug)
+        _fail("interrupted; the same command resumes where it stopped", 130, debug)
     except Exception as error:
         _fail(f"fault: {type(error).__name__}: {' '.join(str(error).split())}; --debug shows where", 1, debug)
 
@@ -41,12 +41,12 @@ def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 
 def _show_notes() -> None:
-    """Print what our own modules note, such as the device that a model is trained on."""
+    """Print the log messages of our own modules, such as the device that a model is trained on."""
     notes = logging.getLogger("simbench_tf")
     notes.setLevel(logging.INFO)
     handler = logging.Handler()
     handler.emit = _show_note  # type: ignore[method-assign]
-    notes.handlers = [handler]  # once, however often this is called
+    notes.handlers = [handler]  # replaced, so that repeated calls print once
 
 
 def _show_note(record: logging.LogRecord) -> None:
@@ -54,15 +54,15 @@ def _show_note(record: logging.LogRecord) -> None:
 
 
 def _hush_native_notes() -> None:
-    """Keep what native libraries write at start-up off the terminal; Python's own messages still get there.
+    """Keep the start-up notes of native libraries off the terminal; Python's own messages still get there.
 
-    TensorFlow's advice on how to write its functions is for those who do.
+    TensorFlow's advice on writing its functions is for developers, so its logger is silenced as well.
     """
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     try:
         if sys.stderr.fileno() != 2:
             return
-    except (AttributeError, OSError):  # stderr was replaced by something that is no file
+    except (AttributeError, OSError):  # stderr was replaced by something that is not a file
         return
     sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
     with Path(os.devnull).open("w") as nowhere:

@@ -12,6 +12,7 @@ from rich.table import Table
 from simbench_tf.cli.app import Dask, Out, Overwrite, Run, Set, Source, Workers, app, bars, console
 from simbench_tf.config import load_config
 from simbench_tf.errors import InputError
+from simbench_tf.interchange.attribution_readers import READERS
 from simbench_tf.run.folder import begin, check_folder, config_of
 
 
@@ -24,7 +25,7 @@ def run(
     n_workers: Workers = None,
     dask: Dask = None,
 ) -> None:
-    """From a preset or a configuration to a scored report.
+    """Run every stage, from a preset or a configuration to the report.
 
     Example: [bold]simbench run demo --out runs/demo[/]
     """
@@ -46,7 +47,7 @@ def simulate(
     n_workers: Workers = None,
     dask: Dask = None,
 ) -> None:
-    """Simulate the data set alone.
+    """Simulate the data set only.
 
     Example: [bold]simbench simulate demo --out runs/demo --set simulation.n_sequences=1000[/]
     """
@@ -67,18 +68,22 @@ def simulate(
 @app.command()
 def fit(
     source: Source,
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The grammar's configuration, as grammar.yaml.")],
+    out: Annotated[
+        Path,
+        typer.Option("--out", metavar="FILE", help="Where to write the grammar's configuration, e.g. grammar.yaml."),
+    ],
     set_: Set = None,
     max_sequences: Annotated[
-        int, typer.Option("--max-sequences", min=100, help="Fit to so many regions at most, a random part of them.")
+        int, typer.Option("--max-sequences", min=100, help="Fit to at most this many regions, chosen at random.")
     ] = 20_000,
     background_order: Annotated[
-        int, typer.Option("--background-order", min=0, max=5, help="Bases before it that a background base depends on.")
+        int,
+        typer.Option("--background-order", min=0, max=5, help="How many preceding bases a background base depends on."),
     ] = 3,
     n_workers: Workers = None,
     dask: Dask = None,
 ) -> None:
-    """Fit a grammar to real peaks: a configuration that draws any number of sequences like them, with their ceiling.
+    """Fit a grammar to real peaks: a configuration that draws any number of similar sequences, with exact ceilings.
 
     Example: [bold]simbench fit peaks.yaml --out grammar.yaml[/]
     """
@@ -103,9 +108,9 @@ def fit(
 
 @app.command()
 def train(run: Run) -> None:
-    """Train the models of a run on its data set, on all GPUs; killed, the same command goes on.
+    """Train the models of a run on its data set, on all GPUs; after an interruption the same command resumes.
 
-    On several hosts that see the run's folder: the same on each, with TF_CONFIG naming the workers.
+    On several hosts that share the run's folder: the same command on each, with TF_CONFIG naming the hosts.
 
     Example: [bold]simbench train runs/demo[/]
     """
@@ -118,7 +123,7 @@ def train(run: Run) -> None:
 
 @app.command()
 def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
-    """Tell which motif each model had learnt by which batch, of a run whose configuration has `dynamics`.
+    """Find which motifs each model had learnt after which batch, for a run whose configuration has `dynamics`.
 
     Example: [bold]simbench run demo --out runs/demo --set dynamics={}[/], then [bold]simbench dynamics runs/demo[/]
     """
@@ -132,7 +137,7 @@ def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
 @app.command()
 def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
-    """Explain the trained models' predictions with each method of the run.
+    """Compute attributions of the trained models' predictions with each method of the run.
 
     Example: [bold]simbench attribute runs/demo[/]
     """
@@ -146,7 +151,7 @@ def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
 @app.command()
 def oracle(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
-    """Compute the exact ceilings of a grammar's data set: how well any model or method could do.
+    """Compute the exact ceilings of a grammar's data set: the best that any model or method could do.
 
     Example: [bold]simbench oracle runs/demo[/]
     """
@@ -164,32 +169,41 @@ def score(
     attributions: Annotated[
         Path | None,
         typer.Option(
-            "--attributions", metavar="FILE", help="Attributions of our sequences by any other tool: .npz, .h5 or .bw."
+            "--attributions",
+            metavar="FILE",
+            help=f"Attributions of the run's sequences by any other tool: {', '.join(READERS)}.",
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option("--name", help="What to call them; by default the file's name.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="The model explained, where there are several.")] = None,
-    task: Annotated[str | None, typer.Option("--task", help="The task explained, where there are several.")] = None,
-    references: Annotated[str, typer.Option("--references", help="What it compared with, to be told.")] = "-",
+    name: Annotated[
+        str | None, typer.Option("--name", help="Their name in the report; by default the file's name.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="The model that was explained, where there are several.")
+    ] = None,
+    task: Annotated[
+        str | None, typer.Option("--task", help="The task that was explained, where there are several.")
+    ] = None,
+    references: Annotated[str, typer.Option("--references", help="Its references, for the report.")] = "-",
     seq_ids: Annotated[
-        Path | None, typer.Option("--seq-ids", metavar="FILE", help="The rows' seq_id, one a line; or a BED.")
+        Path | None, typer.Option("--seq-ids", metavar="FILE", help="The rows' seq_id, one per line; or a BED file.")
     ] = None,
 ) -> None:
-    """Score the attributions against the true sites; with --attributions, those of another tool as well.
+    """Score the attributions against the true sites; with --attributions, also those of another tool.
 
     Such a file has an array scores (N, L), contributions or hypothetical (N, L, 4), or arr_0; and seq_id, unless its
-    rows are the explained sequences in order. What is taken in stays in RUN/attributions/others/MODEL/TASK/NAME.h5.
+    rows are the explained sequences in order. It is imported to RUN/attributions/others/MODEL/TASK/NAME.h5 and stays
+    part of the run.
 
     Example: [bold]simbench score runs/demo[/]
 
     Example: [bold]simbench score runs/demo --attributions captum.npz --task K562[/]
     """
     from simbench_tf import pipeline
-    from simbench_tf.interchange import import_attributions as others
+    from simbench_tf.interchange.import_attributions import take_attributions
 
     config = config_of(run)
     if attributions is not None:
-        taken = others.take_attributions(
+        taken = take_attributions(
             config, run, attributions, name=name, model=model, task=task, references=references, seq_ids=seq_ids
         )
         console.print(f"taken: {taken.path}", soft_wrap=True)
@@ -215,10 +229,11 @@ def report(run: Run) -> None:
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN1 RUN2 ...", help="The folders of scored runs.")],
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE.html|.csv", help="Write it, as a page or as tables.")
+        Path | None,
+        typer.Option("--out", metavar="FILE.html|.csv", help="Write the comparison, as a page or as tables."),
     ] = None,
 ) -> None:
-    """Set runs side by side: settings that differ, models, scores, and differences sequence by sequence.
+    """Compare runs: settings that differ, models, scores, and paired differences between sequences.
 
     Example: [bold]simbench compare runs/with runs/without --out compared.html[/]
     """

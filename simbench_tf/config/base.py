@@ -1,4 +1,4 @@
-"""The base of every settings record: unknown keys are errors, records do not change."""
+"""The base class of settings records: unknown keys are errors, records are frozen."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Strict(BaseModel):
-    """A part of the configuration: unknown keys are errors, and nothing changes once it is read."""
+    """A part of the configuration: unknown keys are errors, values cannot be changed after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,10 +1,10 @@
-"""The configuration of a run: one YAML file or a built-in preset, checked whole before anything is computed.
+"""Read the configuration of a run: one YAML file or a built-in preset, checked whole before anything is computed.
 
-Unknown keys are errors that name the nearest known one. Paths are relative to the configuration file; a preset's, and
-what overrides them, to the working directory, where `simbench fetch` makes a folder ``data``. Everything but
+Unknown keys are errors that name the nearest known one. Paths are relative to the configuration file; those of a preset
+and its overrides are relative to the working directory, where `simbench fetch` makes a folder ``data``. Everything but
 ``simulation.kind`` (for peaks also `genome` and `peaks`, for text `positives` and `negatives`) has a default. A file's
-`variants` name settings that differ from its own: FILE:NAME (or PRESET:NAME) is the file with these in it. A model
-or a method with a list for a value stands for one a value (`sweeps`); the resolved configuration has these.
+`variants` name settings that differ from its own: FILE:NAME (or PRESET:NAME) is the file with these merged in. A model
+or a method with a list as a value stands for one per value (`sweeps`); the resolved configuration lists them all.
 """
 
 from __future__ import annotations
@@ -40,14 +40,14 @@ def presets() -> dict[str, Path]:
 
 
 def variants_of(path: Path) -> dict[str, str]:
-    """Name the variants of a configuration file, each with what its `about` says.
+    """The variants of a configuration file: name -> its `about` text.
 
     Examples
     --------
     >>> list(variants_of(presets()["five_lines"]))
     ['small', 'full']
     """
-    return {name: str(changes.get("about", "")) for name, changes in _variants(_read(path), path).items()}
+    return {name: str(changes.get("about", "")) for name, changes in _variants_in(_read_yaml(path), path).items()}
 
 
 def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
@@ -56,10 +56,10 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     Parameters
     ----------
     source : str or path
-        Name of a preset, or path of a YAML file; with ``:VARIANT`` after it, that variant. Of a variant's settings,
-        mappings are merged into the file's, and anything else, lists too, takes the place of the file's.
+        Name of a preset, or path of a YAML file; with ``:VARIANT`` after it, that variant. A variant's mappings are
+        merged into the file's; its other values, lists included, replace the file's.
     overrides : iterable of str
-        Dotted key and YAML value, as ``training.max_batches=100`` or ``models.0.width=.5``.
+        Dotted key and YAML value, such as ``training.max_batches=100`` or ``models.0.width=.5``.
 
     Raises
     ------
@@ -73,10 +73,10 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     >>> load_config("five_lines:full").simulation.n_sequences
     3000000
     """
-    path, variant = _find(str(source))
-    raw = _read(path)
+    path, variant = _find_file(str(source))
+    raw = _read_yaml(path)
     if variant is not None:
-        raw = _merged(raw, _variant(_variants(raw, path), variant, str(source)))
+        raw = _merged(raw, _changes_of(_variants_in(raw, path), variant, str(source)))
     raw.pop("variants", None)
     raw.pop("versions", None)  # RUN/config.yaml carries them; they are a record, not a setting
     for override in overrides:
@@ -85,8 +85,8 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     return check_config(raw, path, Path.cwd() if path in presets().values() else None)
 
 
-def _find(source: str) -> tuple[Path, str | None]:
-    """The file that `source` means, and the variant of it; a file whose own name has a colon comes first."""
+def _find_file(source: str) -> tuple[Path, str | None]:
+    """The file and the variant that `source` names; a file whose own name has a colon takes precedence."""
     known = presets()
     base, _, variant = source.rpartition(":")
     for name, chosen in ((source, None), (base, variant)):
@@ -97,23 +97,23 @@ def _find(source: str) -> tuple[Path, str | None]:
     raise InputError(source, what, "`simbench presets` lists them")
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """What a YAML file holds, unchecked but for being a mapping."""
+def _read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping that a YAML file holds, not checked further."""
     try:
         raw = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}" if mark else str(path)
         raise InputError(
-            where, f"is not YAML: {getattr(error, 'problem', None) or error}", "mend the syntax"
+            where, f"is not YAML: {getattr(error, 'problem', None) or error}", "correct the syntax"
         ) from error
     if not isinstance(raw, dict):
         raise InputError(path, "holds no configuration", "start from `simulation: {kind: grammar}`")
     return raw
 
 
-def _variants(raw: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:
-    """A file's variants: name -> settings that differ."""
+def _variants_in(raw: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:
+    """The variants in a file's content: name -> settings that differ."""
     variants = raw.get("variants", {})
     if not isinstance(variants, dict) or not all(isinstance(changes, dict) for changes in variants.values()):
         mend = "write e.g. `variants: {full: {training: {max_batches: 30000}}}`"
@@ -121,7 +121,7 @@ def _variants(raw: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:
     return {str(name): changes for name, changes in variants.items()}
 
 
-def _variant(variants: Mapping[str, dict[str, Any]], name: str, source: str) -> dict[str, Any]:
+def _changes_of(variants: Mapping[str, dict[str, Any]], name: str, source: str) -> dict[str, Any]:
     if name not in variants:
         rest = nearest(name, variants) if variants else ", it has none"
         raise InputError(source, f"{name!r} is no variant of it{rest}", "`simbench presets` lists those of the presets")
@@ -154,7 +154,7 @@ def check_config(raw: Mapping[str, Any], path: Path, folder: Path | None = None)
 
 
 def _resolve_paths(config: Config, folder: Path) -> Config:
-    """Absolute paths for every path and for `motifs` where it names a file."""
+    """Make every path absolute, also `motifs` where it names a file."""
 
     def absolute(path: Path, _key: str = "") -> Path:
         return (folder / path.expanduser()).resolve()
@@ -164,8 +164,8 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
         model.model_copy(
             update={
                 "keras": model.keras and absolute(model.keras),
-                "python": _function(model.python, folder),
-                "kipoi": _entry(model.kipoi, folder),
+                "python": _absolute_function(model.python, folder),
+                "kipoi": _absolute_entry(model.kipoi, folder),
             }
         )
         for model in config.models
@@ -175,14 +175,14 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     )
 
 
-def _function(python: str | None, folder: Path) -> str | None:
-    """An absolute path where a function is one of a file; that of a module stays."""
+def _absolute_function(python: str | None, folder: Path) -> str | None:
+    """FILE.py:NAME with an absolute path; MODULE:NAME unchanged."""
     source, _, name = (python or "").rpartition(":")
     return f"{(folder / Path(source).expanduser()).resolve()}:{name}" if source.endswith(".py") else python
 
 
-def _entry(kipoi: str | None, folder: Path) -> str | None:
-    """An absolute path where a Kipoi model is the folder of an entry; SOURCE/NAME stays."""
+def _absolute_entry(kipoi: str | None, folder: Path) -> str | None:
+    """The absolute path of a Kipoi entry's folder; SOURCE/NAME unchanged."""
     if kipoi is None:
         return None
     path = (folder / Path(kipoi).expanduser()).resolve()
@@ -203,7 +203,7 @@ def versions() -> dict[str, str]:
 def write_config(config: Config, path: Path) -> None:
     """Write RUN/config.yaml: every setting with its default written out, the seed, and the package versions.
 
-    The file can be run again as it is: `load_config` passes over the versions.
+    The file can be run again unchanged: `load_config` ignores the versions.
     """
     with whole_file(path) as partial:
         partial.write_text(

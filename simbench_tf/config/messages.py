@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words: the key at fault, and the nearest one that is known."""
+"""Messages about a faulty configuration: the key at fault, and the nearest known one. Also `--set` overrides."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from simbench_tf.errors import InputError, nearest
 
 
 def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first problem pydantic found in a configuration, naming the key as the file spells it."""
-    # a mistyped key also leaves its right name missing: name the typing error first
+    """The first problem that pydantic found in a configuration, with the key as the file spells it."""
+    # a mistyped key also leaves the right key missing: report the mistyped one first
     problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     location = _spelt(problem["loc"])
     key = ".".join(location)
@@ -39,7 +39,7 @@ def _known_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> list
 
     def deref(item: dict[str, Any]) -> dict[str, Any]:
         given = [each for each in item.get("anyOf", []) if each.get("type") != "null"]
-        if len(given) == 1:  # something or nothing, which adds no part to the location
+        if len(given) == 1:  # an optional value, which adds no part to the location
             return deref(given[0])
         if "$ref" in item:
             return deref(schema["$defs"][item["$ref"].rpartition("/")[2]])

@@ -1,4 +1,4 @@
-"""The models of a run, as a configuration spells them, and what each of them is trained from."""
+"""Settings of a run's models, and the replicates that they stand for, one per seed."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from simbench_tf.files import safe_name
 class Model(Strict):
     """A network: one of ours by `architecture`, or any Keras model with input (N, L, 4), to be trained.
 
-    Such a model is a file, `keras`, or what a function returns: `python`, my_package.my_module:build or
-    my_model.py:build, called with seq_length, n_tasks and seed, those that it accepts, and with `settings`. With
-    `seeds` above 1 a model is trained so many times, as NAME-seed1, NAME-seed2, ...; the first has the run's seed.
+    A Keras model is a file, `keras`, or the result of a function, `python`: my_package.my_module:build or
+    my_model.py:build, called with those of seq_length, n_tasks and seed that it accepts, and with `settings`. With
+    `seeds` above 1 a model is trained that many times, as NAME-seed1, NAME-seed2, ...; the first has the run's seed.
 
-    Or a trained one by `kipoi`: an entry's folder or SOURCE/NAME; it is explained as it is. `width` and `kernel_size`,
-    of the first convolution, are those of our architectures; without them the papers'.
+    `kipoi` names a trained model, by an entry's folder or SOURCE/NAME; it is not trained further. `width` and
+    `kernel_size` (of the first convolution) change our architectures; the defaults are the papers'.
     """
 
     name: str = "basset"
@@ -36,7 +36,7 @@ class Model(Strict):
 
     @property
     def is_trained(self) -> bool:
-        """Whether the run trains it; a model of Kipoi is taken as it is."""
+        """Whether the run trains it; a Kipoi model is used as it is."""
         return self.kipoi is None
 
     @model_validator(mode="after")
@@ -54,7 +54,7 @@ class Model(Strict):
             if name in self.settings:
                 raise ValueError(f"settings.{name} is given by the run; leave it out")
         if self.kipoi is not None and self.seeds > 1:
-            raise ValueError("seeds are of models that are trained, one of kipoi is taken as it is; leave them out")
+            raise ValueError("seeds apply to models that are trained, and one of kipoi is not; leave them out")
         if self.kernel_size is not None and self.architecture is None:
             raise ValueError("kernel_size is a setting of `architecture` basset or beluga; leave it out")
         if not safe_name(self.name):
@@ -63,7 +63,7 @@ class Model(Strict):
 
 
 class Replicate(NamedTuple):
-    """A model to be trained from one seed: its name in files and tables, what it is, and the seed."""
+    """A model trained from one seed: its name in files and tables, its settings, and the seed."""
 
     name: str
     model: Model
@@ -71,7 +71,7 @@ class Replicate(NamedTuple):
 
 
 def replicates(models: Iterable[Model], seed: int) -> list[Replicate]:
-    """Every model once, or once a seed: initial weights, the order of the data and dropout follow from its seed.
+    """Every model once per seed: initial weights, the order of the data and dropout follow from the seed.
 
     The first of a model's seeds is the run's own.
 

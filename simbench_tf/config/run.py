@@ -1,4 +1,4 @@
-"""The settings of a run: simulation, models, training, attribution, scoring, dynamics, export."""
+"""Settings of a run: simulation, models, training, attribution, scoring, dynamics, export."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MethodSettings(Strict):
 class AttributionSettings(Strict):
     """Which sequences (positives of each task, drawn from `split`) are explained, and by which methods.
 
-    `arrays` names what is kept on disk beside the scores, of methods that define it: contributions and hypothetical,
+    `arrays` names what is stored beside the scores, for methods that define it: contributions and hypothetical,
     (N, L, 4), DeepLIFT's positive and negative parts, (N, L), and convergence_delta, (N,).
     """
 
@@ -48,11 +48,11 @@ class AttributionSettings(Strict):
 
 
 class Scoring(Strict):
-    """Against which truth attributions are scored, and when a site counts as found.
+    """The truth that attributions are scored against, and when a site counts as found.
 
-    That is when its mean |attribution| is above this quantile of the means of windows of its width in no site. With
-    `nulls`, summary.csv says what knowing nothing reaches: each method on an untrained network, and positions, words
-    and the true motifs without a network (methods ``null_...``).
+    A site is found when its mean |attribution| is above `background_quantile` of the means of windows of its width
+    that lie in no site. With `nulls`, summary.csv says what knowing nothing reaches: each method on an untrained
+    network, and positions, words and the true motifs without a network (methods ``null_...``).
     """
 
     truth: Literal["embedded", "rescanned"] = "embedded"
@@ -61,14 +61,14 @@ class Scoring(Strict):
     nulls: bool = True
 
 
-def _method(value: Any) -> Any:
+def _method_by_name(value: Any) -> Any:
     return {"method": value} if isinstance(value, str) else value
 
 
 class Dynamics(Strict):
-    """When is each motif learnt: weights are kept at log-spaced batches, and looked at on a fixed probe set.
+    """Learning dynamics: weights are kept at log-spaced batches, and evaluated on fixed sequences.
 
-    `checkpoints` counts the batches, 0 and the last of `training.max_batches` among them; the probe set of a task is
+    `checkpoints` counts the batches, 0 and the last of `training.max_batches` included; a task's fixed sequences are
     `n_sequences` of its positives, and as many others, drawn from `split`. `method` is a name, or a method with its
     references and settings as in `attribution.methods`.
     """
@@ -77,11 +77,11 @@ class Dynamics(Strict):
     n_sequences: Annotated[int, Field(ge=2)] = 64
     split: Literal["train", "valid", "test"] = "test"
     tasks: list[str] | None = None
-    method: Annotated[MethodSettings, BeforeValidator(_method)] = MethodSettings(method="grad_x_input")
+    method: Annotated[MethodSettings, BeforeValidator(_method_by_name)] = MethodSettings(method="grad_x_input")
 
 
 class Export(Strict):
-    """What is made of the trained models beside the report."""
+    """Products of the trained models beside the report."""
 
     kipoi: bool = False
 
@@ -106,7 +106,7 @@ class Config(Strict):
 
     @property
     def replicates(self) -> list[Replicate]:
-        """Every model once, or once a seed."""
+        """Every model once per seed."""
         return replicates(self.models, self.seed)
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What a simulation is made from, as a configuration spells it: real peaks, a grammar of motifs, or text files."""
+"""Settings of a simulation: real peaks, a grammar of motifs, or text files."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class SimulationSettings(Strict):
-    """What the settings of every kind of simulation have in common.
+    """The base class of the settings of every kind of simulation.
 
     Each kind has `motifs`: ``default``, ``jaspar:RELEASE``, a file, or None where it needs no motifs.
     """
@@ -51,7 +51,7 @@ class SimulationSettings(Strict):
     def with_files(self, change: Callable[[Path, str], Path | str]) -> dict[str, Any]:
         """Settings that name files, each file replaced by ``change(file, key)``; for `model_copy` and the like.
 
-        `key` is what the configuration calls the file, as ``simulation.peaks.K562``.
+        `key` is the configuration's key of the file, such as ``simulation.peaks.K562``.
         """
         given = {name: getattr(self, name) for name in type(self).model_fields}
         if self.motifs_file is not None:
@@ -109,7 +109,7 @@ class Element(Strict):
 
     `rate` is the expected number of starts in a sequence without any label, `enriched` how many more there are with
     a task's label. `gap` counts the background bases between a pair's motifs, drawn uniformly in the closed range.
-    `name` is what rules and the sites table call it: by default the motif, or both motifs of a pair joined by +.
+    `name` is used by rules and in the sites table: by default the motif, or both motifs of a pair joined by +.
     """
 
     name: str = ""
@@ -140,7 +140,7 @@ class Element(Strict):
 
 
 class Rule(Strict):
-    """What a task's label asks of the elements of a sequence, as ``GATA1 and not GATA1::TAL1``.
+    """A condition on the elements of a sequence that a task's label depends on, such as ``GATA1 and not GATA1::TAL1``.
 
     `when` names elements, each true where the sequence has at least one of it, joined by ``and``, ``or``, ``not``,
     ``without`` (``and not``) and parentheses. The rule holds in a share `with_label` of the sequences with the task's
@@ -160,7 +160,7 @@ class Task(Strict):
 
 
 def _of_tasks(element: Any, number: int, tasks: Mapping[str, Any]) -> Any:
-    """Return an element of a grammar without what it says of tasks that are not in the data set, after a warning."""
+    """An element without the rates of tasks that are not in the data set, after a warning."""
     enriched = element.get("enriched") if isinstance(element, Mapping) else None
     if not isinstance(enriched, Mapping) or set(enriched) <= set(tasks):
         return element
@@ -168,7 +168,7 @@ def _of_tasks(element: Any, number: int, tasks: Mapping[str, Any]) -> Any:
         problem = f"elements.{number}.enriched names {task!r}, which is no task"
         if close_to(str(task), tasks):
             raise ValueError(f"{problem}{nearest(str(task), tasks)}")
-        warnings.warn(f"{problem}; that rate is passed over", UserWarning, stacklevel=2)
+        warnings.warn(f"{problem}; that rate is ignored", UserWarning, stacklevel=2)
     return {**element, "enriched": {task: rate for task, rate in enriched.items() if task in tasks}}
 
 
@@ -179,7 +179,7 @@ class GrammarSimulation(SimulationSettings):
     """Sequences drawn from a generative model of motifs in a background, no genome needed.
 
     `background` is the built-in human table, P(column base | the k bases before, A first) as 4 ** k rows of four, or a
-    FASTA file to estimate such a table from; `background_order` is k, which a file needs told unless it is 1.
+    FASTA file to estimate such a table from; `background_order` is k, needed for a file unless it is 1.
     """
 
     has_oracle: ClassVar[bool] = True
@@ -210,8 +210,8 @@ class GrammarSimulation(SimulationSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _pass_over_other_tasks(cls, raw: Any) -> Any:
-        """Let a list of elements serve some of the tasks it was written for; a misspelt one is an error."""
+    def _ignore_other_tasks(cls, raw: Any) -> Any:
+        """Accept elements written for more tasks than there are; a misspelt task is an error."""
         tasks = raw.get("tasks", cls.model_fields["tasks"].default) if isinstance(raw, Mapping) else None
         elements = raw.get("elements") if isinstance(raw, Mapping) else None
         if not isinstance(tasks, Mapping) or not isinstance(elements, list):
@@ -235,7 +235,7 @@ class GrammarSimulation(SimulationSettings):
 class PeaksSimulation(SimulationSettings):
     """Real peaks, dinucleotide-shuffled, with their real motif hits put back.
 
-    `background` is one file of regions or a list of them, as the peaks of the cell lines that are no task. With
+    `background` is one file of regions or a list of them, such as the peaks of cell lines that are no task. With
     `clean_background`, stretches of the shuffles are shuffled again until they hold no chance hit of the kept motifs.
     """
 
@@ -270,10 +270,10 @@ class PeaksSimulation(SimulationSettings):
     @field_validator("background", mode="before")
     @classmethod
     def _one_file_or_several(cls, raw: Any) -> Any:
-        # the message that a union gives names neither
+        # pydantic's message for a union names neither
         files = raw if isinstance(raw, list) else [raw]
         if raw is not None and not (files and all(map(_is_path, files))):
-            raise ValueError("is no file and no list of files; give the one or the other")
+            raise ValueError("is no file and no list of files; give one or the other")
         return raw
 
     @property
@@ -291,11 +291,11 @@ class PeaksSimulation(SimulationSettings):
 
 
 class TextSimulation(SimulationSettings):
-    """Sequences simulated elsewhere, whose sites are told: files in the three-column text of the paper's own code.
+    """Sequences simulated elsewhere, with their sites: files in the three-column text of the paper's own code.
 
-    `positives` is a file a task; `negatives` is one file for every task, or a file a task. A sequence that no file of
-    a task names is a negative of it. `motifs` is where the motifs' matrices are looked up, by the names that the sites
-    bear; without it they are counted from the sites. `splits.chromosomes` needs ids that are ``chrom:start-end``.
+    `positives` is one file per task; `negatives` is one file for all tasks, or one per task. A sequence in no file of
+    a task is a negative of it. `motifs` is the file in which the motifs' matrices are looked up, by the names of the
+    sites; without it they are counted from the sites. `splits.chromosomes` needs ids of the form ``chrom:start-end``.
     """
 
     kind: Literal["text"]
@@ -331,7 +331,7 @@ def _is_path(value: Any) -> bool:
     return isinstance(value, str | Path)
 
 
-#: The kinds of simulation, by what `simulation.kind` calls them.
+#: The kinds of simulation, by `simulation.kind`.
 KINDS: dict[str, type[SimulationSettings]] = {
     "peaks": PeaksSimulation,
     "grammar": GrammarSimulation,

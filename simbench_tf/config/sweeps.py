@@ -1,8 +1,8 @@
-"""Sweeps: in an entry of `attribution.methods` or `models`, a value that is a list stands for one entry a value.
+"""Sweeps: in an entry of `attribution.methods` or `models`, a list as a value stands for one entry per value.
 
-The entries are the product of all lists, in the order in which a reader writes them down: the list that stands first
-in the entry changes slowest, the last one fastest, each in its own order. No setting of a method or a model is a list
-by nature, so that a list always sweeps; that an expanded entry holds none makes the expansion of an expansion itself.
+The entries are the product of all lists: the first list of the entry changes slowest, the last one fastest, each in its
+own order. No setting of a method or a model is a list, so that a list always sweeps. Expanded entries hold no lists, so
+that expanding them again changes nothing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ Entry = dict[str, Any]
 
 
 def expand_methods(entries: Any) -> Any:
-    """One entry a method and combination of settings; what is no list of mappings is left for others to refuse.
+    """One entry per combination of a method's settings; anything but a list of mappings is returned unchanged.
 
     Raises
     ------
@@ -35,14 +35,14 @@ def expand_methods(entries: Any) -> Any:
 
 
 def expand_models(entries: Any) -> Any:
-    """One entry a model, named by what differs: NAME-KEYVALUE, and KEYVALUE again for each further list.
+    """One entry per model, named by what differs: NAME-KEYVALUE, with one more -KEYVALUE for each further list.
 
     Without a name, a model is called by its architecture; an architecture that is swept adds its own name only.
 
     Raises
     ------
     ValueError
-        As `expand_methods`, or a value that is swept cannot be a part of a name, as that of a path.
+        As `expand_methods`, or a swept value cannot be part of a name, such as a path.
 
     Examples
     --------
@@ -51,18 +51,16 @@ def expand_models(entries: Any) -> Any:
     >>> [entry["name"] for entry in expand_models([{"architecture": ["basset", "beluga"], "width": 0.5}])]
     ['basset', 'beluga']
     """
-    return _expand(entries, _named)
+    return _expand(entries, _named_by_values)
 
 
 def _expand(entries: Any, finish: Callable[[Entry, Entry], Entry]) -> Any:
-    """Each entry as it is or, where it has lists, one of `finish(entry with the values chosen, these values)` each."""
+    """Each entry as it is or, where it has lists, `finish(entry with values chosen, these values)` for each choice."""
     if not isinstance(entries, list):
         return entries
     expanded: list[Any] = []
     for number, entry in enumerate(entries):
-        lists = (
-            {key: value for key, value in entry.items() if isinstance(value, list)} if isinstance(entry, dict) else {}
-        )
+        lists = _lists_in(entry)
         if not lists:
             expanded.append(entry)
             continue
@@ -74,27 +72,36 @@ def _expand(entries: Any, finish: Callable[[Entry, Entry], Entry]) -> Any:
     return expanded
 
 
+def _lists_in(entry: Any) -> dict[str, list[Any]]:
+    if not isinstance(entry, dict):
+        return {}
+    return {key: value for key, value in entry.items() if isinstance(value, list)}
+
+
 def _check(number: int, key: str, values: list[Any]) -> None:
     where = f"entry {number}: {key}"
     if not values:
         raise ValueError(f"{where} is an empty list; give it values, or leave it out")
-    for place, value in enumerate(values):
+    for index, value in enumerate(values):
         if isinstance(value, list | dict):
             mend = "give numbers, words or truth values"
             raise ValueError(f"{where} sweeps over {value!r}, which is no plain value; {mend}")
         # True == 1 in Python, but not in a configuration
-        if any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values[:place]):
+        if any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values[:index]):
             raise ValueError(f"{where} holds {value!r} twice; leave one out")
 
 
-def _named(entry: Entry, swept: Entry) -> Entry:
-    architecture = entry.get("architecture")
-    parts = [entry["name"]] if entry.get("name") else [] if architecture else ["model"]
-    if architecture and (not parts or "architecture" in swept):
+def _named_by_values(entry: Entry, swept: Entry) -> Entry:
+    """The entry with a name that tells it from the others of its sweep."""
+    name, architecture = entry.get("name"), entry.get("architecture")
+    parts = [name] if name else []
+    if architecture and (not name or "architecture" in swept):
         parts.append(architecture)
+    if not parts:
+        parts.append("model")
     for key, value in swept.items():
         if key == "name" or not isinstance(value, int | float | str) or "/" in str(value):
-            raise ValueError(f"{key} cannot be a list, a name cannot be made of {value!r}; write a model each")
+            raise ValueError(f"{key} cannot be a list, a name cannot be made of {value!r}; write one model for each")
         if key != "architecture":
             parts.append(f"{key}{value:g}" if isinstance(value, float) else f"{key}{value}")
     return {**entry, "name": "-".join(map(str, parts))}

@@ -1,4 +1,4 @@
-"""The configuration of training: the talk's recipe, and what may be changed of it."""
+"""Settings of training: the default recipe and its options."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from simbench_tf.config.base import Strict
 
 
 class Training(Strict):
-    """The talk's recipe: Adam, binary cross-entropy, at most `max_batches` batches, early stopping.
+    """The recipe: Adam, binary cross-entropy, at most `max_batches` batches, early stopping.
 
     The learning rate rises from 0 over `warmup_batches`; from there it stays, or falls until `max_batches` to
-    `final_learning_rate` (a hundredth of it) as `schedule` says. After each `validate_every` batches (an epoch, or
-    1,000 batches of a longer one) the model is measured on `validation_sequences` of the validation split, always the
-    same; `patience` rounds without a better auPRC end training.
+    `final_learning_rate` (default: a hundredth of it) as `schedule` says. After each `validate_every` batches (default:
+    an epoch, or 1,000 batches of a longer one) the model is measured on `validation_sequences` of the validation split,
+    always the same; `patience` rounds without a better auPRC end training.
 
-    `class_weight` weighs each label in the loss: balanced, so that a task's positives and negatives count alike, or the
-    weight of the positives of each task. `reverse_complement` shows the other strand of every second sequence, drawn
-    anew each epoch. `max_norm` bounds the weights into each unit (Basset's is 7), `l2` times the sum of their squares
-    is added to the loss: of the kernels of all layers.
+    `class_weight` weights each label in the loss: balanced, so that a task's positives and negatives count alike, or
+    the weight of the positives of each task. `reverse_complement` shows every second sequence from its other strand,
+    drawn again each epoch. Of the kernels of all layers, `max_norm` bounds the weights into each unit (Basset's is 7),
+    and `l2` times the sum of their squares is added to the loss.
 
-    `precision` is that of the layers while they are trained; auto: bfloat16 on GPUs that have it, else float32. `xla`
-    compiles the training step; auto: on one GPU. (XLA draws other dropout masks from the same seed.) So many batches
-    are one call of the device, `steps_per_execution`; auto: up to 20 on a GPU. A run that is killed goes on from its
-    last checkpoint, at most `checkpoint_interval` batches back. `tensorboard` writes RUN/models/MODEL/tensorboard.
+    `precision` is that of the layers during training; auto: bfloat16 on GPUs that have it, else float32. `xla`
+    compiles the training step; auto: on one GPU. (XLA draws other dropout masks from the same seed.)
+    `steps_per_execution` is the number of batches per call of the device; auto: up to 20 on a GPU. A killed run
+    resumes from its last checkpoint, at most `checkpoint_interval` batches back. `tensorboard` writes
+    RUN/models/MODEL/tensorboard.
     """
 
     batch_size: Annotated[int, Field(ge=1)] = 300

@@ -1,9 +1,9 @@
-"""Trained models as entries of a Kipoi model zoo."""
+"""Export of trained models as Kipoi model-zoo entries."""
 
 from simbench_tf.export.entry import (
     EntryInfo,
     Exported,
-    Variant,
+    GroupMember,
     export_kipoi,
     export_kipoi_group,
     export_run,
@@ -11,9 +11,12 @@ from simbench_tf.export.entry import (
 )
 from simbench_tf.export.publishing import Upload, publish
 
+Variant = GroupMember  # its former name
+
 __all__ = [
     "EntryInfo",
     "Exported",
+    "GroupMember",
     "Upload",
     "Variant",
     "export_kipoi",

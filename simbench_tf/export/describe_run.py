@@ -1,4 +1,4 @@
-"""What a run tells about a model it trained, in the words of a Kipoi entry."""
+"""Describe a run's trained model in the fields of a Kipoi entry: doc, data, training procedure, citation."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ _SIMULATION = (
 )
 
 
-#: On so many test sequences the change by float16 is measured.
-_SEQUENCES = 1000
+#: Test sequences on which the change by float16 is measured.
+_MEASURED_SEQUENCES = 1000
 
 
-class Trained(NamedTuple):
-    """A model of a run, test sequences of its data, and what is to be said of it."""
+class DescribedModel(NamedTuple):
+    """A model of a run, test sequences of its data, and its description."""
 
     model: Any
     task_names: list[str]
@@ -44,7 +44,7 @@ class Trained(NamedTuple):
     training_procedure: str
 
 
-def read_trained(run: Path, name: str) -> Trained:
+def describe_model(run: Path, name: str) -> DescribedModel:
     """Load RUN/models/NAME and describe it.
 
     Raises
@@ -61,10 +61,10 @@ def read_trained(run: Path, name: str) -> Trained:
     replicate = _replicate_of(config, name)
     architecture = _ARCHITECTURES.get(replicate.model.architecture or "", "a Keras model of the user's own")
     width = f", width {replicate.model.width:g}" if replicate.model.architecture else ""
-    return Trained(
+    return DescribedModel(
         model=load_trained(folder / "model.keras"),
         task_names=dataset.tasks,
-        sequences=dataset.bases("test")[:_SEQUENCES],
+        sequences=dataset.bases("test")[:_MEASURED_SEQUENCES],
         dataset_name=dataset.name,
         doc=f"{architecture}{width}, trained on simulated DNA whose motifs are known. "
         f"From {dataset.seq_length} bases it predicts the probability of each label. {_metrics(run, name)}",
@@ -131,13 +131,13 @@ def _procedure(training: Training, seed: int) -> str:
         f"at most {training.max_batches:,} batches, early stopping on the validation split with patience "
         f"{training.patience}"
     )
-    changed = training.model_dump(exclude_defaults=True, exclude=_TOLD | _WITHOUT_EFFECT)
+    changed = training.model_dump(exclude_defaults=True, exclude=_IN_RECIPE | _NO_EFFECT)
     return "; ".join([recipe, *(f"{name} {_as_text(value)}" for name, value in changed.items()), f"seed {seed}."])
 
 
-#: Settings of training that the recipe names, and those that change nothing of what comes of it.
-_TOLD = {"learning_rate", "batch_size", "max_batches", "patience"}
-_WITHOUT_EFFECT = {"checkpoint_interval", "tensorboard", "steps_per_execution"}
+#: Settings of training that the recipe names, and those that do not change the trained model.
+_IN_RECIPE = {"learning_rate", "batch_size", "max_batches", "patience"}
+_NO_EFFECT = {"checkpoint_interval", "tensorboard", "steps_per_execution"}
 
 
 def _as_text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Trained models as entries of a Kipoi zoo: self-contained folders that `kipoi` tests and predicts with as they are.
+"""Kipoi entries of trained models: self-contained folders that `kipoi` tests and predicts with as they are.
 
 An entry imports neither this package nor kipoiseq; it appears whole or not at all.
 """
@@ -19,7 +19,7 @@ import numpy.typing as npt
 from simbench_tf import dna
 from simbench_tf.errors import InputError
 from simbench_tf.export import entry_files as files
-from simbench_tf.export.describe_run import Trained, read_trained
+from simbench_tf.export.describe_run import DescribedModel, describe_model
 from simbench_tf.export.publishing import LOCAL, Upload, publish_as, write_models
 from simbench_tf.export.weights import check_names, store_model
 
@@ -28,7 +28,7 @@ Bases = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class EntryInfo:
-    """What the zoo shows about an entry.
+    """The description of an entry that the zoo shows.
 
     Attributes
     ----------
@@ -57,7 +57,7 @@ class EntryInfo:
         # kipoi warns of an empty field, and a warning fails the zoo's tests
         for name, value in asdict(self).items():
             if not value or not all(str(part).strip() for part in ([value] if isinstance(value, str) else value)):
-                raise InputError(f"info.{name}", "is empty", "say it in a few words")
+                raise InputError(f"info.{name}", "is empty", "write a few words")
 
 
 class Exported(NamedTuple):
@@ -67,9 +67,9 @@ class Exported(NamedTuple):
     ----------
     folder : Path
     largest_change : float
-        Of any prediction, by storing the weights as float16; 0 with float32.
+        Largest change of any prediction by storing the weights as float16; 0 with float32.
     uploads : tuple of Upload
-        What to upload, where the weights are given by url.
+        The files to upload, where the weights are given by url.
     """
 
     folder: Path
@@ -99,15 +99,15 @@ def export_kipoi(
     task_names : sequence of str
         Names of the T outputs, in order.
     sequences : uint8 (N, L) or list of str
-        DNA like that the model was trained on. The first become the example genome; on all of them the change by
-        `float16` is measured.
+        DNA like the training data. The first sequences become the example genome; the change by `float16` is measured
+        on all of them.
     info : EntryInfo
     float16 : bool, default False
-        Store weights in half the space; the largest change of a prediction is returned and stated in the entry.
+        Store weights in half the space; the largest change of a prediction is returned and written into the entry.
     url : str, optional
-        Folder of the web where the weights will lie; see `publish`.
+        Web folder where the weights will be stored; see `publish`.
     overwrite : bool, default False
-        Replace an entry that is there.
+        Replace an existing entry.
 
     Returns
     -------
@@ -116,7 +116,8 @@ def export_kipoi(
     Raises
     ------
     InputError
-        The folder is there already, or something other than an entry; the model has another form; a name does not fit.
+        The folder exists already, or holds something other than an entry; the model has another form; a name is not
+        allowed.
 
     Examples
     --------
@@ -153,7 +154,7 @@ def export_kipoi(
     return Exported(folder, stored.largest_change, _in_place(uploads, partial, folder))
 
 
-class Variant(NamedTuple):
+class GroupMember(NamedTuple):
     """One model of a group."""
 
     model: Any
@@ -163,7 +164,7 @@ class Variant(NamedTuple):
 
 
 def export_kipoi_group(
-    variants: Mapping[str, Variant],
+    members: Mapping[str, GroupMember],
     folder: str | os.PathLike[str],
     *,
     sequences: Bases | Sequence[str],
@@ -172,23 +173,23 @@ def export_kipoi_group(
     url: str | None = None,
     overwrite: bool = False,
 ) -> Exported:
-    """Write several models of one input length as a group: one template, one data loader, a line each in models.tsv.
+    """Write several models of one input length as a group: one template, one data loader, one line each in models.tsv.
 
     Parameters
     ----------
-    variants : mapping of str to Variant
-        Name of each model within the group.
+    members : mapping of str to GroupMember
+        The models by their name within the group.
     folder : path
         The group; a model's name in the zoo is the group's, a slash, and its own.
     sequences, float16, url, overwrite
         As in `export_kipoi`.
     info : EntryInfo
-        Of the group; each variant brings its own doc and training procedure.
+        Of the group; each member has its own doc and training procedure.
 
     Returns
     -------
     Exported
-        With the largest change among the variants.
+        With the largest change among the members.
 
     Raises
     ------
@@ -196,28 +197,26 @@ def export_kipoi_group(
         As `export_kipoi`, or the models' inputs differ in length.
     """
     folder = Path(folder)
-    if not variants:
+    if not members:
         raise InputError(folder, "a group needs a model", "name at least one")
     with files.whole_folder(folder, overwrite) as partial:
         bases = _as_bases(sequences)
         rows, stored = [], []
-        for name, variant in variants.items():
+        for name, member in members.items():
             check_names("group", [name])
-            stored.append(
-                store_model(variant.model, partial, name, name, variant.task_names, bases, variant.doc, float16)
-            )
+            stored.append(store_model(member.model, partial, name, name, member.task_names, bases, member.doc, float16))
             row = {
                 "model": name,
                 "weights": f"model_files/{name}.keras",
                 "md5": LOCAL,
-                "tasks": ",".join(variant.task_names),
-                "training_procedure": _one_line(variant.training_procedure),
+                "tasks": ",".join(member.task_names),
+                "training_procedure": _one_line(member.training_procedure),
                 "doc": _one_line(stored[-1].doc),
             }
             rows.append(row)
         write_models(partial, rows)
         (partial / "model-template.yaml").write_text(_group_template(info, stored[0].seq_length), encoding="utf-8")
-        (partial / "test_subset.txt").write_text("".join(f"{name}\n" for name in variants), encoding="utf-8")
+        (partial / "test_subset.txt").write_text("".join(f"{name}\n" for name in members), encoding="utf-8")
         _write_shared(partial, bases, info)
         uploads = publish_as(partial, folder.name, url) if url is not None else ()
     return Exported(folder, max(each.largest_change for each in stored), _in_place(uploads, partial, folder))
@@ -236,7 +235,7 @@ def export_run(
     url: str | None = None,
     overwrite: bool = False,
 ) -> Exported:
-    """Write a model of a run as a Kipoi entry that tells of its data, its training and its test metrics.
+    """Write a model of a run as a Kipoi entry that describes its data, its training and its test metrics.
 
     Parameters
     ----------
@@ -245,7 +244,7 @@ def export_run(
     model : str
         Name of its folder in RUN/models.
     folder : path, optional
-        The entry; RUN/kipoi/MODEL where left out.
+        The entry; by default RUN/kipoi/MODEL.
     authors : sequence of str
     float16, url, overwrite
         As in `export_kipoi`.
@@ -259,7 +258,7 @@ def export_run(
     InputError
         The run, its data set or the model is missing; and as `export_kipoi`.
     """
-    trained = read_trained(Path(run), model)
+    trained = describe_model(Path(run), model)
     return export_kipoi(
         trained.model,
         Path(run) / "kipoi" / model if folder is None else folder,
@@ -287,10 +286,13 @@ def export_run_group(
     names = models or sorted(path.parent.name for path in run.glob("models/*/model.keras"))
     if not names:
         raise InputError(run, "has no trained model", "train one with `simbench train`")
-    trained = {name: read_trained(run, name) for name in names}
+    trained = {name: describe_model(run, name) for name in names}
     first = trained[names[0]]
     return export_kipoi_group(
-        {name: Variant(one.model, one.task_names, one.doc, one.training_procedure) for name, one in trained.items()},
+        {
+            name: GroupMember(one.model, one.task_names, one.doc, one.training_procedure)
+            for name, one in trained.items()
+        },
         folder,
         sequences=first.sequences,
         info=_run_info(first, authors, f"Models of the simulated data set {first.dataset_name}.", "see each model"),
@@ -300,7 +302,7 @@ def export_run_group(
     )
 
 
-def _run_info(trained: Trained, authors: Sequence[str], doc: str, training_procedure: str) -> EntryInfo:
+def _run_info(trained: DescribedModel, authors: Sequence[str], doc: str, training_procedure: str) -> EntryInfo:
     return EntryInfo(
         doc=doc,
         authors=tuple(authors),
@@ -324,7 +326,7 @@ def _shared_description(info: EntryInfo, seq_length: int) -> dict[str, Any]:
 
 
 def _group_template(info: EntryInfo, seq_length: int) -> str:
-    """Fill in what the group's models share; what differs stays for kipoi, which fills it from models.tsv."""
+    """Fill in what the group's models share; kipoi fills in the rest from models.tsv."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(
@@ -338,7 +340,7 @@ def _group_template(info: EntryInfo, seq_length: int) -> str:
         keep_trailing_newline=True,
         autoescape=False,
     )
-    environment.filters["tojson"] = functools.partial(json.dumps, ensure_ascii=False)  # Jinja's own is for HTML
+    environment.filters["tojson"] = functools.partial(json.dumps, ensure_ascii=False)  # Jinja's own filter is for HTML
     shared = _shared_description(info, seq_length)
     return environment.from_string(files.template("model-template.yaml.j2")).render(
         **shared, inputs=shared["schema"]["inputs"], precision_decimal=files.PRECISION_DECIMAL
@@ -358,7 +360,7 @@ def _authors(info: EntryInfo) -> list[dict[str, str]]:
 
 
 def _one_line(text: str) -> str:
-    # kipoi takes what follows a # in models.tsv for a comment
+    # kipoi reads what follows a # in models.tsv as a comment
     return " ".join(text.replace("#", "no. ").split())
 
 

@@ -1,4 +1,4 @@
-"""The files of a Kipoi entry: example and its expected predictions, descriptions, the folder that holds them."""
+"""The files of a Kipoi entry: example data with expected predictions, descriptions, and the folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Bases = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
 
 
-#: What an entry imports; `kipoi test` warns where keras is not among them.
+#: Packages that an entry imports; `kipoi test` warns where keras is not among them.
 MODEL_PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "kipoi")
 DATALOADER_PACKAGES = ("pyfaidx", "numpy", "kipoi")
 
@@ -32,9 +32,9 @@ DATALOADER_PACKAGES = ("pyfaidx", "numpy", "kipoi")
 #: Predictions must agree with the expected ones to 1.5e-3: TensorFloat-32, a GPU's default, keeps 10 bits.
 PRECISION_DECIMAL = 3
 _DESCRIPTIONS = ("model.yaml", "model-template.yaml")
-_EXAMPLE_BASES = 4000
-_EXAMPLES = 8
-_LINE = 60
+_EXAMPLE_MAX_BASES = 4000
+_EXAMPLE_MAX_SEQUENCES = 8
+_FASTA_LINE_BASES = 60
 
 
 def template(name: str) -> str:
@@ -58,32 +58,32 @@ def write_yaml(path: Path, description: dict[str, Any]) -> None:
 
 
 def example_of(bases: Bases) -> Bases:
-    """The first sequences, so many that the example stays at a few kB: 2 to 8 of them."""
-    return bases[: max(2, min(_EXAMPLES, _EXAMPLE_BASES // bases.shape[1]))]
+    """The first 2 to 8 sequences, so that the example stays at a few kB."""
+    return bases[: max(2, min(_EXAMPLE_MAX_SEQUENCES, _EXAMPLE_MAX_BASES // bases.shape[1]))]
 
 
 def example_one_hot(example: Bases) -> Array:
-    """What the data loader gives for the example's intervals, (n, L, 4): every second one is on the minus strand."""
+    """The data loader's output for the example's intervals, (n, L, 4): every second one is on the minus strand."""
     one_hot = dna.one_hot(example)
     one_hot[1::2] = one_hot[1::2, ::-1, ::-1]
     return one_hot
 
 
 def write_example(folder: Path, example: Bases) -> None:
-    """Write genome.fa, the sequences one after another as a contig, and intervals.bed, one interval a sequence."""
+    """Write genome.fa, the sequences one after another as a contig, and intervals.bed, one interval per sequence."""
     folder.mkdir(parents=True, exist_ok=True)
     contig = "".join(dna.decode(example))
-    lines = [contig[first : first + _LINE] for first in range(0, len(contig), _LINE)]
+    lines = [contig[first : first + _FASTA_LINE_BASES] for first in range(0, len(contig), _FASTA_LINE_BASES)]
     (folder / "genome.fa").write_text("\n".join([">example", *lines]) + "\n", encoding="ascii")
     rows = ["\t".join(map(str, (*interval[:4], 0, interval[4]))) for interval in _intervals(example)]
     (folder / "intervals.bed").write_text("\n".join(rows) + "\n", encoding="ascii")
 
 
 def write_predictions(path: Path, example: Bases, predictions: Array) -> None:
-    """Write what ``kipoi predict -k -m -o FILE.h5`` writes for the example, for ``kipoi test -e FILE.h5``."""
+    """Write the file that ``kipoi predict -k -m -o FILE.h5`` writes for the example, for ``kipoi test -e FILE.h5``."""
     columns = zip(*_intervals(example), strict=True)
     with h5py.File(path, "w") as h5:
-        # small chunks: each is compressed alone, and the reader takes batches
+        # small chunks, as each is compressed alone and the reader takes batches
         h5.create_dataset("inputs", data=example_one_hot(example), compression="gzip")
         h5.create_dataset("preds", data=predictions)
         for name, values in zip(("chr", "start", "end", "id", "strand"), columns, strict=True):
@@ -151,7 +151,7 @@ def dataloader_description(seq_length: int, authors: list[dict[str, str]], licen
 def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
     """Yield a temporary folder beside `folder`; on success it takes its place, else it is removed."""
     if folder.exists() and not overwrite:
-        raise InputError(folder, "is there already", "choose another folder, or overwrite it")
+        raise InputError(folder, "exists already", "choose another folder, or overwrite it")
     if folder.exists() and not any((folder / name).is_file() for name in _DESCRIPTIONS):
         raise InputError(folder, "is no Kipoi entry, so it is not overwritten", "choose another folder")
     try:

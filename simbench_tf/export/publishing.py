@@ -1,4 +1,4 @@
-"""Entries whose weights come from the web: their descriptions rewritten to an address and an md5."""
+"""Publish an entry: rewrite its description so that the weights come from a web address, with their md5."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.export.entry_files import write_yaml
 from simbench_tf.files import whole_file
 
-#: Stands for the md5 of weights that lie in the entry.
+#: In place of the md5 where the weights are in the entry itself.
 LOCAL = "-"
 
 
@@ -26,32 +26,32 @@ class Upload(NamedTuple):
 
 
 def publish(entry: str | os.PathLike[str], url: str) -> tuple[Upload, ...]:
-    """Rewrite an entry, or a group, so that its weights come from the web, with their md5.
+    """Rewrite an entry, or a group, so that its weights come from a web address, with their md5.
 
     Parameters
     ----------
     entry : path
         A folder that `export_kipoi` or `export_kipoi_group` wrote.
     url : str
-        Folder of the web, as ``https://zenodo.org/records/1/files``. The files are named after the entry:
+        Web folder, such as ``https://zenodo.org/records/1/files``. The files are named after the entry:
         ENTRY.keras, or GROUP-MODEL.keras.
 
     Returns
     -------
     tuple of Upload
-        The files to upload, and where. They stay in the entry until they are removed by hand.
+        The files to upload, and their addresses. They stay in the entry until you delete them.
 
     Raises
     ------
     InputError
-        The folder is no entry of ours, its weights are gone, or the address is none.
+        The folder is no entry of ours, its weights are missing, or `url` is no address.
     """
     entry = Path(entry)
     return publish_as(entry, entry.resolve().name, url)
 
 
 def publish_as(entry: Path, name: str, url: str) -> tuple[Upload, ...]:
-    """Publish the entry in folder `entry` under the name it will have."""
+    """Publish the entry in folder `entry` under its final name."""
     if "://" not in url:
         raise InputError("url", f"{url!r} is no address", "write it with its scheme, as https://...")
     if (entry / "models.tsv").is_file():
@@ -86,6 +86,6 @@ def _md5(path: Path) -> str:
 
 
 def write_models(folder: Path, rows: list[dict[str, str]]) -> None:
-    """Write models.tsv of a group: a row a model."""
+    """Write models.tsv of a group: one row per model."""
     with whole_file(folder / "models.tsv") as partial:
         pd.DataFrame(rows).to_csv(partial, sep="\t", index=False)

@@ -1,4 +1,4 @@
-"""The model of a Kipoi entry on disk, and the predictions that the stored file makes for the entry's example."""
+"""Store the model of a Kipoi entry, and the stored file's predictions for the entry's example."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Bases = npt.NDArray[np.uint8]
 
 
 class Stored(NamedTuple):
-    """A model in an entry's folder: what describes it, and the largest change of a prediction by its storage."""
+    """A model in an entry's folder: input length, doc, and the largest change of a prediction by storage."""
 
     seq_length: int
     doc: str
@@ -38,7 +38,7 @@ def store_model(
     doc: str,
     float16: bool,
 ) -> Stored:
-    """Write the weights and the predictions for the example, which the stored file, read back, makes."""
+    """Write the weights, read them back, and write the predictions for the example."""
     import keras
 
     check_names("task_names", task_names)
@@ -78,12 +78,12 @@ def in_float32(model: Any) -> Any:
     from simbench_tf.models.layers import copied_model
 
     copy = copied_model(model, lambda _: {"dtype": "float32"})
-    # a model that lists its one input would warn of every array it is given
+    # a model with a list of one input would warn of every array it is given
     return keras.Model(copy.inputs[0], copy.outputs[0], name=model.name)
 
 
 def _check_known_layers(path: Path) -> None:
-    """Refuse layers that are not Keras' own: whoever loads an entry has no code of theirs."""
+    """Refuse layers that are not Keras' own: an entry holds no code for them."""
     with zipfile.ZipFile(path) as archive:
         foreign = sorted(set(_foreign_classes(json.loads(archive.read("config.json")))))
     if foreign:
@@ -153,12 +153,12 @@ def check_names(key: str, names: Sequence[str]) -> None:
     InputError
         With `key`.
     """
-    # models.tsv joins tasks by commas, kipoi joins columns by slashes and takes # for a comment
+    # models.tsv joins tasks by commas; kipoi joins columns by slashes and reads # as a comment
     for name in names:
         if not name.strip() or set(name) & set(",/#\t\n\"'{}"):
             raise InputError(key, f"{name!r} cannot be a name in a Kipoi entry", "use letters, digits, . _ -")
     if len(set(names)) < len(names) or not names:
-        raise InputError(key, f"{list(names)} must be there, each once", "rename them")
+        raise InputError(key, f"{list(names)} must be one or more names, each once", "rename them")
 
 
 def _check_form(model: Any, n_tasks: int, seq_length: int) -> None:

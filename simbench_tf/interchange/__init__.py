@@ -1,4 +1,4 @@
-"""Data sets and attributions as files that other tools read, and the attributions of other tools read back."""
+"""Export of data sets and attributions to files that other tools read; import of other tools' attributions."""
 
 from simbench_tf.interchange.export_attributions import export_attributions
 from simbench_tf.interchange.export_data import export_data

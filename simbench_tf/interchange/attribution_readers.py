@@ -1,9 +1,10 @@
-"""Attributions that other tools wrote, read: NumPy and HDF5 files of arrays, and bigWig at the sequences' places."""
+"""Readers of attribution files that other tools wrote: NumPy and HDF5 arrays, and bigWig at the sequences' loci."""
 
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,41 +16,76 @@ import pandas as pd
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 
-#: Arrays that are looked for, the first that is there is taken; ``arr_0`` is numpy's own name, and tfmodisco-lite's.
+#: Names of arrays, in order of preference; ``arr_0`` is NumPy's own name, and tfmodisco-lite's.
 ARRAYS = ("scores", "contributions", "hypothetical", "arr_0")
 
 
 class OtherArray(NamedTuple):
-    """An array of attributions as a file holds it, its name there, and the ids of its rows where the file has them."""
+    """An array of attributions as a file holds it.
+
+    Attributes
+    ----------
+    name : str
+        Of the array in the file.
+    values : array
+        Of any type, as the file holds it.
+    seq_ids : list of str or None
+        Of the rows, where the file has them.
+    is_ordered : bool
+        Whether the rows are the explained sequences in order, as those read at their loci are.
+    """
 
     name: str
     values: npt.NDArray[Any]
-    seq_ids: list[str] | None
+    seq_ids: list[str] | None = None
+    is_ordered: bool = False
 
 
-def read_array(path: Path) -> OtherArray:
-    """Read the attributions of an .npz or HDF5 file (.h5, .hdf5).
+def read_attribution_file(path: Path, loci: pd.DataFrame | None) -> OtherArray:
+    """Read a file by the reader of its suffix in `READERS`.
+
+    Parameters
+    ----------
+    path : Path
+    loci : DataFrame or None
+        Columns chrom, start and end, 0-based and half-open, of the explained sequences, in order; None where they have
+        no place in a genome.
 
     Raises
     ------
     InputError
-        The file is missing, is neither, or has no array of `ARRAYS`.
+        The file is missing, has another suffix, cannot be read or has no array of `ARRAYS`.
     """
-    if path.suffix not in (".npz", ".h5", ".hdf5"):
-        raise InputError(path, "is no attribution file that is read here", "give an .npz, .h5 or (peaks data) .bw file")
+    reader = READERS.get(path.suffix)
+    if reader is None:
+        raise InputError(path, "is no attribution file that is read here", f"give a file of {' or '.join(READERS)}")
+    return reader(path, loci)
+
+
+def read_npz(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
+    """Read the attributions of a NumPy archive."""
+    with _file_errors(path), np.load(path, allow_pickle=False) as arrays:
+        return _chosen(path, {name: arrays[name] for name in (*ARRAYS, "seq_id") if name in arrays})
+
+
+def read_hdf5(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
+    """Read the attributions of an HDF5 file."""
+    with _file_errors(path), h5py.File(path) as h5:
+        here = [name for name in (*ARRAYS, "seq_id") if isinstance(h5.get(name), h5py.Dataset)]
+        return _chosen(path, {name: h5[name][()] for name in here})
+
+
+@contextmanager
+def _file_errors(path: Path) -> Iterator[None]:
+    """Report what NumPy and h5py say of a file as bad input."""
     try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as arrays:
-                return _chosen(path, {name: arrays[name] for name in (*ARRAYS, "seq_id") if name in arrays})
-        with h5py.File(path) as h5:
-            here = [name for name in (*ARRAYS, "seq_id") if isinstance(h5.get(name), h5py.Dataset)]
-            return _chosen(path, {name: h5[name][()] for name in here})
+        yield
     except FileNotFoundError as error:
-        raise InputError(path, "is missing", "name a file that is there") from error
+        raise InputError(path, "is missing", "name a file that exists") from error
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(path, f"cannot be read: {error}", "write it anew, with plain arrays only") from error
+        raise InputError(path, f"cannot be read: {error}", "write it again, with plain arrays only") from error
 
 
 def _chosen(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> OtherArray:
@@ -62,12 +98,12 @@ def _chosen(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> OtherArray:
 
 
 def as_text(seq_ids: npt.NDArray[Any]) -> list[str]:
-    """Ids as files hold them, bytes or text or numbers, as text."""
+    """Ids as text, from bytes, text or numbers."""
     return [each.decode() if isinstance(each, bytes) else str(each) for each in np.ravel(seq_ids).tolist()]
 
 
 def read_seq_ids(path: Path) -> list[str]:
-    """Ids of rows: a line each; of BED (regions.bed as `export-attributions` writes it) the fourth column.
+    """Ids of rows: one per line; of BED (regions.bed as `export-attributions` writes it) the fourth column.
 
     Raises
     ------
@@ -77,7 +113,7 @@ def read_seq_ids(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read: {error}", "give a text file with a seq_id a line") from error
+        raise InputError(path, f"cannot be read: {error}", "give a text file with one seq_id per line") from error
     columns = [line.split("\t") for line in lines if line]
     return [fields[3] if len(fields) > 3 else fields[0] for fields in columns]
 
@@ -85,8 +121,8 @@ def read_seq_ids(path: Path) -> list[str]:
 def scores_of(path: Path, array: OtherArray, bases: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Score of each observed base, float32 (N, L), from an array (N, L), (N, L, 4) or (N, 4, L).
 
-    The observed base's score is the sum over channels of `contributions`, and of hypothetical ones (`arr_0` of
-    tfmodisco-lite, too) the value of the base that stands there.
+    The observed base's score is the sum over channels of `contributions`; of hypothetical ones (also `arr_0` of
+    tfmodisco-lite) it is the value of the base that stands there.
 
     Raises
     ------
@@ -102,27 +138,31 @@ def scores_of(path: Path, array: OtherArray, bases: npt.NDArray[np.uint8]) -> np
     if values.shape == (n, length):
         return values.astype(np.float32)
     if values.shape == (n, length, 4):
-        # N has no channel, so that hypothetical values give it nothing
+        # N has no channel, so its score from hypothetical values is 0
         weights = np.ones(1) if array.name == "contributions" else one_hot(bases)
         return (values * weights).sum(axis=-1).astype(np.float32)
     mend = f"give ({n}, {length}) or ({n}, {length}, 4)"
     raise InputError(where, f"has the shape {values.shape} for {n} sequences of {length} bases", mend)
 
 
-def read_bigwig(path: Path, places: pd.DataFrame) -> npt.NDArray[np.float32]:
-    """Read the values of a bigWig file at places in the genome, float32 (N, L); NaN where it has none.
+def read_bigwig(path: Path, loci: pd.DataFrame | None) -> OtherArray:
+    """Read the values of a bigWig file at loci of the genome, float32 (N, L); NaN where it has none.
 
     Parameters
     ----------
     path : Path
-    places : DataFrame
+    loci : DataFrame or None
         Columns chrom, start and end, 0-based and half-open, of N sequences of one length.
 
     Raises
     ------
     InputError
-        pyBigWig is not installed, or the file is no bigWig or lacks a chromosome or its end.
+        There are no loci, pyBigWig is not installed, or the file is no bigWig or lacks a chromosome or its end.
     """
+    if loci is None:
+        others = " or ".join(suffix for suffix, reader in READERS.items() if reader is not read_bigwig)
+        what = "is a bigWig, but the sequences have no place in a genome"
+        raise InputError(path, what, f"give {others}, or use data of kind peaks")
     try:
         import pyBigWig
     except ImportError as error:
@@ -135,11 +175,22 @@ def read_bigwig(path: Path, places: pd.DataFrame) -> npt.NDArray[np.float32]:
     rows = []
     try:
         sizes = bigwig.chroms()
-        for place in places.itertuples():
-            if place.end > sizes.get(place.chrom, 0):
-                here = f"{place.chrom}:{place.start}-{place.end}"
+        for locus in loci.itertuples():
+            if locus.end > sizes.get(locus.chrom, 0):
+                here = f"{locus.chrom}:{locus.start}-{locus.end}"
                 raise InputError(path, f"has no {here}", "write it for the genome of the data set")
-            rows.append(np.asarray(bigwig.values(place.chrom, place.start, place.end), np.float32))
+            rows.append(np.asarray(bigwig.values(locus.chrom, locus.start, locus.end), np.float32))
     finally:
         bigwig.close()
-    return np.stack(rows)
+    return OtherArray("values", np.stack(rows), is_ordered=True)
+
+
+#: The reader of each suffix. A reader takes a path and the loci of the explained sequences (None without a genome).
+READERS: dict[str, Callable[[Path, pd.DataFrame | None], OtherArray]] = {
+    ".npz": read_npz,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".bw": read_bigwig,
+    ".bigwig": read_bigwig,
+    ".bigWig": read_bigwig,
+}

@@ -1,9 +1,9 @@
-"""Attributions as other tools read them: arrays for tfmodisco-lite, scores along the genome for its browsers."""
+"""Export of attributions: arrays for tfmodisco-lite, bigWig tracks for genome browsers."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +25,7 @@ from simbench_tf.run.attributions import AttributionFile, attribution_files, rea
 _NO_PLACE = "have no place in a genome, which bigWig needs"
 
 
-class Run(NamedTuple):
+class GenomeStretch(NamedTuple):
     """Values along a stretch of a chromosome without a gap, from `start` (0-based) on."""
 
     chrom: str
@@ -38,11 +38,11 @@ def export_attributions(
 ) -> list[Path]:
     """Write the attributions of a run as files that other tools read.
 
-    ``npz`` is what tfmodisco-lite takes: TASK/ohe.npz (``-s``), the one-hot sequences that were explained, int8
+    ``npz`` is what tfmodisco-lite takes: TASK/ohe.npz (``-s``), the one-hot explained sequences, int8
     (N, 4, L), and TASK/MODEL/KEY.npz (``-a``), their hypothetical contributions, float32 (N, 4, L), each under
-    ``arr_0``. TASK/regions.bed says which sequences these are, in order; without a genome chrom is the seq_id.
-    ``bigwig``: TASK/MODEL/KEY.bw, the scores at the bases' places in the genome; where regions overlap, their mean.
-    Chromosomes have the genome's lengths or, where the genome is not to be had, end with the last region.
+    ``arr_0``. TASK/regions.bed lists these sequences, in order; without a genome chrom is the seq_id.
+    ``bigwig``: TASK/MODEL/KEY.bw, the scores along the genome; where regions overlap, their mean. Chromosomes have the
+    genome's lengths or, where the genome is not available, end with the last region.
 
     Parameters
     ----------
@@ -51,6 +51,7 @@ def export_attributions(
     run, out : path
         RUN, and a folder that is made where missing.
     format_ : {"npz", "bigwig"}
+        A key of `WRITERS`.
     track : callable, optional
         ``track(description, total)`` is a context manager that yields ``advance(n)``.
 
@@ -71,18 +72,20 @@ def export_attributions(
         if not file.path.is_file():
             raise InputError(file.path, "is missing", "make it with `simbench attribute`")
     with track("export", len(files)) as advance:
-        steps = _arrays(config, dataset, files, out) if format_ == "npz" else _tracks(config, run, dataset, files, out)
         written = []
-        for paths in steps:
+        for paths in WRITERS[format_](config, run, dataset, files, out):
             written += paths
             advance(1)
     return written
 
 
-def _arrays(config: Config, dataset: Dataset, files: list[AttributionFile], out: Path) -> Iterator[list[Path]]:
+def write_arrays(
+    config: Config, _run: Path, dataset: Dataset, files: list[AttributionFile], out: Path
+) -> Iterator[list[Path]]:
+    """Write the arrays of tfmodisco-lite; yields the paths written for each attribution file."""
     split = config.attribution.split
     bases, known = dataset.bases(split), pd.Index(dataset.seq_ids(split))
-    places = read_loci(dataset.path, len(dataset.parts))
+    loci = read_loci(dataset.path, len(dataset.parts))
     done: set[str] = set()
     holding = [file for file in files if _holds_hypothetical(file)]
     if not holding:
@@ -104,7 +107,7 @@ def _arrays(config: Config, dataset: Dataset, files: list[AttributionFile], out:
             explained_bases = bases[_rows(known, seq_ids, file)]
             _save(written[1], one_hot(explained_bases).astype(np.int8).transpose(0, 2, 1))
             with whole_file(written[2]) as partial:
-                _regions(seq_ids, dataset.seq_length, places).to_csv(partial, sep="\t", index=False, header=False)
+                _regions(seq_ids, dataset.seq_length, loci).to_csv(partial, sep="\t", index=False, header=False)
         yield written
 
 
@@ -116,7 +119,7 @@ def _holds_hypothetical(file: AttributionFile) -> bool:
 def _rows(known: pd.Index, seq_ids: list[str], file: AttributionFile) -> npt.NDArray[np.int64]:
     rows = known.get_indexer(pd.Index(seq_ids))
     if (rows < 0).any():
-        raise InputError(file.path, "explains sequences that the data set lacks", "make it anew: `simbench attribute`")
+        raise InputError(file.path, "explains sequences that the data set lacks", "make it again: `simbench attribute`")
     return np.asarray(rows, np.int64)
 
 
@@ -125,39 +128,49 @@ def _save(path: Path, values: npt.NDArray[np.generic]) -> None:
         np.savez_compressed(partial, np.ascontiguousarray(values))
 
 
-def _regions(seq_ids: list[str], length: int, places: pd.DataFrame | None) -> pd.DataFrame:
+def _regions(seq_ids: list[str], length: int, loci: pd.DataFrame | None) -> pd.DataFrame:
     """BED of sequences, in their order: chrom, start, end, name."""
-    if places is None:
+    if loci is None:
         return pd.DataFrame({"chrom": seq_ids, "start": 0, "end": length, "name": seq_ids})
-    return places.loc[seq_ids].assign(name=seq_ids)
+    return loci.loc[seq_ids].assign(name=seq_ids)
 
 
-def _tracks(
+def write_tracks(
     config: Config, run: Path, dataset: Dataset, files: list[AttributionFile], out: Path
 ) -> Iterator[list[Path]]:
-    places = read_loci(dataset.path, len(dataset.parts))
-    if places is None:
-        raise InputError(run, f"holds sequences that {_NO_PLACE}", "give data of kind peaks, or take --format npz")
-    sizes = _chromosome_sizes(config, run, places)
+    """Write bigWig tracks; yields the path written for each attribution file."""
+    loci = read_loci(dataset.path, len(dataset.parts))
+    if loci is None:
+        raise InputError(run, f"holds sequences that {_NO_PLACE}", "use data of kind peaks, or --format npz")
+    sizes = _chromosome_sizes(config, run, loci)
     for file in files:
         scores, seq_ids = read_attributions(file.path)
-        here = places.iloc[_rows(places.index, seq_ids, file)]
+        explained = loci.iloc[_rows(loci.index, seq_ids, file)]
         path = out / file.task / file.model / f"{file.key}.bw"
-        write_bigwig(path, sizes, genome_runs(here["chrom"].to_numpy(), here["start"].to_numpy(), scores))
+        stretches = genome_stretches(explained["chrom"].to_numpy(), explained["start"].to_numpy(), scores)
+        write_bigwig(path, sizes, stretches)
         yield [path]
 
 
-def _chromosome_sizes(config: Config, run: Path, places: pd.DataFrame) -> dict[str, int]:
+#: Writers by format. A writer takes config, run, data set, attribution files and output folder, and yields the paths
+#: written for each attribution file.
+WRITERS: dict[str, Callable[[Config, Path, Dataset, list[AttributionFile], Path], Iterator[list[Path]]]] = {
+    "npz": write_arrays,
+    "bigwig": write_tracks,
+}
+
+
+def _chromosome_sizes(config: Config, run: Path, loci: pd.DataFrame) -> dict[str, int]:
     genome = config.simulation.reference_genome
     if genome is not None and genome.is_file():
         return open_genome(genome, run / "genome").lengths
-    return places.groupby("chrom")["end"].max().to_dict()
+    return loci.groupby("chrom")["end"].max().to_dict()
 
 
-def genome_runs(
+def genome_stretches(
     chrom: npt.NDArray[np.object_], starts: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]
-) -> Iterator[Run]:
-    """Scores of regions laid along the genome: every covered base has the mean of the regions over it.
+) -> Iterator[GenomeStretch]:
+    """Scores of regions laid along the genome: every covered base has the mean of the regions that cover it.
 
     Parameters
     ----------
@@ -169,29 +182,29 @@ def genome_runs(
 
     Yields
     ------
-    Run
+    GenomeStretch
         One for each stretch without a gap, sorted along each chromosome.
 
     Examples
     --------
     >>> scores = np.array([[1.0, 2, 3], [5, 6, 7], [0, 0, 9]])
-    >>> for run in genome_runs(np.array(["chr1"] * 3), np.array([10, 12, 20]), scores):
-    ...     print(run.start, run.values.tolist())
+    >>> for stretch in genome_stretches(np.array(["chr1"] * 3), np.array([10, 12, 20]), scores):
+    ...     print(stretch.start, stretch.values.tolist())
     10 [1.0, 2.0, 4.0, 6.0, 7.0]
     20 [0.0, 0.0, 9.0]
     """
     for name in np.unique(chrom.astype(str)):
         rows = np.flatnonzero(chrom == name)
         positions = starts[rows, None] + np.arange(scores.shape[1])
-        places, inverse = np.unique(positions.ravel(), return_inverse=True)
+        covered, inverse = np.unique(positions.ravel(), return_inverse=True)
         values = np.bincount(inverse, scores[rows].ravel()) / np.bincount(inverse)
-        gaps = np.flatnonzero(np.diff(places) > 1) + 1
-        for stretch, piece in zip(np.split(places, gaps), np.split(values, gaps), strict=True):
-            yield Run(str(name), int(stretch[0]), piece)
+        gaps = np.flatnonzero(np.diff(covered) > 1) + 1
+        for bases, piece in zip(np.split(covered, gaps), np.split(values, gaps), strict=True):
+            yield GenomeStretch(str(name), int(bases[0]), piece)
 
 
-def write_bigwig(path: Path, sizes: dict[str, int], runs: Iterable[Run]) -> None:
-    """Write a bigWig file (Kent et al. 2010) of float32 values, a base each.
+def write_bigwig(path: Path, sizes: dict[str, int], stretches: Iterable[GenomeStretch]) -> None:
+    """Write a bigWig file (Kent et al. 2010) of float32 values, one per base.
 
     Parameters
     ----------
@@ -199,13 +212,13 @@ def write_bigwig(path: Path, sizes: dict[str, int], runs: Iterable[Run]) -> None
         Written whole or not at all.
     sizes : dict of str to int
         Bases of each chromosome.
-    runs : iterable of Run
-        Without overlaps, sorted along each chromosome, and each chromosome's together.
+    stretches : iterable of GenomeStretch
+        Without overlaps, in any order.
 
     Raises
     ------
     InputError
-        pyBigWig is not installed, a run leaves its chromosome, or the file cannot be written.
+        pyBigWig is not installed, a stretch leaves its chromosome, or the file cannot be written.
     """
     try:
         import pyBigWig
@@ -214,14 +227,14 @@ def write_bigwig(path: Path, sizes: dict[str, int], runs: Iterable[Run]) -> None
         raise InputError("--format bigwig", what, "pip install 'simbench_tf[bigwig]'") from error
     # a file's chromosomes are in the order of its header, and so must its values be
     order = {chrom: number for number, chrom in enumerate(sizes)}
-    in_order = sorted(runs, key=lambda run: (order.get(run.chrom, -1), run.start))
-    for run in in_order:
-        if run.start < 0 or run.start + len(run.values) > sizes.get(run.chrom, 0):
-            place = f"{run.chrom}:{run.start}-{run.start + len(run.values)}"
-            raise InputError(path, f"would hold {place}, which is not in the genome", "give the genome of the data set")
+    in_order = sorted(stretches, key=lambda each: (order.get(each.chrom, -1), each.start))
+    for chrom, start, values in in_order:
+        if start < 0 or start + len(values) > sizes.get(chrom, 0):
+            locus = f"{chrom}:{start}-{start + len(values)}"
+            raise InputError(path, f"would hold {locus}, which is not in the genome", "give the genome of the data set")
     with whole_file(path) as partial:
         bigwig = pyBigWig.open(str(partial), "w")
         bigwig.addHeader(list(sizes.items()))
-        for run in in_order:
-            bigwig.addEntries(run.chrom, run.start, values=run.values.tolist(), span=1, step=1)
+        for chrom, start, values in in_order:
+            bigwig.addEntries(chrom, start, values=values.tolist(), span=1, step=1)
         bigwig.close()

@@ -1,4 +1,4 @@
-"""A run as files that other tools read: data as FASTA, BED, TSV or the paper's text, attributions as npz or bigWig.
+"""Export of a data set: FASTA, BED and TSV, or the three-column text of the paper's own code.
 
 Text is UTF-8 with one kind of line end; the same run gives the same bytes, compressed or not.
 """
@@ -31,13 +31,13 @@ Advance = Callable[[int], None]
 def export_data(
     run: Path, out: Path, format_: str = "fasta", *, compress: bool = False, track: Track = silent
 ) -> list[Path]:
-    """Write the data set of a run as files that other tools read, a part of it in memory at a time.
+    """Write the data set of a run as files that other tools read, one part in memory at a time.
 
-    ``fasta``: SPLIT.fa; labels.tsv (seq_id, split, a column a task); sites.bed (chrom is the seq_id) and, where the
-    sequences have places in a genome, sites_genome.bed. Column 5 of both is ``-10 log10 p``, from 0 to 1000 as BED has
-    it; the exact numbers follow from column 7 on, and line 1 names the columns. ``paper``: TASK.positives.txt and
+    ``fasta``: SPLIT.fa; labels.tsv (seq_id, split, one column per task); sites.bed (chrom is the seq_id) and, where the
+    sequences have loci in a genome, sites_genome.bed. Column 5 of both is ``-10 log10 p``, from 0 to 1000 as BED
+    requires; the exact numbers follow from column 7 on, and line 1 names the columns. ``paper``: TASK.positives.txt and
     TASK.negatives.txt, the three-column text of Prakash, Shrikumar and Kundaje's own code, with every site of a
-    sequence, and paper.yaml, a configuration that reads them. motifs.meme goes with all.
+    sequence, and paper.yaml, a configuration that reads them. motifs.meme is always written.
 
     Parameters
     ----------
@@ -46,6 +46,7 @@ def export_data(
     out : path
         A folder, made where missing.
     format_ : {"fasta", "paper", "all"}
+        A key of `WRITERS`, or all of them.
     compress : bool
         Gzip all but motifs.meme and paper.yaml, and add .gz to their names.
     track : callable, optional
@@ -74,15 +75,18 @@ def export_data(
     dataset = open_dataset(run / "dataset")
     suffix = ".gz" if compress else ""
     files = []
-    with track("export", len(dataset.parts) * (1 + (format_ == "all"))) as advance:
-        if format_ in ("fasta", "all"):
-            files += _write_sequences(dataset, out, suffix, advance)
-            files += _write_sites(dataset, out, suffix)
-        if format_ in ("paper", "all"):
-            files += _write_paper(dataset, out, suffix, advance)
+    chosen = list(WRITERS) if format_ == ALL else [format_]
+    with track("export", len(dataset.parts) * len(chosen)) as advance:
+        for name in chosen:
+            files += WRITERS[name](dataset, out, suffix, advance)
     with whole_file(out / "motifs.meme") as partial:
         shutil.copyfile(dataset.path / "motifs.meme", partial)
     return [*files, out / "motifs.meme"]
+
+
+def write_fasta(dataset: Dataset, out: Path, suffix: str, advance: Advance) -> list[Path]:
+    """SPLIT.fa, labels.tsv, sites.bed and, with a genome, sites_genome.bed; advances by one for each part."""
+    return [*_write_sequences(dataset, out, suffix, advance), *_write_sites(dataset, out, suffix)]
 
 
 def _write_sequences(dataset: Dataset, out: Path, suffix: str, advance: Advance) -> list[Path]:
@@ -103,9 +107,9 @@ def _write_sequences(dataset: Dataset, out: Path, suffix: str, advance: Advance)
 
 
 def _write_sites(dataset: Dataset, out: Path, suffix: str) -> list[Path]:
-    """sites.bed, and sites_genome.bed where the sequences have places."""
+    """sites.bed, and sites_genome.bed where the sequences have loci."""
     sites = dataset.sites
-    # a p-value of 0 is a word of a motif so sharp that float64 has no smaller number
+    # a p-value of 0 means that float64 has no number as small
     tens = -10 * np.log10(np.maximum(sites["pvalue"], np.finfo(np.float64).tiny))
     bed = pd.DataFrame(
         {
@@ -123,11 +127,11 @@ def _write_sites(dataset: Dataset, out: Path, suffix: str) -> list[Path]:
         }
     )
     written = {out / f"sites.bed{suffix}": bed}
-    places = read_loci(dataset.path, len(dataset.parts))
-    if places is not None:
-        places = places.loc[sites["seq_id"]]
-        start = places["start"].to_numpy()
-        moved = bed.assign(chrom=places["chrom"].to_numpy(), start=start + bed["start"], end=start + bed["end"])
+    loci = read_loci(dataset.path, len(dataset.parts))
+    if loci is not None:
+        loci = loci.loc[sites["seq_id"]]
+        start = loci["start"].to_numpy()
+        moved = bed.assign(chrom=loci["chrom"].to_numpy(), start=start + bed["start"], end=start + bed["end"])
         moved = moved.assign(seq_id=sites["seq_id"]).sort_values(["chrom", "start", "end"], kind="stable")
         written[out / f"sites_genome.bed{suffix}"] = moved
     for path, table in written.items():
@@ -137,8 +141,8 @@ def _write_sites(dataset: Dataset, out: Path, suffix: str) -> list[Path]:
     return list(written)
 
 
-def _write_paper(dataset: Dataset, out: Path, suffix: str, advance: Advance) -> list[Path]:
-    """TASK.positives.txt, TASK.negatives.txt and paper.yaml."""
+def write_paper(dataset: Dataset, out: Path, suffix: str, advance: Advance) -> list[Path]:
+    """TASK.positives.txt, TASK.negatives.txt and paper.yaml; advances by one for each part."""
     names = {
         label: {task: f"{task}.{label}.txt{suffix}" for task in dataset.tasks} for label in ("negatives", "positives")
     }
@@ -162,13 +166,21 @@ def _write_paper(dataset: Dataset, out: Path, suffix: str, advance: Advance) -> 
     return [*(out / name for files in names.values() for name in files.values()), out / "paper.yaml"]
 
 
+#: Writers by format; each takes a data set, the output folder, the suffix of names and a function to advance progress.
+WRITERS: dict[str, Callable[[Dataset, Path, str, Advance], list[Path]]] = {"fasta": write_fasta, "paper": write_paper}
+#: The format that stands for all of them.
+ALL = "all"
+
+
 def _listed_sites(dataset: Dataset) -> dict[str, str]:
     """For each sequence that has sites, the third column of the paper's text."""
     sites = dataset.sites
     for motif in sites["motif"].unique():
         if "," in motif:
-            raise InputError(motif, "is a motif whose name holds a comma, which parts sites in the text", "rename it")
-    # numbers of numpy print the fewest digits that give back their own bits
+            raise InputError(
+                motif, "is a motif whose name holds a comma, which separates sites in the text", "rename it"
+            )
+    # NumPy prints the fewest digits that read back as the same number
     columns = [sites[name].to_numpy() for name in ("start", "end", "score")]
     texts = [
         site_text(Site(motif, strand == "-", start, end, score, pvalue, matched))
@@ -186,7 +198,7 @@ def _parts(dataset: Dataset) -> Iterator[pd.DataFrame]:
 
 @contextmanager
 def _text_file(path: Path) -> Iterator[IO[str]]:
-    """A text file that appears whole, gzip where its name ends so, with neither a name nor a time inside."""
+    """A text file that appears whole; gzip where its name ends in .gz, with neither a name nor a time inside."""
     with whole_file(path) as partial, partial.open("wb") as raw:
         packed = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else raw
         with io.TextIOWrapper(cast(IO[bytes], packed), encoding="utf-8", newline="\n") as text:

@@ -1,8 +1,8 @@
-"""RUN/attributions/others: attributions of our sequences that any other tool made, taken in and scored with ours.
+"""Import of other tools' attributions into RUN/attributions/others, to be scored with ours.
 
-others/MODEL/TASK/NAME.h5 holds scores (N, L) and seq_id of the very sequences that the run explains, whatever the file
-held that they came from. A name has no ``@``, so that it is never the key of one of our methods. What was taken for an
-earlier data set, or for other sequences than those explained now, is passed over with a warning.
+others/MODEL/TASK/NAME.h5 holds scores (N, L) and seq_id of exactly the sequences that the run explains, whatever else
+the imported file held. A name has no ``@``, so that it is never the key of one of our methods. Files imported for an
+earlier data set, or for other sequences than those explained now, are skipped with a warning.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf.config import Config
-from simbench_tf.dataset import Dataset, open_dataset
+from simbench_tf.dataset import open_dataset
 from simbench_tf.dataset.files import read_loci
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.files import safe_name, whole_file
-from simbench_tf.interchange.attribution_readers import OtherArray, read_array, read_bigwig, read_seq_ids, scores_of
+from simbench_tf.interchange.attribution_readers import OtherArray, read_attribution_file, read_seq_ids, scores_of
 from simbench_tf.run.attributions import (
     UNKNOWN_REFERENCES,
     AttributionFile,
-    _explained_places,
-    _fingerprint,
-    _target,
     attributed_rows,
+    model_tasks,
+    other_file,
+    other_fingerprint,
 )
 from simbench_tf.run.manifest import write_records
 
@@ -54,43 +54,42 @@ def take_attributions(
     file : path
         .npz or .h5 with an array scores (N, L), contributions or hypothetical (N, L, 4), or arr_0 of any of these
         shapes, (N, 4, L) as well; or a bigWig (.bw) with a value at each base of the explained regions (peaks data).
-        Of hypothetical values (N, L, 4) the observed base's is taken, contributions are summed over channels.
+        Of hypothetical values (N, L, 4) the observed base's is taken; contributions are summed over channels.
     name : str, optional
-        What the report calls the method; by default the file's name.
+        The method's name in tables and report; by default the file's name.
     model, task : str, optional
-        What was explained; needed where the run has several.
+        The model and task that were explained; needed where the run has several.
     references : str
-        Told in the tables, no more.
+        Shown in the tables, not used otherwise.
     seq_ids : path, optional
-        The ids of the rows, one a line; by default those in the file, as ``seq_id``. Without any, rows must be the
+        The ids of the rows, one per line; by default those in the file, as ``seq_id``. Without any, rows must be the
         explained sequences in their order, that of our own files in RUN/attributions. With ids, rows may have any
-        order, and sequences of the same split that are not explained are passed over.
+        order, and sequences of the same split that are not explained are skipped.
 
     Returns
     -------
     AttributionFile
-        The file taken in; an earlier one of that name is replaced.
+        The imported file; an earlier one of that name is replaced.
 
     Raises
     ------
     InputError
-        The run has no data set; the name is taken or unsafe; the model or task is unknown or not told; the file cannot
+        The run has no data set; the name is taken or unsafe; the model or task is unknown or not given; the file cannot
         be read; it has other sequences, another length, or values that are missing or not finite.
     """
     name = file.stem if name is None else name
     if not safe_name(name):
         raise InputError("--name", f"{name!r} cannot be a file's name", "give one of letters, digits, . _ -")
-    places = _explained_places(config, folder)
-    model = _one_of("--model", model, [model for model, _ in places])
-    task = _one_of("--task", task, [task for _, task in places])
-    target = _target(folder, name, places[model, task], references)
+    own_files = model_tasks(config, folder)
+    model = _one_of("--model", model, [model for model, _ in own_files])
+    task = _one_of("--task", task, [task for _, task in own_files])
+    target = other_file(folder, name, own_files[model, task], references)
     dataset = open_dataset(folder / "dataset")
     split, rows = config.attribution.split, attributed_rows(dataset, config, target.task)
     ids = np.asarray(dataset.seq_ids(split))
-    if file.suffix in (".bw", ".bigwig", ".bigWig"):
-        scores = read_bigwig(file, _places(dataset, file).loc[ids[rows]])
-    else:
-        scores = _matched(file, read_array(file), seq_ids, ids, dataset.bases(split), rows)
+    loci = read_loci(dataset.path, len(dataset.parts))
+    array = read_attribution_file(file, None if loci is None else loci.loc[ids[rows]])
+    scores = _matched(file, array, seq_ids, ids, dataset.bases(split), rows)
     faulty = np.argwhere(~np.isfinite(scores))
     if len(faulty):
         row, base = faulty[0]
@@ -100,7 +99,7 @@ def take_attributions(
         h5.create_dataset("scores", data=scores, compression="gzip")
         h5.create_dataset("seq_id", data=ids[rows].astype("S"))
         h5.attrs.update(model=target.model, task=target.task, key=target.key, method=name, references=references)
-    write_records(folder, [target.path], "attribute", _fingerprint(config, folder, target), 0.0, "another tool")
+    write_records(folder, [target.path], "attribute", other_fingerprint(config, folder, target), 0.0, "another tool")
     return target
 
 
@@ -115,14 +114,6 @@ def _one_of(option: str, chosen: str | None, names: Iterable[str]) -> str:
     return chosen
 
 
-def _places(dataset: Dataset, file: Path) -> pd.DataFrame:
-    places = read_loci(dataset.path, len(dataset.parts))
-    if places is None:
-        what = "is a bigWig, but the sequences have no place in a genome"
-        raise InputError(file, what, "give .npz or .h5, or take data of kind peaks")
-    return places
-
-
 def _matched(
     file: Path,
     array: OtherArray,
@@ -132,6 +123,8 @@ def _matched(
     rows: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.float32]:
     """Scores of the explained `rows` of a split, whose ids are `known` and whose bases are uint8 (M, L)."""
+    if array.is_ordered:
+        return scores_of(file, array, bases[rows])
     given = read_seq_ids(seq_ids) if seq_ids is not None else array.seq_ids
     n = len(array.values) if array.values.ndim else 0
     if given is None:
@@ -141,7 +134,7 @@ def _matched(
         return scores_of(file, array, bases[rows])
     source = seq_ids or file
     if len(given) != n:
-        raise InputError(source, f"names {len(given)} sequences, {array.name} has {n}", "give an id a row")
+        raise InputError(source, f"names {len(given)} sequences, {array.name} has {n}", "give one id per row")
     index = pd.Index(given)
     if index.has_duplicates:
         raise InputError(source, f"names {index[index.duplicated()][0]!r} twice", "give each sequence once")

@@ -90,18 +90,18 @@ def read_attributions(path: Path) -> tuple[npt.NDArray[np.float32], list[str]]:
 UNKNOWN_REFERENCES = "-"
 
 
-def others(config: Config, folder: Path) -> list[AttributionFile]:
+def attributions_of_other_tools(config: Config, folder: Path) -> list[AttributionFile]:
     """List the attributions of other tools that a run holds, in order: model, task, name.
 
     Those of other sequences than the run attributes now are left out, with a warning.
     """
     files = []
-    for (model, task), place in _explained_places(config, folder).items():
+    for (model, task), own in model_tasks(config, folder).items():
         for path in sorted((_folder(folder) / model / task).glob("*.h5")):
             with h5py.File(path) as h5:
                 references = str(h5.attrs["references"])
-            file = _target(folder, path.stem, place, references)
-            if fresh_files(folder, _fingerprint(config, folder, file)):
+            file = other_file(folder, path.stem, own, references)
+            if fresh_files(folder, other_fingerprint(config, folder, file)):
                 files.append(file)
             else:
                 mend = f"take it again with `simbench score RUN --attributions FILE --name {path.stem}`, or delete it"
@@ -111,24 +111,25 @@ def others(config: Config, folder: Path) -> list[AttributionFile]:
 
 def all_attribution_files(config: Config, folder: Path) -> list[AttributionFile]:
     """List what a run scores: the files of its own methods, then those of other tools."""
-    return [*attribution_files(config, folder), *others(config, folder)]
+    return [*attribution_files(config, folder), *attributions_of_other_tools(config, folder)]
 
 
 def _folder(run: Path) -> Path:
     return run / "attributions" / "others"
 
 
-def _explained_places(config: Config, folder: Path) -> dict[tuple[str, str], AttributionFile]:
+def model_tasks(config: Config, folder: Path) -> dict[tuple[str, str], AttributionFile]:
     """Each model and task that the run attributes, in order, with one of our own files of it."""
     return {(file.model, file.task): file for file in attribution_files(config, folder)}
 
 
-def _target(folder: Path, name: str, place: AttributionFile, references: str) -> AttributionFile:
-    path = _folder(folder) / place.model / place.task / f"{name}.h5"
-    return place._replace(method=MethodSettings(method=name, references=references), key=name, path=path)
+def other_file(folder: Path, name: str, own: AttributionFile, references: str) -> AttributionFile:
+    """Where another tool's attributions of a model and task are kept; `own` is one of our own files of these."""
+    path = _folder(folder) / own.model / own.task / f"{name}.h5"
+    return own._replace(method=MethodSettings(method=name, references=references), key=name, path=path)
 
 
-def _fingerprint(config: Config, folder: Path, file: AttributionFile) -> str:
+def other_fingerprint(config: Config, folder: Path, file: AttributionFile) -> str:
     """Hash of what decides which sequences are attributed, and of the file's path."""
     explained_by = config.attribution.model_dump(mode="json", include={"n_sequences", "split"})
     made_from = {"dataset": stage_checksums(folder, "simulate"), "seed": config.seed, **explained_by}

@@ -1,4 +1,4 @@
-"""Training: the loop, its schedule, checkpoints and logs, the test split's measures, snapshots of the weights."""
+"""Training: the loop, its schedule, checkpoints and logs, metrics on the test split, snapshots of the weights."""
 
 from simbench_tf.training.evaluate import predict, split_metrics, write_metrics
 from simbench_tf.training.snapshots import Snapshot, Snapshots, log_spaced_batches, read_snapshots

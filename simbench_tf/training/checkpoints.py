@@ -1,7 +1,8 @@
-"""Checkpoints of training: all that the next batch depends on, in one file that appears whole or not at all.
+"""Checkpoints of training: everything the next batch depends on, in one file that appears whole or not at all.
 
-Weights, the optimizer's variables and the states of dropout; the history, the running loss of the round, and what early
-stopping knows. The order of the data needs no state: it follows from the seed and the number of the batch.
+A checkpoint holds the weights, the optimizer's variables, the states of dropout, the history, the running loss of the
+round, and the state of early stopping. The order of the data needs no state: it follows from the seed and the number of
+the batch.
 """
 
 from __future__ import annotations
@@ -25,16 +26,16 @@ Weights = list[npt.NDArray[Any]]
 
 
 class Progress(NamedTuple):
-    """How far training has come.
+    """The state of training beside the variables: batches done, history, early stopping.
 
     Attributes
     ----------
     done : int
-        Batches.
+        Batches trained on.
     loss_total : float
         Sum of the losses of the round's sequences so far.
     history : list of dict
-        A row a finished round.
+        One row per finished round.
     best : float or None
         The best validation auPRC, and `best_weights` of that round; None before there is one.
     waited : int
@@ -50,14 +51,14 @@ class Progress(NamedTuple):
 
 
 class Checkpoint(NamedTuple):
-    """Where checkpoints are written, and the fingerprint of the training that may go on from one."""
+    """Where checkpoints are written, and the fingerprint of the training that may resume from one."""
 
     path: Path
     key: str
 
 
 def write_checkpoint(checkpoint: Checkpoint, model: keras.Model, progress: Progress) -> None:
-    """Write what training depends on; a checkpoint that was there is replaced."""
+    """Write a checkpoint; an earlier one is replaced."""
     state = {**progress._asdict(), "best_weights": None, "key": checkpoint.key}
     arrays = {
         **_named("variable", [variable.numpy() for variable in _variables(model)]),
@@ -69,7 +70,7 @@ def write_checkpoint(checkpoint: Checkpoint, model: keras.Model, progress: Progr
 
 
 def read_checkpoint(checkpoint: Checkpoint, model: keras.Model) -> Progress | None:
-    """Put a model and its optimizer, built before, where a checkpoint of this training left them; None without one."""
+    """Restore a model and its built optimizer from a checkpoint of this training; None where there is none."""
     if not checkpoint.path.is_file():
         return None
     try:
@@ -77,7 +78,7 @@ def read_checkpoint(checkpoint: Checkpoint, model: keras.Model) -> Progress | No
             state = json.loads(arrays["state"].tobytes())
             values, best = _listed("variable", arrays), _listed("best", arrays)
     except (ValueError, KeyError, OSError, BadZipFile):
-        return None  # of another version; a broken one cannot be
+        return None  # written by another version; a half-written one cannot exist
     variables = _variables(model)
     if state.pop("key") != checkpoint.key or len(values) != len(variables):
         return None
@@ -88,15 +89,15 @@ def read_checkpoint(checkpoint: Checkpoint, model: keras.Model) -> Progress | No
 
 
 @contextmanager
-def asked_to_stop(listening: bool) -> Iterator[Callable[[], bool]]:
-    """Yield a function that says whether SIGTERM came; in the main thread alone, where signals arrive."""
-    came: list[int] = []
+def watch_for_stop(listening: bool) -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns whether SIGTERM was received; in the main thread alone, where signals arrive."""
+    received: list[int] = []
     if not listening or threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
-    before = signal.signal(signal.SIGTERM, lambda number, _frame: came.append(number))
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: received.append(number))
     try:
-        yield lambda: bool(came)
+        yield lambda: bool(received)
     finally:
         signal.signal(signal.SIGTERM, before)
 

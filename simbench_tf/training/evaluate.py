@@ -1,4 +1,4 @@
-"""What a model predicts, and how well: on the test split, and between rounds on a part of the validation split."""
+"""Predictions of a model and its metrics: on the test split, and between rounds on part of the validation split."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ Split = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 def predict(model: keras.Model, bases: npt.NDArray[np.uint8], batch_size: int = 500) -> npt.NDArray[np.float32]:
     """A model's output, float32 (N, T), for bases, uint8 (N, L); one-hot is made a batch at a time.
 
-    A model that takes bases, as the one that is trained, gets them as they are.
+    A model whose input is bases, as that of the training wrapper, gets them unencoded.
     """
     encoded = one_hot if len(model.input_shape) == 3 else np.asarray
     batch_size = max(1, min(batch_size, len(bases)))
     outputs = [np.empty((0, model.output_shape[-1]), np.float32)]
     for first in range(0, len(bases), batch_size):
-        # the last batch is filled up, with copies, since TensorFlow compiles anew for another size
+        # the last batch is filled up with copies, since TensorFlow compiles again for another size
         rows = np.arange(first, first + batch_size).clip(max=len(bases) - 1)
         outputs.append(model.predict_on_batch(encoded(bases[rows]))[: len(bases) - first].astype(np.float32))
     return np.concatenate(outputs)
@@ -100,7 +100,7 @@ def _cross_entropy(labels: npt.NDArray[np.uint8], probabilities: npt.NDArray[np.
 
 
 def validation_metrics(model: keras.Model, validation: Split, tasks: Sequence[str]) -> dict[str, float]:
-    """The columns of the history that tell of the validation split."""
+    """The columns of the history about the validation split."""
     bases, labels = validation
     probabilities = predict(model, bases)
     metrics = split_metrics(labels, probabilities, tasks)
@@ -114,7 +114,7 @@ def validation_metrics(model: keras.Model, validation: Split, tasks: Sequence[st
 
 
 def write_metrics(path: Path, metrics: Metrics) -> None:
-    """Write a model's metrics as JSON, which knows no nan: null stands for it."""
+    """Write a model's metrics as JSON, with null for nan, which JSON lacks."""
     plain = {
         task: {metric: None if math.isnan(value) else value for metric, value in values.items()}
         for task, values in metrics.items()

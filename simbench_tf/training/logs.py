@@ -1,4 +1,4 @@
-"""What is written while a model trains, for those who wait: history.csv, and TensorBoard's events where asked for."""
+"""Logs written while a model trains: history.csv, and TensorBoard's event files on request."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def training_logs(folder: Path | None, tensorboard: bool) -> Iterator[Callable[[
     Raises
     ------
     InputError
-        TensorBoard is asked for and not installed.
+        TensorBoard is requested and not installed.
     """
     if folder is None:
         yield lambda _history: None
@@ -37,7 +37,7 @@ def training_logs(folder: Path | None, tensorboard: bool) -> Iterator[Callable[[
 
 
 def write_history(folder: Path, history: pd.DataFrame) -> None:
-    """Write history.csv; metrics.json, which says that all is there, is not left of an earlier training."""
+    """Write history.csv, and delete an earlier training's metrics.json, which would mean that training is finished."""
     with whole_file(folder / "history.csv") as partial:
         (folder / "metrics.json").unlink(missing_ok=True)
         history.to_csv(partial, index=False)
@@ -45,7 +45,7 @@ def write_history(folder: Path, history: pd.DataFrame) -> None:
 
 @contextmanager
 def _events(folder: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
-    """Yield a function that adds a history's last row to TensorBoard's event files, its batch for a step."""
+    """Yield a function that adds a history's last row to TensorBoard's event files, with the batch as the step."""
     if find_spec("tensorboard") is None:
         mend = "install it with `pip install 'simbench_tf[tensorboard]'`, or leave the key out"
         raise InputError("training.tensorboard", "needs TensorBoard, which is not installed", mend)
@@ -56,7 +56,7 @@ def _events(folder: Path) -> Iterator[Callable[[pd.DataFrame], None]]:
 
         def add(history: pd.DataFrame) -> None:
             if not writers:
-                if len(history) == 1:  # those of an earlier training, which this one does not go on from
+                if len(history) == 1:  # events of an earlier training, which this one does not resume
                     shutil.rmtree(folder, ignore_errors=True)
                 writers.append(tf.summary.create_file_writer(str(folder)))
                 stack.callback(writers[0].close)

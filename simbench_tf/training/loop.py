@@ -1,4 +1,4 @@
-"""Training in rounds: some batches, a look at the validation split, a checkpoint; until no round is better any more."""
+"""The training loop, in rounds: batches, the validation split's metrics, a checkpoint; until no round is better."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ import tensorflow as tf
 
 from simbench_tf.config import Training
 from simbench_tf.dataset import Dataset
-from simbench_tf.devices import Computation, agreed, computation, is_chief, n_workers, strategy
+from simbench_tf.devices import Computation, agreed, computation, is_chief, n_hosts, strategy
 from simbench_tf.errors import InputError
-from simbench_tf.training.checkpoints import Checkpoint, Progress, asked_to_stop, read_checkpoint, write_checkpoint
+from simbench_tf.training.checkpoints import Checkpoint, Progress, read_checkpoint, watch_for_stop, write_checkpoint
 from simbench_tf.training.evaluate import validation_metrics, validation_set
 from simbench_tf.training.wrapper import Shell, label_weights, make_shell, seed_dropout, shared
 
-#: Batches after which a long epoch is interrupted for a look at the validation split, unless told otherwise.
-_LONG_EPOCH = 1_000
+#: Most batches in a round, unless the configuration gives `validate_every`.
+_MAX_ROUND_BATCHES = 1_000
 _log = logging.getLogger(__name__)
 
 
-class Plan(NamedTuple):
-    """How many sequences an epoch has and a batch, how many batches a round, and when to stop."""
+class TrainingPlan(NamedTuple):
+    """The sizes of epochs, batches and rounds, and when to stop."""
 
     n_sequences: int
     batch_size: int
@@ -37,12 +37,12 @@ class Plan(NamedTuple):
     patience: int
 
     def sequences_in(self, batches: int) -> int:
-        """Sequences in the first so many batches; the last of an epoch may be smaller."""
+        """Sequences in that many first batches; the last of an epoch may be smaller."""
         epochs, rest = divmod(batches, -(-self.n_sequences // self.batch_size))
         return epochs * self.n_sequences + rest * self.batch_size
 
     def ends_round(self, done: int) -> bool:
-        """Whether a round ends after so many batches."""
+        """Whether a round ends after `done` batches."""
         return done % self.round_batches == 0 or done == self.max_batches
 
     def is_over(self, progress: Progress) -> bool:
@@ -61,82 +61,85 @@ def fit(
     checkpoint: Checkpoint | None,
     log: Callable[[pd.DataFrame], None],
 ) -> tuple[pd.DataFrame, Computation]:
-    """Train a model in place, from the checkpoint where there is one of this training.
+    """Train a model in place, resuming from this training's checkpoint where there is one.
 
     Returns
     -------
     DataFrame
-        A row a round, as `log` was given it after each.
+        One row per round, as passed to `log` after each.
     Computation
     """
     devices, plan = strategy(), _plan(dataset, training)
     if callbacks and training.steps_per_execution == "auto":
-        training = training.model_copy(update={"steps_per_execution": 1})  # they are to see each batch
-    shell, how, progress = _made_ready(model, dataset, training, seed, devices, plan, checkpoint)
+        training = training.model_copy(update={"steps_per_execution": 1})  # callbacks see each batch
+    shell, chosen, progress = _prepare(model, dataset, training, seed, devices, plan, checkpoint)
     network: keras.Model = shell.layers[-1]
-    _log.info("training %s on %s", model.name, how)
+    _log.info("training %s on %s", model.name, chosen)
     advance(progress.done)
     rounds = _Rounds(plan, progress, checkpoint, _validator(model, shell, dataset, training), advance, log)
-    with asked_to_stop(checkpoint is not None) as told_to_stop, _another_worker_may_end():
-        # last, so that whatever others do at a batch is done before it counts as done
-        keeper = _Keeper(rounds, checkpoint, training.checkpoint_interval, told_to_stop)
+    with watch_for_stop(checkpoint is not None) as stop_requested, _another_host_may_end():
+        # last, so that a checkpoint is written after the other callbacks have seen its batch
+        writer = _CheckpointWriter(rounds, checkpoint, training.checkpoint_interval, stop_requested)
         while not plan.is_over(rounds.progress):
             done = rounds.progress.done
-            # a round that was cut off is finished first
+            # an interrupted round is finished first
             in_round = done % plan.round_batches
             shell.fit(
                 shared(functools.partial(_batches, dataset, training, seed, done), devices),
                 steps_per_epoch=min(plan.round_batches - in_round, plan.max_batches - done),
                 epochs=1 if in_round else -(-(plan.max_batches - done) // plan.round_batches),
-                shuffle=False,  # tf_data has done it
-                callbacks=[rounds, *callbacks, keeper],
+                shuffle=False,  # tf_data shuffles
+                callbacks=[rounds, *callbacks, writer],
                 verbose=0,
             )
     if rounds.progress.best_weights is not None:
         network.set_weights(rounds.progress.best_weights)
     if network is not model:
         model.set_weights(network.get_weights())
-    return rounds.history, how
+    return rounds.history, chosen
 
 
-def _made_ready(
+def _prepare(
     model: keras.Model,
     dataset: Dataset,
     training: Training,
     seed: int,
     devices: tf.distribute.Strategy,
-    plan: Plan,
+    plan: TrainingPlan,
     checkpoint: Checkpoint | None,
 ) -> tuple[Shell, Computation, Progress]:
-    """The shell as the next batch needs it, how it computes, and how far training had come."""
+    """The compiled shell, restored for the next batch, the computation chosen, and the progress restored."""
     whole_calls = [plan.round_batches, plan.max_batches, training.checkpoint_interval]
-    how = computation(training, devices.num_replicas_in_sync, whole_calls)
-    shell = make_shell(model, dataset.seq_length, training, how, devices, label_weights(training.class_weight, dataset))
+    chosen = computation(training, devices.num_replicas_in_sync, whole_calls)
+    shell = make_shell(
+        model, dataset.seq_length, training, chosen, devices, label_weights(training.class_weight, dataset)
+    )
     seed_dropout(shell.layers[-1], seed, devices)
     progress = (checkpoint and read_checkpoint(checkpoint, shell)) or Progress()
-    seed_dropout(shell.layers[-1], seed, devices, go_on=True)
+    seed_dropout(shell.layers[-1], seed, devices, resume=True)
     if agreed([progress.done])[0] != progress.done:
-        raise InputError("TF_CONFIG", "its workers go on from different checkpoints", "let all see the same RUN folder")
-    if progress.done % how.steps_per_execution:
-        # it was written where fewer batches were a call
-        how = computation(training, devices.num_replicas_in_sync, [*whole_calls, progress.done])
-        shell.steps_per_execution = how.steps_per_execution
-    return shell, how, progress
+        raise InputError("TF_CONFIG", "its hosts resume from different checkpoints", "let all see the same RUN folder")
+    if progress.done % chosen.steps_per_execution:
+        # the checkpoint was written on a device that takes fewer batches per call
+        chosen = computation(training, devices.num_replicas_in_sync, [*whole_calls, progress.done])
+        shell.steps_per_execution = chosen.steps_per_execution
+    return shell, chosen, progress
 
 
 @contextmanager
-def _another_worker_may_end() -> Iterator[None]:
+def _another_host_may_end() -> Iterator[None]:
+    """Replace TensorFlow's error by one that says what to do."""
     try:
         yield
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError) as error:
-        if n_workers() == 1:
+        if n_hosts() == 1:
             raise
-        what = f"another of the {n_workers()} workers has ended"
-        raise RuntimeError(f"{what}; start all again, and training goes on from its last checkpoint") from error
+        what = f"another of the {n_hosts()} hosts has ended"
+        raise RuntimeError(f"{what}; start all again, and training resumes from its last checkpoint") from error
 
 
 def _batches(dataset: Dataset, training: Training, seed: int, done: int) -> tf.data.Dataset:
-    """The batches after the first so many, without end."""
+    """Endless batches, from number `done` on."""
     both = training.reverse_complement
     return dataset.tf_data(
         "train", training.batch_size, seed, repeat=True, first_batch=done, reverse_complement=both, as_bases=True
@@ -144,11 +147,11 @@ def _batches(dataset: Dataset, training: Training, seed: int, done: int) -> tf.d
 
 
 class _Rounds(keras.callbacks.Callback):
-    """Counts batches, and after each round measures the model, logs it, and ends training where it is no better."""
+    """Count batches; after each round validate the model, log, and stop training where it no longer improves."""
 
     def __init__(
         self,
-        plan: Plan,
+        plan: TrainingPlan,
         progress: Progress,
         checkpoint: Checkpoint | None,
         validate: Callable[[], dict[str, float]] | None,
@@ -165,27 +168,27 @@ class _Rounds(keras.callbacks.Callback):
         return pd.DataFrame(list(self.progress.history))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        # the losses of a round that was cut off, which Keras does not know
+        # the losses of an interrupted round, which Keras does not know
         self._begun_at, self._carried = self.progress.done, self.progress.loss_total
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
         logs = {} if logs is None else logs
-        logs["loss"] = logs["total"] / logs["count"]  # as further callbacks know it from Keras
+        logs["loss"] = logs["total"] / logs["count"]  # further callbacks expect Keras' name
         done, self._logs = self._begun_at + batch + 1, logs
         self._advance(done - self.progress.done)
         self.progress = self.progress._replace(done=done)
         if done == self.plan.max_batches:
             self.model.stop_training = True
 
-    def up_to_date(self) -> Progress:
-        """How far training has come, with the losses of the round's sequences, which come as means over devices."""
+    def update_losses(self) -> Progress:
+        """Set and return `progress` with the sum of the round's losses; the logs hold means over devices."""
         n_replicas = self.model.distribute_strategy.num_replicas_in_sync
         self.progress = self.progress._replace(loss_total=self._carried + n_replicas * self._logs["total"])
         return self.progress
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         logs = {} if logs is None else logs
-        logs.clear()  # sums, of no use to further callbacks
+        logs.clear()  # the sums mean nothing to further callbacks
         logs |= self._row()
         if self._validate is not None:
             logs |= self._validate()
@@ -196,7 +199,7 @@ class _Rounds(keras.callbacks.Callback):
         self.model.stop_training |= self.plan.is_over(self.progress)
 
     def _row(self) -> dict[str, float]:
-        done, total = self.progress.done, self.up_to_date().loss_total
+        done, total = self.progress.done, self.update_losses().loss_total
         before = (done - 1) // self.plan.round_batches * self.plan.round_batches
         loss = total / (self.plan.sequences_in(done) - self.plan.sequences_in(before))
         optimizer = self.model.optimizer
@@ -215,37 +218,42 @@ class _Rounds(keras.callbacks.Callback):
             self.progress = self.progress._replace(waited=self.progress.waited + 1)
 
 
-class _Keeper(keras.callbacks.Callback):
-    """Writes checkpoints, and one more before it ends the process that is asked to stop."""
+class _CheckpointWriter(keras.callbacks.Callback):
+    """Write checkpoints; when a stop is requested, write one and end the process."""
 
     def __init__(
-        self, rounds: _Rounds, checkpoint: Checkpoint | None, interval: int, told_to_stop: Callable[[], bool]
+        self, rounds: _Rounds, checkpoint: Checkpoint | None, interval: int, stop_requested: Callable[[], bool]
     ) -> None:
         super().__init__()
-        self._rounds, self._checkpoint, self._interval, self._told_to_stop = rounds, checkpoint, interval, told_to_stop
+        self._rounds, self._checkpoint, self._interval, self._stop_requested = (
+            rounds,
+            checkpoint,
+            interval,
+            stop_requested,
+        )
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        # the last batch of a round is kept with what the round's end tells of it
+        # after the last batch of a round the checkpoint waits for the validation metrics
         done = self._rounds.progress.done
-        if self._rounds.plan.ends_round(done) or not (done % self._interval == 0 or self._told_to_stop()):
+        if self._rounds.plan.ends_round(done) or not (done % self._interval == 0 or self._stop_requested()):
             return
-        if math.isfinite(self._rounds.up_to_date().loss_total):
-            self._keep()
+        if math.isfinite(self._rounds.update_losses().loss_total):
+            self._write()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        self._keep()
+        self._write()
 
-    def _keep(self) -> None:
+    def _write(self) -> None:
         if self._checkpoint is not None and is_chief():
             write_checkpoint(self._checkpoint, self.model, self._rounds.progress)
-        if self._told_to_stop():
+        if self._stop_requested():
             raise SystemExit(128 + signal.SIGTERM)
 
 
-def _plan(dataset: Dataset, training: Training) -> Plan:
+def _plan(dataset: Dataset, training: Training) -> TrainingPlan:
     n = dataset.counts["train"]
-    round_batches = training.validate_every or min(-(-n // training.batch_size), _LONG_EPOCH)
-    return Plan(
+    round_batches = training.validate_every or min(-(-n // training.batch_size), _MAX_ROUND_BATCHES)
+    return TrainingPlan(
         n_sequences=n,
         batch_size=training.batch_size,
         round_batches=min(round_batches, training.max_batches),
@@ -257,7 +265,7 @@ def _plan(dataset: Dataset, training: Training) -> Plan:
 def _validator(
     model: keras.Model, shell: Shell, dataset: Dataset, training: Training
 ) -> Callable[[], dict[str, float]] | None:
-    """A function that measures the model on the validation split, with one result for all workers."""
+    """A function that measures the model on the validation split, with the same result on all hosts."""
     validation = validation_set(dataset, training.validation_sequences)
     if validation is None:
         return None
@@ -265,7 +273,7 @@ def _validator(
     def validate() -> dict[str, float]:
         measured: keras.Model = shell
         if shell.distribute_strategy.num_replicas_in_sync > 1:
-            # Keras would predict each batch once a device
+            # Keras would predict each batch once per device
             model.set_weights(shell.layers[-1].get_weights())
             measured = model
         row = validation_metrics(measured, validation, dataset.tasks)

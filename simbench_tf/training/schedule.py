@@ -1,4 +1,4 @@
-"""The learning rate along training: a rise from 0, then one of Keras' schedules."""
+"""Learning-rate schedules: an optional warm-up from 0, then one of Keras' schedules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import keras
 
 from simbench_tf.config import Training
 
-#: Of the learning rate, where a schedule ends unless told otherwise.
+#: The final learning rate of a schedule as a fraction of the first, unless the configuration gives one.
 _FINAL_FRACTION = 0.01
 
 

@@ -1,4 +1,4 @@
-"""The weights of a network at a few batches of its training, kept to ask later what it had learnt by then."""
+"""Snapshots: the weights of a network after chosen batches of its training, for the analysis of learning dynamics."""
 
 from __future__ import annotations
 
@@ -26,17 +26,19 @@ class Snapshot(NamedTuple):
 class Snapshots(keras.callbacks.Callback):
     """Write the weights of the network that `simbench_tf.train` trains, after given numbers of batches.
 
-    Files ``batch-0000037.weights.h5`` appear whole or not at all. Batches are those the optimizer has counted, so that
-    training that goes on from a checkpoint keeps the files of earlier batches and writes the later ones. Files of
-    batches that it has not reached when it begins are another training's, or will be written again: they are deleted.
-    Where several batches are one call (`steps_per_execution`), a file is written at its end and says which that was.
+    Files ``batch-0000037.weights.h5`` appear whole or not at all. Batches are counted by the optimizer, so that a
+    training that resumes from a checkpoint keeps the files of earlier batches and writes the later ones. When it
+    begins, files of batches that it has not reached are deleted: they are from another training, or will be written
+    again.
+    Where several batches are one call (`steps_per_execution`), a file is written after the call and named by its last
+    batch.
 
     Parameters
     ----------
     folder : path
         Made where it is missing.
     batches : iterable of int
-        0 is the initial weights.
+        0 means the initial weights.
 
     Examples
     --------
@@ -51,7 +53,7 @@ class Snapshots(keras.callbacks.Callback):
         self._done = self._before_round = 0
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        """Keep what is there of batches done; write the initial weights where there is none."""
+        """Keep the files of batches already done, delete later ones; write the initial weights of a new training."""
         self._done = int(self.model.optimizer.iterations)
         for snapshot in read_snapshots(self._folder):
             if snapshot.batch > self._done:
@@ -60,12 +62,12 @@ class Snapshots(keras.callbacks.Callback):
             self._write()
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
-        """Note how many batches were done: Keras counts those of a round."""
+        """Note how many batches were done before this round, since Keras counts batches within a round."""
         self._before_round = self._done
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:  # noqa: ARG002
         """Write the weights where one of the batches was reached."""
-        # counted here, since to ask the optimizer is to wait for the device
+        # counted here, since reading the optimizer's counter waits for the device
         before, self._done = self._done, self._before_round + batch + 1
         if any(before < wanted <= self._done for wanted in self._batches):
             self._write()
@@ -73,20 +75,20 @@ class Snapshots(keras.callbacks.Callback):
     def _write(self) -> None:
         path = self._folder / f"batch-{int(self.model.optimizer.iterations):07d}.weights.h5"
         with whole_file(path) as partial:
-            # Keras takes weights under this ending alone
+            # Keras accepts weights only under this ending
             named = partial.with_suffix(".weights.h5")
-            # the network stands in a shell, and may be a copy that computes in another precision
+            # the network is the wrapper's last layer, and may be a copy that computes in another precision
             self.model.layers[-1].save_weights(named)
             named.replace(partial)
 
 
 def log_spaced_batches(n: int, max_batches: int) -> list[int]:
-    """At most n numbers of batches: 0, and from 1 to `max_batches` evenly spaced in the logarithm, rounded.
+    """At most n batch counts: 0, and from 1 to `max_batches` evenly spaced in the logarithm, rounded.
 
     Raises
     ------
     ValueError
-        There are fewer than two, or no batch.
+        n is below 2, or max_batches below 1.
 
     Examples
     --------

@@ -1,7 +1,7 @@
-"""Train a Keras model on a data set with the talk's recipe, and tell how well it does on the test split.
+"""Train a Keras model on a data set with the default recipe, and measure it on the test split.
 
-Adam, binary cross-entropy, at most `max_batches` batches, early stopping. Initial weights (`build_model`), the order of
-the sequences and the dropout all follow from the seed.
+The recipe: Adam, binary cross-entropy, at most `max_batches` batches, early stopping. Initial weights (`build_model`),
+the order of the sequences and the dropout masks all follow from the seed.
 """
 
 from __future__ import annotations
@@ -28,19 +28,19 @@ from simbench_tf.training.loop import fit
 
 
 class Trained(NamedTuple):
-    """What came of training.
+    """The results of training: metrics, history, and the device that was used.
 
     Attributes
     ----------
     metrics : dict
         For each task auroc, auprc (average precision) and positive_fraction, on the test split; nan where undefined.
     history : DataFrame
-        A row a round: batch (how many were trained on by then), loss (mean of the round's batches) and, where there
-        is a validation split, valid_loss, valid_auroc, valid_auprc (means over tasks) and valid_auprc_TASK; with a
-        `schedule` or a warm-up also learning_rate, that of the next batch. The loss is of the data, with its class
-        weights and without the penalty on weights; valid_loss has neither.
+        One row per round: batch (how many were trained on by then), loss (mean over the round) and, where there is
+        a validation split, valid_loss, valid_auroc, valid_auprc (means over tasks) and valid_auprc_TASK; with a
+        `schedule` or a warm-up also learning_rate, that of the next batch. The loss includes the class weights but not
+        the penalty on weights; valid_loss includes neither.
     computation : Computation
-        On what it was trained, and how.
+        The device, precision and compilation of training.
     """
 
     metrics: Metrics
@@ -62,13 +62,13 @@ def train(
 
     A round is `training.validate_every` batches, or an epoch, or 1,000 batches of a longer one. After each the model is
     measured on at most `training.validation_sequences` of the validation split, always the same, by its auPRC (mean
-    over the tasks that have both classes there): of what is reported it answers best to rare positives, and, unlike
-    the loss, it does not turn worse while the network merely grows too sure of itself. After `training.patience`
+    over the tasks that have both classes there): of the reported metrics it responds best to rare positives and, unlike
+    the loss, it does not get worse while the network merely becomes overconfident. After `training.patience`
     rounds without a better one training stops, and the best round's weights are put back. Without a validation split,
     or one class in it alone, it runs to `max_batches`.
 
-    All GPUs of this machine share each batch, or those of all workers that TF_CONFIG names (`devices.strategy`); of
-    these the chief alone writes files.
+    All GPUs of this machine share each batch, or those of all hosts that TF_CONFIG names (`devices.strategy`); of these
+    hosts only the chief writes files.
 
     Parameters
     ----------
@@ -77,21 +77,21 @@ def train(
     dataset : Dataset
         From `open_dataset`; its tasks are the model's outputs, in order.
     training : config.Training, optional
-        Default: the talk's. Weights and what the model computes afterwards are float32 at any precision of training.
+        Default: the default recipe. Whatever the precision of training, weights and later predictions are float32.
     seed : int
         Of the order of the sequences and of every dropout layer of the model.
     folder : path, optional
         Where to write history.csv after each round, then model.keras and, last, metrics.json (an undefined metric is
-        null); and tensorboard/ where `training` asks for it.
+        null); and tensorboard/ where `training` requests it.
     progress : callable, optional
         Called with the number of batches done since the last call.
     callbacks : sequence of keras.callbacks.Callback
-        Further ones, called after ours; a round is Keras' epoch. They see each batch, unless
+        Called after ours; a round is an epoch to them. They see each batch, unless
         `training.steps_per_execution` is set.
     checkpoint : Checkpoint, optional
-        Where to keep, every `training.checkpoint_interval` batches and after each round, all that the next batch
-        depends on. Training goes on from there if its `key` is the same, and ends as if it had not been cut off. On
-        SIGTERM one is written first. The caller deletes it.
+        Where to write, every `training.checkpoint_interval` batches and after each round, everything the next batch
+        depends on. Training resumes from there if its `key` is the same, and ends as if it had not been interrupted.
+        On SIGTERM one is written first. The caller deletes it.
 
     Returns
     -------
@@ -112,16 +112,16 @@ def train(
         raise InputError(dataset.path, "has no sequence in its train split", "make it larger, or hold out less")
     target = None if folder is None or not is_chief() else Path(folder)
     with training_logs(target, training.tensorboard) as log:
-        history, how = fit(model, dataset, training, seed, progress or (lambda _n: None), callbacks, checkpoint, log)
+        history, chosen = fit(model, dataset, training, seed, progress or (lambda _n: None), callbacks, checkpoint, log)
     probabilities = predict(model, dataset.bases("test"))
-    trained = Trained(split_metrics(dataset.labels("test"), probabilities, dataset.tasks), history, how)
+    trained = Trained(split_metrics(dataset.labels("test"), probabilities, dataset.tasks), history, chosen)
     if target is not None:
         _write(target, model, trained)
     return trained
 
 
 def build_model(model: config.Model, seq_length: int, n_tasks: int, seed: int) -> keras.Model:
-    """Build the network that a configuration names, by the user's function where it names one, or load it.
+    """Build the network that a configuration names: one of ours, a user's function's, or a file's.
 
     Parameters
     ----------
@@ -158,7 +158,7 @@ def build_model(model: config.Model, seq_length: int, n_tasks: int, seed: int) -
 
 def _write(folder: Path, model: keras.Model, trained: Trained) -> None:
     with whole_file(folder / "model.keras") as partial:
-        # metrics.json says that the rest is there: not the one of an earlier training
+        # the presence of metrics.json says that training is finished: delete that of an earlier one
         (folder / "metrics.json").unlink(missing_ok=True)
         model.save(partial)
     write_history(folder, trained.history)

@@ -1,6 +1,6 @@
-"""What Keras trains in a model's place: a copy that computes as was chosen, in a shell that takes bases.
+"""A wrapper around the model: takes base codes, computes in the chosen precision, on all devices.
 
-The shell takes uint8 bases, of which a batch is a sixteenth of its one-hot, and encodes them on the device. Where
+The wrapper takes uint8 bases, a batch of which is a sixteenth of its one-hot, and encodes them on the device. Where
 several devices share a batch, each gets its share of the rows, and the gradient is that of the whole batch.
 """
 
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from simbench_tf.config import Training
 from simbench_tf.dataset import Dataset
-from simbench_tf.devices import Computation, n_workers
+from simbench_tf.devices import Computation, n_hosts
 from simbench_tf.errors import InputError
 from simbench_tf.models.layers import copied_model
 from simbench_tf.random_streams import stream_key
@@ -34,26 +34,26 @@ class LabelWeights(NamedTuple):
 class Shell(keras.Model):
     """A network that takes bases, uint8 (N, L), and is trained on all devices of a strategy.
 
-    What a batch logs are sums over the round's sequences so far, each the mean over devices: `total`, of losses
+    The logs of a batch are sums over the round's sequences so far, each the mean over devices: `total`, of losses
     without the penalty on weights, and `count`.
     """
 
     def __init__(self, network: keras.Model, seq_length: int, strategy: tf.distribute.Strategy) -> None:
         bases = keras.Input((seq_length,), dtype="uint8", name="bases")
-        # 4, an N, is beyond the depth: a row of zeros
+        # 4, an N, is beyond the depth: its row is zeros
         super().__init__(bases, network(keras.ops.one_hot(bases, 4, dtype="float32")), name="shell")
         self._strategy = strategy
 
     @property
     def distribute_strategy(self) -> tf.distribute.Strategy:
-        """The strategy; Keras, given it by the scope, would first try a batch out, which fails for several workers."""
+        """The strategy; Keras, given it by the scope, would first try a batch, which fails on several hosts."""
         return self._strategy
 
     def train_step(self, data: Any) -> dict[str, Any]:
-        """Keras' own, with sums that can be averaged over devices whose shares are not of one size."""
+        """Keras' own step, with sums that can be averaged over devices whose shares differ in size."""
         super().train_step(data)
         mean = self._losses_seen()
-        # Keras averages over workers along an axis, which a scalar lacks
+        # Keras averages over hosts along an axis, which a scalar lacks
         shape = [1] if isinstance(self._strategy, tf.distribute.MultiWorkerMirroredStrategy) else []
         return {name: tf.reshape(value, shape) for name, value in (("total", mean.total), ("count", mean.count))}
 
@@ -65,11 +65,11 @@ def make_shell(
     model: keras.Model,
     seq_length: int,
     training: Training,
-    how: Computation,
+    chosen: Computation,
     strategy: tf.distribute.Strategy,
     weights: LabelWeights | None = None,
 ) -> Shell:
-    """Compile a shell round a model, or round a copy where the model is not to be trained as it is.
+    """Compile a shell around a model, or around a copy where the model is not to be trained as it is.
 
     Parameters
     ----------
@@ -77,10 +77,10 @@ def make_shell(
         Input (N, L, 4). How it is compiled does not change; its weights are the shell's where it is not copied.
     seq_length : int
     training : Training
-    how : Computation
+    chosen : Computation
     strategy : tf.distribute.Strategy
     weights : LabelWeights, optional
-        Of each task's labels in the loss.
+        Weights of each task's labels in the loss.
 
     Returns
     -------
@@ -92,12 +92,12 @@ def make_shell(
     InputError
         The model must be copied and cannot be.
     """
-    held_back = training.max_norm is not None or training.l2 > 0
+    regularised = training.max_norm is not None or training.l2 > 0
     # variables are made in the scope; the shell trains outside it, where alone its updates equal those of one device
     with strategy.scope():
-        if how.precision != "float32" or how.n_replicas > 1 or held_back:
-            network = _copied(model, how)
-            _hold_back(network, training)
+        if chosen.precision != "float32" or chosen.n_replicas > 1 or regularised:
+            network = _copied(model, chosen)
+            _regularise(network, training)
         else:
             network = model
     shell = Shell(network, seq_length, strategy)
@@ -107,18 +107,18 @@ def make_shell(
             optimizer=keras.optimizers.Adam(learning_rates(training)),
             loss=loss,
             metrics=[keras.metrics.MeanMetricWrapper(loss, name="loss_of_data")],
-            jit_compile=how.xla,
-            steps_per_execution=how.steps_per_execution,
+            jit_compile=chosen.xla,
+            steps_per_execution=chosen.steps_per_execution,
         )
         shell.optimizer.build(shell.trainable_variables)
     return shell
 
 
 def shared(data: Callable[[], tf.data.Dataset], strategy: tf.distribute.Strategy) -> Any:
-    """Batches of (bases, labels) shared among a strategy's devices: every so-manieth row is a device's.
+    """Batches of (bases, labels) shared among a strategy's n devices: each device gets every n-th row.
 
-    Keras averages over the rows of each device, then over devices; a weight makes up for shares of unequal size. Where
-    a batch has fewer rows than there are devices, those left over get a row of weight 0.
+    Keras averages over the rows of each device, then over devices; a weight corrects for shares of unequal size. Where
+    a batch has fewer rows than there are devices, the remaining devices get a row of weight 0.
     """
     n_replicas = strategy.num_replicas_in_sync
     if n_replicas == 1:
@@ -131,7 +131,7 @@ def shared(data: Callable[[], tf.data.Dataset], strategy: tf.distribute.Strategy
         weight = tf.cast(n_replicas * n_mine, tf.float32) / tf.cast(n, tf.float32)
         return tf.gather(bases, rows % n), tf.gather(labels, rows % n), tf.fill(tf.shape(rows), weight)
 
-    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+    def of_host(context: tf.distribute.InputContext) -> tf.data.Dataset:
         n_here = n_replicas // context.num_input_pipelines
         mine = range(context.input_pipeline_id * n_here, (context.input_pipeline_id + 1) * n_here)
 
@@ -141,28 +141,28 @@ def shared(data: Callable[[], tf.data.Dataset], strategy: tf.distribute.Strategy
 
         return data().flat_map(shares).prefetch(tf.data.AUTOTUNE)
 
-    return strategy.distribute_datasets_from_function(of_worker)
+    return strategy.distribute_datasets_from_function(of_host)
 
 
-def seed_dropout(network: keras.Model, seed: int, strategy: tf.distribute.Strategy, go_on: bool = False) -> None:
-    """Set every random state in a network, however deep the layer that holds it; each device has masks of its own.
+def seed_dropout(network: keras.Model, seed: int, strategy: tf.distribute.Strategy, resume: bool = False) -> None:
+    """Set every random state in a network, at any depth of layers; each device has masks of its own.
 
-    With `go_on` the numbers of masks drawn so far stay.
+    With `resume` the counts of masks drawn so far stay.
     """
     states = [
         variable for variable in network.non_trainable_variables if variable.path.endswith("seed_generator_state")
     ]
     for number, state in enumerate(states):
         on_devices = strategy.experimental_local_results(state.value)
-        first = strategy.extended.worker_index * len(on_devices) if n_workers() > 1 else 0
+        first = strategy.extended.worker_index * len(on_devices) if n_hosts() > 1 else 0
         for replica, on_device in enumerate(on_devices, first):
             of_replica = f" of replica {replica}" if replica else ""
             key = int(stream_key(seed, f"dropout {number}{of_replica}")) % 2**32
-            on_device.assign([key, int(on_device[1]) if go_on else 0])
+            on_device.assign([key, int(on_device[1]) if resume else 0])
 
 
 def label_weights(class_weight: Literal["balanced"] | dict[str, float] | None, dataset: Dataset) -> LabelWeights | None:
-    """What `training.class_weight` means for a data set; None where all labels count alike.
+    """The label weights that `training.class_weight` means for a data set; None where all labels count alike.
 
     Balanced weights are n / (2 n_label), n_label being the sequences of the train split with that label (scikit-learn's
     formula); a task whose train split holds one label alone has weights of 1. Where sequences are neither positive nor
@@ -199,7 +199,7 @@ def _cross_entropy(weights: LabelWeights | None) -> Callable[[Any, Any], Any]:
     return of_sequences
 
 
-def _hold_back(network: keras.Model, training: Training) -> None:
+def _regularise(network: keras.Model, training: Training) -> None:
     """Bound the norm of the weights into each unit, and penalise their squares."""
     for variable in network.trainable_variables:
         if variable.name.endswith("kernel"):
@@ -210,7 +210,7 @@ def _hold_back(network: keras.Model, training: Training) -> None:
                 variable.regularizer = keras.regularizers.L2(training.l2)
 
 
-def _copied(model: keras.Model, how: Computation) -> keras.Model:
+def _copied(model: keras.Model, chosen: Computation) -> keras.Model:
     """Copy a model; the copy's layers compute in a precision, its weights (the same values) and its output are float32.
 
     Where devices share a batch, batch normalisation is over all of it.
@@ -221,15 +221,15 @@ def _copied(model: keras.Model, how: Computation) -> keras.Model:
 
     def changed(layer: keras.layers.Layer) -> dict[str, Any]:
         settings: dict[str, Any] = {}
-        if how.precision == "bfloat16":
+        if chosen.precision == "bfloat16":
             settings["dtype"] = "float32" if layer is last else "mixed_bfloat16"
-        if isinstance(layer, keras.layers.BatchNormalization) and how.n_replicas > 1:
+        if isinstance(layer, keras.layers.BatchNormalization) and chosen.n_replicas > 1:
             settings["synchronized"] = True
         return settings
 
     try:
         return copied_model(model, changed)
-    except (ValueError, TypeError, NotImplementedError) as error:  # the last: a layer has no get_config of its own
-        what = f"cannot be copied, to be trained so: {' '.join(str(error).split())}"
+    except (ValueError, TypeError, NotImplementedError) as error:  # the last where a layer has no get_config of its own
+        what = f"cannot be copied for training: {' '.join(str(error).split())}"
         mend = "give its layers a get_config, or train it in float32 on one device without max_norm and l2"
         raise InputError(model.name, what, mend) from error

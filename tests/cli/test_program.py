@@ -167,7 +167,7 @@ def test_a_warning_is_one_line(monkeypatch, capsys, tmp_path):
         code, _, err = simbench(monkeypatch, capsys, "simulate", config, "--out", tmp_path / "run")
     assert code == 0
     (line,) = (line for line in err.splitlines() if "H1" in line)
-    assert line.startswith("warning: elements.0.enriched names 'H1', which is no task; that rate is passed over")
+    assert line.startswith("warning: elements.0.enriched names 'H1', which is no task; that rate is ignored")
 
 
 def test_a_variant_is_simulated(monkeypatch, capsys, tmp_path):

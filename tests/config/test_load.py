@@ -97,7 +97,7 @@ def test_what_is_wrong_is_said_in_one_line_naming_file_and_key(tmp_path, text, m
 
 def test_rates_of_tasks_that_are_not_in_the_set_are_passed_over(tmp_path):
     text = "simulation: {kind: grammar, elements: [{motif: SOX2, rate: .02, enriched: {H1: .4, K562: .1}}]}"
-    with pytest.warns(UserWarning, match=r"elements\.0\.enriched names 'H1', which is no task; .* passed over"):
+    with pytest.warns(UserWarning, match=r"elements\.0\.enriched names 'H1', which is no task; .* ignored"):
         config = load(tmp_path, text)
     assert config.simulation.elements[0].enriched == {"K562": 0.1}
 

@@ -23,7 +23,7 @@ from simbench_tf.dna import decode, one_hot, reverse_complement
 from simbench_tf.errors import InputError
 from simbench_tf.export import (
     EntryInfo,
-    Variant,
+    GroupMember,
     export_kipoi,
     export_kipoi_group,
     export_run,
@@ -189,8 +189,8 @@ def test_publishing_names_the_address_and_the_md5(model, sequences, tmp_path):
 def test_a_group_has_a_line_a_model(model, sequences, tmp_path):
     one_task = basset(seq_length=LENGTH, n_tasks=1, width=0.02, seed=2)
     variants = {
-        "both": Variant(model, TASKS, "Doc # one\nwith two lines", "Adam"),
-        "one": Variant(one_task, ["H1"], 'It says "one".'),
+        "both": GroupMember(model, TASKS, "Doc # one\nwith two lines", "Adam"),
+        "one": GroupMember(one_task, ["H1"], 'It says "one".'),
     }
     group = export_kipoi_group(variants, tmp_path / "lines", sequences=sequences, info=INFO, float16=True)
     assert group.largest_change > 0
@@ -224,7 +224,7 @@ def test_what_is_there_is_replaced_only_when_asked_and_only_an_entry(model, sequ
     arguments = {"task_names": TASKS, "sequences": sequences}
     folder = tmp_path / "toy"
     export_kipoi(model, folder, info=INFO, **arguments)
-    with pytest.raises(InputError, match="is there already"):
+    with pytest.raises(InputError, match="exists already"):
         export_kipoi(model, folder, info=INFO, **arguments)
     (folder / "left over").touch()
     export_kipoi(model, folder, info=EntryInfo(doc="Anew."), overwrite=True, **arguments)

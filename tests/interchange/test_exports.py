@@ -21,7 +21,7 @@ from simbench_tf.dataset import open_dataset, write_dataset
 from simbench_tf.dna import decode, one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.interchange import export_attributions, export_data
-from simbench_tf.interchange.export_attributions import Run, genome_runs, write_bigwig
+from simbench_tf.interchange.export_attributions import GenomeStretch, genome_stretches, write_bigwig
 from simbench_tf.motifs import Motif, read_motifs
 from simbench_tf.run.attributions import attribution_files
 from simbench_tf.tables import SITES_SCHEMA, sequence_schema
@@ -204,23 +204,23 @@ def test_chromosomes_have_the_genomes_lengths_where_it_is_there(peaks_run, tmp_p
     bigwig.close()
 
 
-def test_runs_without_gaps_are_written_whatever_their_order(tmp_path):
+def test_stretches_without_gaps_are_written_whatever_their_order(tmp_path):
     rng = np.random.default_rng(1)
     chrom, starts = np.array(["chr2", "chr1", "chr2", "chr2"]), np.array([5, 0, 9, 70])
     scores = rng.normal(size=(4, 10)).astype(np.float32)
-    runs = list(genome_runs(chrom, starts, scores))
-    assert [(run.chrom, run.start, len(run.values)) for run in runs] == [
+    stretches = list(genome_stretches(chrom, starts, scores))
+    assert [(each.chrom, each.start, len(each.values)) for each in stretches] == [
         ("chr1", 0, 10),
         ("chr2", 5, 14),
         ("chr2", 70, 10),
     ]
-    write_bigwig(tmp_path / "a.bw", {"chr2": 80, "chr1": 10}, reversed(runs))
+    write_bigwig(tmp_path / "a.bw", {"chr2": 80, "chr1": 10}, reversed(stretches))
     bigwig = pyBigWig.open(str(tmp_path / "a.bw"))
     np.testing.assert_allclose(bigwig.values("chr2", 9, 15), (scores[0, 4:] + scores[2, :6]) / 2, rtol=1e-6)
     assert np.isnan(bigwig.values("chr2", 19, 70)).all()
     bigwig.close()
     with pytest.raises(InputError, match=r"a.bw: would hold chr2:75-85, which is not in the genome"):
-        write_bigwig(tmp_path / "a.bw", {"chr2": 80}, [Run("chr2", 75, np.zeros(10))])
+        write_bigwig(tmp_path / "a.bw", {"chr2": 80}, [GenomeStretch("chr2", 75, np.zeros(10))])
 
 
 def test_what_cannot_go_out_says_why(peaks_run, tmp_path, monkeypatch):
@@ -265,7 +265,7 @@ def test_the_commands_name_what_they_wrote_or_why_not(monkeypatch, capsys, tiny_
     code, _, err = simbench(monkeypatch, capsys, "export-attributions", tiny_run, *options)
     assert code == 2
     assert err == f"error: {tiny_run}: holds sequences that have no place in a genome, which bigWig needs; " + (
-        "give data of kind peaks, or take --format npz\n"
+        "use data of kind peaks, or --format npz\n"
     )
     assert not (tmp_path / "a").exists()
     assert simbench(monkeypatch, capsys, "export-data", tiny_run, "--out", tmp_path, "--format", "bed")[0] == 2

@@ -137,8 +137,8 @@ def test_what_was_taken_for_other_sequences_is_left_out_and_told(tiny_config, co
     with pytest.warns(
         UserWarning, match=r"K562/a.h5: left out, it is not of the sequences explained now; take it again"
     ):
-        assert attributions.others(fewer, run) == []
-    assert [file.key for file in attributions.others(config, run)] == ["a"]
+        assert attributions.attributions_of_other_tools(fewer, run) == []
+    assert [file.key for file in attributions.attributions_of_other_tools(config, run)] == ["a"]
 
 
 def test_bigwig_is_read_at_the_regions_places(peaks_run, tmp_path):
@@ -195,7 +195,7 @@ def nan_at(row, base):
         ({"scores": np.ones((8, 200)) > 0}, "scores: holds bool, not numbers"),
         ({"other": np.ones((8, 200))}, "has no array scores, contributions, hypothetical or arr_0; name one scores"),
         ({"scores": np.float64(3)}, "has 0 sequences without ids"),
-        ({"scores": np.ones((2, 200)), "seq_id": np.array(["x"])}, "names 1 sequences, scores has 2; give an id a row"),
+        ({"scores": np.ones((2, 200)), "seq_id": np.array(["x"])}, "names 1 sequences, scores has 2; give one id"),
         ({"scores": np.ones((2, 200)), "seq_id": np.array(["x", "x"])}, "names 'x' twice"),
         ({"scores": np.ones((1, 200)), "seq_id": np.array(["x"])}, "names 'x', which is no sequence of the explained"),
         ({"scores": np.array([{}], object)}, "cannot be read: Object arrays cannot be loaded"),
@@ -225,7 +225,7 @@ def test_a_sequence_that_is_lacking_is_named(config, run, tmp_path):
         ("a.npz", b"no zip", "cannot be read"),
         ("a.h5", b"no hdf5", "cannot be read"),
         ("a.h5", None, "is missing"),
-        ("a.txt", b"1 2 3", "is no attribution file that is read here; give an .npz"),
+        ("a.txt", b"1 2 3", "is no attribution file that is read here; give a file of .npz or"),
         ("a.bw", b"no bigwig", "is a bigWig, but the sequences have no place in a genome"),
     ],
 )

@@ -127,7 +127,7 @@ def test_two_workers_train_as_one_process_and_go_on_where_they_were_killed(begun
     started[1].communicate()
     _, told = started[0].communicate(timeout=120)
     assert started[0].returncode == 1
-    assert "fault: RuntimeError: another of the 2 workers has ended; start all again" in told
+    assert "fault: RuntimeError: another of the 2 hosts has ended; start all again" in told
     assert checkpoint.exists(), "killed within training"
     first = (run / "models" / "mine" / "model.keras").stat().st_mtime_ns
     ended = [(worker.communicate(timeout=300), worker.returncode) for worker in workers(run)]
@@ -157,7 +157,7 @@ def cluster(task_type, index, **jobs):
 
 
 @pytest.mark.parametrize(
-    ("text", "n_workers", "is_chief"),
+    ("text", "n_hosts", "is_chief"),
     [
         (None, 1, True),
         ("", 1, True),
@@ -168,18 +168,18 @@ def cluster(task_type, index, **jobs):
         (cluster("worker", 0, chief=["a:1"], worker=["b:1", "c:1"]), 3, False),
     ],
 )
-def test_who_writes(monkeypatch, text, n_workers, is_chief):
+def test_who_writes(monkeypatch, text, n_hosts, is_chief):
     monkeypatch.delenv("TF_CONFIG", raising=False)
     if text is not None:
         monkeypatch.setenv("TF_CONFIG", text)
-    assert (devices.n_workers(), devices.is_chief()) == (n_workers, is_chief)
+    assert (devices.n_hosts(), devices.is_chief()) == (n_hosts, is_chief)
 
 
 @pytest.mark.parametrize("text", ["{", "[]", '{"cluster": ["a:1"]}'])
 def test_a_cluster_that_cannot_be_read(monkeypatch, text):
     monkeypatch.setenv("TF_CONFIG", text)
     with pytest.raises(InputError, match="TF_CONFIG: is no description of a cluster in JSON"):
-        devices.n_workers()
+        devices.n_hosts()
 
 
 def test_tensorflow_had_begun(monkeypatch, begun):

@@ -21,7 +21,7 @@ from Bio import bgzf
 
 from helpers.folders import REPOSITORY
 from simbench_tf.dna import one_hot, reverse_complement
-from simbench_tf.export import EntryInfo, Variant, export_kipoi, export_kipoi_group, publish
+from simbench_tf.export import EntryInfo, GroupMember, export_kipoi, export_kipoi_group, publish
 from simbench_tf.models import basset
 
 pytestmark = pytest.mark.slow
@@ -112,8 +112,8 @@ def entry(zoo, model, sequences) -> Path:
 @pytest.fixture(scope="session")
 def group(zoo, entry, model, sequences) -> Path:
     variants = {
-        "two_tasks": Variant(model, TASKS, "Two tasks: the model's doc # one."),
-        "one_task": Variant(basset(seq_length=LENGTH, n_tasks=1, width=0.02, seed=2), ["H1"], "One task."),
+        "two_tasks": GroupMember(model, TASKS, "Two tasks: the model's doc # one."),
+        "one_task": GroupMember(basset(seq_length=LENGTH, n_tasks=1, width=0.02, seed=2), ["H1"], "One task."),
     }
     info = EntryInfo(doc="A group.", trained_on="nothing: they are <untrained> & 'small'")
     return export_kipoi_group(variants, zoo / "Simbench" / "lines", sequences=sequences, info=info).folder
