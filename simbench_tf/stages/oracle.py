@@ -3,7 +3,7 @@
 posteriors.parquet holds P(label | sequence) of every test and attributed sequence. occupancy.h5 holds, for each task,
 P(a base lies in a site that counts as the task's truth | sequence, the task's own label), for attributed sequences
 and others of their split. ceilings.csv scores both as models and methods are scored. Occupancy is the best ranking
-of bases pooled over sequences; for the mean over sequences of each one's auPRC it is a reference, not a strict bound.
+of bases pooled over sequences, exactly; for the mean over sequences of each one's auPRC it is the best known.
 knockouts.h5 holds the exact answers to the knock-outs of rules and pairs, where there are any.
 """
 
@@ -27,9 +27,15 @@ from simbench_tf.files import whole_file
 from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.attributions import attributed_rows
 from simbench_tf.run.manifest import discard_stale, fingerprint
-from simbench_tf.score import pooled_scores, score_attributions, summarise
 from simbench_tf.simulate.grammar import Grammar
-from simbench_tf.simulate.oracle import explain, label_ceiling, label_log_odds, label_posterior, log_likelihood
+from simbench_tf.simulate.oracle import (
+    attribution_ceiling,
+    explain,
+    label_ceiling,
+    label_log_odds,
+    label_posterior,
+    log_likelihood,
+)
 from simbench_tf.stages.knockouts import KnockOuts, knock_outs_of
 from simbench_tf.stages.simulate import grammar_of
 from simbench_tf.stages.step import Made, dataset_checksums, step
@@ -98,7 +104,10 @@ def write(
         dataset.labels("test"),
     )
     attribution = {
-        task: _attribution_ceiling(config, dataset, task, np.searchsorted(rows, mine), mine, occupancy[task])
+        task: attribution_ceiling(
+            occupancy[task][np.searchsorted(rows, mine)],
+            dataset.mask(config.attribution.split, task=task, motifs=config.scoring.motifs)[mine],
+        )
         for task, mine in _attributed(config, dataset).items()
     }
     ceilings = ceilings.join(pd.DataFrame.from_dict(attribution, orient="index"), on="task")
@@ -217,23 +226,3 @@ def _occupancy_chunk(
 ) -> npt.NDArray[np.float32]:
     posterior = explain(grammar, chunk[0], labels=chunk[1])
     return (posterior.occupancy if task is None else posterior.task_occupancy[task]).astype(np.float32)
-
-
-def _attribution_ceiling(
-    config: Config,
-    dataset: Dataset,
-    task: str,
-    kept: npt.NDArray[np.int64],
-    rows: npt.NDArray[np.int64],
-    occupancy: npt.NDArray[np.float32],
-) -> dict[str, float]:
-    """Score the occupancy of a task's attributed `rows`, at `kept` of those kept, as attributions are scored."""
-    mask = dataset.mask(config.attribution.split, task=task, motifs=config.scoring.motifs)[rows]
-    values = occupancy[kept]
-    mean, pooled = summarise(score_attributions(values, mask)), pooled_scores(values, mask)
-    return {
-        "attribution_auroc": mean["auroc"],
-        "attribution_auprc": mean["auprc"],
-        "pooled_attribution_auroc": pooled["pooled_auroc"],
-        "pooled_attribution_auprc": pooled["pooled_auprc"],
-    }

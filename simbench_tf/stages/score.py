@@ -109,7 +109,8 @@ def write(config: Config, folder: Path, files: list[AttributionFile], advance: C
         summary.append(line)
         recalls.append(recall)
         advance(1)
-    summary += _null_lines(config, dataset, folder, files, truths)
+    nulls = _null_lines(config, dataset, folder, files, truths)
+    summary += [line | _ceiling(config, line["task"], ceilings) for line in nulls]
     per_sequence = pd.concat(parts, ignore_index=True)
     target = folder / "scores"
     with whole_file(target / "per_sequence.parquet") as partial:
@@ -286,10 +287,14 @@ def _score_one(
     scores, seq_ids = read_attributions(file.path)
     table, line, sites = _scored(config, truth, scores, truth.rows.get_indexer(pd.Index(seq_ids)))
     keys = _keys(file)
-    line = {**keys, **line}
-    if config.scoring.truth == "embedded" and file.task in ceilings.index:
-        line["oracle_auprc"] = ceilings.loc[file.task, "attribution_auprc"]
+    line = keys | line | _ceiling(config, file.task, ceilings)
     recall = motif_recall(scores, sites, config.scoring.background_quantile)
     table = table.assign(**keys, seq_id=seq_ids)
     table = table[[*tables.PER_SEQUENCE_KEYS, *(c for c in table if c not in tables.PER_SEQUENCE_KEYS)]]
     return table, line, recall.assign(model=file.model, task=file.task, key=file.key)
+
+
+def _ceiling(config: Config, task: str, ceilings: pd.DataFrame) -> dict[str, float]:
+    """The ceiling of attributions of a task, where it is known: of the sites put in."""
+    known = config.scoring.truth == "embedded" and task in ceilings.index
+    return {"oracle_auprc": ceilings.loc[task, "attribution_auprc"]} if known else {}

@@ -40,6 +40,7 @@ def test_a_run_leaves_the_files_of_the_design(tiny_run):
         "dataset/sequences/part-00000.parquet",
         *(f"models/basset/{name}" for name in ("model.keras", "history.csv", "metrics.json")),
         *(f"attributions/basset/{task}/{key}.h5" for task in ("HepG2", "K562") for key in keys),
+        *(f"nulls/basset/{task}/{key}.h5" for task in ("HepG2", "K562") for key in keys),
         "references/shuffles.h5",
         "scores/per_sequence.parquet",
         *(f"oracle/{name}" for name in ("posteriors.parquet", "occupancy.h5", "ceilings.csv", "knockouts.h5")),
@@ -59,6 +60,10 @@ def test_the_scores_are_those_of_the_attributions(tiny_run):
     dataset = open_dataset(tiny_run / "dataset")
     summary = pd.read_csv(tiny_run / "scores" / "summary.csv", keep_default_na=False, na_values=[""])
     assert list(summary.columns) == list(tables.SUMMARY_COLUMNS)
+    is_null = summary["method"].str.startswith("null_")
+    # of each task: both methods on an untrained network, positions, two tables of words, and the scan
+    assert len(summary[is_null]) == 2 * (2 + 1 + 2 + 1)
+    summary = summary[~is_null]
     assert len(summary) == 4
     per_sequence = pd.read_parquet(tiny_run / "scores" / "per_sequence.parquet")
     assert tuple(per_sequence.columns[: len(tables.PER_SEQUENCE_KEYS)]) == tables.PER_SEQUENCE_KEYS
