@@ -138,6 +138,11 @@ def kind_of(layer: Any) -> str:
     return type(layer).__name__ if type(layer).__module__.startswith("keras.") else ""
 
 
+def is_quantized(layer: Any) -> bool:
+    """Whether a layer computes in integers, so that the product with its stored weights is not what it computes."""
+    return getattr(layer, "quantization_mode", None) is not None
+
+
 def linear_activation() -> Any:
     """The activation that changes nothing."""
     import keras

@@ -1,6 +1,7 @@
 """A functional Keras model as a list of layer calls in the order of computation, nested models unfolded.
 
 The one reader of Keras graphs: methods run the calls again, follow them from input to output, or find a layer in them.
+A layer is known only if its class is Keras' own: a class of the user's may do anything, whatever its name.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 import keras
 
-from simbench_tf.attribution.layer_geometry import UnsupportedModelError, check_positionwise
+from simbench_tf.attribution.layer_geometry import UnsupportedModelError, check_positionwise, kind_of
 from simbench_tf.errors import InputError, nearest
 
 CONVOLUTIONS = ("Conv1D", "SeparableConv1D", "DepthwiseConv1D")
@@ -27,8 +28,8 @@ class Call(NamedTuple):
 
     @property
     def kind(self) -> str:
-        """The class of what is called."""
-        return type(self.node.operation).__name__
+        """The class of what is called, where it is one of Keras' own, else ""."""
+        return kind_of(self.node.operation)
 
     @property
     def name(self) -> str:
@@ -39,7 +40,7 @@ class Call(NamedTuple):
 
 
 class Calls(NamedTuple):
-    """What a model computes, in an order in which it can be computed, and the number of its output."""
+    """What a model's output is computed from, in an order in which it can be computed, and the output's number."""
 
     calls: list[Call]
     output: int
@@ -49,7 +50,8 @@ def read_calls(model: Any) -> Calls:
     """Read a functional model of one input and one output; nested models are unfolded in their place."""
     calls: list[Call] = []
     (output,) = _read(model, [0], calls, itertools.count(1))
-    return Calls(calls, output)
+    # a nested model may have outputs that nothing uses
+    return Calls(leading_to(calls, output), output)
 
 
 def _read(model: Any, inputs: Sequence[int], calls: list[Call], new: Iterator[int]) -> list[int]:
@@ -110,24 +112,43 @@ def find_output(calls: Sequence[Call], layer: str) -> Call:
     ----------
     calls : sequence of Call
     layer : str
-        "first" or "last": that convolution, with the batch normalisation and the activation that alone follow it. Else
-        the name of a layer, for that layer's own output.
+        "first" or "last": the convolution before, or after, all others, with the batch normalisation and the
+        activation that alone follow it. Else the name of a layer, for that layer's own output.
 
     Raises
     ------
     InputError
-        There is no convolution, no layer of that name, or it is called more than once.
+        There is no convolution, none that is before or after all others, no layer of that name, or it is called more
+        than once.
     """
     if layer in ("first", "last"):
-        convolutions = [call for call in calls if call.kind in CONVOLUTIONS]
-        if not convolutions:
-            raise InputError("layer", "the model has no one-dimensional convolution", "name the layer to read")
-        return _end_of_block(calls, _only_call(calls, convolutions[0 if layer == "first" else -1]))
+        return _end_of_block(calls, _only_call(calls, _outermost_convolution(calls, layer)))
     named = [call for call in calls if call.name == layer]
     if not named:
         known = nearest(layer, ["first", "last", *(call.name for call in calls)])
         raise InputError("layer", f"the model has no layer {layer!r}{known}")
     return _only_call(calls, named[0])
+
+
+def _outermost_convolution(calls: Sequence[Call], which: str) -> Call:
+    """The convolution that comes before, or after, all others; Keras' order of branches would be an accident."""
+    # also those of the user's own classes, which is then for the method to refuse by name
+    kinds = tuple(getattr(keras.layers, name) for name in CONVOLUTIONS)
+    convolutions = {call.outputs[0]: call for call in calls if isinstance(call.node.operation, kinds)}
+    if not convolutions:
+        raise InputError("layer", "the model has no one-dimensional convolution", "name the layer to read")
+    before = {
+        output: {other.outputs[0] for other in leading_to(calls, output)} & set(convolutions) - {output}
+        for output in convolutions
+    }
+    behind = set() if which == "first" else set().union(*before.values())
+    outermost = [
+        call for output, call in convolutions.items() if not (before[output] if which == "first" else output in behind)
+    ]
+    if len({id(call.node.operation) for call in outermost}) > 1:
+        names = ", ".join(call.name for call in outermost)
+        raise InputError("layer", f"{which!r} may be any of {names}, which are in branches of the model", "name one")
+    return outermost[0]
 
 
 def _only_call(calls: Sequence[Call], call: Call) -> Call:

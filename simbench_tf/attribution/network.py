@@ -1,8 +1,8 @@
 """Any Keras model over one-hot DNA as a function to explain: logit or probability, some targets, batches of one shape.
 
-The model is never edited. Where its last layer is a sigmoid, a second model over the same layers and weights ends at
-that sigmoid's input. Compiled functions are kept as long as the model lives, and batches are padded to a few sizes,
-so that TensorFlow traces a function once and not at each call.
+The model is never edited. Where it ends in a sigmoid, a second model over the same layers and weights ends at that
+sigmoid's input. Compiled functions are kept as long as the model lives and is not edited, and batches are padded to a
+few sizes, so that TensorFlow traces a function once and not at each call.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.attribution.batch_size import fitting_batch_size
+from simbench_tf.attribution.layer_geometry import is_quantized, kind_of, named
+from simbench_tf.attribution.model_state import state_of
 from simbench_tf.errors import InputError
 
 # TensorFlow is imported where it is used, so that listing and checking methods does not wait for it.
@@ -57,6 +59,11 @@ class Network:
     _function: _ModelFunction
     targets: tuple[int, ...]
     batch_size: int
+
+    @property
+    def n_outputs(self) -> int:
+        """How many outputs the model has."""
+        return self._function.n_outputs
 
     @property
     def graph(self) -> Any:
@@ -185,7 +192,8 @@ def _padded(array: npt.NDArray[Any], size: int) -> Any:
 
 # what is explained of a model
 
-_CACHE: weakref.WeakKeyDictionary[Any, dict[Output, _ModelFunction]] = weakref.WeakKeyDictionary()
+# with the state that the model was in
+_CACHE: weakref.WeakKeyDictionary[Any, tuple[Hashable, dict[Output, _ModelFunction]]] = weakref.WeakKeyDictionary()
 
 
 def open_network(
@@ -237,14 +245,23 @@ def open_network(
         raise InputError("output", f"{output!r} is not known", 'write "logit" or "probability"')
     if batch_size is not None and operator.index(batch_size) < 1:
         raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
-    outputs = _CACHE.setdefault(model, {})
-    if output not in outputs:
-        outputs[output] = _explain(model, output, seq_length)
-    explained = outputs[output]
+    explained = _model_function(model, output, seq_length)
     if explained.seq_length not in (None, seq_length):
         raise InputError("model", f"takes {explained.seq_length} bases, the sequences have {seq_length}", "match them")
     targets = _checked_targets(target, explained.n_outputs)
     return Network(explained, targets, batch_size or fitting_batch_size(explained.graph, seq_length))
+
+
+def _model_function(model: Any, output: Output, seq_length: int) -> _ModelFunction:
+    """The function of a model as it is now: one that was edited in place is read anew."""
+    state = state_of(model)
+    kept, functions = _CACHE.get(model, (None, {}))
+    if kept != state:
+        functions = {}
+        _CACHE[model] = (state, functions)
+    if output not in functions:
+        functions[output] = _explain(model, output, seq_length)
+    return functions[output]
 
 
 def _checked_targets(target: int | Sequence[int], n_outputs: int) -> tuple[int, ...]:
@@ -261,7 +278,9 @@ def _explain(model: Any, output: Output, seq_length: int) -> _ModelFunction:
     import keras
     import tensorflow as tf
 
-    if not getattr(model, "outputs", None):
+    from simbench_tf.attribution.model_graph import is_graph
+
+    if not is_graph(model):
         return _explain_subclassed(model, output, seq_length)
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
@@ -297,25 +316,46 @@ def _check_output_shape(shape: tuple[int | None, ...]) -> None:
 
 
 def _logit(model: Any) -> Any:
-    """The tensor that goes into the final sigmoid of a functional model; the output where the last layer is linear."""
+    """The tensor that goes into the final sigmoid of a functional model; the output where the ending is linear."""
     import keras
 
-    history = model.outputs[0]._keras_history
+    end = model.outputs[0]
+    logit = _into_sigmoid(end)
+    if logit is None:
+        return end
+    if logit.shape == end.shape:
+        return logit
+    return keras.layers.Reshape(end.shape[1:], dtype=logit.dtype, name=_NEW_NAME + "shape")(logit)
+
+
+def _into_sigmoid(tensor: Any, said_linear: bool = False) -> Any | None:
+    """What goes into the sigmoid that a tensor comes out of, looking through what changes nothing; None for logits.
+
+    `said_linear`: a linear activation follows, so that what any operation but an activation gives is taken for logits.
+    """
+    import keras
+
+    from simbench_tf.attribution.ending import changes_nothing, is_linear, is_no_activation, is_sigmoid
+    from simbench_tf.attribution.model_graph import is_graph
+
+    history = tensor._keras_history
     last = history.operation
     node = last._inbound_nodes[history.node_index]
+    if node.is_input:
+        raise InputError("model", "returns its input as it is, so no logit can be told", _AS_IT_IS)
+    if changes_nothing(node):
+        return _into_sigmoid(node.input_tensors[0], said_linear or kind_of(last) == "Activation")
+    if is_graph(last) and len(node.input_tensors) == 1:
+        inner = _into_sigmoid(last.outputs[history.tensor_index], said_linear)
+        if inner is None:
+            return None
+        return keras.Model(last.inputs[0], inner, name=_NEW_NAME + last.name)(node.input_tensors[0])
+    if is_linear(last) or (said_linear and is_no_activation(last)):
+        return None
+    if is_sigmoid(last):
+        return node.input_tensors[0] if kind_of(last) != "Dense" else _without_activation(last)(node.input_tensors[0])
     activation = getattr(last, "activation", None)
-    if isinstance(last, keras.Model) and len(node.input_tensors) == 1 and len(last.outputs) == 1:
-        inner = keras.Model(last.inputs[0], _logit(last), name=_NEW_NAME + last.name)
-        return inner(node.input_tensors[0])
-    if type(last).__name__ == "Sigmoid" or (
-        isinstance(last, keras.layers.Activation) and activation is keras.activations.sigmoid
-    ):
-        return node.input_tensors[0]
-    if activation is keras.activations.linear:
-        return model.outputs[0]
-    if isinstance(last, keras.layers.Dense) and activation is keras.activations.sigmoid:
-        return _without_activation(last)(node.input_tensors[0])
-    ending = f"{type(last).__name__} {last.name!r}"
+    ending = named(last) if kind_of(last) else f"{named(last)}, a class that is not Keras' own"
     if activation is not None:
         ending += f" with activation {getattr(activation, '__name__', activation)}"
     raise InputError("model", f"ends in {ending}, neither a sigmoid nor a linear layer", _AS_IT_IS)
@@ -324,6 +364,10 @@ def _logit(model: Any) -> Any:
 def _without_activation(dense: Any) -> Any:
     """A layer that does what `dense` does before its activation, with the very same weights."""
     import keras
+
+    if is_quantized(dense):
+        what = f"{named(dense)} computes in {dense.quantization_mode}, so what goes into its sigmoid cannot be read"
+        raise InputError("model", what, _AS_IT_IS)
 
     class Linear(keras.layers.Layer):
         linear_part_of = dense  # for methods that look at layers

@@ -103,15 +103,16 @@ def _check_operations(model: Any, seq_length: int) -> None:
     It would fail at most of them, in the middle of TensorFlow; through a function within the graph it would take the
     gradient without a warning.
     """
+    import keras
     import tensorflow as tf
 
     with _their_imports():
         from shap.explainers._deep.deep_tf import break_dependence, op_handlers
 
     function = tf.function(lambda x: model([x], training=False), autograph=False)
-    graph = function.get_concrete_function(tf.TensorSpec((2, seq_length, 4), tf.float32)).graph
-    depend: set[str] = {graph.inputs[0].name}
-    for operation in graph.get_operations():
+    operations = function.get_concrete_function(tf.TensorSpec((2, seq_length, 4), tf.float32)).graph
+    depend: set[str] = {operations.inputs[0].name}
+    for operation in operations.get_operations():
         rule = None if operation.type in _RULES_THAT_FAIL else op_handlers.get(operation.type)
         # what a shape is computed from does not matter
         if rule is break_dependence or not depend.intersection(tensor.name for tensor in operation.inputs):
@@ -120,9 +121,20 @@ def _check_operations(model: Any, seq_length: int) -> None:
             raise InputError(
                 "deepshap",
                 f"SHAP has no rule that works for {operation.type} in {operation.name!r}",
-                "choose deeplift_rescale, which has rules for more layers",
+                _instead(keras.Model(model.inputs[0], model.layers[-1].input)),
             )
         depend.update(tensor.name for tensor in operation.outputs)
+
+
+def _instead(graph: Any) -> str:
+    """A method that works for a model that SHAP has no rules for."""
+    from simbench_tf.attribution.deeplift.read_model import read_steps
+
+    try:
+        read_steps(graph, "rescale", "rescale")
+    except InputError:
+        return "choose integrated_gradients or ism, which need no rules"
+    return "choose deeplift_rescale, which has rules for all layers of this model"
 
 
 @contextmanager
@@ -162,6 +174,8 @@ def gradcam_tf_keras_vis(network: Network, one_hot: Array, *, layer: str = "last
                 penultimate_layer=read,
                 seek_penultimate_conv_layer=False,
                 normalize_cam=normalize,
+                # SciPy, which stretches the map, knows no bfloat16
+                gradient_modifier=lambda gradients: tf.cast(gradients, tf.float32),
             ),
             tf.float32,
         )

@@ -72,13 +72,25 @@ def in_float32(model: Any) -> Any:
     """A copy of a functional Keras model that computes in float32, uncompiled, with the same weights.
 
     Mixed precision serves training; predictions in bfloat16 would differ from one machine to the next.
+
+    Raises
+    ------
+    InputError
+        A layer cannot be made anew elsewhere.
     """
     import keras
 
-    from simbench_tf.models.layers import copied_model
+    from simbench_tf.models.layers import copied_model, lambda_layer, lambda_refused
 
-    copy = copied_model(model, lambda _: {"dtype": "float32"})
-    # a model with a list of one input would warn of every array it is given
+    name = lambda_layer(model)
+    if name is not None:
+        raise InputError("model", *lambda_refused(name))
+    try:
+        copy = copied_model(model, lambda _: {"dtype": "float32"})
+    except (ValueError, TypeError, NotImplementedError) as error:  # the last: a layer has no get_config of its own
+        what = f"cannot be copied: {' '.join(str(error).split())}"
+        raise InputError("model", what, "build it of Keras' layers to export it") from error
+    # a model that lists its one input would warn of every array it is given
     return keras.Model(copy.inputs[0], copy.outputs[0], name=model.name)
 
 

@@ -40,7 +40,9 @@ def basset(
     """Basset: three convolutions and two dense layers, batch-normalised before each ReLU.
 
     Convolutions 300 x 19, 200 x 11 and 200 x 7 with max-pooling by 3, 4 and 4, then two dense layers of 1000 with
-    dropout .3. At 600 bp the convolutions leave 10 positions of 200 channels.
+    dropout .3. At 600 bp the convolutions leave 10 positions of 200 channels, and the output depends on all bases. At
+    other lengths valid convolutions and pooling leave bases over at the end, which it cannot see: of 400 the last 40
+    (360-399), as `simbench_tf.attribution.receptive_field.visible_bases` finds; ``padding="same"`` sees all 400.
 
     Parameters
     ----------

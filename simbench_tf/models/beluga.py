@@ -41,7 +41,8 @@ def beluga(
     """DeepSEA Beluga: three pairs of convolutions of width 8 and one dense layer, without batch normalisation.
 
     Channels 320, 480 and 640; each pair ends in dropout (.2, .2, .5), the first two in max-pooling by 4; then a dense
-    layer of 2003. With 2002 tasks at 2000 bp it has 149,536,251 parameters, as published.
+    layer of 2003. With 2002 tasks at 2000 bp it has 149,536,251 parameters, as published. The output cannot see bases
+    that pooling leaves over at the end: the last 10 of 2000 (1990-1999), and of 400 those from 390 on.
 
     Parameters
     ----------

@@ -13,27 +13,30 @@ import inspect
 import json
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from zipfile import BadZipFile
 
 import keras
 import numpy as np
 
+from simbench_tf.attribution.ending import is_linear, is_sigmoid, last_operation
+from simbench_tf.attribution.layer_geometry import kind_of
+from simbench_tf.attribution.model_graph import is_graph
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.files import checksum, whole_file
+from simbench_tf.models.layers import lambda_layer, lambda_refused
 from simbench_tf.random_streams import uniforms
 
 #: Beside a model that a Python function built: the name of that function.
 FUNCTION_FILE = "python.json"
-_NOT_LOADED = (ValueError, TypeError, OSError, KeyError, AttributeError, ImportError, BadZipFile)
+_NOT_LOADED = (ValueError, TypeError, OSError, KeyError, AttributeError, ImportError, zipfile.BadZipFile)
 _SAVE = "save it with `model.save('NAME.keras')`"
 _REGISTER = "give layers of your own a get_config, and decorate them with @keras.saving.register_keras_serializable()"
-_SIGMOIDS = (keras.activations.sigmoid, keras.activations.hard_sigmoid)
 
 
 def load_own_model(path: Path, seq_length: int, n_tasks: int) -> keras.Model:
@@ -49,9 +52,30 @@ def load_own_model(path: Path, seq_length: int, n_tasks: int) -> keras.Model:
     try:
         model = keras.saving.load_model(path, compile=False)
     except _NOT_LOADED as error:
+        lambdas = _lambda_layers(path)
+        if lambdas:
+            raise InputError(path, *lambda_refused(lambdas[0])) from error
         raise InputError(path, f"is no model that Keras can load: {error}", _SAVE) from error
     check_form(model, str(path), seq_length, n_tasks)
     return model
+
+
+def _lambda_layers(path: Path) -> list[str]:
+    """Names of the Lambda layers in a .keras file."""
+
+    def found(config: Any) -> Iterator[str]:
+        if isinstance(config, dict):
+            if config.get("class_name") == "Lambda":
+                yield str(config.get("config", {}).get("name"))
+            config = list(config.values())
+        for each in config if isinstance(config, list) else ():
+            yield from found(each)
+
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return list(found(json.loads(archive.read("config.json"))))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+        return []
 
 
 def build_own_model(
@@ -165,12 +189,13 @@ def check_form(model: Any, where: str, seq_length: int, n_tasks: int) -> None:
 
 def _check_probabilities(model: keras.Model, where: str, seq_length: int) -> None:
     mend = "let it end in a sigmoid: it is trained on probabilities"
-    last = _last_operation(model)
-    activation = getattr(last, "activation", None)
-    if activation is keras.activations.linear:
+    last = last_operation(model) if is_graph(model) else None
+    if last is not None and is_linear(last):
         raise InputError(where, "gives logits", mend)
+    activation = getattr(last, "activation", None)
     softmax = isinstance(last, keras.layers.Softmax) or activation is keras.activations.softmax
-    if softmax or (activation is not None and activation not in _SIGMOIDS):
+    hard_sigmoid = activation is keras.activations.hard_sigmoid
+    if softmax or (kind_of(last) and activation is not None and not is_sigmoid(last) and not hard_sigmoid):
         name = "softmax" if softmax else getattr(activation, "__name__", activation)
         raise InputError(where, f"ends in {name}", "let it end in a sigmoid: each task is a label of its own")
     # where the activation is unknown, a few random sequences show the range
@@ -180,14 +205,12 @@ def _check_probabilities(model: keras.Model, where: str, seq_length: int) -> Non
         raise InputError(where, f"gives values from {values.min():.3g} to {values.max():.3g}", mend)
 
 
-def _last_operation(model: keras.Model) -> Any:
-    # not the last layer: `keras.ops.sigmoid` is none
-    last = model.outputs[0]._keras_history.operation
-    return _last_operation(last) if isinstance(last, keras.Model) else last
-
-
 def _check_loads_again(model: keras.Model, where: str) -> None:
     """Save and load: better now than when a worker wants the trained model."""
+    name = lambda_layer(model)
+    if name is not None:
+        what, mend = lambda_refused(name)
+        raise InputError(where, f"cannot be saved and loaded again: it {what}", mend)
     try:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.keras"

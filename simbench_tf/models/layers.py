@@ -55,6 +55,19 @@ def copied_model(model: keras.Model, changed: Callable[[keras.layers.Layer], Map
     return copy
 
 
+def lambda_layer(model: keras.Model) -> str | None:
+    """The name of a Lambda layer of a nameless function, whose code Keras does not load from files, if there is one."""
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.Lambda) and getattr(layer.function, "__name__", "") == "<lambda>":
+            return str(layer.name)
+    return None
+
+
+def lambda_refused(name: str) -> tuple[str, str]:
+    """What is wrong with a Lambda layer, and how to fix it."""
+    return f"has a Lambda layer, {name!r}, whose code cannot be loaded from a file", "build it of Keras' layers"
+
+
 def check_arguments(
     seq_length: int, n_tasks: int, width: float, padding: str, convolutions: Sequence[Convolution]
 ) -> None:

@@ -342,7 +342,7 @@ def flat_dense(x, activation=None):
 REFUSED = {
     "ends in Softmax": lambda: functional(lambda x: layers.Softmax()(flat_dense(x))),
     "activation softmax": lambda: functional(lambda x: flat_dense(x, "softmax")),
-    "ends in Flatten": lambda: functional(layers.Flatten()),
+    "returns its input": lambda: functional(layers.Flatten()),
     "1 inputs and 2 outputs": lambda: functional(lambda x: [flat_dense(x), flat_dense(x)]),
     "2 inputs and 1 outputs": lambda: functional(lambda x, y: flat_dense(layers.Add()([x, y])), *[(LENGTH, 4)] * 2),
     "input of shape": lambda: functional(flat_dense, (LENGTH, 5)),

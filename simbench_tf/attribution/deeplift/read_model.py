@@ -17,7 +17,7 @@ from keras import layers
 from simbench_tf.attribution.deeplift.linear import Linear, Scaled, Weighted
 from simbench_tf.attribution.deeplift.nonlinear import Elementwise, MaxPool, Nonlinearity
 from simbench_tf.attribution.deeplift.steps import LayerStep, Rule
-from simbench_tf.attribution.layer_geometry import DOING_NOTHING
+from simbench_tf.attribution.layer_geometry import DOING_NOTHING, is_quantized
 from simbench_tf.attribution.model_graph import Calls, read_calls
 from simbench_tf.errors import InputError
 
@@ -69,7 +69,6 @@ def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule) -> list[L
     """
     steps, output = _steps_of(read_calls(model), maxpool)
     steps = _with_folded_normalisation(steps, output)
-    steps = _needed(steps, output)
     return _marked([_with_activation_rule(step, rule, steps) for step in steps])
 
 
@@ -94,6 +93,8 @@ def _rules(node: Any, maxpool: MaxPoolRule) -> list[Rule]:
     """What a layer does, one after the other; a layer that does nothing after training has an empty list."""
     # subclasses may do anything, so only the very classes of Keras count
     layer, kind = node.operation, type(node.operation)
+    if is_quantized(getattr(layer, "linear_part_of", layer)):
+        raise _without_rule(layer, f"{kind.__name__} that computes in {layer.quantization_mode}")
     if kind in _IDENTITY:
         return []
     if kind is layers.Conv1D:
@@ -127,7 +128,7 @@ def _without_rule(layer: Any, what: str = "") -> InputError:
         f"layer {layer.name!r}",
         f"DeepLIFT has no rule for {kind}",
         "rebuild the model from Conv1D, Dense, BatchNormalization, elementwise activations, pooling, Add and "
-        "Concatenate, or choose a method that reads no layers, as integrated_gradients",
+        "Concatenate, or choose integrated_gradients or ism, which need no rules",
     )
 
 
@@ -241,16 +242,6 @@ def _with_folded_normalisation(steps: list[LayerStep], output: int) -> list[Laye
         folded.append(step)
         by_output[step.output] = step
     return folded
-
-
-def _needed(steps: list[LayerStep], output: int) -> list[LayerStep]:
-    """The steps that the output depends on."""
-    wanted, kept = {output}, []
-    for step in reversed(steps):
-        if step.output in wanted:
-            kept.append(step)
-            wanted.update(step.inputs)
-    return kept[::-1]
 
 
 def _with_activation_rule(step: LayerStep, rule: ActivationRule, steps: list[LayerStep]) -> LayerStep:

@@ -19,6 +19,7 @@ from simbench_tf.attribution.layer_geometry import (
     checked_activation,
     checked_pointwise,
     geometry_of,
+    is_quantized,
     kind_of,
     linear_activation,
     named,
@@ -149,10 +150,9 @@ def _tail(layers: list[Any]) -> tuple[tuple[Op | Product, ...], tuple[int, int]]
 
 def _in_a_row(model: Any) -> list[Any]:
     """Layers and operations from input to output, those of nested models in their place."""
-    from simbench_tf.attribution.model_graph import leading_to, read_calls
+    from simbench_tf.attribution.model_graph import read_calls
 
-    calls, output = read_calls(model)
-    in_a_row = leading_to(calls, output)
+    in_a_row = read_calls(model).calls
     # from the output back: the branches that come together last are named
     for call in reversed(in_a_row):
         _check_call(call.node)
@@ -166,7 +166,7 @@ def _check_call(node: Any) -> None:
         raise UnsupportedModelError(f"{named(layer)} joins {len(node.input_tensors)} branches")
     if len(node.arguments.args) != 1 or any(node.arguments.kwargs.values()):
         raise UnsupportedModelError(f"{named(layer)} is called with more than a tensor")
-    if getattr(layer, "compute_dtype", "float32") != "float32" or getattr(layer, "quantization_mode", None):
+    if getattr(layer, "compute_dtype", "float32") != "float32" or is_quantized(layer):
         raise UnsupportedModelError(f"{named(layer)} computes in {layer.dtype_policy.name}")
 
 
