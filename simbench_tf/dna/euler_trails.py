@@ -12,6 +12,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.compiled import njit
 from simbench_tf.random_streams import Stream, fill_uint32, next_below, open_stream
 
 Bases = npt.NDArray[np.uint8]
@@ -47,7 +48,7 @@ class Scratch(NamedTuple):
 Room = Scratch  # its earlier name: numba can't read, and so replace, a cache in which it stands without it
 
 
-@nb.njit(cache=True)
+@njit()
 def _make_scratch(length: int) -> Scratch:
     return Scratch(
         np.empty((4, 4), np.int64),
@@ -62,7 +63,7 @@ def _make_scratch(length: int) -> Scratch:
 N_BASE = 4
 
 
-@nb.njit(cache=True)
+@njit()
 def _redrawn(word: np.uint32, n: np.uint64, stream: Stream) -> np.uint64:
     """A uniform integer in [0, n) made of `word`, or of further draws where that would be biased (Lemire 2019)."""
     product = np.uint64(word) * n
@@ -71,7 +72,7 @@ def _redrawn(word: np.uint32, n: np.uint64, stream: Stream) -> np.uint64:
     return product >> np.uint64(32)
 
 
-@nb.njit(cache=True)
+@njit()
 def _draw_order(counts: npt.NDArray[np.int64], words: Words, stream: Stream, order: Bases) -> None:
     """Draw into `order` a uniformly random order of as many A, C, G and T as `counts` says, one word per letter.
 
@@ -100,7 +101,7 @@ def _draw_order(counts: npt.NDArray[np.int64], words: Words, stream: Stream, ord
         order[rank] = (reached + (reached >> half)) & np.uint64(3)
 
 
-@nb.njit(cache=True, inline="always")
+@njit(inline="always")
 def _kind(counts: Counts, a: np.int64, draw: np.int64) -> np.int64:
     """The end of edge number `draw` out of `a`, its edges being ordered by their ends."""
     to_c = counts[a, 0]
@@ -109,7 +110,7 @@ def _kind(counts: Counts, a: np.int64, draw: np.int64) -> np.int64:
     return np.int64(draw >= to_c) + np.int64(draw >= to_g) + np.int64(draw >= to_t)
 
 
-@nb.njit(cache=True)
+@njit()
 def _last_exits(counts: Counts, root: np.int64, stream: Stream, exits: Counts) -> None:
     """Draw into `exits` a spanning arborescence into `root`, uniform over the edges of a multigraph (Wilson 1996)."""
     in_tree = 1 << root
@@ -133,7 +134,7 @@ def _last_exits(counts: Counts, root: np.int64, stream: Stream, exits: Counts) -
             base = exits[base]
 
 
-@nb.njit(cache=True)
+@njit()
 def _count_pairs(bases: Bases, counts: Counts) -> None:
     """Count into `counts`, (4, 4), the pairs of neighbours of one sequence, (L,), that hold no N."""
     counts[:] = 0
@@ -142,14 +143,14 @@ def _count_pairs(bases: Bases, counts: Counts) -> None:
             counts[bases[position], bases[position + 1]] += 1
 
 
-@nb.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def count_dinucleotides(bases: Bases, counts: Counts) -> None:
     """Count the dinucleotides of each row of bases (N, L) into counts (N, 4, 4)."""
     for row in nb.prange(len(bases)):
         _count_pairs(bases[row], counts[row])
 
 
-@nb.njit(cache=True)
+@njit()
 def _draw_successors(last: np.int64, stream: Stream, scratch: Scratch) -> None:
     """Draw into `scratch.successors` what comes after each visit of A, then of C, G and T.
 
@@ -173,7 +174,7 @@ def _draw_successors(last: np.int64, stream: Stream, scratch: Scratch) -> None:
         first = end
 
 
-@nb.njit(cache=True)
+@njit()
 def _draw_trail(run: Bases, stream: Stream, scratch: Scratch, shuffled: Bases) -> None:
     """Draw into `shuffled` an Euler trail with the ends and the pairs of `run`."""
     firsts, successors = scratch.firsts, scratch.successors
@@ -193,7 +194,7 @@ def _draw_trail(run: Bases, stream: Stream, scratch: Scratch, shuffled: Bases) -
         shuffled[position] = base
 
 
-@nb.njit(cache=True)
+@njit()
 def _is_only_trail(run: Bases, counts: Counts, exits: Counts) -> bool:
     """Whether no other sequence has the ends and the pairs of `run`; `counts` and `exits` are scratch arrays.
 
@@ -221,7 +222,7 @@ def _is_only_trail(run: Bases, counts: Counts, exits: Counts) -> bool:
     return True
 
 
-@nb.njit(cache=True)
+@njit()
 def _run_end(bases: Bases, start: int) -> int:
     """End of the run of ACGT that starts at `start`, where an N may stand (then it is `start`)."""
     end = start
@@ -230,7 +231,7 @@ def _run_end(bases: Bases, start: int) -> int:
     return end
 
 
-@nb.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def shuffle_dinucleotides(
     bases: Bases, key: np.uint64, indices: Counts, shuffled: Bases, fixed: npt.NDArray[np.bool_]
 ) -> None:
@@ -239,7 +240,7 @@ def shuffle_dinucleotides(
         fixed[row] = _shuffle_one(bases[row], key, indices[row], shuffled[row])
 
 
-@nb.njit(cache=True)
+@njit()
 def _shuffle_one(sequence: Bases, key: np.uint64, index: np.int64, shuffled: Bases) -> bool:
     """Shuffle one sequence, (L,), into `shuffled`, (n_shuffles, L); True where it has no other arrangement."""
     length = sequence.size
@@ -262,7 +263,7 @@ def _shuffle_one(sequence: Bases, key: np.uint64, index: np.int64, shuffled: Bas
     return fixed
 
 
-@nb.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def shuffle_mononucleotides(bases: Bases, key: np.uint64, indices: Counts, shuffled: Bases) -> None:
     """Shuffle the known bases of each row of bases (N, L) into shuffled (N, n_shuffles, L)."""
     for row in nb.prange(len(bases)):

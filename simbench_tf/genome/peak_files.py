@@ -22,9 +22,10 @@ PEAK_COLUMNS = ("chrom", "start", "end", "summit", "line")
 LARGEST_COORDINATE = 2**40
 
 
-#: narrowPeak's columns, and its column of summits counted from 0.
+#: narrowPeak's columns, its column of summits counted from 0, and the last column that tells layouts apart.
 _NARROWPEAK_COLUMNS = 10
 _SUMMIT = 9
+_LAST_COLUMN_READ = 12
 
 
 def read_peaks(path: str | os.PathLike[str]) -> pd.DataFrame:
@@ -93,24 +94,24 @@ class _Row(NamedTuple):
 
 
 def _rows(path: Path) -> Iterator[_Row]:
-    n_columns = 0
+    name, n_columns = str(path), 0
     for number, line in text_lines(path, "give a narrowPeak or BED file", other_encodings=True):
         if line.startswith("#") or line.split(None, 1)[:1] in ([], ["track"], ["browser"]):
             continue
         fields = line.split("\t") if "\t" in line else line.split()
         n_columns = n_columns or len(fields)  # what the file's first line has
-        where = f"{path}:{number}"
+        where = f"{name}:{number}"
         if len(fields) < max(3, n_columns):
             what = f"has {len(fields)} columns, needs {max(3, n_columns)}"
             raise InputError(where, what, "give tab-separated narrowPeak or BED")
         if not is_utf8(fields[0]):
             raise InputError(where, f"column 1 is {fields[0]!r}, not text", "give narrowPeak or BED")
-        start, end = (_number(fields[column], column + 1, where) for column in (1, 2))
+        start, end = _number(fields[1], 2, where), _number(fields[2], 3, where)
         if start < 0:
             raise InputError(where, f"start {start} is negative", "coordinates are 0-based; drop or correct the line")
         if start >= end:
             raise InputError(where, f"start {start} is not below end {end}", "swap them or drop the line")
-        yield _Row(number, fields[0], start, end, fields)
+        yield _Row(number, fields[0], start, end, fields[:_LAST_COLUMN_READ])
 
 
 def _has_summits(path: Path, rows: list[_Row]) -> bool:

@@ -8,6 +8,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.compiled import njit
 from simbench_tf.motifs.files import UNIFORM, Motif
 from simbench_tf.motifs.scanning import pwm
 
@@ -54,7 +55,7 @@ def scan_scores(
     return np.logaddexp2(np.float32(0), best)
 
 
-@nb.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _raise_to_best(bases: Bases, matrix: npt.NDArray[np.float32], best: npt.NDArray[np.float32]) -> None:
     """Raise `best` to the score of each window of a matrix, over all bases that the window covers."""
     width = len(matrix)

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
+
+from simbench_tf.compiled import njit
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -138,7 +139,7 @@ def _bootstrap_errors(
     return float(auroc_se), float(auprc_se)
 
 
-@nb.njit(cache=True)
+@njit()
 def weighted_areas(truth: Bools, starts: npt.NDArray[np.int64], weights: npt.NDArray[np.int64]) -> tuple[float, float]:
     """As `metrics.areas` of sorted values, of which each occurs as often as its weight says.
 

@@ -21,6 +21,8 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.compiled import njit
+
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 
@@ -198,7 +200,7 @@ def sequence_metrics(scores: npt.NDArray[np.floating], mask: Bools, signed: bool
     return _metric_rows(values, np.ascontiguousarray(mask), top, signed, len(METRICS))
 
 
-@nb.njit(cache=True)
+@njit()
 def areas(values: Floats, truth: Bools) -> tuple[float, float]:
     """Areas under the ROC and precision-recall curves of bases sorted from the highest value down.
 
@@ -244,7 +246,7 @@ def areas(values: Floats, truth: Bools) -> tuple[float, float]:
     return pairs / (2.0 * n_true * n_false), average_precision / n_true
 
 
-@nb.njit(cache=True)
+@njit()
 def _true_share_of_top(values: Floats, truth: Bools, k: int) -> float:
     """Share of true among the `k` highest of descending `values`; its expectation where ties straddle the k-th."""
     threshold = values[k - 1]
@@ -261,7 +263,7 @@ def _true_share_of_top(values: Floats, truth: Bools, k: int) -> float:
     return (true_above + (k - above) * true_level / level) / k
 
 
-@nb.njit(cache=True)
+@njit()
 def _true_share_of_mass(values: Floats, truth: Bools) -> float:
     """Share of the sum of what is positive in `values` that lies on true bases; that of true bases where none is."""
     largest = values.max()
@@ -278,7 +280,7 @@ def _true_share_of_mass(values: Floats, truth: Bools) -> float:
     return on_true / total
 
 
-@nb.njit(cache=True)
+@njit()
 def _by_size(values: Floats, truth: Bools) -> tuple[Floats, Bools]:
     """Sort by |value|, descending, what is sorted by value: both ends of the list are walked to the middle."""
     size, sorted_truth = np.empty_like(values), np.empty_like(truth)
@@ -293,7 +295,7 @@ def _by_size(values: Floats, truth: Bools) -> tuple[Floats, Bools]:
     return size, sorted_truth
 
 
-@nb.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _metric_rows(scores: Floats, mask: Bools, top: int, signed: bool, n_metrics: int) -> Floats:
     columns = np.full((scores.shape[0], n_metrics), np.nan)
     for row in nb.prange(scores.shape[0]):

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from simbench_tf.compiled import njit
 from simbench_tf.intervals import covered_bases
 from simbench_tf.score.metrics import areas
 from simbench_tf.score.significance import mean_and_error
@@ -142,7 +143,7 @@ def _group_auprc(
     return [total / count if count else math.nan for total, count in zip(sums, counts, strict=True)]
 
 
-@nb.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _found(size: Floats, inside: Bools, rows: Ints, starts: Ints, ends: Ints, quantile: float) -> Floats:
     """1 for a site that is found, 0 for one that is not, NaN where its sequence has no background window."""
     found = np.full(rows.size, np.nan)
@@ -164,7 +165,7 @@ def _found(size: Floats, inside: Bools, rows: Ints, starts: Ints, ends: Ints, qu
     return found
 
 
-@nb.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _auprc_of_runs(
     size: Floats, order: npt.NDArray[np.intp], inside: Bools, rows: Ints, starts: Ints, ends: Ints, bounds: Ints
 ) -> Floats:

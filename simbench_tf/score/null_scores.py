@@ -6,9 +6,10 @@ which letters they hold, are known without one. (`simbench_tf.motifs.scan_scores
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
+
+from simbench_tf.compiled import njit
 
 Bases = npt.NDArray[np.uint8]
 Bools = npt.NDArray[np.bool_]
@@ -96,7 +97,7 @@ def kmer_position_scores(train_bases: Bases, train_mask: Bools, bases: Bases, k:
     return kmer_scores(train_bases, train_mask, bases, k) * position_scores(train_mask, len(bases))
 
 
-@nb.njit(cache=True)
+@njit()
 def _count_words(bases: Bases, mask: Bools, k: int) -> tuple[Floats, Floats]:
     """How often each word of k bases occurs, and how often its middle base is true, (4 ** k,) each."""
     seen, true = np.zeros(4**k), np.zeros(4**k)
@@ -111,7 +112,7 @@ def _count_words(bases: Bases, mask: Bools, k: int) -> tuple[Floats, Floats]:
     return seen, true
 
 
-@nb.njit(cache=True)
+@njit()
 def _words(bases: Bases, k: int) -> npt.NDArray[np.int64]:
     """Number of the word about each base, 4 ** k where it leaves the sequence or holds an N, int64 (M, L)."""
     words = np.full(bases.shape, 4**k, np.int64)

@@ -1,6 +1,8 @@
 """Forms of DNA turn into each other without loss; shuffles are exactly uniform and keep what they promise."""
 
 import itertools
+import subprocess
+import sys
 import warnings
 from collections import Counter, defaultdict
 
@@ -338,3 +340,20 @@ def test_a_long_walk_between_two_bases_ends():
 def test_misuse_is_said_plainly(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_where_compiled_code_cannot_be_kept_it_works_without_and_says_so_once():
+    code = (
+        "import logging; logging.basicConfig(format='%(message)s')\n"
+        "from numba.core import caching\n"
+        "for locator in vars(caching).values():\n"  # as where neither the package's folder nor the home can be written
+        "    if hasattr(locator, 'from_function'): locator.from_function = classmethod(lambda *_: None)\n"
+        "from simbench_tf import dna\n"
+        "from simbench_tf.compiled import njit\n"
+        "print(njit()(lambda x: 2 * x)(4))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "8\n"
+    (said,) = ran.stderr.splitlines()
+    assert said.startswith("code is compiled anew at each start")
+    assert said.endswith("set NUMBA_CACHE_DIR to a folder that can")

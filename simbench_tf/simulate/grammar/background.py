@@ -8,13 +8,13 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-import numba as nb
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
+from simbench_tf.compiled import njit
 from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation
 from simbench_tf.errors import InputError
 from simbench_tf.genome import fetch, open_genome
@@ -120,7 +120,7 @@ def _counted_in(fasta: Path, order: int, index_dir: str | PathLike[str] | None) 
     return np.asarray(table / table.sum(axis=1, keepdims=True))
 
 
-@nb.njit(cache=True)
+@njit()
 def _count_words(bases: npt.NDArray[np.uint8], width: int, counts: Integers) -> None:
     """Add the words of `width` bases without N to `counts`, (4 ** width,)."""
     word, known = 0, 0

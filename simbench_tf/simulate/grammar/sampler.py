@@ -10,6 +10,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.compiled import njit
 from simbench_tf.dna.encoding import LETTERS
 from simbench_tf.random_streams import Stream, fill_uint32, next_uniform, open_stream
 from simbench_tf.simulate.grammar.semi_markov import SemiMarkov
@@ -19,7 +20,7 @@ Letters = npt.NDArray[np.uint8]
 Draws = npt.NDArray[np.uint32]
 
 
-@nb.njit(cache=True)
+@njit()
 def _next_start(hmm: SemiMarkov, pattern: int, position: int, stream: Stream) -> int:
     """Where the first element at or after decision point `position` starts; L for none.
 
@@ -30,7 +31,7 @@ def _next_start(hmm: SemiMarkov, pattern: int, position: int, stream: Stream) ->
     return np.searchsorted(cumulative, target, side="right") - 1
 
 
-@nb.njit(cache=True)
+@njit()
 def _next_form(hmm: SemiMarkov, pattern: int, start: int, stream: Stream) -> tuple[int, int]:
     """Which element starts at `start`, and as which of its forms: one draw each."""
     element = _choose(hmm.rates[pattern] * hmm.profile[start], stream)
@@ -38,7 +39,7 @@ def _next_form(hmm: SemiMarkov, pattern: int, start: int, stream: Stream) -> tup
     return element, first + _choose(hmm.form_probability[first:last], stream)
 
 
-@nb.njit(cache=True)
+@njit()
 def _choose(weights: npt.NDArray[np.float64], stream: Stream) -> int:
     """An index with probability in proportion to its weight."""
     left = next_uniform(stream) * weights.sum()
@@ -53,14 +54,14 @@ def _choose(weights: npt.NDArray[np.float64], stream: Stream) -> int:
     return chosen
 
 
-@nb.njit(cache=True)
+@njit()
 def _base(steps: Integers, row: int, draw: np.uint32) -> int:
     # int64 throughout: of mixed types the compiler makes branches, which no processor predicts
     value = np.int64(draw)
     return int(value >= steps[row, 0]) + int(value >= steps[row, 1]) + int(value >= steps[row, 2])
 
 
-@nb.njit(cache=True)
+@njit()
 def _successors(steps: Integers, draws: Draws) -> npt.NDArray[np.uint8]:
     """What each draw would put after an A, a C, a G and a T, (L,): two bits each, from the lowest.
 
@@ -75,7 +76,7 @@ def _successors(steps: Integers, draws: Draws) -> npt.NDArray[np.uint8]:
     return successors
 
 
-@nb.njit(cache=True)
+@njit()
 def _emit_background(
     hmm: SemiMarkov, letters: Letters, start: int, end: int, context: int, draws: Draws, successors: Letters
 ) -> int:
@@ -94,12 +95,12 @@ def _emit_background(
     return context
 
 
-@nb.njit(cache=True)
+@njit()
 def _follow(hmm: SemiMarkov, context: int, base: int) -> int:
     return (4 * context + base) & (4**hmm.order - 1)
 
 
-@nb.njit(cache=True)
+@njit()
 def _emit_segment(hmm: SemiMarkov, letters: Letters, start: int, segment: int, context: int, draws: Draws) -> int:
     """Write a segment's bases and return the context after it."""
     row = hmm.segment_row[segment]
@@ -110,7 +111,7 @@ def _emit_segment(hmm: SemiMarkov, letters: Letters, start: int, segment: int, c
     return context
 
 
-@nb.njit(cache=True)
+@njit()
 def _place(hmm: SemiMarkov, pattern: int, stream: Stream, placed: Integers) -> int:
     """Draw placements until the rules keep one; fill `placed`, columns start, element, form; return how many."""
     length = hmm.profile.shape[0]
@@ -131,13 +132,13 @@ def _place(hmm: SemiMarkov, pattern: int, stream: Stream, placed: Integers) -> i
             return n_placed
 
 
-@nb.njit(cache=True)
+@njit()
 def _empty_placements(hmm: SemiMarkov) -> Integers:
     """Return space for the most elements that a sequence holds."""
     return np.empty((hmm.profile.shape[0] // hmm.form_width.min() + 1, 3), np.int64)
 
 
-@nb.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def count_sites(hmm: SemiMarkov, elements_key: np.uint64, patterns: Integers, first: int) -> Integers:
     """Number of sites of each sequence, (N,): sequence ``first + row`` has label pattern ``patterns[row]``."""
     counts = np.zeros(patterns.size, np.int64)
@@ -149,7 +150,7 @@ def count_sites(hmm: SemiMarkov, elements_key: np.uint64, patterns: Integers, fi
     return counts
 
 
-@nb.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def fill(
     hmm: SemiMarkov,
     elements_key: np.uint64,
@@ -172,7 +173,7 @@ def fill(
         _write(hmm, placed[:n_placed], open_stream(bases_key, first + row, 0), letters[row], own)
 
 
-@nb.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def background_letters(hmm: SemiMarkov, key: np.uint64, indices: Integers) -> Letters:
     """Random background without any element, ASCII, uint8 (N, L): one sequence for each index."""
     letters = np.empty((indices.size, hmm.profile.shape[0]), np.uint8)
@@ -182,7 +183,7 @@ def background_letters(hmm: SemiMarkov, key: np.uint64, indices: Integers) -> Le
     return letters
 
 
-@nb.njit(cache=True)
+@njit()
 def _write(hmm: SemiMarkov, placed: Integers, stream: Stream, letters: Letters, sites: Integers) -> None:
     """Write one sequence's letters, and start, segment and element of its sites."""
     draws = np.empty(letters.size, np.uint32)
@@ -209,7 +210,7 @@ def _write(hmm: SemiMarkov, placed: Integers, stream: Stream, letters: Letters, 
     _emit_background(hmm, letters, position, letters.size, context, draws, successors)
 
 
-@nb.njit(cache=True)
+@njit()
 def cut_out(letters: Letters, rows: Integers, starts: Integers, offsets: Integers) -> Letters:
     """The letters of all sites one after the other: site m is ``offsets[m]`` up to ``offsets[m + 1]``."""
     matched = np.empty(offsets[-1], np.uint8)

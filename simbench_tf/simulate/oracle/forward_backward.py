@@ -16,6 +16,7 @@ import numba as nb
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.compiled import njit
 from simbench_tf.simulate.oracle.layout import OracleLayout
 
 Bases = npt.NDArray[np.uint8]
@@ -89,7 +90,7 @@ def explain_rows(
     return explained
 
 
-@nb.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _log_likelihood_rows(layout: OracleLayout, bases: Bases, log_likelihood: Floats) -> None:
     n = bases.shape[0]
     for block in nb.prange((n + _CHUNK_SEQUENCES - 1) // _CHUNK_SEQUENCES):
@@ -99,7 +100,7 @@ def _log_likelihood_rows(layout: OracleLayout, bases: Bases, log_likelihood: Flo
             _forward(layout, scratch, log_likelihood[row])
 
 
-@nb.njit(cache=True, parallel=True)
+@njit(parallel=True)
 def _explain_rows(
     layout: OracleLayout, bases: Bases, known: Integers, labels: Integers, by_motif: bool, explained: PosteriorRows
 ) -> None:
@@ -111,7 +112,7 @@ def _explain_rows(
             _explain_row(layout, bases[row], known[row], labels[row], by_motif, scratch, explained, row)
 
 
-@nb.njit(cache=True)
+@njit()
 def _explain_row(
     layout: OracleLayout,
     bases: Bases,
@@ -137,7 +138,7 @@ def _explain_row(
         explained.part_occupancy[row] = covered.T
 
 
-@nb.njit(cache=True)
+@njit()
 def _new_scratch(layout: OracleLayout, n_covered: int) -> _Scratch:
     length, n_states = layout.stay.shape
     n_patterns = layout.prior.size
@@ -155,7 +156,7 @@ def _new_scratch(layout: OracleLayout, n_covered: int) -> _Scratch:
     )
 
 
-@nb.njit(cache=True)
+@njit()
 def _read(layout: OracleLayout, bases: Bases, scratch: _Scratch) -> None:
     """All that does not depend on the label pattern: the odds of background, segments and footprints."""
     length = bases.size
@@ -181,7 +182,7 @@ def _read(layout: OracleLayout, bases: Bases, scratch: _Scratch) -> None:
         _read_footprints(layout, i, scratch)
 
 
-@nb.njit(cache=True)
+@njit()
 def _read_footprints(layout: OracleLayout, i: int, scratch: _Scratch) -> None:
     weights = scratch.weights[i]
     weights[:] = 0.0
@@ -197,7 +198,7 @@ def _read_footprints(layout: OracleLayout, i: int, scratch: _Scratch) -> None:
             weights[footprint] += odds
 
 
-@nb.njit(cache=True)
+@njit()
 def _forward(layout: OracleLayout, scratch: _Scratch, log_likelihood: Floats) -> Integers:
     """Fill alpha, ``P(bases before i, i is a decision point)``, and the log-likelihood; returns the last exponents."""
     alpha, elements, widths, jumps, rates = scratch.alpha, layout.element, layout.width, layout.jump, layout.rates
@@ -232,7 +233,7 @@ def _forward(layout: OracleLayout, scratch: _Scratch, log_likelihood: Floats) ->
     return exponents
 
 
-@nb.njit(cache=True)
+@njit()
 def _backward(layout: OracleLayout, scratch: _Scratch, share: Floats, final: Integers, log_likelihood: Floats) -> None:
     """Fill beta, ``P(bases from i on | i is a decision point)``, and turn weights into posterior starts.
 
@@ -281,7 +282,7 @@ def _backward(layout: OracleLayout, scratch: _Scratch, share: Floats, final: Int
     _log_of(beta[0, :n_patterns], exponents, length, log_likelihood)
 
 
-@nb.njit(cache=True)
+@njit()
 def _sum(values: Floats) -> float:
     """Sum of a power of two of values, halves first: in vectors, in the same order everywhere. Overwrites them."""
     half = values.size // 2
@@ -292,7 +293,7 @@ def _sum(values: Floats) -> float:
     return values[0]
 
 
-@nb.njit(cache=True)
+@njit()
 def _total(last: Floats, end: Floats, total: Floats) -> None:
     """Sum the states of each pattern, weighed by what the rules make of them."""
     total[:] = 0.0
@@ -301,7 +302,7 @@ def _total(last: Floats, end: Floats, total: Floats) -> None:
             total[p] += last[first + p] * end[first + p]
 
 
-@nb.njit(cache=True)
+@njit()
 def _rescale(rows: Floats, exponents: Integers) -> None:
     """Bring the largest of the pending rows to [0.5, 1) for each pattern, by a power of two; its states alike."""
     n_patterns = exponents.size
@@ -321,7 +322,7 @@ def _rescale(rows: Floats, exponents: Integers) -> None:
                 rows[i, first + p] *= largest[p]
 
 
-@nb.njit(cache=True)
+@njit()
 def _log_of(odds: Floats, exponents: Integers, length: int, log_likelihood: Floats) -> None:
     for p in range(odds.size):
         # a base is a quarter of its odds: two powers of two
@@ -329,7 +330,7 @@ def _log_of(odds: Floats, exponents: Integers, length: int, log_likelihood: Floa
         log_likelihood[p] = math.log(odds[p]) + power * math.log(2.0) if odds[p] > 0 else -np.inf
 
 
-@nb.njit(cache=True)
+@njit()
 def _pattern_posterior(prior: Floats, log_likelihood: Floats, known: int, labels: int, share: Floats) -> bool:
     """P(pattern | sequence) among the patterns that fit the known labels; False where none of them is possible."""
     highest = -np.inf
@@ -348,7 +349,7 @@ def _pattern_posterior(prior: Floats, log_likelihood: Floats, known: int, labels
     return True
 
 
-@nb.njit(cache=True)
+@njit()
 def _cover(layout: OracleLayout, starts: Floats, covered: Floats, by_motif: bool) -> None:
     """Spread starts over the bases of the motifs: sums alone, since differences would blur small probabilities."""
     covered[:] = 0.0
@@ -367,7 +368,7 @@ def _cover(layout: OracleLayout, starts: Floats, covered: Floats, by_motif: bool
                         row[position] += probability
 
 
-@nb.njit(cache=True)
+@njit()
 def _collect(layout: OracleLayout, covered: Floats, explained: PosteriorRows, row: int) -> None:
     """Elements never overlap, so that the probability of lying in any of several is the sum of theirs."""
     n_elements, length = covered.shape
