@@ -42,6 +42,7 @@ NOT_HERE = {
     "dataset/sites/part-NNNNN.parquet",
     "models/MODEL/python.json",
     "models/MODEL/kipoi.json",
+    "models/MODEL/trained.json",
     "models/MODEL/checkpoint.npz",
     "models/MODEL/tensorboard/FILE",
     "knockouts/MODEL/TASK/KEY.parts/NUMBER/FIRST-STOP.h5",

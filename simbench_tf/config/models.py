@@ -20,13 +20,17 @@ class Model(Strict):
     my_model.py:build, called with those of seq_length, n_tasks and seed that it accepts, and with `settings`. With
     `seeds` above 1 a model is trained that many times, as NAME-seed1, NAME-seed2, ...; the first has the run's seed.
 
-    `kipoi` names a trained model, by an entry's folder or SOURCE/NAME; it is not trained further. `width` and
-    `kernel_size` (of the first convolution) change our architectures; the defaults are the papers'.
+    Or a trained one, explained as it is: a file `keras` with ``trained: true``, whose `outputs` say which of its
+    outputs predicts which task (by default they are the tasks, in order); or by `kipoi`, an entry's folder or
+    SOURCE/NAME. `width` and `kernel_size`, of the first convolution, are those of our architectures; without them the
+    papers'.
     """
 
     name: str = "basset"
     architecture: Literal["basset", "beluga"] | None = None
     keras: Path | None = None
+    trained: bool = False
+    outputs: dict[str, Annotated[int, Field(ge=0)]] | None = None
     python: str | None = None
     settings: dict[str, Any] = {}
     kipoi: str | None = None
@@ -36,8 +40,8 @@ class Model(Strict):
 
     @property
     def is_trained(self) -> bool:
-        """Whether the run trains it; a Kipoi model is used as it is."""
-        return self.kipoi is None
+        """Whether the run trains it; a model of Kipoi and a trained Keras model are taken as they are."""
+        return self.kipoi is None and not self.trained
 
     @model_validator(mode="after")
     def _architecture_or_keras(self) -> Model:
@@ -55,6 +59,14 @@ class Model(Strict):
                 raise ValueError(f"settings.{name} is given by the run; leave it out")
         if self.kipoi is not None and self.seeds > 1:
             raise ValueError("seeds apply to models that are trained, and one of kipoi is not; leave them out")
+        if self.trained and self.keras is None:
+            raise ValueError("trained is a setting of `keras`, a model's file; leave it out")
+        if self.trained and self.seeds > 1:
+            raise ValueError("seeds are of models that are trained, this one is taken as it is; leave them out")
+        if self.outputs is not None and not self.trained:
+            raise ValueError("outputs are those of a `keras` model with `trained: true`; leave them out")
+        if self.outputs == {}:
+            raise ValueError("outputs names no task; write e.g. {K562: 0}, or leave it out")
         if self.kernel_size is not None and self.architecture is None:
             raise ValueError("kernel_size is a setting of `architecture` basset or beluga; leave it out")
         if not safe_name(self.name):

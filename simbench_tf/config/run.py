@@ -126,7 +126,24 @@ class Config(Strict):
         for key, task in ((key, task) for key, tasks in chosen.items() for task in tasks or []):
             if task not in self.tasks:
                 raise ValueError(f"{key} names {task!r}, which is no task{nearest(task, self.tasks)}")
+        for model in self.models:
+            _check_outputs(model, self.tasks, self.attribution.tasks or self.tasks)
         names = [each.name for each in self.replicates]
         if len(set(names)) < len(names):
             raise ValueError(f"models share a name: {names}")
         return self
+
+
+def _check_outputs(model: Model, tasks: list[str], attributed: list[str]) -> None:
+    """Check the tasks of a trained model's outputs: each is a task, and none that is attributed is missing."""
+    if model.outputs is None:
+        return
+    for task in model.outputs:
+        if task not in tasks:
+            raise ValueError(f"outputs of model {model.name} names {task!r}, which is no task{nearest(task, tasks)}")
+    for task in attributed:
+        if task not in model.outputs:
+            raise ValueError(
+                f"outputs of model {model.name} lacks {task!r}; add its number, or leave the task out of "
+                "attribution.tasks"
+            )

@@ -39,7 +39,7 @@ def open_dataset(path: str | PathLike[str]) -> Dataset:
     Parameters
     ----------
     path : path
-        RUN/dataset.
+        RUN, or RUN/dataset.
 
     Returns
     -------
@@ -71,6 +71,8 @@ def open_dataset(path: str | PathLike[str]) -> Dataset:
     (['K562'], 4, [[0, 1, 2, 3]], [[False, True, True, False]])
     """
     path = Path(path)
+    if not (path / "dataset.json").is_file() and (path / "dataset" / "dataset.json").is_file():
+        path = path / "dataset"
     description = read_description(path)
     check_files(path, description)
     known = {key: description[key] for key in DESCRIPTION}

@@ -14,7 +14,7 @@ import json
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -47,16 +47,49 @@ def load_own_model(path: Path, seq_length: int, n_tasks: int) -> keras.Model:
     InputError
         The file is no Keras model, or its input, output or last activation does not fit.
     """
-    if not path.is_file():
-        raise InputError(path, "is no file", "give a model saved with `model.save('NAME.keras')`")
-    try:
-        model = keras.saving.load_model(path, compile=False)
-    except _NOT_LOADED as error:
-        lambdas = _lambda_layers(path)
-        if lambdas:
-            raise InputError(path, *lambda_refused(lambdas[0])) from error
-        raise InputError(path, f"is no model that Keras can load: {error}", _SAVE) from error
+    model = _loaded(path)
     check_form(model, str(path), seq_length, n_tasks)
+    return model
+
+
+def load_given_model(
+    path: Path, seq_length: int, tasks: Sequence[str], outputs: Mapping[str, int] | None, where: str
+) -> keras.Model:
+    """Load a trained model from its .keras file, to be explained as it is, uncompiled.
+
+    Parameters
+    ----------
+    path : path
+    seq_length : int
+    tasks : sequence of str
+        Of the data set.
+    outputs : mapping of str to int, optional
+        The number of the output that predicts each task; without it the model has an output for each task, in order.
+    where : str
+        The model's key in the configuration, for errors.
+
+    Returns
+    -------
+    keras.Model
+        Input (N, seq_length, 4), output (N, number of outputs), of any range.
+
+    Raises
+    ------
+    InputError
+        The file is no Keras model, its input has another form, or an output is beyond its last.
+    """
+    model = _loaded(path)
+    _check_input(model, str(path), seq_length)
+    shape = model.output_shape
+    if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] is None:
+        raise InputError(path, f"has the output {shape}, not (N, number of outputs)", "give a model with one output")
+    if outputs is None and shape[1] != len(tasks):
+        what = f"has {_counted(shape[1], 'output')}, the data set {_counted(len(tasks), 'task')}"
+        raise InputError(path, what, f"say which is which with outputs: {{{tasks[0]}: 0, ...}}")
+    for task, number in (outputs or {}).items():
+        if number >= shape[1]:
+            what = f"is {number}, but {path} has {_counted(shape[1], 'output')}"
+            raise InputError(f"{where}.outputs.{task}", what, f"give a number from 0 to {shape[1] - 1}")
     return model
 
 
@@ -172,6 +205,27 @@ def check_form(model: Any, where: str, seq_length: int, n_tasks: int) -> None:
     InputError
         Naming `where`, and which of these does not fit.
     """
+    _check_input(model, where, seq_length)
+    if model.output_shape != (None, n_tasks):
+        what = f"has the output {model.output_shape}, the data set {n_tasks} tasks"
+        raise InputError(where, what, "give the model one output for each task")
+    _check_probabilities(model, where, seq_length)
+
+
+def _loaded(path: Path) -> Any:
+    if not path.is_file():
+        raise InputError(path, "is no file", "give a model saved with `model.save('NAME.keras')`")
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except _NOT_LOADED as error:
+        lambdas = _lambda_layers(path)
+        if lambdas:
+            raise InputError(path, *lambda_refused(lambdas[0])) from error
+        raise InputError(path, f"is no model that Keras can load: {error}", _SAVE) from error
+
+
+def _check_input(model: Any, where: str, seq_length: int) -> None:
+    """Check that a model is a Keras model whose layers show, with the input (N, seq_length, 4)."""
     if not isinstance(model, keras.Model):
         raise InputError(where, f"is a {type(model).__name__}, not a Keras model", "give a keras.Model")
     if not getattr(model, "inputs", None):
@@ -181,10 +235,10 @@ def check_form(model: Any, where: str, seq_length: int, n_tasks: int) -> None:
     if not isinstance(shape, tuple) or len(shape) != 3 or shape[1] not in (None, seq_length) or shape[2] != 4:
         what = f"has the input {shape}, the data set needs (N, {seq_length}, 4)"
         raise InputError(where, what, "change one or the other")
-    if model.output_shape != (None, n_tasks):
-        what = f"has the output {model.output_shape}, the data set {n_tasks} tasks"
-        raise InputError(where, what, "give the model one output for each task")
-    _check_probabilities(model, where, seq_length)
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def _check_probabilities(model: keras.Model, where: str, seq_length: int) -> None:

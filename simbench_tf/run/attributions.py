@@ -28,6 +28,7 @@ class AttributionFile(NamedTuple):
     key: str
     path: Path
     model_file: Path
+    chosen_output: int | None = None  # `target` where the configuration chose it, not the place of the task
 
 
 def attribution_files(config: Config, folder: Path) -> list[AttributionFile]:
@@ -47,7 +48,8 @@ def attribution_files(config: Config, folder: Path) -> list[AttributionFile]:
             for method in config.attribution.methods:
                 key = method_key(method.method, method.references, method.settings)
                 path = folder / "attributions" / model.name / task / f"{key}.h5"
-                files.append(AttributionFile(model.name, task, outputs[task], method, key, path, model_file))
+                target, chosen = outputs[task], (model.model.outputs or {}).get(task)
+                files.append(AttributionFile(model.name, task, target, method, key, path, model_file, chosen))
     return files
 
 

@@ -1,6 +1,7 @@
 """RUN/models/MODEL: where the files of a model are, and how it is loaded.
 
-A model that the run trained is model.keras. For one that was taken from Kipoi, kipoi.json says where it came from and
+A model that the run trained is model.keras, as is one that was given trained (trained.json says which of its outputs
+predicts which task). For one that was taken from Kipoi, kipoi.json says where it came from and
 which of its outputs predicts which task; a Keras model underneath is saved as model.keras, and any other model stays
 where it is and only gives predictions.
 """
@@ -11,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simbench_tf.config import Replicate
+from simbench_tf.config import Model, Replicate
 from simbench_tf.errors import InputError
 
 
@@ -57,9 +58,14 @@ def find_model(model: Replicate, tasks: list[str], folder: Path) -> ModelOfRun:
         A model from Kipoi was not taken yet.
     """
     place = folder / "models" / model.name
-    if not model.model.is_trained:
+    if model.model.kipoi is not None:
         return kipoi_model_of_run(place)
-    return ModelOfRun(place / "model.keras", {task: number for number, task in enumerate(tasks)})
+    return ModelOfRun(place / "model.keras", outputs_of_tasks(model.model, tasks))
+
+
+def outputs_of_tasks(model: Model, tasks: list[str]) -> dict[str, int]:
+    """The number of the output that predicts each task, of a Keras model: as configured, else the tasks in order."""
+    return {task: number for number, task in enumerate(tasks)} if model.outputs is None else dict(model.outputs)
 
 
 def snapshots_of(folder: Path, model: str) -> Path:

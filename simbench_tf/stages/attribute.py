@@ -77,7 +77,8 @@ def common_inputs(config: Config, folder: Path) -> dict[str, Any]:
 def inputs(file: AttributionFile, common: dict[str, Any]) -> dict[str, Any]:
     """What an attribution file depends on: the `common_inputs`, its model, task and method."""
     method = file.method.model_dump(mode="json")
-    return {**common, "model": checksum(file.model_file), "task": file.task, "method": method}
+    chosen = {} if file.chosen_output is None else {"target": file.chosen_output}
+    return {**common, "model": checksum(file.model_file), "task": file.task, "method": method, **chosen}
 
 
 def write(

@@ -93,16 +93,19 @@ def _overwritten_names(config: Config, folder: Path, records: dict[str, Record])
 def _overwritten_attributions(
     config: Config, folder: Path, records: dict[str, Record], lost_models: set[str]
 ) -> Iterator[str]:
-    trained = [each for each in config.replicates if each.name not in lost_models]
-    if not all((folder / "models" / each.name / "model.keras").is_file() for each in trained if each.model.is_trained):
-        return
+    # of a model of Kipoi that was not taken yet the outputs are not known, and nothing of it can be lost
+    known = [each for each in config.models if each.kipoi is None or _is_taken(folder, each.name)]
     common = attribute.common_inputs(config, folder)
-    for file in attribution_files(config, folder):
+    for file in attribution_files(config.model_copy(update={"models": known}), folder):
         name = file.path.relative_to(folder).as_posix()
         if file.model in lost_models or name not in records or not file.model_file.is_file():
             continue
         if not _has_key(records[name], fingerprint("attribute", attribute.inputs(file, common))):
             yield name
+
+
+def _is_taken(folder: Path, model: str) -> bool:
+    return (folder / "models" / model / "kipoi.json").is_file()
 
 
 def _is_of(record: Record, config: Config, folder: Path) -> bool:

@@ -1,13 +1,15 @@
-"""The train stage: RUN/models, every model trained, or taken from Kipoi.
+"""The train stage: RUN/models, every model trained, or taken as it is: a trained Keras model, or one of Kipoi.
 
 One folder per model, or per model and seed (`Config.replicates`): model.keras, history.csv and metrics.json;
-python.json where a function of the user's built it; snapshots/ where the run asks for learning dynamics.
+python.json where a function of the user's built it, trained.json or kipoi.json where it was taken as it is;
+snapshots/ where the run asks for learning dynamics.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from simbench_tf.config import Config, Replicate
+from simbench_tf.config import Config, Model, Replicate
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import Track, silent
 from simbench_tf.run.manifest import checksum_named, fingerprint, fresh_files
-from simbench_tf.run.models import snapshots_of
+from simbench_tf.run.models import outputs_of_tasks, snapshots_of
 from simbench_tf.stages.step import Made, dataset_checksums, step
 
 if TYPE_CHECKING:  # TensorFlow waits until a model is trained
@@ -76,6 +78,8 @@ def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[s
     for model, seed in {each.model.name: (each.model, each.seed) for each in replicates}.values():
         if model.kipoi is not None:
             _load_entry(model.kipoi, seq_length, tasks)
+        elif model.trained:
+            _load_given(model, seq_length, tasks)
         else:
             build_model(model, seq_length, len(tasks), seed)
 
@@ -90,8 +94,12 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
     """
     model, key = replicate.model, f"models.{replicate.model.name}"
     # another number of seeds leaves each of them as it is
-    settings = model.model_dump(mode="json", exclude={"seeds", "python", "settings"})
+    settings = model.model_dump(mode="json", exclude={"seeds", "python", "settings", "trained", "outputs"})
     settings["name"] = replicate.name
+    if model.trained:  # how models are trained, and from which seed, is nothing to it
+        assert model.keras is not None
+        file = checksum_named(model.keras, f"{key}.keras")
+        return {"model": {"name": replicate.name, "trained": file, "outputs": model.outputs}}
     if model.keras is not None:
         settings["keras"] = checksum_named(model.keras, f"{key}.keras")
     if model.python is not None:
@@ -111,7 +119,7 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
 
 
 def write(config: Config, folder: Path, replicate: Replicate, key: str, track: Track) -> Made:
-    """Train a model, or take it from Kipoi, and write RUN/models/MODEL; of several hosts the chief alone writes.
+    """Train a model, or take it as it is, and write RUN/models/MODEL; of several hosts the chief alone writes.
 
     Training that was killed under the same `key`, the fingerprint of all that is made here, is resumed from its
     checkpoint.
@@ -127,6 +135,8 @@ def write(config: Config, folder: Path, replicate: Replicate, key: str, track: T
     model, training = replicate.model, config.training
     if model.kipoi is not None:
         return Made({"train": adopt(model.kipoi, dataset, target)} if is_chief() else {}, device())
+    if model.trained:
+        return Made({"train": take_trained(model, dataset, target)} if is_chief() else {}, device())
     network = build_model(model, dataset.seq_length, len(dataset.tasks), replicate.seed)
     callbacks = []
     if config.dynamics is not None and is_chief():
@@ -183,16 +193,62 @@ def adopt(source: str, dataset: Dataset, folder: Path) -> list[Path]:
     record = {"source": source, "files": files_of(source), "is_keras": entry.is_keras, "outputs": outputs}
 
     files = [folder / name for name in ("kipoi.json", "history.csv", "metrics.json")]
-    with whole_file(files[0]) as partial:
-        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    with whole_file(files[1]) as partial:
-        pd.DataFrame(columns=["batch", "loss"]).to_csv(partial, index=False)
+    _write_record(files[0], record)
+    _write_empty_history(files[1])
     if entry.is_keras:
         files.append(folder / "model.keras")
         with whole_file(files[-1]) as partial:
             entry.model.save(partial)
     write_metrics(files[2], split_metrics(dataset.labels("test"), probabilities, dataset.tasks))
     return files
+
+
+def take_trained(model: Model, dataset: Dataset, folder: Path) -> list[Path]:
+    """Write RUN/models/MODEL of a trained Keras model, a copy of its file; returns its files.
+
+    Raises
+    ------
+    InputError
+        It cannot be loaded, its input or outputs do not fit the data set, or it predicts something not finite.
+    """
+    from simbench_tf.training import split_metrics, write_metrics
+    from simbench_tf.training.evaluate import predict
+
+    assert model.keras is not None
+    network = _load_given(model, dataset.seq_length, dataset.tasks)
+    outputs = outputs_of_tasks(model, dataset.tasks)
+    predicted = predict(network, dataset.bases("test"))[:, list(outputs.values())]
+    if not np.isfinite(predicted).all():
+        what = "predicts values that are not finite for sequences of the test split"
+        raise InputError(model.keras, what, "give a model whose outputs are numbers")
+    labels = dataset.labels("test")[:, [dataset.tasks.index(task) for task in outputs]]
+
+    # measures last: where they are, the model is whole
+    files = [folder / name for name in ("model.keras", "trained.json", "history.csv", "metrics.json")]
+    with whole_file(files[0]) as partial:
+        shutil.copyfile(model.keras, partial)
+    _write_record(files[1], {"outputs": outputs})
+    _write_empty_history(files[2])
+    write_metrics(files[3], split_metrics(labels, predicted, list(outputs)))
+    return files
+
+
+def _load_given(model: Model, seq_length: int, tasks: list[str]) -> Any:
+    from simbench_tf.models.custom import load_given_model
+
+    assert model.keras is not None
+    return load_given_model(model.keras, seq_length, tasks, model.outputs, f"models.{model.name}")
+
+
+def _write_record(path: Path, record: dict[str, Any]) -> None:
+    with whole_file(path) as partial:
+        partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+
+
+def _write_empty_history(path: Path) -> None:
+    """Of a model that the run did not train, the head alone."""
+    with whole_file(path) as partial:
+        pd.DataFrame(columns=["batch", "loss"]).to_csv(partial, index=False)
 
 
 def files_of(source: str) -> dict[str, str]:

@@ -131,6 +131,11 @@ def test_the_description(folder, ds):
     assert ds.notes["elements"] == ELEMENTS
 
 
+def test_the_folder_of_a_run_does_as_well(folder, ds):
+    assert open_dataset(folder.parent) == ds
+    assert open_dataset(str(folder.parent)).path == folder
+
+
 def test_the_same_bytes_in_any_order_of_writing(folder, parts, tmp_path):
     other = tmp_path / "other"
     for number in (2, 0, 1):

@@ -55,6 +55,14 @@ def config_of(folder, *models, simulation=SIMULATION, **more):
         ({"python": "mine.py:one_output"}, "2"),
         ({"kipoi": "no/such_entry"}, "no/such_entry"),
         ({"architecture": "beluga"}, "models.bad: .*60"),
+        ({"keras": "missing.keras", "trained": True}, r"missing.keras: is no file, but models.bad.keras names it"),
+        ({"keras": "mine.py", "trained": True}, r"mine.py: is no model that Keras can load"),
+        ({"keras": "long.keras", "trained": True}, r"long.keras: has the input \(None, 80, 4\), the data set needs"),
+        ({"keras": "three.keras", "trained": True}, r"three.keras: has 3 outputs, the data set 2 tasks; say which is"),
+        (
+            {"keras": "three.keras", "trained": True, "outputs": {"K562": 0, "HepG2": 3}},
+            r"models.bad.outputs.HepG2: is 3, but .*three.keras has 3 outputs; give a number from 0 to 2",
+        ),
     ],
     ids=str,
 )

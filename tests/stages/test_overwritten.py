@@ -91,3 +91,10 @@ def test_the_program_does_it_where_it_is_told_to(tiny_config, copied_run, monkey
     set_ = ["--set", "seed=8", "--set", "simulation.n_sequences=100"]
     code, out, _ = simbench(monkeypatch, capsys, "simulate", tiny_config, "--out", copied_run, *set_, "--overwrite")
     assert (code, out) == (0, f"dataset: {copied_run / 'dataset'}\n")
+
+
+def test_a_model_of_kipoi_that_is_new_hides_nothing_that_is_lost(tiny_config, tiny_run):
+    new = "models=[{name: basset, architecture: basset, width: 0.03}, {name: theirs, kipoi: kipoi/Basset}]"
+    assert lost(load_config(tiny_config, [new]), tiny_run) == {}
+    config = load_config(tiny_config, [new, "attribution.n_sequences=5"])
+    assert lost(config, tiny_run)["attribute"] == recorded(tiny_run, "attributions/basset/")
