@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 from scipy.special import ndtr
 
+from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import decode
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
@@ -144,11 +145,12 @@ def _names(paths: Sequence[Path]) -> list[str]:
 
 
 def _read_run(folder: Path, name: str) -> ScoredRun:
-    results = read_results(config_of(folder), folder)
-    # a sequence that several models and tasks share is in each of them
-    letters = pd.concat(
-        [pd.Series(decode(each.bases), index=list(each.seq_ids), dtype=object) for each in results.sequences]
-    )
+    config = config_of(folder)
+    results = read_results(config, folder, sequences=False)
+    dataset, split = open_dataset(folder / "dataset"), config.attribution.split
+    seq_ids = results.per_sequence["seq_id"].unique()
+    rows = pd.Index(dataset.seq_ids(split)).get_indexer(seq_ids)
+    letters = pd.Series(decode(dataset.bases(split)[rows]), index=seq_ids)
     lines = [
         {"model": model, "task": task, **metrics}
         for model, tasks in results.metrics.items()
@@ -160,7 +162,7 @@ def _read_run(folder: Path, name: str) -> ScoredRun:
         results.summary.reindex(columns=[*KEYS, *SCORES]),
         pd.DataFrame(lines).reindex(columns=["model", "task", *_MODEL_METRICS]),
         results.per_sequence[[*KEYS, "seq_id", "auprc"]],
-        letters[~letters.index.duplicated()],
+        letters,
     )
 
 

@@ -52,7 +52,7 @@ def read_manifest(run: Path) -> dict[str, Record]:
     if not isinstance(records, dict):
         raise InputError(path, "holds no records", "delete it, and every stage is run again")
     for name, record in records.items():
-        if not is_inside(run, name):
+        if not is_relative(name):
             mend = "take that record out; a run that others gave you should be looked through"
             raise InputError(path, f"names {name!r}, which is not a file of the run", mend)
         if not isinstance(record, dict) or not all(isinstance(record.get(field), str) for field in _FIELDS):
@@ -60,12 +60,11 @@ def read_manifest(run: Path) -> dict[str, Record]:
     return records
 
 
-def is_inside(run: Path, name: str) -> bool:
-    """Whether a path that a file names is relative and leads to a place in the run, through no link that leaves it."""
+def is_relative(name: str) -> bool:
+    """Whether a path that a file names is one below the run's folder, as it is spelt."""
     path = PurePosixPath(name)
-    if path.is_absolute() or not path.parts or ".." in path.parts or "\\" in name or PureWindowsPath(name).drive:
-        return False
-    return (run / path).parent.resolve().is_relative_to(run.resolve())
+    outside = path.is_absolute() or ".." in path.parts or "\\" in name or bool(PureWindowsPath(name).drive)
+    return bool(path.parts) and not outside
 
 
 def write_records(
@@ -111,9 +110,19 @@ def discard_stale(run: Path, stage: str, key: str) -> None:
 
 
 def discard(run: Path, names: Iterable[str]) -> None:
-    """Delete recorded files, by their names in the manifest, and their records; other files stay where they are."""
+    """Delete recorded files, by their names in the manifest, and their records; other files stay where they are.
+
+    Raises
+    ------
+    InputError
+        One lies behind a link that leads out of the run; none is deleted then.
+    """
     records = read_manifest(run)
     gone = [name for name in names if name in records]
+    for name in gone:
+        if not (run / name).parent.resolve().is_relative_to(run.resolve()):
+            mend = "delete what it leads to yourself, or choose another folder for the run"
+            raise InputError(run / name, "lies behind a link that leads out of the run, so it is not deleted", mend)
     for name in gone:
         (run / name).unlink(missing_ok=True)
     if gone:

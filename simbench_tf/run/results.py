@@ -105,8 +105,8 @@ class RunResults(NamedTuple):
     motif_log: pd.DataFrame | None = None
 
 
-def read_results(config: Config, folder: Path) -> RunResults:
-    """Read all that a scored run holds.
+def read_results(config: Config, folder: Path, *, sequences: bool = True) -> RunResults:
+    """Read all that a scored run holds; its sequences with their attributions only where they are asked for.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def read_results(config: Config, folder: Path) -> RunResults:
         per_sequence=pd.read_parquet(scores / "per_sequence.parquet"),
         metrics={name: with_ceilings(read_metrics(folder, name), ceilings) for name in models},
         histories={name: read_table(folder / "models" / name / "history.csv") for name in models},
-        sequences=read_sequences(config, folder),
+        sequences=read_sequences(config, folder) if sequences else (),
         comparisons=_some_rows(scores / "comparisons.csv"),
         motif_recall=_some_rows(scores / "motif_recall.csv"),
         variance=_some_rows(scores / "variance.csv"),

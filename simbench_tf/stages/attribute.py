@@ -102,7 +102,7 @@ def write(
     split = config.attribution.split
     seq_ids, n = np.asarray(dataset.seq_ids(split))[rows], n_shuffles(file.method)
     shuffles = read_references(references, seq_ids, n) if n else None
-    names, bases = ["scores", *config.attribution.arrays], dataset.bases(split)[rows]
+    names, bases = ["scores", *([] if untrained else config.attribution.arrays)], dataset.bases(split)[rows]
     parts_folder = PartsFolder(parts_of(file.path), key)
     job = job_of(file, config, untrained=untrained)
     with track(f"{file.model} {file.task} {file.key}{' untrained' if untrained else ''}", len(rows)) as advance:

@@ -89,7 +89,7 @@ def test_our_own_file_comes_back_the_same(config, run):
     assert first[metrics].tolist() == second[metrics].tolist()
     assert (second["method"], second["references"], second["settings"]) == ("ours", "-", "{}")
     assert np.isnan(second["seconds_per_sequence"])
-    assert len(table) == 5
+    assert (~table["method"].str.startswith("null_")).sum() == 5
 
 
 @pytest.mark.parametrize("bed", [False, True])
@@ -127,7 +127,7 @@ def test_later_calls_keep_them_and_the_report_shows_them(config, run, tmp_path):
     # deleted, they are gone
     (run / "attributions" / "others" / "basset" / TASK / "captum_ig.h5").unlink()
     pipeline.score(config, run)
-    assert len(pd.read_csv(run / "scores" / "summary.csv")) == 4
+    assert "captum_ig" not in pd.read_csv(run / "scores" / "summary.csv")["key"].tolist()
 
 
 def test_what_was_taken_for_other_sequences_is_left_out_and_told(tiny_config, config, run, tmp_path):

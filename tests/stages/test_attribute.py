@@ -26,7 +26,12 @@ from simbench_tf.stages import attribute_chunks
 
 #: Enough sequences for several chunks of 16, and a method that makes shuffles.
 METHODS = "[{method: integrated_gradients, references: 'shuffle:2', n_steps: 2}, {method: saliency}]"
-SETTINGS = ["attribution.n_sequences=40", "attribution.tasks=[HepG2]", f"attribution.methods={METHODS}"]
+SETTINGS = [
+    "attribution.n_sequences=40",
+    "attribution.tasks=[HepG2]",
+    f"attribution.methods={METHODS}",
+    "scoring.nulls=false",
+]
 
 
 @pytest.fixture

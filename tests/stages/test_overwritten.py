@@ -47,7 +47,8 @@ def test_another_data_set_loses_everything(tiny_config, tiny_run):
 
 def test_another_training_loses_the_model_and_its_attributions(tiny_config, tiny_run):
     config = load_config(tiny_config, ["training.max_batches=5"])
-    assert lost(config, tiny_run) == {"train": 3, "attribute": recorded(tiny_run, "attributions/basset/")}
+    attributed = recorded(tiny_run, "attributions/basset/", "nulls/basset/")
+    assert lost(config, tiny_run) == {"train": 3, "attribute": attributed}
 
 
 def test_other_sequences_lose_the_attributions_and_the_oracle(tiny_config, tiny_run):

@@ -86,7 +86,8 @@ def test_a_run_holds_the_tables_and_records_them(tiny_run, scores):
 
 def test_intervals_of_the_summary_are_those_of_its_sequences(tiny_run, scores):
     table = pd.read_parquet(tiny_run / "scores" / "per_sequence.parquet")
-    for line in scores["summary"].itertuples():
+    summary = scores["summary"]
+    for line in summary[~summary["method"].str.startswith("null_")].itertuples():
         here = table[(table.task == line.task) & (table.key == line.key)]
         assert (line.auprc_low, line.auprc_high) == pytest.approx(bootstrap_interval(here["auprc"]))
         assert (line.auroc_low, line.auroc_high) == pytest.approx(bootstrap_interval(here["auroc"]))

@@ -111,7 +111,11 @@ def test_a_changed_setting_repeats_only_what_depends_on_it(tiny_config, copied_r
     pipeline.run(load_config(tiny_config, ["attribution.methods.1.n_steps=4"]), copied_run)
     after = times(copied_run)
     remade = {name for name in after if after[name] != stamps.get(name)}
-    new = {f"attributions/basset/{task}/integrated_gradients@shuffle2+n_steps=4.h5" for task in ("HepG2", "K562")}
+    new = {
+        f"{folder}/basset/{task}/integrated_gradients@shuffle2+n_steps=4.h5"
+        for folder in ("attributions", "nulls")
+        for task in ("HepG2", "K562")
+    }
     always = {"config.yaml", "manifest.json", "report.html", "scores/per_sequence.parquet"}
     always |= {f"scores/{name}.csv" for name in ("summary", "motif_recall", "comparisons")}
     assert remade == new | always
