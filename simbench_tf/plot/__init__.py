@@ -4,13 +4,14 @@ from simbench_tf.plot.curves import learning_curve, method_ranking, quality_agai
 from simbench_tf.plot.figure import BASE_COLOURS, svg
 from simbench_tf.plot.heat_maps import learnt_against, motif_dynamics, motif_heat_map
 from simbench_tf.plot.logos import attribution_panels, bars, logo, mark_sites
-from simbench_tf.plot.rank_diagram import critical_difference_diagram
+from simbench_tf.plot.rank_diagram import critical_difference_diagram, difference_diagram
 
 __all__ = [
     "BASE_COLOURS",
     "attribution_panels",
     "bars",
     "critical_difference_diagram",
+    "difference_diagram",
     "learning_curve",
     "learnt_against",
     "logo",

@@ -1,4 +1,4 @@
-"""The critical-difference diagram: mean ranks of methods, and which of them do not differ significantly. See `plot`."""
+"""Critical-difference diagrams: methods by mean or mean rank, and which of them do not differ. See `plot`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from simbench_tf.plot.figure import ACCENT, CEILING, CHANCE, FAINT, INK, QUIET, SMALL, new_axes, readable, style_axes
 from simbench_tf.score import critical_difference, mean_ranks
@@ -57,25 +58,107 @@ def critical_difference_diagram(
     ax.set(xlim=(0.8, k + 0.2 + 0.9 * k), ylim=(k + 0.6, -0.6))
     ax.plot([1, 1 + least], [-0.35, -0.35], color=CEILING, linewidth=2.4, solid_capstyle="butt")
     ax.text(1 + least, -0.35, f"critical difference {least:.2f}", ha="left", va="center", fontsize=SMALL, color=INK)
-    bars = _level_runs(ranks.to_numpy(), least)
-    for row, (key, rank) in enumerate(ranks.items()):
-        ax.plot([rank, rank], [0, row + 0.95], color=FAINT, linewidth=1, zorder=0)
-        ax.plot(rank, row + 0.95, marker="o", markersize=5, color=ACCENT if row == 0 else QUIET)
-        name = f"{readable((labels or {}).get(str(key), key), 34)}  {rank:.2f}"
-        ax.annotate(
-            name, (rank, row + 0.95), xytext=(7, 0), textcoords="offset points", va="center", fontsize=SMALL - 0.5,
-            color=INK, parse_math=False,
-        )  # fmt: skip
-    for number, (first, last) in enumerate(bars):
+    _draw_names(ax, ranks, labels, 2)
+    for number, (first, last) in enumerate(_level_runs(ranks.to_numpy(), least)):
         at = 0.16 + 0.14 * (number % 3)
         ends = [ranks.iloc[first] - 0.03, ranks.iloc[last] + 0.03]
         ax.plot(ends, [at, at], color=CHANCE, linewidth=2.4, solid_capstyle="butt", gid="level")
     ax.set_xticks(range(1, k + 1))
+    _style(ax)
+    return ax
+
+
+def difference_diagram(
+    means: pd.Series, level: pd.DataFrame, labels: Mapping[str, str] | None = None, ax: Axes | None = None
+) -> Axes:
+    """Draw methods at their means, and bars over those between which no difference is shown.
+
+    Unlike `critical_difference_diagram` it makes no test of its own: it shows what another one found.
+
+    Parameters
+    ----------
+    means : Series
+        By key, higher is better.
+    level : DataFrame of bool
+        Keys x keys, symmetric: whether no difference is shown between the two.
+    labels : dict, optional
+        What to call each key.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        The best at the left. Each bar has a dot at every method of a largest set of which no two differ; a method that
+        a bar passes without a dot is not of the set.
+
+    Raises
+    ------
+    ValueError
+        Fewer than two methods have a mean.
+
+    Examples
+    --------
+    >>> means = pd.Series({"a": .5, "b": .62, "c": .6})
+    >>> level = pd.DataFrame([[True, False, False], [False, True, True], [False, True, True]], list("abc"), list("abc"))
+    >>> ax = difference_diagram(means, level)
+    >>> [text.get_text() for text in ax.texts], [line.get_xdata().tolist() for line in ax.lines if line.get_gid()]
+    (['b  0.620', 'c  0.600', 'a  0.500'], [[0.62, 0.6]])
+    """
+    ordered = means.dropna().sort_values(ascending=False, kind="stable")
+    if len(ordered) < 2:
+        raise ValueError(f"need two methods or more, not {len(ordered)}")
+    bars = _largest_level_sets(level.loc[ordered.index, ordered.index].to_numpy(np.bool_))
+    k, step = len(ordered), 0.3
+    room = step * len(bars)
+    height = 0.24 * (k + room) + 0.75
+    ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.42 / height, bottom=0.04 / height)
+    span = max(float(ordered.iloc[0] - ordered.iloc[-1]), 1e-9)
+    ax.set(xlim=(ordered.iloc[0] + 0.05 * span, ordered.iloc[-1] - 0.9 * span), ylim=(k + room + 0.6, 0))
+    _draw_names(ax, ordered, labels, 3, room)
+    for number, members in enumerate(bars):
+        places = ordered.iloc[members].to_numpy()
+        at = [step * (number + 0.7)] * len(places)
+        ax.plot(places, at, color=CHANCE, linewidth=2, marker="o", markersize=3.5, gid="level")
+    ax.xaxis.set_major_locator(MaxNLocator(5))
+    ax.set_xticks([tick for tick in ax.get_xticks() if ordered.iloc[-1] - 0.1 * span <= tick <= ax.get_xlim()[0]])
+    _style(ax)
+    return ax
+
+
+def _draw_names(ax: Axes, places: pd.Series, labels: Mapping[str, str] | None, digits: int, below: float = 0.0) -> None:
+    for row, (key, place) in enumerate(places.items()):
+        at = row + below + 0.95
+        ax.plot([place, place], [0, at], color=FAINT, linewidth=1, zorder=0)
+        ax.plot(place, at, marker="o", markersize=5, color=ACCENT if row == 0 else QUIET)
+        name = f"{readable((labels or {}).get(str(key), str(key)), 34)}  {place:.{digits}f}"
+        ax.annotate(
+            name, (place, at), xytext=(7, 0), textcoords="offset points", va="center", fontsize=SMALL - 0.5,
+            color=INK, parse_math=False,
+        )  # fmt: skip
+
+
+def _style(ax: Axes) -> None:
     ax.set_yticks([])
     ax.xaxis.tick_top()
     style_axes(ax)
     ax.spines[["left", "bottom"]].set_visible(False)
-    return ax
+
+
+def _largest_level_sets(level: npt.NDArray[np.bool_]) -> list[list[int]]:
+    """Maximal sets of two or more of which all are level with each other (Bron & Kerbosch), in order."""
+    beside = [set(np.flatnonzero(row)) - {number} for number, row in enumerate(level)]
+    found: list[list[int]] = []
+
+    def grow(members: set[int], possible: set[int], done: set[int]) -> None:
+        if not possible and not done and len(members) > 1:
+            found.append(sorted(int(member) for member in members))
+        pivot = max(possible | done, key=lambda each: len(beside[each] & possible), default=None)
+        for each in sorted(possible - (set() if pivot is None else beside[pivot])):
+            grow(members | {each}, possible & beside[each], done & beside[each])
+            possible, done = possible - {each}, done | {each}
+
+    grow(set(), set(range(len(level))), set())
+    return sorted(found)
 
 
 def _level_runs(ranks: Floats, least: float) -> list[tuple[int, int]]:

@@ -27,6 +27,7 @@ from simbench_tf.report.jinja import page_template
 from simbench_tf.run.folder import config_of
 from simbench_tf.run.results import read_results
 from simbench_tf.score import holm, paired_comparisons
+from simbench_tf.score.ranking import without_nulls
 
 #: What one score belongs to in every run.
 KEYS = ["model", "task", "key"]
@@ -159,9 +160,9 @@ def _read_run(folder: Path, name: str) -> ScoredRun:
     return ScoredRun(
         name,
         dict(_dotted(results.config)),
-        results.summary.reindex(columns=[*KEYS, *SCORES]),
+        without_nulls(results.summary).reindex(columns=[*KEYS, *SCORES]),
         pd.DataFrame(lines).reindex(columns=["model", "task", *_MODEL_METRICS]),
-        results.per_sequence[[*KEYS, "seq_id", "auprc"]],
+        without_nulls(results.per_sequence)[[*KEYS, "seq_id", "auprc"]],
         letters,
     )
 

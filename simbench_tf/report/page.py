@@ -24,10 +24,13 @@ from simbench_tf.attribution import methods as registered_methods
 from simbench_tf.dna import one_hot
 from simbench_tf.files import whole_file
 from simbench_tf.report import sections, text
+from simbench_tf.report.answers import Answer, answers
 from simbench_tf.report.browser import browser_data, embedded
 from simbench_tf.report.jinja import page_script, page_template
 from simbench_tf.report.sections import Figures, Picture, picture
 from simbench_tf.run.results import AttributedSequences, RunResults
+from simbench_tf.score.between_models import estimated
+from simbench_tf.score.ranking import by_network, without_nulls
 
 #: Sequences drawn as logos.
 EXAMPLES = 6
@@ -115,23 +118,21 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
     """What the page says of models and scores: names in the template, and their values."""
     summary, per_sequence, recall = results.summary, results.per_sequence, results.motif_recall
     labels = text.method_labels(summary)
-    answers = text.answers(per_sequence, labels)
-    tables = [
-        summary[(summary["model"] == model) & (summary["task"] == task)] for model, task in text.places_of(per_sequence)
-    ]
+    answered = answers(per_sequence, labels, results.metrics)
     browsed = browser_data(results.sequences, per_sequence, labels) if results.sequences else None
     # in this order, which numbers the figures
     return {
-        "answers": answers,
-        "rankings": _rankings(answers, tables, labels, figures),
+        "answers": answered,
+        "trainings": any(len(answer.networks) > 1 for answer in answered if answer.task is not None),
+        "rankings": [_ranking(answer, summary, labels, figures) for answer in answered],
         "models": _models(results.metrics, results.histories, figures),
-        "scores": _scores(answers, tables, labels),
+        "scores": _scores(answered, summary, per_sequence, labels),
         "rules": _rules(results.faithfulness, labels),
         "truth": _truth(summary),
         "descriptions": _descriptions(summary),
         "examples": [_example(each, per_sequence, labels, figures) for each in examples_of(results.sequences)],
-        "cost": _cost(answers, summary, labels, figures),
-        "differences": sections.differences(per_sequence, results.comparisons, labels, figures),
+        "cost": _cost(answered[0], summary, labels, figures),
+        "differences": sections.differences(answered, labels, figures),
         "found": None if recall is None else sections.motifs_found(recall, labels, results.motif_names, figures),
         "seeds": None if results.variance is None else sections.seeds(results.variance, labels),
         "learnt": sections.learnt_when(results.dynamics, figures),
@@ -159,21 +160,23 @@ def examples_of(sequences: Sequence[AttributedSequences], n: int = EXAMPLES) -> 
 _RANKED = ("auprc", "auprc_se", "auprc_low", "auprc_high", "chance_auprc", "oracle_auprc")
 
 
-def _rankings(
-    answers: list[text.Answer], tables: list[pd.DataFrame], labels: Mapping[str, str], figures: Figures
-) -> list[Picture]:
-    """A ranking for each answer; the first may be over all models and tasks, and then no table is its own."""
-    overall = [answers[0].standings] if len(answers) > len(tables) else []
-    pictures = []
-    for answer, table in zip(answers, [*overall, *tables], strict=True):
-        if "auprc_low" not in table or table["auprc_low"].isna().all():
-            error = 1.96 * table["auprc_se"]
-            table = table.assign(auprc_low=table["auprc"] - error, auprc_high=table["auprc"] + error)
-        drawn = plot.method_ranking(table, labels=labels)
-        description = f"{answer.place}: methods by auPRC. {answer.sentence}"
-        shown = table[["key", *(name for name in _RANKED if name in table)]]
-        pictures.append(picture(drawn, figures, answer.place, description, shown))
-    return pictures
+def _ranking(answer: Answer, summary: pd.DataFrame, labels: Mapping[str, str], figures: Figures) -> Picture:
+    """The ranking of an answer: of one network and task by its row of the summary, else by the standings."""
+    table, mine = answer.standings, _rows_of(answer, summary)
+    if answer.task is not None:
+        table = table.assign(oracle_auprc=table["key"].map(mine.groupby("key")["oracle_auprc"].mean()))
+    if answer.task is not None and len(answer.networks) == 1 and mine["auprc_low"].notna().any():
+        table = without_nulls(mine)
+    drawn = plot.method_ranking(table, labels=labels)
+    description = f"{answer.place}: methods by auPRC. {answer.sentence}"
+    shown = table[["key", *(name for name in _RANKED if name in table)]]
+    return picture(drawn, figures, answer.place, description, shown)
+
+
+def _rows_of(answer: Answer, table: pd.DataFrame) -> pd.DataFrame:
+    """Rows of a table of scores that an answer is over."""
+    here = table["model"].isin(answer.networks)
+    return table[here if answer.task is None else here & (table["task"] == answer.task)]
 
 
 class _Model(NamedTuple):
@@ -225,11 +228,38 @@ class _Scores(NamedTuple):
     table: text.Table
 
 
-def _scores(answers: list[text.Answer], tables: list[pd.DataFrame], labels: Mapping[str, str]) -> list[_Scores]:
-    return [
-        _Scores(text.score_caption(answer.place, table), text.score_table(table, labels, answer.standings))
-        for answer, table in zip(answers[-len(tables) :], tables, strict=True)
-    ]
+def _scores(
+    answered: list[Answer], summary: pd.DataFrame, per_sequence: pd.DataFrame, labels: Mapping[str, str]
+) -> list[_Scores]:
+    """Return one table per model and task and, where a model has several trainings, one over these before."""
+    found = []
+    for answer in answered:
+        if answer.task is None:
+            continue
+        mine = _rows_of(answer, summary)
+        if len(answer.networks) == 1:
+            found.append(
+                _Scores(text.score_caption(answer.place, mine), text.score_table(mine, labels, answer.standings))
+            )
+            continue
+        place = f"{answer.place}, mean of {len(answer.networks)} trainings"
+        pooled = _over_trainings(mine, _rows_of(answer, per_sequence))
+        found.append(_Scores(text.score_caption(place, pooled), text.score_table(pooled, labels, answer.standings)))
+        for network in answer.networks:
+            rows = mine[mine["model"] == network]
+            place = f"On {answer.task}, {network} alone"
+            found.append(_Scores(text.score_caption(place, rows), text.score_table(rows, labels)))
+    return found
+
+
+def _over_trainings(summary: pd.DataFrame, per_sequence: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the summary as means over trainings of a model, with errors for other trainings and sequences."""
+    means = summary.groupby("key", sort=False).mean(numeric_only=True).reindex(columns=summary.columns)
+    means["method"] = summary.groupby("key", sort=False)["method"].first()
+    for metric in ("auprc", "auroc", "mass_fraction"):
+        values = by_network(per_sequence, metric)
+        means[f"{metric}_se"] = pd.Series({key: estimated(values[key].dropna()).error for key in values})
+    return means.drop(columns="key").reset_index()
 
 
 def _rules(faithfulness: pd.DataFrame | None, labels: Mapping[str, str]) -> list[_Scores]:
@@ -287,13 +317,11 @@ def _example(
     return _DrawnExample(example.task, example.model, example.seq_id, written, drawn_picture)
 
 
-def _cost(
-    answers: list[text.Answer], summary: pd.DataFrame, labels: Mapping[str, str], figures: Figures
-) -> Picture | None:
+def _cost(answer: Answer, summary: pd.DataFrame, labels: Mapping[str, str], figures: Figures) -> Picture | None:
     """Quality beside cost, both over all models and tasks; None where nothing was timed."""
     times = summary.groupby("key")["seconds_per_sequence"].mean()
-    table = answers[0].standings.assign(seconds_per_sequence=answers[0].standings["key"].map(times))
+    table = answer.standings.assign(seconds_per_sequence=answer.standings["key"].map(times))
     if not (table["seconds_per_sequence"] > 0).any():
         return None
     drawn = plot.quality_against_cost(table, labels=labels)
-    return picture(drawn, figures, answers[0].place, "auPRC of each method: against seconds a sequence", table)
+    return picture(drawn, figures, answer.place, "auPRC of each method: against seconds a sequence", table)

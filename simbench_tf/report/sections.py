@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,8 @@ from matplotlib.figure import Figure
 
 from simbench_tf import plot
 from simbench_tf.report import text
-from simbench_tf.score.ranking import standings
+from simbench_tf.report.answers import Answer
+from simbench_tf.score.ranking import SIGNIFICANT
 
 #: Figures of the page by id, with the name and the data of each; what is drawn adds itself.
 Figures = dict[str, dict[str, str]]
@@ -45,29 +46,29 @@ def picture(
     return Picture(figure, caption, Markup(plot.svg(drawn, description, f"{figure}-")))
 
 
-def differences(
-    per_sequence: pd.DataFrame, comparisons: pd.DataFrame | None, labels: Mapping[str, str], figures: Figures
-) -> Section | None:
-    """Critical-difference diagrams, and what the best method of each place is ahead of the others."""
+def differences(answers: Sequence[Answer], labels: Mapping[str, str], figures: Figures) -> Section | None:
+    """Diagrams of methods that do not differ, and what the best method of each place is ahead of the others."""
     pictures, tables = [], []
-    for model, task in text.places_of(per_sequence):
-        here = per_sequence[(per_sequence["model"] == model) & (per_sequence["task"] == task)]
-        values = here.pivot_table("auprc", "seq_id", "key", dropna=False)
-        if values.shape[1] < 3 or values.dropna().empty:
+    for answer in answers:
+        means = answer.standings.set_index("key")["auprc"].dropna()
+        if len(means) < 2:
             continue
-        place = f"{task}, {model}"
-        ranks = values.dropna().rank(axis=1, ascending=False).reset_index().melt("seq_id", value_name="rank")
-        drawn = plot.critical_difference_diagram(values, labels)
-        pictures.append(picture(drawn, figures, place, f"Mean ranks on {place}: critical differences", ranks))
-    if comparisons is not None:
-        for (model, task), rows in comparisons[comparisons["metric"] == "auprc"].groupby(["model", "task"], sort=False):
-            here = per_sequence[(per_sequence["model"] == model) & (per_sequence["task"] == task)]
-            best = standings(here)["key"].iloc[0]
-            mine = _from_the_best(rows, best)
-            if len(mine):
-                caption = f"{task}, {model}: behind {labels[best]}, by auPRC"
-                tables.append((caption, _difference_table(mine, labels)))
-    return Section(pictures, tables) if pictures or tables else None
+        if len(means) > 2:
+            drawn = plot.difference_diagram(means, _level(answer.pairs, list(means.index)), labels)
+            what = f"{answer.place}: methods between which no difference is shown"
+            pictures.append(picture(drawn, figures, answer.place, what, answer.pairs))
+        best = str(means.index[0])
+        caption = f"{answer.place}: behind {labels[best]}, by auPRC"
+        tables.append((caption, _difference_table(_from_the_best(answer.pairs, best), labels)))
+    return Section(pictures, tables) if tables else None
+
+
+def _level(pairs: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    """Keys x keys: whether no difference between the two is shown."""
+    level = pd.DataFrame(True, index=keys, columns=keys)
+    for row in pairs[pairs["p_holm"] < SIGNIFICANT].itertuples():
+        level.loc[row.first, row.second] = level.loc[row.second, row.first] = False
+    return level
 
 
 def _from_the_best(rows: pd.DataFrame, best: str) -> pd.DataFrame:
@@ -75,18 +76,18 @@ def _from_the_best(rows: pd.DataFrame, best: str) -> pd.DataFrame:
     first, second = rows[rows["first"] == best], rows[rows["second"] == best]
     turned = second.assign(
         first=second["second"], second=second["first"], difference=-second["difference"],
-        low=-second["high"], high=-second["low"], effect_size=-second["effect_size"],
+        low_holm=-second["high_holm"], high_holm=-second["low_holm"], effect_size=-second["effect_size"],
     )  # fmt: skip
     return pd.concat([first, turned]).sort_values("difference", kind="stable")
 
 
 def _difference_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
-    heads = ["method", "behind by", "95% interval", "effect size", "p (Holm)", "sequences needed"]
+    heads = ["method", "behind by", "interval", "effect size", "p (Holm)", "sequences needed"]
     cells = [
         [
             labels.get(row["second"], row["second"]),
             text.fixed(row["difference"]),
-            f"{text.fixed(row['low'])} to {text.fixed(row['high'])}",
+            f"{text.fixed(row['low_holm'])} to {text.fixed(row['high_holm'])}",
             text.fixed(row["effect_size"], 2),
             "under 0.0001" if row["p_holm"] < 1e-4 else text.fixed(row["p_holm"], 4),
             text.fixed(np.ceil(row["n_needed"]), 0),

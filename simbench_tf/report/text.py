@@ -11,16 +11,7 @@ import numpy as np
 import pandas as pd
 
 from simbench_tf.attribution import methods
-from simbench_tf.score.ranking import LEVEL, standings
-
-
-class Answer(NamedTuple):
-    """The answer for one place: a sentence, what backs it, and the standings behind both."""
-
-    place: str
-    sentence: str
-    remark: str
-    standings: pd.DataFrame
+from simbench_tf.score.ranking import without_nulls
 
 
 class Table(NamedTuple):
@@ -92,61 +83,24 @@ def places_of(scores: pd.DataFrame) -> list[tuple[str, str]]:
     return list(dict.fromkeys(zip(scores["model"], scores["task"], strict=True)))
 
 
-def answers(per_sequence: pd.DataFrame, labels: Mapping[str, str]) -> list[Answer]:
-    """Say which method is best: over all models and tasks where there are several, then on each of `places_of`."""
-    places = places_of(per_sequence)
-    models = {model for model, _ in places}
-    found = []
-    if len(places) > 1:
-        counts = [(len(models), "model"), (len({task for _, task in places}), "task")]
-        over = " and ".join(f"{count} {noun}s" for count, noun in counts if count > 1)
-        found.append(_answer(f"Over {over}", per_sequence, labels))
-    for model, task in places:
-        rows = per_sequence[(per_sequence["model"] == model) & (per_sequence["task"] == task)]
-        found.append(_answer(f"On {task}" + (f" with {model}" if len(models) > 1 else ""), rows, labels))
-    return found
+def score_table(summary: pd.DataFrame, labels: Mapping[str, str], standing: pd.DataFrame | None = None) -> Table:
+    """All numbers of the summary rows of one model and task, best first; null methods come last and have no rank.
 
-
-def _answer(place: str, per_sequence: pd.DataFrame, labels: Mapping[str, str]) -> Answer:
-    table = standings(per_sequence)
-    best, others = table.iloc[0], table.iloc[1:]
-    name = labels[best["key"]]
-    if not np.isfinite(best["auprc"]):
-        return Answer(place, f"{place}, no sequence holds a true base, so no method can be ranked.", "", table)
-    figures = f"auPRC {with_error(best['auprc'], best['auprc_se'], 2)} (chance {fixed(best['chance_auprc'], 2)})"
-    if best["auprc"] - best["chance_auprc"] <= LEVEL * np.nan_to_num(best["auprc_se"]):
-        return Answer(place, f"{place}, no method finds true motif bases: the best, {name}, has {figures}.", "", table)
-    if others.empty:
-        return Answer(place, f"{place}, {name}, the only method run, reaches {figures}.", "", table)
-    sentence = f"{place}, {name} ranks true motif bases best: {figures}."
-    level = [labels[key] for key in others.loc[others["level"], "key"]]
-    rival = others.iloc[0]
-    lead = with_error(rival["behind"], rival["behind_se"], 2)
-    if level:
-        doing = "does" if len(level) == 1 else "do"
-        remark = f"{_listed(level)} {doing} about as well: the difference is less than {LEVEL:g} standard errors."
-    elif not np.isfinite(rival["behind"]):
-        remark = ""
-    else:
-        remark = f"Its lead over the next, {labels[rival['key']]}, is {lead} on the same sequences."
-    return Answer(place, sentence, remark[:1].upper() + remark[1:], table)
-
-
-def _listed(names: list[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-
-
-def score_table(summary: pd.DataFrame, labels: Mapping[str, str], standing: pd.DataFrame) -> Table:
-    """All numbers of the summary rows of one model and task, best first."""
-    level = dict(zip(standing["key"], standing["level"], strict=True))
+    With `standing`, of `score.ranking.standings`, = marks methods to which the best shows no difference.
+    """
+    level = {} if standing is None else dict(zip(standing["key"], standing["level"], strict=True))
     with_oracle = summary["oracle_auprc"].notna().any()
     heads = ["rank", "method", "auPRC", *(["share of the oracle's"] if with_oracle else []), "auROC"]
     heads += ["mass on true bases", "pooled auPRC", "pooled auROC", "seconds a sequence"]
     rows = []
-    ranked = summary.sort_values("auprc", ascending=False, kind="stable", na_position="last")
-    for place, row in enumerate(ranked.to_dict("records"), 1):
-        mark = "=" if place > 1 and level.get(row["key"], False) else ""
-        cells = [f"{place}{mark}", labels[row["key"]]]
+    ordered = summary.sort_values("auprc", ascending=False, kind="stable", na_position="last")
+    ranked = without_nulls(ordered)
+    nulls = ordered.drop(ranked.index)
+    ranks = [f"{place}{'=' if place > 1 and level.get(key) else ''}" for place, key in enumerate(ranked["key"], 1)]
+    for rank, row in zip(
+        [*ranks, *["–"] * len(nulls)], [*ranked.to_dict("records"), *nulls.to_dict("records")], strict=True
+    ):
+        cells = [rank, labels[row["key"]]]
         cells.append(with_error(row["auprc"], row["auprc_se"]))
         cells += [percent(ratio(row["auprc"], row["oracle_auprc"]))] if with_oracle else []
         cells += [with_error(row[name], row[f"{name}_se"]) for name in ("auroc", "mass_fraction")]

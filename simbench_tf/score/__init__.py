@@ -1,9 +1,11 @@
 """How well attributions find the true bases: metrics, their means and intervals, tests, ranks and motif recall."""
 
 from simbench_tf.score.area_errors import AreaErrors, area_errors, pooled_errors
+from simbench_tf.score.between_models import MeanOverModels, comparisons_over_models, mean_over_models
 from simbench_tf.score.correlation import rank_correlation
 from simbench_tf.score.metrics import METRICS, TOP_SHARE, Metric, Sign, areas, sequence_metrics, takes_sign
 from simbench_tf.score.null_scores import kmer_position_scores, kmer_scores, position_scores
+from simbench_tf.score.ranking import models_of_seeds, standings, without_nulls
 from simbench_tf.score.rule_faithfulness import faithfulness
 from simbench_tf.score.scores import pooled_scores, score_attributions, summarise, summary_columns
 from simbench_tf.score.significance import (
@@ -28,19 +30,23 @@ __all__ = [
     "MIN_SEQUENCES",
     "TOP_SHARE",
     "AreaErrors",
+    "MeanOverModels",
     "Metric",
     "Sign",
     "VarianceComponents",
     "area_errors",
     "areas",
     "bootstrap_interval",
+    "comparisons_over_models",
     "critical_difference",
     "faithfulness",
     "holm",
     "kmer_position_scores",
     "kmer_scores",
     "mean_and_error",
+    "mean_over_models",
     "mean_ranks",
+    "models_of_seeds",
     "n_needed",
     "paired_comparisons",
     "pareto_front",
@@ -50,8 +56,10 @@ __all__ = [
     "rank_correlation",
     "score_attributions",
     "sequence_metrics",
+    "standings",
     "summarise",
     "summary_columns",
     "takes_sign",
     "variance_components",
+    "without_nulls",
 ]

@@ -1,8 +1,10 @@
 """Statistics of comparing methods: errors, bootstrap intervals, paired tests, mean ranks and sources of spread.
 
-All methods attribute the same sequences, so they are compared sequence by sequence, and the sequence is what is drawn
-at random. A *table* here is a DataFrame of one metric, higher is better: one row per sequence, one column per method.
-Sequences without a value for some method are left out, so that all pairs of methods are compared on the same ones.
+All methods attribute the same sequences, so they are compared sequence by sequence. Of one network, as here, the
+sequence is what is drawn at random; where a model was trained from several seeds the training is, too
+(`score.between_models`). A *table* here is a DataFrame of one metric, higher is better: one row per sequence, one
+column per method. Sequences without a value for some method are left out, so that all pairs of methods are compared on
+the same ones.
 """
 
 from __future__ import annotations
@@ -169,7 +171,7 @@ def paired_comparisons(table: pd.DataFrame, random_state: int = 0) -> pd.DataFra
     first, second = (np.array([pair[side] for pair in pairs], np.intp) for side in (0, 1))
     differences = values[:, first] - values[:, second]
     low, high = _bootstrap_bounds(differences, 0.95, 2000, random_state)
-    tests = [_signed_rank(column) for column in differences.T]
+    tests = [signed_rank(column) for column in differences.T]
     p_values = np.array([p for _, p in tests])
     return pd.DataFrame(
         {
@@ -182,12 +184,12 @@ def paired_comparisons(table: pd.DataFrame, random_state: int = 0) -> pd.DataFra
             "effect_size": [effect for effect, _ in tests],
             "p_value": p_values,
             "p_holm": holm(p_values),
-            "n_needed": [n_needed(_standardised(column)) for column in differences.T],
+            "n_needed": [n_needed(standardised(column)) for column in differences.T],
         }
     )
 
 
-def _signed_rank(differences: Floats) -> tuple[float, float]:
+def signed_rank(differences: Floats) -> tuple[float, float]:
     """Rank-biserial correlation and p-value of paired differences; those of zero are left out."""
     if not differences.size:
         return math.nan, math.nan
@@ -199,7 +201,7 @@ def _signed_rank(differences: Floats) -> tuple[float, float]:
     return effect, float(wilcoxon(there).pvalue)
 
 
-def _standardised(differences: Floats) -> float:
+def standardised(differences: Floats) -> float:
     """Cohen's d of paired differences: their mean over their standard deviation."""
     if differences.size < 2:
         return math.nan

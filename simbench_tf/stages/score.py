@@ -9,9 +9,7 @@ one row per file and interaction.
 from __future__ import annotations
 
 import json
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -38,6 +36,7 @@ from simbench_tf.score import (
     variance_components,
 )
 from simbench_tf.score.motif_recall import motif_recall
+from simbench_tf.score.ranking import models_of_seeds, pairs_of, without_nulls
 from simbench_tf.stages.knockouts import knock_outs_file, knock_outs_of, read_knock_outs
 from simbench_tf.stages.nulls import null_scores
 from simbench_tf.stages.oracle import read_exact_answers
@@ -136,17 +135,24 @@ def write(config: Config, folder: Path, files: list[AttributionFile], advance: C
 def compare_methods(per_sequence: pd.DataFrame) -> pd.DataFrame:
     """Compare every two keys of a model and task; rows of comparisons.csv.
 
+    Rows of one network are paired tests over sequences, and speak of this network alone. Where a model was trained from
+    several seeds, rows with its name without a seed follow: differences for other trainings and sequences.
+
     Parameters
     ----------
     per_sequence : DataFrame
-        RUN/scores/per_sequence.parquet, or rows of it.
+        RUN/scores/per_sequence.parquet, or rows of it. Null methods are left out.
     """
-    parts = []
+    parts, per_sequence = [], without_nulls(per_sequence)
     for (model, task), rows in per_sequence.groupby(["model", "task"], sort=False):
         keys = list(dict.fromkeys(rows["key"]))
         for metric in COMPARED:
             table = rows.pivot_table(metric, "seq_id", "key", dropna=False)[keys]
             parts.append(paired_comparisons(table).assign(model=model, task=task, metric=metric))
+    seeds = models_of_seeds(per_sequence["model"].unique())
+    trained = per_sequence[per_sequence["model"].isin(seeds)]
+    for (base, task), rows in trained.groupby([trained["model"].map(seeds), "task"], sort=False):
+        parts += [pairs_of(rows, metric).assign(model=base, task=task, metric=metric) for metric in COMPARED]
     return pd.concat(parts, ignore_index=True)
 
 
@@ -167,20 +173,6 @@ def variance_of_seeds(per_sequence: pd.DataFrame) -> pd.DataFrame:
             parts = variance_components(values)
             lines.append({"model": model, "task": task, "key": key, "metric": metric, **parts._asdict()})
     return pd.DataFrame(lines)
-
-
-def models_of_seeds(models: Iterable[str]) -> dict[str, str]:
-    """Name the model behind each that was trained from several seeds: NAME-seed1, NAME-seed2, ... are of NAME.
-
-    Examples
-    --------
-    >>> models_of_seeds(["basset-seed1", "basset-seed2", "beluga", "mine-seed1"])
-    {'basset-seed1': 'basset', 'basset-seed2': 'basset'}
-    """
-    matches = {model: re.fullmatch(r"(.+)-seed\d+", model) for model in models}
-    bases = {model: match[1] for model, match in matches.items() if match}
-    counts = Counter(bases.values())
-    return {model: base for model, base in bases.items() if counts[base] > 1}
 
 
 def _faithfulness(config: Config, dataset: Dataset, folder: Path, files: list[AttributionFile]) -> list[dict[str, Any]]:

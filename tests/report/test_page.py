@@ -27,11 +27,13 @@ from helpers.report_data import (
     results,
     summarised,
 )
-from simbench_tf import tables
+from simbench_tf import plot, tables
 from simbench_tf.errors import InputError
 from simbench_tf.report import write_report
+from simbench_tf.report.answers import answers
 from simbench_tf.report.browser import browser_data, embedded
-from simbench_tf.report.text import answers, method_labels, motif_story
+from simbench_tf.report.sections import _level, differences
+from simbench_tf.report.text import method_labels, motif_story, score_table
 from simbench_tf.score.ranking import standings
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
@@ -142,8 +144,11 @@ def test_the_answer_comes_first_and_in_plain_words(markup):
     for task in ("HepG2", "K562"):
         rows = best.loc[best["task"] == task, "auprc"]
         sentence = f"On {task}, in-silico mutagenesis ranks true motif bases best: "
-        assert f"{sentence}auPRC {rows.mean():.2f} ± {rows.sem():.2f} (chance 0.08)." in page.text
+        assert f"{sentence}auPRC {rows.mean():.2f} ± {rows.sem():.2f} (chance 0.08); 30 sequences, network" in page.text
+    assert "network auROC 0.81." in page.text
+    assert "networks' mean auROC 0.80." in page.text
     assert "Its lead over the next, integrated gradients (zeros, n_steps 20), is 0.2" in page.text
+    assert "on the same sequences; p < 0.0001 after Holm's correction." in page.text
 
 
 def test_data_models_and_provenance_are_told(markup):
@@ -331,13 +336,170 @@ def test_models_that_differ_on_the_same_sequences_count_as_their_mean_a_sequence
     assert row["auprc_se"] == pytest.approx(table[table["key"] == row["key"]].groupby("seq_id")["auprc"].mean().sem())
 
 
-def test_a_rival_within_two_errors_is_said_to_be_level():
+def test_a_rival_that_does_not_differ_is_named():
     table = per_sequence(tasks=("HepG2",), means=(0.6, 0.6, 0.2), seed=3)
     found = answers(table, LABELS)[0]
     level = found.standings.set_index("key")["level"]
     assert level.to_dict() == {key: key != "saliency@none" for key in KEYS}
-    assert "about as well: the difference is less than 2 standard errors" in found.remark
-    assert "saliency" not in found.remark
+    best, rival = (LABELS[key] for key in found.standings["key"][:2])
+    assert found.sentence.startswith(f"On HepG2, {best} scores highest, with no difference shown to {rival}: auPRC 0.6")
+    assert f"Its lead over the next, {rival}, is 0.0" in found.remark
+    assert "saliency" not in found.sentence + found.remark
+
+
+def of_seeds(seeds, difference, spread, noise=0.1, n=30):
+    """Scores of two methods by networks basset-seed1, ...: the difference of their means is `difference`, which each
+    training shifts by one of `spread` and each sequence by noise of its own, which adds up to nothing."""
+    random = np.random.default_rng(7)
+    table = per_sequence(models=tuple(f"basset-seed{k}" for k in range(1, seeds + 1)), tasks=("t",), means=(0.5, 0.5))
+    for number, shift in enumerate(spread, 1):
+        other = (table["model"] == f"basset-seed{number}") & (table["key"] != "ism@none")
+        first = (table["model"] == f"basset-seed{number}") & (table["key"] == "ism@none")
+        errors = random.normal(0, noise, n)
+        table.loc[first, "auprc"] = table.loc[other, "auprc"].to_numpy() + difference + shift + errors - errors.mean()
+    return table
+
+
+def test_what_trainings_disagree_on_is_no_difference():
+    """Differences of .06, -.04, .05 and -.03 by network: each is sure for its sequences, and together they are none."""
+    table = of_seeds(4, 0.01, [0.05, -0.05, 0.04, -0.04], noise=0.02)
+    for number in range(1, 5):
+        (alone,) = answers(table[table["model"] == f"basset-seed{number}"], LABELS)
+        assert "ranks true motif bases best" in alone.sentence
+        assert "It speaks of this network alone: another training may rank them otherwise" in alone.remark
+        assert alone.remark.endswith("train with seeds: 4 or more.")
+    (found,) = answers(table, LABELS)
+    assert found.place == "On t"
+    assert "in-silico mutagenesis scores highest, with no difference shown to integrated gradients" in found.sentence
+    assert "; 30 sequences, 4 trainings." in found.sentence
+    assert "network alone" not in found.remark
+    pair = found.pairs.iloc[0]
+    # the standard deviation of the networks' means is sqrt((.05^2 + .05^2 + .04^2 + .04^2) / 3) = .0523
+    assert pair["difference"] == pytest.approx(0.01)
+    assert pair["error"] == pytest.approx(0.0523 / 2, rel=0.01)
+    assert 3 <= pair["df"] < 3.3
+    assert pair["low_holm"] < 0 < pair["high_holm"]
+
+
+def test_what_trainings_agree_on_is_a_difference():
+    (found,) = answers(of_seeds(4, 0.1, [0.01, -0.01, 0.02, -0.02], noise=0.02), LABELS)
+    assert "in-silico mutagenesis ranks true motif bases best: auPRC " in found.sentence
+    few = answers(of_seeds(2, 0.1, [0.01, -0.01], noise=0.02), LABELS)[0]
+    assert "It rests on 2 trainings only: another training may rank them otherwise" in few.remark
+
+
+def test_sentence_table_diagram_and_interval_say_the_same(tmp_path):
+    """Where the difference is real by the one rule and where it is not, the four do not contradict each other."""
+    seen = set()
+    for seed in range(6):
+        table = per_sequence(tasks=("HepG2",), means=(0.6, 0.597 - 0.004 * seed, 0.59), n=24, seed=seed)
+        found = answers(table, LABELS)[0]
+        section = differences([found], LABELS, {})
+        rows = section.tables[0][1].rows
+        named = found.sentence.partition(":")[0]
+        bars = difference_bars(found)
+        best = found.standings["key"].iloc[0]
+        (scored,) = [score_table(summarised(table), LABELS, found.standings)]
+        marks = {row[1]: row[0].endswith("=") for row in scored.rows}
+        for label, _, interval, _, p, _ in rows:
+            low, high = map(float, interval.split(" to "))
+            level = p != "under 0.0001" and float(p) >= 0.05
+            seen.add(level)
+            key = next(key for key, name in LABELS.items() if name == label)
+            assert level == (low <= 0 <= high)
+            assert level == (label in named or "any other method" in named)
+            assert level == any({best, key} <= bar for bar in bars)
+            assert level == marks[label]
+    assert seen == {True, False}
+
+
+def difference_bars(found):
+    """Keys under each bar of an answer's diagram."""
+    means = found.standings.set_index("key")["auprc"]
+    ax = plot.difference_diagram(means, _level(found.pairs, list(means.index)))
+    at = {mean: key for key, mean in means.items()}
+    return [{at[x] for x in line.get_xdata()} for line in ax.lines if line.get_gid() == "level"]
+
+
+def quality(auroc, oracle=None):
+    return {"HepG2": {"auroc": auroc, "auprc": 0.5, "oracle_auroc": oracle}}
+
+
+@pytest.mark.parametrize(
+    ("auroc", "oracle", "warning"),
+    [
+        (0.52, 0.97, "The network has learnt little: auROC 0.52 of 0.97 reachable; what follows says little of"),
+        (0.87, 0.97, "The network has learnt little: auROC 0.87 of 0.97 reachable"),  # .37 of .47 is 79%
+        (0.88, 0.97, ""),  # .38 of .47 is 81%
+        (0.59, 0.6, ""),  # 90% of what there is
+        (0.59, None, "The network has learnt little: auROC 0.59 (under 0.60); what follows says little of"),
+        (0.6, None, ""),
+        (None, None, ""),
+    ],
+)
+def test_networks_that_learnt_little_come_first(auroc, oracle, warning):
+    found = answers(per_sequence(tasks=("HepG2",)), LABELS, {"basset": quality(auroc, oracle)})[0]
+    if warning:
+        assert found.sentence.startswith(warning)
+        assert "methods. On HepG2, in-silico" in found.sentence
+    else:
+        assert found.sentence.startswith("On HepG2, in-silico")
+    told = "" if auroc is None else f", network auROC {auroc:.2f}" + (f" of {oracle:.2f} reachable" if oracle else "")
+    assert found.sentence.endswith(f"; 30 sequences{told}.")
+
+
+def test_of_several_networks_the_worst_is_named():
+    table = per_sequence(models=("basset-seed1", "basset-seed2"), tasks=("HepG2",))
+    metrics = {"basset-seed1": quality(0.9, 0.95), "basset-seed2": quality(0.55, 0.95)}
+    assert answers(table, LABELS, metrics)[0].sentence.startswith(
+        "In 1 of 2 cases the network has learnt little: at worst auROC 0.55 of 0.95 reachable (basset-seed2 on HepG2);"
+    )
+    metrics["basset-seed1"] = quality(0.6, 0.95)
+    assert answers(table, LABELS, metrics)[0].sentence.startswith(
+        "The networks have learnt little: at worst auROC 0.55"
+    )
+
+
+def test_few_sequences_are_said_to_be_few():
+    assert "; only 4 sequences, too few to rank methods on." in answers(per_sequence(n=4), LABELS)[0].sentence
+    assert "; only 19 sequences, too few" in answers(per_sequence(n=19), LABELS)[0].sentence
+    assert "; 20 sequences." in answers(per_sequence(n=20), LABELS)[0].sentence
+
+
+def with_null(table):
+    """A null method that would win every ranking."""
+    mine = table[table["key"] == "ism@none"]
+    return pd.concat([table, mine.assign(key="null_kmer@none", method="null_kmer", auprc=mine["auprc"] + 0.3)])
+
+
+def test_null_methods_are_in_no_ranking(tmp_path):
+    table = with_null(per_sequence())
+    told, expected = (answers(each, LABELS) for each in (table, per_sequence()))
+    for mine, right in zip(told, expected, strict=True):
+        assert mine.sentence == right.sentence
+        pd.testing.assert_frame_equal(mine.standings, right.standings)
+        pd.testing.assert_frame_equal(mine.pairs, right.pairs)
+    pd.testing.assert_frame_equal(comparisons(table), comparisons(per_sequence()))
+    page = written(tmp_path, grammar_run(per_sequence=table, summary=summarised(table), comparisons=comparisons(table)))
+    places = [i for i, cell in enumerate(page.cells) if cell == "null_kmer"]
+    assert len(places) == 2  # with its numbers at the end of either task's table of all scores, without a rank
+    assert [page.cells[i - 1] for i in places] == ["–", "–"]
+
+
+def test_a_run_of_seeds_has_one_ranking_of_its_model(tmp_path):
+    table = per_sequence(models=tuple(f"basset-seed{k}" for k in range(1, 5)))
+    run = grammar_run(per_sequence=table, summary=summarised(table), comparisons=comparisons(table), sequences=[])
+    run["metrics"] = {f"basset-seed{k}": run["metrics"]["basset"] for k in range(1, 5)}
+    run["histories"] = {}
+    page = written(tmp_path, run)
+    assert "30 sequences, 4 trainings, networks' mean auROC 0.80." in page.text
+    assert "On HepG2, mean of 4 trainings: 30 sequences, chance auPRC 0.080" in page.text
+    assert "On HepG2, basset-seed3 alone: 30 sequences" in page.text
+    assert "another training may rank" not in page.text
+    here = table[(table["task"] == "HepG2") & (table["key"] == "ism@none")]
+    assert f"{here['auprc'].mean():.3f} ± " in page.text
+    captions = [answer.place for answer in answers(table, LABELS)]
+    assert captions == ["Over 2 tasks", "On HepG2", "On K562"]
 
 
 def test_methods_at_chance_are_not_praised():
@@ -378,8 +540,9 @@ def test_tables_of_a_run_have_their_sections(tmp_path):
         "What is learnt when",
     ):
         assert head in page.text
-    behind = compared[(compared.task == "K562") & (compared.metric == "auprc")].iloc[0]
-    assert f"{behind.low:.3f} to {behind.high:.3f}" in page.cells
+    (k562,) = [answer for answer in answers(table, LABELS) if answer.task == "K562"]
+    behind = k562.pairs.iloc[0]
+    assert f"{behind.low_holm:.3f} to {behind.high_holm:.3f}" in page.cells
     assert {"0.034", "0.101", "-0.71"} <= set(page.cells)
     assert "HNF4A (10)" in page.text
     assert "MA2 (20)" in page.text
@@ -395,9 +558,15 @@ def test_a_difference_is_told_from_the_best_whichever_stands_first(tmp_path):
     """Rows say first less second; the table says the best less the other."""
     from simbench_tf.report.sections import _from_the_best
 
-    row = {"first": "b", "second": "a", "difference": -0.2, "low": -0.3, "high": -0.1, "effect_size": -0.8}
+    row = {"first": "b", "second": "a", "difference": -0.2, "low_holm": -0.3, "high_holm": -0.1, "effect_size": -0.8}
     turned = _from_the_best(pd.DataFrame([row]), "a").iloc[0]
-    assert turned[["second", "difference", "low", "high", "effect_size"]].tolist() == ["b", 0.2, 0.1, 0.3, 0.8]
+    assert turned[["second", "difference", "low_holm", "high_holm", "effect_size"]].tolist() == [
+        "b",
+        0.2,
+        0.1,
+        0.3,
+        0.8,
+    ]
 
 
 def test_the_browser_holds_what_was_computed(tmp_path):

@@ -1,0 +1,219 @@
+"""The answers of the report: which method is best, by one rule of significance, and how far that can be trusted.
+
+A sentence names its sequences and the quality of its networks; where these learnt little, that comes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from simbench_tf.report.text import fixed, ratio, with_error
+from simbench_tf.score.ranking import SIGNIFICANT, base_models, pairs_of, standings, without_nulls
+
+#: On fewer sequences a ranking is said to rest on too few.
+ENOUGH_SEQUENCES = 20
+#: Fewer trainings are said to be few.
+ENOUGH_SEEDS = 4
+#: A network has learnt little below this share of (oracle auROC - .5) ...
+ENOUGH_REACHED = 0.8
+#: ... or, where no ceiling is known, below this auROC.
+ENOUGH_AUROC = 0.6
+
+#: For each model and task: auroc and, where it is known, oracle_auroc.
+Quality = Mapping[str, Mapping[str, Mapping[str, float | None]]]
+
+
+class Answer(NamedTuple):
+    """The answer for one place: a sentence, what backs it, and the numbers behind both.
+
+    Attributes
+    ----------
+    place, sentence, remark : str
+    standings, pairs : DataFrame
+        From `score.ranking.standings` and `pairs_of`.
+    networks : list of str
+        Those it is over: all trainings of a model.
+    task : str or None
+        None where it is over all models and tasks.
+    """
+
+    place: str
+    sentence: str
+    remark: str
+    standings: pd.DataFrame
+    pairs: pd.DataFrame
+    networks: list[str]
+    task: str | None = None
+
+
+def answers(per_sequence: pd.DataFrame, labels: Mapping[str, str], metrics: Quality | None = None) -> list[Answer]:
+    """Say which method is best: over all models and tasks where there are several, then of each model and task.
+
+    Parameters
+    ----------
+    per_sequence : DataFrame
+        RUN/scores/per_sequence.parquet; null methods are left out. Models of several seeds are one.
+    labels : dict
+        What to call each key.
+    metrics : dict, optional
+        What each network reaches on the test split, as of `run.results.RunResults`.
+    """
+    ranked = without_nulls(per_sequence)
+    ranked = ranked.assign(base=base_models(ranked["model"]))
+    places = list(dict.fromkeys(zip(ranked["base"], ranked["task"], strict=True)))
+    bases, tasks = {base for base, _ in places}, {task for _, task in places}
+    found = []
+    if len(places) > 1:
+        counts = [(len(bases), "model"), (len(tasks), "task")]
+        over = " and ".join(f"{count} {noun}s" for count, noun in counts if count > 1)
+        found.append(_answer(f"Over {over}", ranked, labels, metrics or {}))
+    for base, task in places:
+        rows = ranked[(ranked["base"] == base) & (ranked["task"] == task)]
+        place = f"On {task}" + (f" with {base}" if len(bases) > 1 else "")
+        found.append(_answer(place, rows, labels, metrics or {})._replace(task=task))
+    first = found[0]
+    return [first._replace(remark=f"{first.remark} {trainings_remark(ranked)}".strip()), *found[1:]]
+
+
+def _answer(place: str, rows: pd.DataFrame, labels: Mapping[str, str], metrics: Quality) -> Answer:
+    pairs = pairs_of(rows)
+    table = standings(rows, pairs=pairs)
+    networks = list(dict.fromkeys(rows["model"]))
+    sentence, remark = _verdict(place, table, labels, _basis(rows, table, metrics))
+    little = learnt_little(rows, metrics)
+    return Answer(place, f"{little} {sentence}".strip(), remark, table, pairs, networks)
+
+
+def _verdict(place: str, table: pd.DataFrame, labels: Mapping[str, str], basis: str) -> tuple[str, str]:
+    """What can be said of the best method, and what backs it."""
+    best, others = table.iloc[0], table.iloc[1:]
+    name = labels[best["key"]]
+    if not np.isfinite(best["auprc"]):
+        return f"{place}, no sequence holds a true base, so no method can be ranked.", ""
+    figures = (
+        f"auPRC {with_error(best['auprc'], best['auprc_se'], 2)} (chance {fixed(best['chance_auprc'], 2)}); {basis}"
+    )
+    if best["auprc"] <= best["chance_auprc"] or best["p_chance"] >= SIGNIFICANT:
+        return f"{place}, no method finds true motif bases: the best, {name}, has {figures}.", ""
+    if others.empty:
+        return f"{place}, {name}, the only method run, reaches {figures}.", ""
+    level = [labels[key] for key in others.loc[others["level"], "key"]]
+    rival = others.iloc[0]
+    lead = f"over the next, {labels[rival['key']]}, is {with_error(rival['behind'], rival['behind_se'])}"
+    if level:
+        which = "any other method" if len(level) == len(others) > 1 else _listed(level)
+        sentence = f"{place}, {name} scores highest, with no difference shown to {which}: {figures}."
+        known = np.isfinite(rival["behind"])
+        return sentence, f"Its lead {lead}; {p_words(rival['p_holm'])} after Holm's correction." if known else ""
+    sentence = f"{place}, {name} ranks true motif bases best: {figures}."
+    if not np.isfinite(rival["behind"]):
+        return sentence, ""
+    return sentence, f"Its lead {lead} on the same sequences; {p_words(rival['p_holm'])} after Holm's correction."
+
+
+def p_words(p_value: float) -> str:
+    """Write a p-value in a sentence.
+
+    Examples
+    --------
+    >>> p_words(.0123), p_words(1e-9), p_words(float("nan"))
+    ('p = 0.012', 'p < 0.0001', 'p unknown')
+    """
+    if not np.isfinite(p_value):
+        return "p unknown"
+    return "p < 0.0001" if p_value < 1e-4 else f"p = {p_value:.2g}" if p_value < 0.1 else f"p = {p_value:.2f}"
+
+
+def _basis(rows: pd.DataFrame, table: pd.DataFrame, metrics: Quality) -> str:
+    """What a ranking rests on: sequences, trainings and the quality of the networks."""
+    n = int(table["n"].iloc[0])
+    parts = [f"{n:,} sequence{'' if n == 1 else 's'}" if n >= ENOUGH_SEQUENCES else _few(n)]
+    seeds = sorted(set(rows.groupby("base")["model"].nunique()))
+    if seeds[-1] > 1:
+        per_model = " a model" if len(rows["base"].unique()) > 1 else ""
+        parts.append(f"{' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} trainings{per_model}")
+    values = [values for _, _, values in _measured(rows, metrics)]
+    if values:
+        whose = "network auROC" if len(values) == 1 else "networks' mean auROC"
+        mean = np.mean([float(each["auroc"] or 0) for each in values])
+        ceilings = [each["oracle_auroc"] for each in values if each.get("oracle_auroc") is not None]
+        known = len(ceilings) == len(values)
+        reachable = f" of {np.mean(np.array(ceilings, float)):.2f} reachable" if known else ""
+        parts.append(f"{whose} {mean:.2f}{reachable}")
+    return ", ".join(parts)
+
+
+def _few(n: int) -> str:
+    return f"only {n} sequence{'' if n == 1 else 's'}, too few to rank methods on"
+
+
+def _measured(rows: pd.DataFrame, metrics: Quality) -> list[tuple[str, str, Mapping[str, float | None]]]:
+    """Networks and tasks of rows whose auROC is known, with their measures."""
+    cases = dict.fromkeys(zip(rows["model"], rows["task"], strict=True))
+    known = [(model, task, metrics.get(model, {}).get(task, {})) for model, task in cases]
+    return [(model, task, values) for model, task, values in known if values.get("auroc") is not None]
+
+
+def learnt_little(rows: pd.DataFrame, metrics: Quality) -> str:
+    """Say where the networks of rows have learnt little; nothing where they have learnt enough or it is not known.
+
+    Enough is `ENOUGH_REACHED` of (oracle auROC - .5) or, where no ceiling is known, an auROC of `ENOUGH_AUROC`.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"model": ["basset"], "task": ["K562"]})
+    >>> learnt_little(rows, {"basset": {"K562": {"auroc": .52, "oracle_auroc": .97}}})
+    'The network has learnt little: auROC 0.52 of 0.97 reachable; what follows says little of the methods.'
+    >>> learnt_little(rows, {"basset": {"K562": {"auroc": .9, "oracle_auroc": .97}}})
+    ''
+    """
+    cases = _measured(rows, metrics)
+    little = [case for case in cases if not _has_learnt(case[2])]
+    if not little:
+        return ""
+    model, task, worst = min(little, key=lambda case: float(case[2]["auroc"] or 0))
+    ceiling = worst.get("oracle_auroc")
+    auroc = f"auROC {worst['auroc']:.2f}"
+    auroc += f" (under {ENOUGH_AUROC:.2f})" if ceiling is None else f" of {ceiling:.2f} reachable"
+    warning = "what follows says little of the methods."
+    if len(cases) == 1:
+        return f"The network has learnt little: {auroc}; {warning}"
+    which = f"at worst {auroc} ({model} on {task})"
+    if len(little) == len(cases):
+        return f"The networks have learnt little: {which}; {warning}"
+    return f"In {len(little)} of {len(cases)} cases the network has learnt little: {which}; {warning}"
+
+
+def _has_learnt(values: Mapping[str, float | None]) -> bool:
+    auroc, ceiling = values["auroc"], values.get("oracle_auroc")
+    assert auroc is not None
+    reached = ratio(auroc - 0.5, None if ceiling is None else ceiling - 0.5)
+    return reached >= ENOUGH_REACHED if np.isfinite(reached) else auroc >= ENOUGH_AUROC
+
+
+def trainings_remark(rows: pd.DataFrame) -> str:
+    """Say how few trainings a ranking speaks of; nothing where each model has `ENOUGH_SEEDS` of them.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With the columns base and model.
+    """
+    counts = rows.groupby("base")["model"].nunique()
+    if counts.min() >= ENOUGH_SEEDS:
+        return ""
+    advice = f"another training may rank them otherwise; train with seeds: {ENOUGH_SEEDS} or more."
+    if counts.max() == 1:
+        return f"It speaks of {'this network' if len(counts) == 1 else 'these networks'} alone: {advice}"
+    if counts.min() > 1:
+        return f"It rests on {counts.min()} trainings{'' if len(counts) == 1 else ' of a model'} only: {advice}"
+    alone = _listed([str(base) for base in counts.index[counts == 1]])
+    return f"Of {alone} it speaks of one network alone: {advice}"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
