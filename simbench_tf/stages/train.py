@@ -63,8 +63,8 @@ def _keys(config: Config, replicate: Replicate, data: dict[str, str]) -> dict[st
     return keys
 
 
-def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[str]) -> None:
-    """Build or load each model once, without training it.
+def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[str]) -> list[Any]:
+    """Build or load each model once, without training it; return those that are Keras models.
 
     Raises
     ------
@@ -75,13 +75,16 @@ def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[s
     from simbench_tf.training import build_model
 
     strategy()  # before TensorFlow computes anything
+    networks = []
     for model, seed in {each.model.name: (each.model, each.seed) for each in replicates}.values():
         if model.kipoi is not None:
-            _load_entry(model.kipoi, seq_length, tasks)
+            entry, _ = _load_entry(model.kipoi, seq_length, tasks)
+            networks += [entry.model] if entry.is_keras else []
         elif model.trained:
-            _load_given(model, seq_length, tasks)
+            networks.append(_load_given(model, seq_length, tasks))
         else:
-            build_model(model, seq_length, len(tasks), seed)
+            networks.append(build_model(model, seq_length, len(tasks), seed))
+    return networks
 
 
 def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:

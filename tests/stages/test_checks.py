@@ -10,6 +10,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.simulate.text import HEADER, Site, site_text
 from simbench_tf.stages import simulate as simulate_stage
 from simbench_tf.stages import train as train_stage
+from simbench_tf.stages.checks import check_ahead
 
 SIMULATION = {"kind": "grammar", "seq_length": 60, "n_sequences": 200, "tasks": {"K562": {}, "HepG2": {}}}
 FUNCTIONS = """
@@ -77,6 +78,37 @@ def test_a_model_that_cannot_be_trained_is_told_before_the_data_are_drawn(tmp_pa
         pipeline.run(config, tmp_path / "run")
     assert computed == []
     assert not (tmp_path / "run").exists()
+
+
+LAYERS = """
+import keras
+
+def build(seq_length, n_tasks):
+    x = inputs = keras.Input((seq_length, 4))
+    x = keras.layers.LSTM(4)(x)
+    return keras.Model(inputs, keras.layers.Dense(n_tasks, "sigmoid")(x))
+"""
+
+
+@pytest.mark.parametrize(
+    ("method", "message"),
+    [
+        ({"method": "deeplift_rescale", "references": "zeros"}, "LSTM"),
+        ({"method": "gradcam", "layer": "conv_7"}, "conv_7"),
+        ({"method": "ism"}, None),
+        ({"method": "integrated_gradients", "references": "shuffle:20", "n_steps": 100}, None),
+    ],
+    ids=str,
+)
+def test_a_method_that_cannot_take_a_model_is_told_before_the_data_are_drawn(tmp_path, computed, method, message):
+    config = config_of(tmp_path, {"name": "net", "python": "lstm.py:build"}, attribution={"methods": [method]})
+    (tmp_path / "lstm.py").write_text(LAYERS)
+    if message is None:
+        check_ahead(config, tmp_path / "run")
+        return
+    with pytest.raises(InputError, match=message):
+        pipeline.run(config, tmp_path / "run")
+    assert computed == []
 
 
 def test_a_file_of_the_simulation_is_missed_before_a_model_is_built(tmp_path, computed, monkeypatch):
