@@ -53,7 +53,8 @@ PER_SEQUENCE_KEYS = ("model", "task", "key", "method", "references", "settings",
 MOTIF_RECALL_COLUMNS = ("model", "task", "key", "by", "group", "n_sites", "recall", "recall_se", "auprc")
 
 
-#: One row per model, task, metric and pair of keys (RUN/scores/comparisons.csv), from `score.paired_comparisons`.
+#: One row per model, task, metric and pair of keys (RUN/scores/comparisons.csv), from `score.paired_comparisons`;
+#: of the name of a model without its seed, from `score.comparisons_over_models`.
 COMPARISON_COLUMNS = (
     "model", "task", "metric", "first", "second", "n_sequences", "difference", "low", "high",
     "effect_size", "p_value", "p_holm", "n_needed",

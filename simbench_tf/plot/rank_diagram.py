@@ -113,7 +113,7 @@ def difference_diagram(
     height = 0.24 * (k + room) + 0.75
     ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.42 / height, bottom=0.04 / height)
     span = max(float(ordered.iloc[0] - ordered.iloc[-1]), 1e-9)
-    ax.set(xlim=(ordered.iloc[0] + 0.05 * span, ordered.iloc[-1] - 0.9 * span), ylim=(k + room + 0.6, 0))
+    ax.set(xlim=(ordered.iloc[0] + 0.05 * span, ordered.iloc[-1] - 1.3 * span), ylim=(k + room + 0.6, 0))
     _draw_names(ax, ordered, labels, 3, room)
     for number, members in enumerate(bars):
         places = ordered.iloc[members].to_numpy()

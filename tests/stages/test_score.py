@@ -10,7 +10,7 @@ from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.run.attributions import attribution_files
 from simbench_tf.run.manifest import read_manifest
-from simbench_tf.score import bootstrap_interval, paired_comparisons, variance_components
+from simbench_tf.score import bootstrap_interval, mean_over_models, paired_comparisons, variance_components
 from simbench_tf.score.motif_recall import motif_recall
 from simbench_tf.stages.score import compare_methods, models_of_seeds, variance_of_seeds, write
 
@@ -40,6 +40,26 @@ def test_methods_are_compared_within_each_model_task_and_metric():
     expected = paired_comparisons(values_of(here, "auprc", "seq_id", "key")[["c", "a", "b"]])
     pd.testing.assert_frame_equal(mine[list(expected)].reset_index(drop=True), expected)
     assert compare_methods(per_sequence(keys=("alone",))).empty
+
+
+def test_rows_of_a_model_over_its_seeds_follow_those_of_each_network():
+    table = per_sequence(models=("basset-seed1", "basset-seed2", "basset-seed3", "other"), keys=("c", "a", "b"))
+    compared = compare_methods(table)
+    assert list(dict.fromkeys(compared["model"])) == [*table["model"].unique(), "basset"]
+    alone = compare_methods(table[table["model"] == "basset-seed2"])
+    mine = compared[compared["model"] == "basset-seed2"]
+    pd.testing.assert_frame_equal(mine[list(alone)].reset_index(drop=True), alone)
+    pooled = compared[(compared.model == "basset") & (compared.task == "K562") & (compared.metric == "auroc")]
+    assert list(zip(pooled["first"], pooled["second"], strict=True)) == [("c", "a"), ("c", "b"), ("a", "b")]
+    here = table[(table.task == "K562") & (table.model != "other")]
+    c, a = (here[here.key == key].set_index(["model", "seq_id"])["auroc"] for key in "ca")
+    right = mean_over_models(c - a, c.index.get_level_values(0), c.index.get_level_values(1))
+    line = pooled.iloc[0]
+    assert (line.difference, line.p_value, line.low, line.high) == pytest.approx(
+        (right.mean, right.p_value, *right.interval())
+    )
+    assert line.n_sequences == 20
+    assert np.isnan(line.n_needed)
 
 
 def test_models_of_several_seeds_are_known_by_their_names():
