@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import metadata
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +17,6 @@ from simbench_tf.errors import nearest
 
 app = typer.Typer(
     name="simbench",
-    help="Which attribution method finds the motifs? Simulate DNA whose motifs are known, train, attribute, score.",
     epilog="Add --debug to any command to see where an error comes from.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -46,6 +46,21 @@ Overwrite = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes on this machine.")]
 Dask = Annotated[str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port.")]
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"simbench {metadata.version('simbench_tf')}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Which attribution method finds the motifs? Simulate DNA whose motifs are known, train, attribute, score."""
 
 
 def one_of(*names: str) -> dict[str, Any]:

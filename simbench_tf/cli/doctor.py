@@ -40,7 +40,9 @@ def _package(name: str) -> Finding:
 
 
 def _cores() -> Finding:
-    return Finding("cpu cores", str(len(os.sched_getaffinity(0))), True, needed=True)
+    # those that this process may use, where the system has such a list; macOS and Windows do not
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return Finding("cpu cores", str(cores or "unknown"), True, needed=True)
 
 
 def _gpus() -> Finding:

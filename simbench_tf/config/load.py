@@ -9,16 +9,17 @@ or a method with a list as a value stands for one per value (`sweeps`); the reso
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Mapping
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
-from simbench_tf.config.messages import apply_override, first_problem
+from simbench_tf.config.messages import Problem, apply_override, first_problem, large_integers, overrides_at
 from simbench_tf.config.run import Config
+from simbench_tf.config.yaml_text import Location, YamlContent, format_yaml, parse_yaml
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.files import whole_file
 
@@ -47,7 +48,7 @@ def variants_of(path: Path) -> dict[str, str]:
     >>> list(variants_of(presets()["five_lines"]))
     ['small', 'full']
     """
-    return {name: str(changes.get("about", "")) for name, changes in _variants_in(_read_yaml(path), path).items()}
+    return {name: str(changes.get("about", "")) for name, changes in _variants_in(_read_yaml(path).data, path).items()}
 
 
 def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
@@ -74,15 +75,27 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     3000000
     """
     path, variant = _find_file(str(source))
-    raw = _read_yaml(path)
+    overrides = list(overrides)
+    raw, spellings = _read_yaml(path)
     if variant is not None:
         raw = _merged(raw, _changes_of(_variants_in(raw, path), variant, str(source)))
+        before = ("variants", variant)
+        spellings |= {place[2:]: text for place, text in spellings.items() if place[:2] == before}
     raw.pop("variants", None)
     raw.pop("versions", None)  # RUN/config.yaml carries them; they are a record, not a setting
+    without_overrides = copy.deepcopy(raw)
     for override in overrides:
-        apply_override(raw, override)
+        spellings |= apply_override(raw, override)
     raw.setdefault("name", path.stem)
-    return check_config(raw, path, Path.cwd() if path in presets().values() else None)
+    folder = Path.cwd() if path in presets().values() else path.parent
+    checked = _checked(raw, folder, spellings)
+    if isinstance(checked, Config):
+        return checked
+    at_fault = overrides_at(checked.location, overrides)
+    if not at_fault and isinstance(_checked(without_overrides, folder, spellings), Config):
+        at_fault = overrides
+    where = " ".join(f"--set {override}" for override in at_fault) or path
+    raise InputError(where, checked.text, checked.mend)
 
 
 def _find_file(source: str) -> tuple[Path, str | None]:
@@ -97,19 +110,15 @@ def _find_file(source: str) -> tuple[Path, str | None]:
     raise InputError(source, what, "`simbench presets` lists them")
 
 
-def _read_yaml(path: Path) -> dict[str, Any]:
+def _read_yaml(path: Path) -> YamlContent:
     """The mapping that a YAML file holds, not checked further."""
     try:
-        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f"{path}:{mark.line + 1}" if mark else str(path)
-        raise InputError(
-            where, f"is not YAML: {getattr(error, 'problem', None) or error}", "correct the syntax"
-        ) from error
-    if not isinstance(raw, dict):
+        content = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise InputError(path, f"is not YAML: {error}", "save it as UTF-8") from error
+    if not isinstance(content.data, dict):
         raise InputError(path, "holds no configuration", "start from `simulation: {kind: grammar}`")
-    return raw
+    return content
 
 
 def _variants_in(raw: Mapping[str, Any], path: Path) -> dict[str, dict[str, Any]]:
@@ -139,18 +148,29 @@ def _merged(raw: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any
     }
 
 
-def check_config(raw: Mapping[str, Any], path: Path, folder: Path | None = None) -> Config:
-    """Check a configuration read from `path`; relative paths in it are taken from `folder`, by default the file's.
+def check_config(raw: Mapping[str, Any], path: Path) -> Config:
+    """Check a configuration for the file `path`; relative paths in it are taken from the file's folder.
 
     Raises
     ------
     InputError
         Naming the file and the first key at fault.
     """
+    checked = _checked(raw, path.parent, {})
+    if isinstance(checked, Config):
+        return checked
+    raise InputError(path, checked.text, checked.mend)
+
+
+def _checked(raw: Mapping[str, Any], folder: Path, spellings: Mapping[Location, str]) -> Config | Problem:
+    """The configuration, with paths relative to `folder` made absolute, or the first problem with it."""
+    problem = next(large_integers(raw), None)
+    if problem is not None:
+        return problem
     try:
-        return _resolve_paths(Config.model_validate(raw), path.parent if folder is None else folder)
+        return _resolve_paths(Config.model_validate(raw), folder)
     except ValidationError as error:
-        raise InputError(path, first_problem(error, Config)) from error
+        return first_problem(error, Config, spellings)
 
 
 def _resolve_paths(config: Config, folder: Path) -> Config:
@@ -206,6 +226,4 @@ def write_config(config: Config, path: Path) -> None:
     The file can be run again unchanged: `load_config` ignores the versions.
     """
     with whole_file(path) as partial:
-        partial.write_text(
-            yaml.safe_dump({**config_dict(config), "versions": versions()}, sort_keys=False), encoding="utf-8"
-        )
+        partial.write_text(format_yaml({**config_dict(config), "versions": versions()}), encoding="utf-8")

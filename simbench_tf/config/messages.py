@@ -2,35 +2,68 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any, NamedTuple
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from simbench_tf.config.simulation import KINDS
+from simbench_tf.config.yaml_text import KEY, Location, parse_yaml
 from simbench_tf.errors import InputError, nearest
 
+#: What pydantic calls a value that is not the text or the path that it should be.
+_NOT_TEXT = ("string_type", "path_type")
 
-def first_problem(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first problem that pydantic found in a configuration, with the key as the file spells it."""
-    # a mistyped key also leaves the right key missing: report the mistyped one first
-    problem = min(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    location = _spelt(problem["loc"])
-    key = ".".join(location)
+
+class Problem(NamedTuple):
+    """What is wrong with a configuration: where in the file, in words, and how to fix it."""
+
+    location: Location
+    text: str
+    mend: str = ""
+
+
+def first_problem(error: ValidationError, model: type[BaseModel], spellings: Mapping[Location, str]) -> Problem:
+    """The first problem that pydantic found in a configuration, with the key as the file spells it.
+
+    `spellings` is how the file spells what it holds beside text (`YamlContent`).
+    """
+    # a mistyped key also leaves the right key missing, and a mapping with a faulty key fits no type: report these first
+    problem = min(error.errors(), key=lambda problem: (problem["type"] != "extra_forbidden", KEY not in problem["loc"]))
+    return Problem(_without_kind(problem["loc"]), _in_words(problem, model, spellings))
+
+
+def _in_words(problem: Any, model: type[BaseModel], spellings: Mapping[Location, str]) -> str:
+    location = _without_kind(problem["loc"])
+    key = _dotted(location)
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}{nearest(location[-1], _known_keys(problem['loc'], model))}"
+        return f"unknown key {key!r}{nearest(str(location[-1]), _known_keys(problem['loc'], model))}"
     if problem["type"] == "missing":
         return f"{key}: is missing; give it"
     if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
         *most, last = KINDS
         return f"simulation.kind: must be {', '.join(most)} or {last}"
+    if problem["type"] in _NOT_TEXT and isinstance(problem["input"], bool | int | float | date | None):
+        return _unquoted(location, problem["input"], spellings)
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key}: {message}" if key else message
 
 
-def _spelt(location: tuple[int | str, ...]) -> list[str]:
-    """A location as the file spells it: after ``simulation`` pydantic puts the kind, which is no key of the file."""
-    return [str(part) for number, part in enumerate(location) if number != 1 or location[0] != "simulation"]
+def _unquoted(location: Location, value: Any, spellings: Mapping[Location, str]) -> str:
+    """What to say of a number or truth value where text is wanted."""
+    text = spellings.get(location, str(value))
+    where, what = (location[:-2], "has the key") if location[-1] == KEY else (location, "is")
+    return f"{_dotted(where)}: {what} {text}, which YAML does not read as text; write '{text}' in quotes"
+
+
+def _without_kind(location: Location) -> Location:
+    """A location in the file: after ``simulation`` pydantic puts the kind, which is no key of the file."""
+    return tuple(part for number, part in enumerate(location) if number != 1 or location[0] != "simulation")
+
+
+def _dotted(location: Location) -> str:
+    return ".".join(map(str, location))
 
 
 def _known_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
@@ -59,8 +92,33 @@ def _known_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> list
     return list(deref(node).get("properties", {}))
 
 
-def apply_override(raw: dict[str, Any], override: str) -> None:
-    """Set one dotted key of a raw configuration to a YAML value, in place.
+#: The largest whole number that HDF5 and NumPy hold.
+MAX_INTEGER = 2**64 - 1
+
+
+def large_integers(raw: Any, location: Location = ()) -> Iterator[Problem]:
+    """Yield a problem for each whole number of more than 64 bits in a raw configuration."""
+    if isinstance(raw, int) and not -(2**63) <= raw <= MAX_INTEGER:
+        mend = f"give at most {MAX_INTEGER}, which is 2^64 - 1"
+        yield Problem(location, f"{_dotted(location)}: {raw} needs more than 64 bits", mend)
+    items = raw.items() if isinstance(raw, Mapping) else enumerate(raw) if isinstance(raw, list) else ()
+    for key, value in items:
+        yield from large_integers(value, (*location, key))
+
+
+def overrides_at(location: Location, overrides: Sequence[str]) -> list[str]:
+    """The overrides, ``key=value``, that set a key at, above or below a location."""
+    keys = [override.partition("=")[0].split(".") for override in overrides]
+    found = []
+    for key, override in zip(keys, overrides, strict=True):
+        shared = min(len(key), len(location))
+        if shared and key[:shared] == [str(part) for part in location[:shared]]:
+            found.append(override)
+    return found
+
+
+def apply_override(raw: dict[str, Any], override: str) -> dict[Location, str]:
+    """Set one dotted key of a raw configuration to a YAML value, in place; returns the spellings of the value.
 
     Raises
     ------
@@ -70,10 +128,7 @@ def apply_override(raw: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
     if not equals or not key:
         raise InputError(f"--set {override}", "is not key=value", "write e.g. --set training.max_batches=100")
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise InputError(f"--set {override}", "the value is not YAML", "quote it") from error
+    value, spellings = parse_yaml(text, f"--set {override}", numbered=False)
     *parents, last = key.split(".")
     node: Any = raw
     for part in parents:
@@ -88,6 +143,8 @@ def apply_override(raw: dict[str, Any], override: str) -> None:
         node[int(last)] = value
     else:
         node[last] = value
+    place = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
+    return {(*place, *location): text for location, text in spellings.items()}
 
 
 def _list_item(items: list[Any], index: str, override: str) -> Any:

@@ -90,7 +90,7 @@ class Config(Strict):
     """A whole run."""
 
     name: str = "run"
-    seed: Annotated[int, Field(ge=0)] = 1234
+    seed: Annotated[int, Field(ge=0, le=2**64 - 1)] = 1234
     simulation: Annotated[PeaksSimulation | GrammarSimulation | TextSimulation, Field(discriminator="kind")]
     models: Annotated[list[Model], Field(min_length=1), BeforeValidator(expand_models)] = [Model(architecture="basset")]
     training: Training = Training()

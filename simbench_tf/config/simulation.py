@@ -166,6 +166,8 @@ def _of_tasks(element: Any, number: int, tasks: Mapping[str, Any]) -> Any:
         return element
     for task in set(enriched) - set(tasks):
         problem = f"elements.{number}.enriched names {task!r}, which is no task"
+        if not isinstance(task, str) and str(task) in tasks:
+            raise ValueError(f"{problem}; write '{task}' in quotes")
         if close_to(str(task), tasks):
             raise ValueError(f"{problem}{nearest(str(task), tasks)}")
         warnings.warn(f"{problem}; that rate is ignored", UserWarning, stacklevel=2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 from pathlib import Path
 from typing import NamedTuple
@@ -86,6 +87,18 @@ def _md5(path: Path) -> str:
 
 
 def write_models(folder: Path, rows: list[dict[str, str]]) -> None:
-    """Write models.tsv of a group: one row per model."""
+    """Write models.tsv of a group: one row per model.
+
+    Raises
+    ------
+    InputError
+        Kipoi would read a name as a number or a missing value.
+    """
+    text = pd.DataFrame(rows).to_csv(sep="\t", index=False)
+    for row, read in zip(rows, pd.read_csv(io.StringIO(text), sep="\t", comment="#").to_dict("records"), strict=True):
+        for column in ("model", "tasks"):
+            if read[column] != row[column]:
+                what = f"kipoi reads {row[column]!r} as {read[column]!r}"
+                raise InputError(f"models.tsv: {column}", what, "choose a name that is neither a number nor NA")
     with whole_file(folder / "models.tsv") as partial:
-        pd.DataFrame(rows).to_csv(partial, sep="\t", index=False)
+        partial.write_text(text, encoding="utf-8")

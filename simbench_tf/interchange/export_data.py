@@ -15,9 +15,9 @@ from typing import IO, cast
 
 import numpy as np
 import pandas as pd
-import yaml
 
 from simbench_tf import tables
+from simbench_tf.config.yaml_text import format_yaml
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.dataset.files import part_path, read_loci, read_table
 from simbench_tf.errors import InputError
@@ -162,7 +162,7 @@ def write_paper(dataset: Dataset, out: Path, suffix: str, advance: Advance) -> l
     simulation = {"kind": "text", "positives": names["positives"], "negatives": names["negatives"]}
     raw = {"name": dataset.name, "simulation": {**simulation, "motifs": "motifs.meme"}}
     with whole_file(out / "paper.yaml") as partial:
-        partial.write_text(yaml.safe_dump(raw, sort_keys=False), encoding="utf-8")
+        partial.write_text(format_yaml(raw), encoding="utf-8")
     return [*(out / name for files in names.values() for name in files.values()), out / "paper.yaml"]
 
 

@@ -28,6 +28,7 @@ from simbench_tf.run.attributions import (
     model_tasks,
     other_file,
     other_fingerprint,
+    seq_id_bytes,
 )
 from simbench_tf.run.manifest import write_records
 
@@ -97,7 +98,7 @@ def take_attributions(
         raise InputError(file, what, "give every base of the explained sequences a number")
     with whole_file(target.path) as partial, h5py.File(partial, "w") as h5:
         h5.create_dataset("scores", data=scores, compression="gzip")
-        h5.create_dataset("seq_id", data=ids[rows].astype("S"))
+        h5.create_dataset("seq_id", data=seq_id_bytes(ids[rows]))
         h5.attrs.update(model=target.model, task=target.task, key=target.key, method=name, references=references)
     write_records(folder, [target.path], "attribute", other_fingerprint(config, folder, target), 0.0, "another tool")
     return target

@@ -170,17 +170,18 @@ def _read_run(folder: Path, name: str) -> ScoredRun:
 def _dotted(value: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """Leaves of a configuration, as ``training.max_batches``; items of a list by their name where they have one.
 
-    An attribution method is one leaf, keyed by all that it is, so that an added one does not shift the others.
+    One of `attribution.methods` is one leaf, keyed by all that it is, so that an added one does not shift the others.
     """
-    if isinstance(value, Mapping) and "method" in value:
-        name = " ".join(str(value[part]) if part == "method" else f"{part}={value[part]}" for part in value)
-        yield f"{key.rpartition('.')[0]}.{name}", "yes"
-    elif isinstance(value, Mapping) and value:
+    if isinstance(value, Mapping) and value:
         for part, item in value.items():
             yield from _dotted(item, f"{key}.{part}" if key else str(part))
     elif isinstance(value, list) and value and isinstance(value[0], Mapping):
         for number, item in enumerate(value):
-            yield from _dotted(item, f"{key}.{item.get('name', number)}")
+            if "method" in item:
+                name = " ".join(str(item[part]) if part == "method" else f"{part}={item[part]}" for part in item)
+                yield f"{key}.{name}", "yes"
+            else:
+                yield from _dotted(item, f"{key}.{item.get('name', number)}")
     else:
         yield key, value if isinstance(value, str) else json.dumps(value)
 

@@ -64,6 +64,17 @@ def _auprc(line: Mapping[str, Any]) -> str:
     return f"{fixed(line['auprc'])} ({fixed(line['auprc_low'])}–{fixed(line['auprc_high'])})"
 
 
+def _p_value(value: Any) -> str:
+    """Format a p-value: no p-value is 0.
+
+    Examples
+    --------
+    >>> _p_value(1e-9), _p_value(0.00006), _p_value(float("nan"))
+    ('under 0.0001', '0.0001', '–')
+    """
+    return text if (text := fixed(value, 4)) != "0.0000" else "under 0.0001"
+
+
 def differences_shown(differences: pd.DataFrame) -> Shown:
     """Differences in auPRC, one row per model, task, key and pair of runs."""
     heads = ["model", "task", "key", "first − second", "difference", "95% interval", "p", "p (Holm)", "n", "compared"]
@@ -73,8 +84,8 @@ def differences_shown(differences: pd.DataFrame) -> Shown:
             f"{line['first']} − {line['second']}",
             f"{line['difference']:+.3f}",
             f"{line['low']:+.3f} to {line['high']:+.3f}",
-            fixed(line["p_value"], 4),
-            fixed(line["p_holm"], 4),
+            _p_value(line["p_value"]),
+            _p_value(line["p_holm"]),
             fixed(line["n_sequences"], 0),
             "paired" if line["paired"] else "means",
         ]

@@ -82,6 +82,19 @@ def attributed_rows(dataset: Dataset, config: Config, task: str) -> npt.NDArray[
     return choose_rows(config.seed, f"explained {task}", positives, config.attribution.n_sequences)
 
 
+def seq_id_bytes(seq_ids: npt.ArrayLike) -> npt.NDArray[np.bytes_]:
+    r"""Ids of sequences as HDF5 files of a run hold them: bytes of one length, marked as UTF-8 unless all are ASCII.
+
+    Examples
+    --------
+    >>> seq_id_bytes(["s1", "s10"]), seq_id_bytes(["é"])
+    (array([b's1', b's10'], dtype='|S3'), array([b'\xc3\xa9'], dtype='|S2'))
+    """
+    encoded = np.char.encode(np.asarray(seq_ids, np.str_), "utf-8")
+    is_ascii = all(each.isascii() for each in encoded.tolist())
+    return encoded if is_ascii else encoded.astype(h5py.string_dtype("utf-8", encoded.dtype.itemsize))
+
+
 def read_attributions(path: Path) -> tuple[npt.NDArray[np.float32], list[str]]:
     """Read scores, float32 (N, L), and the N seq_id of an attribution file."""
     with h5py.File(path) as h5:

@@ -15,6 +15,7 @@ import pandas as pd
 from simbench_tf.config import Config, MethodSettings
 from simbench_tf.dataset import Dataset
 from simbench_tf.files import whole_file
+from simbench_tf.run.attributions import seq_id_bytes
 
 _ROWS_TOGETHER = 1_000
 
@@ -46,7 +47,7 @@ def write_references(config: Config, dataset: Dataset, rows: npt.NDArray[np.int6
         for first in range(0, len(bases), _ROWS_TOGETHER):
             some = slice(first, first + _ROWS_TOGETHER)
             target[some] = shuffled(bases[some], n, config.seed)
-        h5.create_dataset("seq_id", data=np.asarray(dataset.seq_ids(split))[rows].astype("S"))
+        h5.create_dataset("seq_id", data=seq_id_bytes(np.asarray(dataset.seq_ids(split))[rows]))
         h5.attrs["random_state"] = config.seed
 
 

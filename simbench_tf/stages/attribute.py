@@ -15,7 +15,7 @@ from simbench_tf.devices import device
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import MapInOrder, Track, silent
-from simbench_tf.run.attributions import AttributionFile, attributed_rows, attribution_files, null_files
+from simbench_tf.run.attributions import AttributionFile, attributed_rows, attribution_files, null_files, seq_id_bytes
 from simbench_tf.run.manifest import fingerprint
 from simbench_tf.run.parts import PartsFolder, discard_parts, join_parts, parts_of, seconds_of
 from simbench_tf.run.references import n_shuffles, read_references, references_file, write_references
@@ -109,7 +109,7 @@ def write(
         parts = attribute_bases(job, bases, shuffles, names, parts_folder, map_in_order, advance)
         with whole_file(file.path) as partial, h5py.File(partial, "w") as h5:
             join_parts(parts, h5, CHUNK_SEQUENCES)
-            h5.create_dataset("seq_id", data=seq_ids.astype("S"))
+            h5.create_dataset("seq_id", data=seq_id_bytes(seq_ids))
             h5.attrs.update(model=file.model, task=file.task, key=file.key, method=file.method.method)
     seconds = seconds_of(parts)
     if np.isnan(seconds):

@@ -25,7 +25,7 @@ from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.parallel import MapInOrder, Track, silent
-from simbench_tf.run.attributions import attributed_rows
+from simbench_tf.run.attributions import attributed_rows, seq_id_bytes
 from simbench_tf.run.manifest import discard_stale, fingerprint
 from simbench_tf.simulate.grammar import Grammar
 from simbench_tf.simulate.oracle import (
@@ -119,7 +119,7 @@ def write(
     with whole_file(files[1]) as partial, h5py.File(partial, "w") as h5:
         for task, values in occupancy.items():
             h5.create_dataset(task, data=values, compression="gzip")
-        h5.create_dataset("seq_id", data=seq_ids.astype("S"))
+        h5.create_dataset("seq_id", data=seq_id_bytes(seq_ids))
     with whole_file(files[2]) as partial:
         ceilings.to_csv(partial, index=False)
     with whole_file(files[3]) as partial, h5py.File(partial, "w") as h5:

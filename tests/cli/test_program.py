@@ -57,6 +57,19 @@ def test_doctor_shows_versions_and_devices(monkeypatch, capsys):
     assert shown["gpu"].startswith("none; ") == (not tf.config.list_physical_devices("GPU"))
 
 
+def test_doctor_counts_cores_where_the_system_lists_none(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: 7)
+    code, out, _ = simbench(monkeypatch, capsys, "doctor")
+    assert code == 0
+    assert "7" in next(line for line in out.splitlines() if "cpu cores" in line).split()
+
+
+def test_the_version_is_that_of_the_package(monkeypatch, capsys):
+    assert simbench(monkeypatch, capsys, "--version")[:2] == (0, f"simbench {metadata.version('simbench_tf')}\n")
+
+
 @pytest.mark.parametrize(("name", "code"), [("scipy", 1), ("tensorboard", 0)])
 def test_doctor_says_what_is_missing_and_fails_where_it_is_needed(monkeypatch, capsys, name, code):
     def version(asked):

@@ -142,6 +142,43 @@ def test_a_bad_override_names_itself(tmp_path, override):
         load(tmp_path, "simulation: {kind: grammar}\nseed: 3\nmodels: [{architecture: basset}]", [override])
 
 
+BROKEN = [
+    ("demo", ["seed=2", "sed=1"], "--set sed=1: unknown key 'sed'; did you mean 'seed'?"),
+    ("demo", ["training.max_batches=x"], "--set training.max_batches=x: training.max_batches: Input should be a valid"),
+    ("demo", ["models=3"], "--set models=3: models: Input should be a valid list"),
+    # a key below the one that was set, one above, and one beside: the settings do not fit each other
+    (
+        "demo",
+        ["simulation={kind: grammar, tasks: {A: {fraction: 2}}}"],
+        "--set simulation={kind: grammar, tasks: {A: {fr",
+    ),
+    (
+        "demo",
+        ["training.warmup_batches=100000"],
+        "--set training.warmup_batches=100000: training: warmup_batches 100000",
+    ),
+    (
+        "demo",
+        ["name=b", "attribution.tasks=[H1]"],
+        "--set name=b --set attribution.tasks=[H1]: attribution.tasks names",
+    ),
+    # the file's own fault
+    ("training: {patience: -1}", ["seed=2"], "{path}: training.patience: Input should be greater"),
+    ("attribution: {tasks: [H1]}", ["seed=2"], "{path}: attribution.tasks names 'H1', which is no task"),
+    ("training: {patience: -1}", ["training.patience=-2"], "--set training.patience=-2: training.patience"),
+]
+
+
+@pytest.mark.parametrize(("source", "overrides", "message"), BROKEN)
+def test_what_an_override_breaks_names_the_override(tmp_path, source, overrides, message):
+    path = tmp_path / "c.yaml"
+    path.write_text(f"simulation: {{kind: grammar}}\n{source}")
+    with pytest.raises(InputError) as error:
+        load_config(source if source == "demo" else path, overrides)
+    assert str(error.value).startswith(message.replace("{path}", str(path)))
+    assert "site-packages" not in str(error.value)
+
+
 @pytest.mark.parametrize("name", presets())
 def test_the_resolved_configuration_is_a_configuration(tmp_path, name):
     config = load_config(name)

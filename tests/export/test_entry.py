@@ -215,6 +215,12 @@ def test_a_group_has_a_line_a_model(model, sequences, tmp_path):
         export_kipoi_group({"a/b": variants["one"]}, tmp_path / "x", sequences=sequences, info=INFO)
     with pytest.raises(InputError, match="a group needs a model"):
         export_kipoi_group({}, tmp_path / "x", sequences=sequences, info=INFO)
+    for name, task, message in (("NA", "H1", "kipoi reads 'NA' as nan"), ("one", "293", "kipoi reads '293' as 293")):
+        with pytest.raises(InputError, match=message):
+            export_kipoi_group(
+                {name: GroupMember(one_task, [task], "x")}, tmp_path / "x", sequences=sequences, info=INFO
+            )
+        assert not (tmp_path / "x").exists()
 
 
 # whole or not at all

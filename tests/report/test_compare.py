@@ -117,6 +117,20 @@ def test_only_settings_that_differ_are_told_in_dotted_keys(tiny_run, tmp_path):
     }
 
 
+def test_settings_of_dynamics_keep_their_key(tiny_run, tmp_path):
+    def settings(raw):
+        raw["dynamics"] = {"checkpoints": 5, "method": {"method": "ism"}, "tasks": ["K562"]}
+
+    table = compare_runs([tiny_run, changed(tiny_run, tmp_path / "other", settings=settings)]).settings
+    assert table.iloc[:, 1].to_dict() == {
+        "dynamics.checkpoints": "5",
+        "dynamics.n_sequences": "64",
+        "dynamics.split": "test",
+        "dynamics.tasks": '["K562"]',
+        "dynamics.method.method": "ism",
+    }
+
+
 def test_three_runs_make_three_pairs_and_what_one_lacks_is_left_open(tiny_run, tmp_path):
     one = changed(tiny_run, tmp_path / "one", scores=better)
     two = changed(tiny_run, tmp_path / "two", scores=lambda table: table[table.key == GRAD])

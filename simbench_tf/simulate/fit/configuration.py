@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from simbench_tf.config import Config, Element, PeaksSimulation, check_config
+from simbench_tf.config.yaml_text import format_yaml
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.motifs import Motif, find_motif
@@ -100,7 +99,7 @@ def write_fitted(
     _warn(fit, scanned, config.tasks)
     raw = _as_yaml(config, fit, scanned.motifs)
     check_config(raw, out)
-    text = yaml.safe_dump(raw, sort_keys=False, default_flow_style=None, width=120)
+    text = format_yaml(raw, default_flow_style=None, width=120)
     with whole_file(out) as partial:
         partial.write_text(_head(config, fit, scanned) + text, encoding="utf-8")
     return Fitted(out, _summary(fit, len(motifs)))
