@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN = .venv/bin
 INSTALLED = .venv/.installed
 
-.PHONY: demo test test-fast lint examples notebooks clean
+.PHONY: demo test test-fast lint figures notebooks clean
 
 demo: $(INSTALLED)
 	$(BIN)/simbench run demo --out runs/demo
@@ -21,6 +21,11 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# the figure and the table of README.md, from the demo, and whether the table there still holds
+figures: demo
+	$(BIN)/python docs/make_readme_figures.py runs/demo
+	$(BIN)/python docs/make_readme_figures.py runs/demo --check README.md
 
 # the notebooks with their committed outputs, made anew from the scripts beside them
 notebooks: $(INSTALLED)

@@ -1,6 +1,8 @@
-"""The README's figure and table, from a finished demo: ``python docs/make_readme_figures.py runs/demo``."""
+"""The README's figure and table, from a finished demo (``make figures``); ``--check``: whether the table still holds."""
 
 import argparse
+import re
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -8,16 +10,24 @@ from matplotlib.figure import Figure
 
 from simbench_tf import one_hot, open_dataset, plot
 from simbench_tf.run.attributions import read_attributions
+from simbench_tf.run.results import read_table
+from simbench_tf.score import without_nulls
 
 HERE = Path(__file__).parent
 TASK = "HepG2"
 #: Bases of the logo.
 SHOWN = 160
+#: Null rows of the table, and what each knows.
+NULLS = {
+    "null_untrained": "the methods on an untrained network",
+    "null_position": "positions of training sites, no network",
+    "null_scan": "the true motifs, no network",
+}
 
 
 def figure(run: Path) -> Figure:
     """The ranking of the methods on one task, and its best method's scores of one sequence, true sites marked."""
-    summary = pd.read_csv(run / "scores" / "summary.csv", keep_default_na=False, na_values=[""])
+    summary = without_nulls(read_table(run / "scores" / "summary.csv"))
     summary = summary[summary.task == TASK]
     best = summary.loc[summary.auprc.idxmax()]
     scores, ids = read_attributions(run / "attributions" / best.model / TASK / f"{best.key}.h5")
@@ -42,21 +52,50 @@ def figure(run: Path) -> Figure:
     return drawing
 
 
+def rows(run: Path) -> pd.DataFrame:
+    """Means over both tasks, by what the README calls each row, with errors of one task's size or less."""
+    summary = read_table(run / "scores" / "summary.csv")
+    columns = ["auprc", "auprc_se", "auroc", "auroc_se", "seconds_per_sequence"]
+    ranked = without_nulls(summary).groupby("key")[columns].mean().sort_values("auprc", ascending=False)
+    nulls = summary[summary["method"].str.startswith("null_")].groupby("method")[columns].mean()
+    return pd.concat([ranked, nulls.loc[[name for name in NULLS if name in nulls.index]]])
+
+
 def table(run: Path) -> str:
-    """The demo's ranking as a Markdown table, over both tasks."""
-    summary = pd.read_csv(run / "scores" / "summary.csv", keep_default_na=False, na_values=[""])
-    columns = ["auprc", "auroc", "chance_auprc", "oracle_auprc", "seconds_per_sequence"]
-    means = summary.groupby("key")[columns].mean().sort_values("auprc", ascending=False)
-    lines = ["| method | auPRC | auROC | chance auPRC | ceiling | seconds a sequence |", "|---|---|---|---|---|---|"]
-    for key, row in means.iterrows():
-        cells = [f"`{key}`", *(f"{value:.3f}" for value in row[:-1]), f"{row.iloc[-1]:.4f}"]
-        lines.append(f"| {' | '.join(cells)} |")
+    """The demo's ranking as a Markdown table, over both tasks; below it what knowing nothing of the network reaches."""
+    lines = ["| method | auPRC | auROC | seconds a sequence |", "|---|---|---|---|"]
+    for key, row in rows(run).iterrows():
+        cells = [f"`{key}`", *(f"{row[name]:.2f} ± {row[f'{name}_se']:.2f}" for name in ("auprc", "auroc"))]
+        lines.append(f"| {' | '.join(cells)} | {NULLS.get(str(key)) or _seconds(row['seconds_per_sequence'])} |")
     return "\n".join(lines)
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.1g}"
+
+
+def problems(run: Path, page: str) -> list[str]:
+    """Rows of a page's table that a run does not give within their stated errors, twice as wide."""
+    found = rows(run)
+    wrong = []
+    for key, *numbers in re.findall(r"(?m)^\| `([^`]+)` \| ([\d.]+) ± ([\d.]+) \| ([\d.]+) ± ([\d.]+) \|", page):
+        if key not in found.index:
+            wrong.append(f"{key}: the run has no such row")
+            continue
+        auprc, auprc_se, auroc, auroc_se = map(float, numbers)
+        for name, stated, error in (("auprc", auprc, auprc_se), ("auroc", auroc, auroc_se)):
+            if abs(found.loc[key, name] - stated) > 2 * max(error, 0.01):
+                wrong.append(f"{key}: {name} is {found.loc[key, name]:.3f}, the page says {stated} ± {error}")
+    return wrong
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
-    run = parser.parse_args().run
-    figure(run).savefig(HERE / "demo.png", dpi=110, facecolor="white")
-    print(table(run))
+    parser.add_argument("--check", type=Path, metavar="README.md", help="only compare the table of a page with the run")
+    options = parser.parse_args()
+    if options.check is not None:
+        wrong = problems(options.run, options.check.read_text(encoding="utf-8"))
+        sys.exit("\n".join(wrong) or None)
+    figure(options.run).savefig(HERE / "demo.png", dpi=110, facecolor="white")
+    print(table(options.run))
