@@ -1,4 +1,4 @@
-"""The README's figure and table, from a finished demo (``make figures``); ``--check``: whether the table still holds."""
+"""The figure and table of the README, from a finished demo (`make figures`); `--check`: whether the table holds."""
 
 import argparse
 import re
