@@ -145,3 +145,12 @@ def test_a_linear_activation_says_that_what_comes_is_a_logit_but_not_of_an_activ
     for ending, name in ((keras.ops.tanh, "Tanh"), (keras.ops.log_softmax, "LogSoftmax"), (Own(), "Own")):
         with pytest.raises(InputError, match=f"ends in {name}"):
             attribute(keras.Model(inputs, layers.Activation("linear")(ending(total))), X)
+
+
+def test_variants_get_the_logit_behind_a_saturated_sigmoid():
+    from simbench_tf.variants import open_predictor
+
+    model = model_of(dense(activation="sigmoid"), layers.Activation("linear", dtype="float32"))
+    model.layers[1].set_weights([KERNEL, BIAS + 40])  # a probability of 1, of which no logarithm tells the logit
+    _, logits = open_predictor(model).predict(X.argmax(axis=2).astype(np.uint8))
+    np.testing.assert_allclose(logits, LOGITS.T + 40, rtol=1e-5)
