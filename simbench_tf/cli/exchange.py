@@ -79,6 +79,9 @@ def export_data(
         typer.Option("--format", help="FASTA, BED and TSV; the three-column text of the paper's own code; or both."),
     ] = DataFormat.FASTA,
     compress: Annotated[bool, typer.Option("--gzip", help="Compress them.")] = False,
+    explained: Annotated[
+        bool, typer.Option("--explained", help="Add explained.tsv: the sequences that the run attributes, by task.")
+    ] = False,
 ) -> None:
     """Write the data set of a run as files that other tools read.
 
@@ -87,7 +90,8 @@ def export_data(
     from simbench_tf import interchange
 
     with bars() as track:
-        files = interchange.export_data(run, out, str(format_), compress=compress, track=track)
+        chosen = config_of(run) if explained else None
+        files = interchange.export_data(run, out, str(format_), compress=compress, explained=chosen, track=track)
     for file in files:
         console.print(f"{file}", soft_wrap=True)
 
