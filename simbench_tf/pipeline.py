@@ -10,6 +10,7 @@ from pathlib import Path
 
 from simbench_tf.config import Config
 from simbench_tf.parallel import MapInOrder, Track, silent
+from simbench_tf.run.attributions import all_attribution_files
 from simbench_tf.run.folder import begin, check_folder
 from simbench_tf.run.manifest import discard, read_manifest
 from simbench_tf.stages.attribute import attribute
@@ -29,6 +30,8 @@ def run(
     config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent, *, overwrite: bool = True
 ) -> Path:
     """Run every stage that is not up to date; return the path of the report.
+
+    Without models, and without attributions of other tools, there is nothing to score: the data set is returned.
 
     Parameters
     ----------
@@ -62,6 +65,8 @@ def run(
     attribute(config, folder, map_in_order, track)
     if config.simulation.has_oracle:
         oracle(config, folder, map_in_order, track)
+    if not config.models and not all_attribution_files(config, folder):
+        return folder / "dataset"
     score(config, folder, track)
     path = report(config, folder)
     if config.export.kipoi:

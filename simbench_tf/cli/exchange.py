@@ -74,13 +74,17 @@ def export_data(
         ),
     ] = next(iter(DATA_WRITERS)),
     compress: Annotated[bool, typer.Option("--gzip", help="Compress the files.")] = False,
+    explained: Annotated[
+        bool, typer.Option("--explained", help="Add explained.tsv: the sequences that the run attributes, by task.")
+    ] = False,
 ) -> None:
     """Write the data set of a run as files that other tools read.
 
     Example: [bold]simbench export-data runs/demo --out demo_data --format all[/]
     """
     with bars() as track:
-        files = interchange.export_data(run, out, format_, compress=compress, track=track)
+        chosen = config_of(run) if explained else None
+        files = interchange.export_data(run, out, format_, compress=compress, explained=chosen, track=track)
     for file in files:
         console.print(f"{file}", soft_wrap=True)
 

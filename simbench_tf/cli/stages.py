@@ -34,8 +34,13 @@ def run(
 
     config = load_config(source, set_ or ())
     with workers(n_workers, dask) as map_in_order, bars() as track:
-        report = pipeline.run(config, out, map_in_order=map_in_order, track=track, overwrite=overwrite)
-    console.print(f"report: {report}", soft_wrap=True)
+        made = pipeline.run(config, out, map_in_order=map_in_order, track=track, overwrite=overwrite)
+    if made.is_dir():
+        console.print(f"dataset: {made}", soft_wrap=True)
+        add = f"simbench score {out} --attributions FILE --task TASK --model-name NAME"
+        console.print(f"no models: add attributions of any tool with `{add}`", markup=False, soft_wrap=True)
+    else:
+        console.print(f"report: {made}", soft_wrap=True)
 
 
 @app.command()
@@ -180,6 +185,9 @@ def score(
     model: Annotated[
         str | None, typer.Option("--model", help="The model that was explained, where there are several.")
     ] = None,
+    model_name: Annotated[
+        str | None, typer.Option("--model-name", help="The explained model's name, in a run without models.")
+    ] = None,
     task: Annotated[
         str | None, typer.Option("--task", help="The task that was explained, where there are several.")
     ] = None,
@@ -204,10 +212,18 @@ def score(
     config = config_of(run)
     if attributions is not None:
         taken = take_attributions(
-            config, run, attributions, name=name, model=model, task=task, references=references, seq_ids=seq_ids
+            config,
+            run,
+            attributions,
+            name=name,
+            model=model,
+            model_name=model_name,
+            task=task,
+            references=references,
+            seq_ids=seq_ids,
         )
         console.print(f"taken: {taken.path}", soft_wrap=True)
-    elif name or model or task or seq_ids:
+    elif name or model or model_name or task or seq_ids:
         raise InputError("--attributions", "is needed with the other options", "add --attributions FILE")
     with bars() as track:
         summary = pipeline.score(config, run, track=track)

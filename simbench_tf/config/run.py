@@ -87,12 +87,12 @@ class Export(Strict):
 
 
 class Config(Strict):
-    """A whole run."""
+    """A whole run; without models it simulates, and scores the attributions of other tools that are given to it."""
 
     name: str = "run"
     seed: Annotated[int, Field(ge=0, le=2**64 - 1)] = 1234
     simulation: Annotated[PeaksSimulation | GrammarSimulation | TextSimulation, Field(discriminator="kind")]
-    models: Annotated[list[Model], Field(min_length=1), BeforeValidator(expand_models)] = [Model(architecture="basset")]
+    models: Annotated[list[Model], BeforeValidator(expand_models)] = [Model(architecture="basset")]
     training: Training = Training()
     attribution: AttributionSettings = AttributionSettings()
     dynamics: Dynamics | None = None
@@ -103,6 +103,11 @@ class Config(Strict):
     def tasks(self) -> list[str]:
         """Names of the label columns, in order."""
         return self.simulation.task_names
+
+    @property
+    def attributed_tasks(self) -> list[str]:
+        """Tasks whose predictions are attributed: all, unless the configuration names some."""
+        return self.attribution.tasks or self.tasks
 
     @property
     def replicates(self) -> list[Replicate]:
@@ -127,7 +132,7 @@ class Config(Strict):
             if task not in self.tasks:
                 raise ValueError(f"{key} names {task!r}, which is no task{nearest(task, self.tasks)}")
         for model in self.models:
-            _check_outputs(model, self.tasks, self.attribution.tasks or self.tasks)
+            _check_outputs(model, self.tasks, self.attributed_tasks)
         names = [each.name for each in self.replicates]
         if len(set(names)) < len(names):
             raise ValueError(f"models share a name: {names}")

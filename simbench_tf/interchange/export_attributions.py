@@ -68,6 +68,9 @@ def export_attributions(
     """
     dataset = open_dataset(run / "dataset")
     files = attribution_files(config, run)
+    if not files:
+        what = "has no models, so no attributions of its own"
+        raise InputError(run, what, "export those of a run with models; other tools' are as they were given")
     for file in files:
         if not file.path.is_file():
             raise InputError(file.path, "is missing", "make it with `simbench attribute`")

@@ -17,19 +17,27 @@ import numpy as np
 import pandas as pd
 
 from simbench_tf import tables
+from simbench_tf.config import Config
 from simbench_tf.config.yaml_text import format_yaml
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.dataset.files import part_path, read_loci, read_table
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.parallel import Track, silent
+from simbench_tf.run.attributions import attributed_rows
 from simbench_tf.simulate.text import HEADER, Site, site_text
 
 Advance = Callable[[int], None]
 
 
 def export_data(
-    run: Path, out: Path, format_: str = "fasta", *, compress: bool = False, track: Track = silent
+    run: Path,
+    out: Path,
+    format_: str = "fasta",
+    *,
+    compress: bool = False,
+    explained: Config | None = None,
+    track: Track = silent,
 ) -> list[Path]:
     """Write the data set of a run as files that other tools read, one part in memory at a time.
 
@@ -49,6 +57,9 @@ def export_data(
         A key of `WRITERS`, or all of them.
     compress : bool
         Gzip all but motifs.meme and paper.yaml, and add .gz to their names.
+    explained : Config, optional
+        The run's configuration: write explained.tsv, too, the sequences that the run attributes, in the order of its
+        attribution files. Columns task, seq_id and row, the number of the sequence in SPLIT.fa, from 0.
     track : callable, optional
         ``track(description, total)`` is a context manager that yields ``advance(n)``.
 
@@ -79,6 +90,8 @@ def export_data(
     with track("export", len(dataset.parts) * len(chosen)) as advance:
         for name in chosen:
             files += WRITERS[name](dataset, out, suffix, advance)
+    if explained is not None:
+        files.append(_write_explained(dataset, explained, out / f"explained.tsv{suffix}"))
     with whole_file(out / "motifs.meme") as partial:
         shutil.copyfile(dataset.path / "motifs.meme", partial)
     return [*files, out / "motifs.meme"]
@@ -87,6 +100,17 @@ def export_data(
 def write_fasta(dataset: Dataset, out: Path, suffix: str, advance: Advance) -> list[Path]:
     """SPLIT.fa, labels.tsv, sites.bed and, with a genome, sites_genome.bed; advances by one for each part."""
     return [*_write_sequences(dataset, out, suffix, advance), *_write_sites(dataset, out, suffix)]
+
+
+def _write_explained(dataset: Dataset, config: Config, path: Path) -> Path:
+    seq_ids = np.asarray(dataset.seq_ids(config.attribution.split))
+    parts = []
+    for task in config.attributed_tasks:
+        rows = attributed_rows(dataset, config, task)
+        parts.append(pd.DataFrame({"task": task, "seq_id": seq_ids[rows], "row": rows}))
+    with _text_file(path) as handle:
+        pd.concat(parts).to_csv(handle, sep="\t", index=False, lineterminator="\n")
+    return path
 
 
 def _write_sequences(dataset: Dataset, out: Path, suffix: str, advance: Advance) -> list[Path]:

@@ -29,6 +29,7 @@ from simbench_tf.run.attributions import (
     other_file,
     other_fingerprint,
     seq_id_bytes,
+    unknown_model,
 )
 from simbench_tf.run.manifest import write_records
 
@@ -40,6 +41,7 @@ def take_attributions(
     *,
     name: str | None = None,
     model: str | None = None,
+    model_name: str | None = None,
     task: str | None = None,
     references: str = UNKNOWN_REFERENCES,
     seq_ids: Path | None = None,
@@ -60,6 +62,8 @@ def take_attributions(
         The method's name in tables and report; by default the file's name.
     model, task : str, optional
         The model and task that were explained; needed where the run has several.
+    model_name : str, optional
+        The name of the model that was explained, in a run without models, where it is needed.
     references : str
         Shown in the tables, not used otherwise.
     seq_ids : path, optional
@@ -81,10 +85,8 @@ def take_attributions(
     name = file.stem if name is None else name
     if not safe_name(name):
         raise InputError("--name", f"{name!r} cannot be a file's name", "give one of letters, digits, . _ -")
-    own_files = model_tasks(config, folder)
-    model = _one_of("--model", model, [model for model, _ in own_files])
-    task = _one_of("--task", task, [task for _, task in own_files])
-    target = other_file(folder, name, own_files[model, task], references)
+    task = _one_of("--task", task, config.attributed_tasks)
+    target = other_file(folder, name, _place(config, folder, model, model_name, task), references)
     dataset = open_dataset(folder / "dataset")
     split, rows = config.attribution.split, attributed_rows(dataset, config, target.task)
     ids = np.asarray(dataset.seq_ids(split))
@@ -102,6 +104,26 @@ def take_attributions(
         h5.attrs.update(model=target.model, task=target.task, key=target.key, method=name, references=references)
     write_records(folder, [target.path], "attribute", other_fingerprint(config, folder, target), 0.0, "another tool")
     return target
+
+
+def _place(config: Config, folder: Path, model: str | None, model_name: str | None, task: str) -> AttributionFile:
+    """What was explained: a model of the run, or one that a run without models knows by name alone."""
+    if config.models:
+        places = model_tasks(config, folder)
+        models = list(dict.fromkeys(model for model, _ in places))
+        if model_name is not None:
+            what = f"is of runs without models, this one has {', '.join(models)}"
+            raise InputError("--model-name", what, f"add --model {models[0]}, or another, instead")
+        return places[_one_of("--model", model, models), task]
+    if model is not None:
+        raise InputError("--model", f"{model!r} is none of the run's, which has none", "give --model-name NAME")
+    if model_name is None:
+        what = "is needed, the run has no models"
+        raise InputError("--model-name", what, "add --model-name NAME, what to call the model that was explained")
+    if not safe_name(model_name):
+        what = f"{model_name!r} cannot be a folder's name"
+        raise InputError("--model-name", what, "give one of letters, digits, . _ -")
+    return unknown_model(config, folder, model_name, task)
 
 
 def _one_of(option: str, chosen: str | None, names: Iterable[str]) -> str:

@@ -44,7 +44,7 @@ def attribution_files(config: Config, folder: Path) -> list[AttributionFile]:
     files = []
     for model in config.replicates:
         model_file, outputs = find_model(model, config.tasks, folder)
-        for task in config.attribution.tasks or config.tasks:
+        for task in config.attributed_tasks:
             for method in config.attribution.methods:
                 key = method_key(method.method, method.references, method.settings)
                 path = folder / "attributions" / model.name / task / f"{key}.h5"
@@ -108,7 +108,8 @@ UNKNOWN_REFERENCES = "-"
 def attributions_of_other_tools(config: Config, folder: Path) -> list[AttributionFile]:
     """List the attributions of other tools that a run holds, in order: model, task, name.
 
-    Those of other sequences than the run attributes now are left out, with a warning.
+    They are of the models that the run has; a run without models has those that its folder names. Those of other
+    sequences than the run attributes now are left out, with a warning.
     """
     files = []
     for (model, task), own in model_tasks(config, folder).items():
@@ -134,8 +135,21 @@ def _folder(run: Path) -> Path:
 
 
 def model_tasks(config: Config, folder: Path) -> dict[tuple[str, str], AttributionFile]:
-    """Each model and task that the run attributes, in order, with one of our own files of it."""
+    """Each model and task that the run attributes, in order, with one of our own files of it, where there is one."""
+    if not config.models:
+        folders = sorted(path.name for path in _folder(folder).glob("*") if path.is_dir())
+        return {
+            (model, task): unknown_model(config, folder, model, task)
+            for model in folders
+            for task in config.attributed_tasks
+        }
     return {(file.model, file.task): file for file in attribution_files(config, folder)}
+
+
+def unknown_model(config: Config, folder: Path, model: str, task: str) -> AttributionFile:
+    """Stand for a file of our own where the model is only known by name; method, key and path are still to come."""
+    model_file = folder / "models" / model / "model.keras"  # which does not exist
+    return AttributionFile(model, task, config.tasks.index(task), MethodSettings(method=""), "", folder, model_file)
 
 
 def other_file(folder: Path, name: str, own: AttributionFile, references: str) -> AttributionFile:

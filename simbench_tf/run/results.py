@@ -117,7 +117,8 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
     scores = folder / "scores"
     summary = read_table(scores / "summary.csv")
     is_null = summary["method"].str.startswith("null_")
-    models = list(summary["model"].unique())
+    of_run = {each.name for each in config.replicates}  # other tools' models are known by name alone
+    models = [name for name in summary["model"].unique() if name in of_run]
     dataset, ceilings = open_dataset(folder / "dataset"), read_ceilings(folder)
     return RunResults(
         config=config_dict(config),

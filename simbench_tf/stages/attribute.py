@@ -39,6 +39,8 @@ def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, trac
     InputError
         There is no data set, a model is missing, or the split has no positive of a task.
     """
+    if not config.models:
+        return
     dataset, common = open_dataset(folder / "dataset"), common_inputs(config, folder)
     knock_outs = knock_outs_of(config, dataset, folder)
     references = _references(config, folder, dataset, common)

@@ -32,7 +32,7 @@ def check_ahead(config: Config, folder: Path) -> None:
     records, length = read_manifest(folder), config.simulation.length
     missing = [each for each in config.replicates if f"models/{each.name}/metrics.json" not in records]
     if missing and length is not None:
-        for network in check_models(missing, length, config.tasks):
+        for network in check_models(missing, length, config.tasks, config.attribution.output):
             check_methods(config, network, length)
 
 

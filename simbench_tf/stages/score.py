@@ -60,9 +60,12 @@ def score(config: Config, folder: Path, track: Track = silent) -> Path:
     Raises
     ------
     InputError
-        There is no data set, or an attribution file is missing.
+        There is no data set, an attribution file is missing, or the run has no models and no attributions.
     """
     files = all_attribution_files(config, folder)
+    if not files:
+        mend = "add some with `simbench score RUN --attributions FILE --task TASK --model-name NAME`"
+        raise InputError(folder, "has no models and no attributions of other tools to score", mend)
     for file in files:
         if not file.path.is_file():
             raise InputError(file.path, "is missing", "make it with `simbench attribute`")

@@ -28,6 +28,7 @@ from simbench_tf.run.models import outputs_of_tasks, snapshots_of
 from simbench_tf.stages.step import Made, dataset_checksums, step
 
 if TYPE_CHECKING:  # TensorFlow waits until a model is trained
+    from simbench_tf.attribution.network import Output
     from simbench_tf.models.kipoi import KipoiModel
 
 
@@ -48,7 +49,7 @@ def train(config: Config, folder: Path, track: Track = silent) -> None:
     ]
     if len(stale) > 1:  # before the first is trained, see that the others can be
         dataset = open_dataset(folder / "dataset")
-        check_models(stale, dataset.seq_length, dataset.tasks)
+        check_models(stale, dataset.seq_length, dataset.tasks, config.attribution.output)
     for replicate in stale:
         mine = keys[replicate.name]
         step(folder, mine, functools.partial(write, config, folder, replicate, "+".join(mine.values()), track))
@@ -63,8 +64,10 @@ def _keys(config: Config, replicate: Replicate, data: dict[str, str]) -> dict[st
     return keys
 
 
-def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[str]) -> list[Any]:
+def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[str], output: Output) -> list[Any]:
     """Build or load each model once, without training it; return those that are Keras models.
+
+    Of a trained Keras model also see that its `output`, the logit or what it returns, can be attributed.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[s
             entry, _ = _load_entry(model.kipoi, seq_length, tasks)
             networks += [entry.model] if entry.is_keras else []
         elif model.trained:
-            networks.append(_load_given(model, seq_length, tasks))
+            networks.append(_load_given(model, seq_length, tasks, output))
         else:
             networks.append(build_model(model, seq_length, len(tasks), seed))
     return networks
@@ -139,7 +142,8 @@ def write(config: Config, folder: Path, replicate: Replicate, key: str, track: T
     if model.kipoi is not None:
         return Made({"train": adopt(model.kipoi, dataset, target)} if is_chief() else {}, device())
     if model.trained:
-        return Made({"train": take_trained(model, dataset, target)} if is_chief() else {}, device())
+        taken = {"train": take_trained(model, dataset, target, config.attribution.output)} if is_chief() else {}
+        return Made(taken, device())
     network = build_model(model, dataset.seq_length, len(dataset.tasks), replicate.seed)
     callbacks = []
     if config.dynamics is not None and is_chief():
@@ -206,19 +210,20 @@ def adopt(source: str, dataset: Dataset, folder: Path) -> list[Path]:
     return files
 
 
-def take_trained(model: Model, dataset: Dataset, folder: Path) -> list[Path]:
+def take_trained(model: Model, dataset: Dataset, folder: Path, output: Output) -> list[Path]:
     """Write RUN/models/MODEL of a trained Keras model, a copy of its file; returns its files.
 
     Raises
     ------
     InputError
-        It cannot be loaded, its input or outputs do not fit the data set, or it predicts something not finite.
+        It cannot be loaded, its input or outputs do not fit the data set, its `output` cannot be attributed, or it
+        predicts something not finite.
     """
     from simbench_tf.training import split_metrics, write_metrics
     from simbench_tf.training.evaluate import predict
 
     assert model.keras is not None
-    network = _load_given(model, dataset.seq_length, dataset.tasks)
+    network = _load_given(model, dataset.seq_length, dataset.tasks, output)
     outputs = outputs_of_tasks(model, dataset.tasks)
     predicted = predict(network, dataset.bases("test"))[:, list(outputs.values())]
     if not np.isfinite(predicted).all():
@@ -236,11 +241,18 @@ def take_trained(model: Model, dataset: Dataset, folder: Path) -> list[Path]:
     return files
 
 
-def _load_given(model: Model, seq_length: int, tasks: list[str]) -> Any:
+def _load_given(model: Model, seq_length: int, tasks: list[str], output: Output) -> Any:
+    from simbench_tf.attribution.network import open_network
     from simbench_tf.models.custom import load_given_model
 
     assert model.keras is not None
-    return load_given_model(model.keras, seq_length, tasks, model.outputs, f"models.{model.name}")
+    network = load_given_model(model.keras, seq_length, tasks, model.outputs, f"models.{model.name}")
+    try:
+        open_network(network, seq_length, list(outputs_of_tasks(model, tasks).values()), output)
+    except InputError as error:
+        mend = "set attribution.output=probability to explain what it returns, as it is"
+        raise InputError(model.keras, error.what, mend) from error
+    return network
 
 
 def _write_record(path: Path, record: dict[str, Any]) -> None:

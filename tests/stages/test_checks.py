@@ -43,8 +43,9 @@ def config_of(folder, *models, simulation=SIMULATION, **more):
     import keras
 
     (folder / "mine.py").write_text(FUNCTIONS)
-    for name, length, outputs in (("long", 80, 2), ("three", 60, 3)):
-        layers = [keras.Input((length, 4)), keras.layers.Flatten(), keras.layers.Dense(outputs, "sigmoid")]
+    bad = (("long", 80, 2, "sigmoid"), ("three", 60, 3, "sigmoid"), ("softplus", 60, 2, "softplus"))
+    for name, length, outputs, end in bad:
+        layers = [keras.Input((length, 4)), keras.layers.Flatten(), keras.layers.Dense(outputs, end)]
         keras.Sequential(layers).save(folder / f"{name}.keras")
     (folder / "c.yaml").write_text(yaml.safe_dump({"simulation": simulation, "models": list(models), **more}))
     return load_config(folder / "c.yaml")
@@ -65,6 +66,10 @@ def config_of(folder, *models, simulation=SIMULATION, **more):
         ({"keras": "mine.py", "trained": True}, r"mine.py: is no model that Keras can load"),
         ({"keras": "long.keras", "trained": True}, r"long.keras: has the input \(None, 80, 4\), the data set needs"),
         ({"keras": "three.keras", "trained": True}, r"three.keras: has 3 outputs, the data set 2 tasks; say which is"),
+        (
+            {"keras": "softplus.keras", "trained": True},
+            r"softplus.keras: ends in .* softplus, neither a sigmoid nor a linear layer; set attribution.output=prob",
+        ),
         (
             {"keras": "three.keras", "trained": True, "outputs": {"K562": 0, "HepG2": 3}},
             r"models.bad.outputs.HepG2: is 3, but .*three.keras has 3 outputs; give a number from 0 to 2",
