@@ -64,7 +64,7 @@ def answers(per_sequence: pd.DataFrame, labels: Mapping[str, str], metrics: Qual
     """
     ranked = without_nulls(per_sequence)
     ranked = ranked.assign(base=base_models(ranked["model"]))
-    places = list(dict.fromkeys(zip(ranked["base"], ranked["task"], strict=True)))
+    places = list(ranked[["base", "task"]].drop_duplicates().itertuples(index=False, name=None))
     bases, tasks = {base for base, _ in places}, {task for _, task in places}
     found = []
     if len(places) > 1:
@@ -82,7 +82,7 @@ def answers(per_sequence: pd.DataFrame, labels: Mapping[str, str], metrics: Qual
 def _answer(place: str, rows: pd.DataFrame, labels: Mapping[str, str], metrics: Quality) -> Answer:
     pairs = pairs_of(rows)
     table = standings(rows, pairs=pairs)
-    networks = list(dict.fromkeys(rows["model"]))
+    networks = list(rows["model"].unique())
     sentence, remark = _verdict(place, table, labels, _basis(rows, table, metrics))
     little = learnt_little(rows, metrics)
     return Answer(place, f"{little} {sentence}".strip(), remark, table, pairs, networks)
@@ -153,7 +153,7 @@ def _few(n: int) -> str:
 
 def _measured(rows: pd.DataFrame, metrics: Quality) -> list[tuple[str, str, Mapping[str, float | None]]]:
     """Networks and tasks of rows whose auROC is known, with their measures."""
-    cases = dict.fromkeys(zip(rows["model"], rows["task"], strict=True))
+    cases = rows[["model", "task"]].drop_duplicates().itertuples(index=False, name=None)
     known = [(model, task, metrics.get(model, {}).get(task, {})) for model, task in cases]
     return [(model, task, values) for model, task, values in known if values.get("auroc") is not None]
 

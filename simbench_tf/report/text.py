@@ -78,11 +78,6 @@ def method_labels(summary: pd.DataFrame) -> dict[str, str]:
     return {key: name if names.count(name) == 1 else str(key) for key, name in labels.items()}
 
 
-def places_of(scores: pd.DataFrame) -> list[tuple[str, str]]:
-    """Each model and task of a table of scores, in its order."""
-    return list(dict.fromkeys(zip(scores["model"], scores["task"], strict=True)))
-
-
 def score_table(summary: pd.DataFrame, labels: Mapping[str, str], standing: pd.DataFrame | None = None) -> Table:
     """All numbers of the summary rows of one model and task, best first; null methods come last and have no rank.
 

@@ -181,6 +181,10 @@ def comparisons_over_models(table: pd.DataFrame) -> pd.DataFrame:
         more.
     """
     lines, found = [], []
+    names = list(table.index.names)
+    # numbers for names, once and not for each pair
+    numbered = [pd.factorize(table.index.get_level_values(name))[0] for name in names]
+    table = table.set_axis(pd.MultiIndex.from_arrays(numbered, names=names))
     for first, second in itertools.combinations(table.columns, 2):
         differences = (table[first] - table[second]).dropna()
         estimate = estimated(differences)
@@ -202,8 +206,8 @@ def comparisons_over_models(table: pd.DataFrame) -> pd.DataFrame:
                 "n_needed": n_needed(standardised(means)) if estimate.n_models == 1 else math.nan,
             }
         )
-    names = ["first", "second", "n_sequences", "difference", "error", "df", "low", "high", "effect_size", "p_value"]
-    pairs = pd.DataFrame(lines, columns=[*names, "n_needed"])
+    columns = ["first", "second", "n_sequences", "difference", "error", "df", "low", "high", "effect_size", "p_value"]
+    pairs = pd.DataFrame(lines, columns=[*columns, "n_needed"])
     p_values = pairs["p_value"].to_numpy(np.float64)
     pairs["p_holm"], tested = np.nan, ~np.isnan(p_values)
     pairs.loc[tested, "p_holm"] = holm(p_values[tested])

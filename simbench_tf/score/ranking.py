@@ -69,7 +69,7 @@ def base_models(models: pd.Series) -> pd.Series:
 def by_network(per_sequence: pd.DataFrame, metric: str = "auprc") -> pd.DataFrame:
     """Values of a metric, one column per key in the table's order, by base, model, task and seq_id."""
     rows = per_sequence.assign(base=base_models(per_sequence["model"]))
-    keys = list(dict.fromkeys(rows["key"]))
+    keys = list(rows["key"].unique())
     return rows.pivot_table(metric, ["base", "model", "task", "seq_id"], "key").reindex(columns=keys)
 
 

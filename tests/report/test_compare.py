@@ -220,3 +220,16 @@ def test_the_command_prints_and_writes(monkeypatch, capsys, tiny_run, tmp_path):
     for text in ("Settings that differ", "seed", "Models on the test split", GRAD, "[red]other", "paired"):
         assert text in out
     assert f"written: {tmp_path / 'c.html'}" in out
+
+
+def test_null_methods_are_not_compared(tiny_run, tmp_path):
+    def with_nulls(table):
+        mine = table[table["key"] == GRAD]
+        return pd.concat([table, mine.assign(key="null_kmer@none", method="null_kmer")])
+
+    runs = [changed(tiny_run, tmp_path / name, scores=with_nulls) for name in ("one", "two")]
+    for run in runs:
+        path = run / "scores" / "summary.csv"
+        with_nulls(pd.read_csv(path)).to_csv(path, index=False)
+    compared = compare_runs(runs)
+    assert set(compared.differences["key"]) == set(compared.scores["key"]) == {GRAD, PATH}
