@@ -54,7 +54,8 @@ def load_own_model(path: Path, seq_length: int, n_tasks: int) -> keras.Model:
     except _NOT_LOADED as error:
         lambdas = _lambda_layers(path)
         if lambdas:
-            raise InputError(path, *lambda_refused(lambdas[0])) from error
+            what, mend = lambda_refused(lambdas[0])
+            raise InputError(path, f"is no model that Keras can load: it {what}", mend) from error
         raise InputError(path, f"is no model that Keras can load: {error}", _SAVE) from error
     check_form(model, str(path), seq_length, n_tasks)
     return model
