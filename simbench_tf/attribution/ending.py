@@ -46,7 +46,9 @@ def changes_nothing(node: Any) -> bool:
     if len(node.input_tensors) != 1:
         return False
     if is_graph(operation):
-        return all(changes_nothing(call.node) for call in read_calls(operation).calls)
+        return len(operation.inputs) == len(operation.outputs) == 1 and all(
+            changes_nothing(call.node) for call in read_calls(operation).calls
+        )
     if kind in _RESHAPING:
         return _keeps_order(node)
     if kind == "Cast":

@@ -2,9 +2,9 @@
 
 All read a tensor of P positions and K channels, A, and the gradient G of the target with regard to it. `layer` selects
 it: "first" or "last" is that convolution *after* the batch normalisation and activation that follow it, so that A
-are rectified maps as in the paper, whose authors read relu5_3; the name of a layer is that layer's own output, as
-tf-keras-vis reads it, with an activation of its own (``Conv1D(..., activation="relu")``) and without those of later
-layers.
+are rectified maps as in the paper, whose authors read relu5_3. Where branches leave open which convolution that is, an
+error names the candidates. The name of a layer is that layer's own output, as tf-keras-vis reads it, with an activation
+of its own (``Conv1D(..., activation="relu")``) and without those of later layers.
 
 A position's value is given to all bases that its units can see, and a base gets the *mean* over the positions that see
 it, as in the paper of these simulations (Prakash et al. 2021). With a sum, bases near the ends would get less for no

@@ -21,9 +21,10 @@ from simbench_tf.attribution.layer_geometry import (
     check_positionwise,
     checked_activation,
     geometry_of,
+    named,
 )
 from simbench_tf.attribution.model_graph import CONVOLUTIONS, Call, Calls, is_graph, leading_to, read_calls
-from simbench_tf.attribution.network import Forward, open_network
+from simbench_tf.attribution.network import Forward, Network, open_network
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.random_streams import uniforms
@@ -101,6 +102,11 @@ def visible_bases(model: Any, seq_length: int) -> Bools:
     -------
     visible : bool array, shape (L,)
 
+    Raises
+    ------
+    InputError
+        The model has another form, or takes another number of bases.
+
     Examples
     --------
     >>> from keras import Input, Sequential, layers
@@ -108,12 +114,14 @@ def visible_bases(model: Any, seq_length: int) -> Bools:
     >>> visible_bases(Sequential([Input((6, 4)), *stack]), 6).tolist()  # 5 positions, of which pooling takes 4
     [True, True, True, True, True, False]
     """
+    try:
+        network = open_network(model, seq_length)
+    except InputError:
+        network = open_network(model, seq_length, output="probability")
     if is_graph(model):
-        try:
+        with suppress(UnsupportedModelError):
             return _seen_by_output(read_calls(model), seq_length)
-        except UnsupportedModelError:
-            pass
-    return _tried_bases(model, seq_length)
+    return _tried_bases(network, seq_length)
 
 
 def _seen_by_output(graph: Calls, seq_length: int) -> Bools:
@@ -135,12 +143,8 @@ def _seen_by_output(graph: Calls, seq_length: int) -> Bools:
     return visible
 
 
-def _tried_bases(model: Any, seq_length: int) -> Bools:
+def _tried_bases(network: Network, seq_length: int) -> Bools:
     """Bases to which the outputs for a few random sequences react."""
-    try:
-        network = open_network(model, seq_length)
-    except InputError:
-        network = open_network(model, seq_length, output="probability")
     network = dataclasses.replace(network, targets=tuple(range(network.n_outputs)))
     bases = (4 * uniforms(0, "visible bases", range(_TRIED), seq_length)).astype(np.uint8)
     visible: Bools = np.zeros(seq_length, bool)
@@ -181,7 +185,8 @@ def _field_after(call: Call, fields: list[Field]) -> Field:
     if kind in _MERGES and len({len(field) for field in fields}) == 1:
         return np.any(fields, axis=0)
     if len(fields) != 1:
-        raise UnsupportedModelError(f"{kind} {call.name!r} joins inputs of unlike positions")
+        why = "joins inputs of unlike positions" if kind else "is not a layer whose windows are known"
+        raise UnsupportedModelError(f"{named(layer)} {why}")
     field = fields[0]
     if kind in DOING_NOTHING:
         return field

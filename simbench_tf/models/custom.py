@@ -220,7 +220,8 @@ def _loaded(path: Path) -> Any:
     except _NOT_LOADED as error:
         lambdas = _lambda_layers(path)
         if lambdas:
-            raise InputError(path, *lambda_refused(lambdas[0])) from error
+            what, mend = lambda_refused(lambdas[0])
+            raise InputError(path, f"is no model that Keras can load: it {what}", mend) from error
         raise InputError(path, f"is no model that Keras can load: {error}", _SAVE) from error
 
 

@@ -154,3 +154,12 @@ def test_variants_get_the_logit_behind_a_saturated_sigmoid():
     model.layers[1].set_weights([KERNEL, BIAS + 40])  # a probability of 1, of which no logarithm tells the logit
     _, logits = open_predictor(model).predict(X.argmax(axis=2).astype(np.uint8))
     np.testing.assert_allclose(logits, LOGITS.T + 40, rtol=1e-5)
+
+
+def test_a_nested_model_of_several_outputs_is_read_where_it_is_used():
+    start = keras.Input((N_TASKS,))
+    inner = keras.Model(start, [layers.Activation("tanh")(start), layers.Activation("sigmoid")(start)])
+    inputs = keras.Input((LENGTH, 4))
+    model = keras.Model(inputs, layers.Identity()(inner(dense()(layers.Flatten()(inputs)))[1]))
+    model.set_weights([KERNEL, BIAS])
+    np.testing.assert_allclose(open_network(model, LENGTH, [0, 1]).outputs(X), LOGITS, rtol=1e-5, atol=1e-5)

@@ -8,6 +8,7 @@ from keras import layers
 from simbench_tf import basset, beluga
 from simbench_tf.attribution.receptive_field import visible_bases
 from simbench_tf.dna import one_hot
+from simbench_tf.errors import InputError
 from simbench_tf.models.kipoi import prediction_only
 from simbench_tf.models.layers import copied_model
 
@@ -143,3 +144,11 @@ def test_models_that_only_predict_are_tried():
 
     model = prediction_only(predict, 12, 1, "sum")
     np.testing.assert_array_equal(visible_bases(model, 12), weights != 0)
+
+
+def test_other_lengths_and_forms_are_refused():
+    with pytest.raises(InputError, match="takes 200 bases, the sequences have 300"):
+        visible_bases(basset(200, width=0.03), 300)
+    inputs = [keras.Input((20, 4)), keras.Input((20, 4))]
+    with pytest.raises(InputError, match="2 inputs"):
+        visible_bases(keras.Model(inputs, layers.Dense(1)(layers.Flatten()(layers.Add()(inputs)))), 20)
