@@ -34,6 +34,13 @@ class InputError(ValueError):
         return " ".join(line.split())
 
 
+class Stopped(SystemExit):
+    """A signal ended the work after what was done had been saved; the exit code is 128 and the signal's number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown word: the nearest known one, or all of them."""
     known = [str(key) for key in known]
