@@ -35,6 +35,13 @@ class InputError(ValueError):
         return " ".join(line.split()).encode("utf-8", "backslashreplace").decode()
 
 
+class Stopped(SystemExit):
+    """A signal ended the work after what was done had been saved; the exit code is 128 and the signal's number."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+
+
 def nearest(word: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown word: the nearest known one, or all of them.
 

@@ -1,5 +1,5 @@
 """``python -m simbench_tf.cli``: the program `simbench`."""
 
-from simbench_tf.cli.program import main
+from simbench_tf.cli import main
 
 main()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -13,8 +14,9 @@ from typing import Any
 from simbench_tf.cli import stages  # noqa: F401, isort: skip
 from simbench_tf.cli import exchange  # noqa: F401, isort: skip
 from simbench_tf.cli import lists  # noqa: F401, isort: skip
+from simbench_tf.cli import INTERRUPTED
 from simbench_tf.cli.app import app, errors
-from simbench_tf.errors import InputError
+from simbench_tf.errors import InputError, Stopped
 
 
 def main() -> None:
@@ -30,8 +32,10 @@ def main() -> None:
             app(args=arguments)
     except InputError as error:
         _fail(f"error: {error}", 2, debug)
-    except KeyboardInterrupt:
-        _fail("interrupted; the same command resumes where it stopped", 130, debug)
+    except SystemExit as stop:
+        if isinstance(stop, Stopped) or stop.code == 128 + signal.SIGINT:  # typer's own end on Ctrl-C
+            errors.print(INTERRUPTED, markup=False, highlight=False, soft_wrap=True)
+        raise
     except Exception as error:
         _fail(f"fault: {type(error).__name__}: {' '.join(str(error).split())}; --debug shows where", 1, debug)
 

@@ -8,6 +8,7 @@ the batch.
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,9 @@ import numpy.typing as npt
 from simbench_tf.files import whole_file
 
 Weights = list[npt.NDArray[Any]]
+#: Signals that end training after a checkpoint; Windows has no SIGHUP.
+STOP_SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+_log = logging.getLogger(__name__)
 
 
 class Progress(NamedTuple):
@@ -89,17 +93,32 @@ def read_checkpoint(checkpoint: Checkpoint, model: keras.Model) -> Progress | No
 
 
 @contextmanager
-def watch_for_stop(listening: bool) -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns whether SIGTERM was received; in the main thread alone, where signals arrive."""
+def watch_for_stop(listening: bool) -> Iterator[Callable[[], int | None]]:
+    """Yield a function that returns the signal that asks to stop, None without one.
+
+    Signals are watched in the main thread alone, where they arrive. One that is ignored, as SIGHUP under nohup, stays
+    ignored. A second Ctrl-C raises KeyboardInterrupt at once.
+    """
     received: list[int] = []
     if not listening or threading.current_thread() is not threading.main_thread():
-        yield lambda: False
+        yield lambda: None
         return
-    before = signal.signal(signal.SIGTERM, lambda number, _frame: received.append(number))
+
+    def note(number: int, _frame: object) -> None:
+        if number == signal.SIGINT and number in received:
+            raise KeyboardInterrupt
+        received.append(number)
+        _log.info("stopping after this batch, with a checkpoint")
+
+    before = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    watched = [number for number, handler in before.items() if handler != signal.SIG_IGN]
+    for number in watched:
+        signal.signal(number, note)
     try:
-        yield lambda: bool(received)
+        yield lambda: received[0] if received else None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number in watched:
+            signal.signal(number, before[number])
 
 
 def _variables(model: keras.Model) -> list[Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import logging
 import math
-import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -17,7 +16,7 @@ import tensorflow as tf
 from simbench_tf.config import Training
 from simbench_tf.dataset import Dataset
 from simbench_tf.devices import Computation, agreed, computation, is_chief, n_hosts, strategy
-from simbench_tf.errors import InputError
+from simbench_tf.errors import InputError, Stopped
 from simbench_tf.training.checkpoints import Checkpoint, Progress, read_checkpoint, watch_for_stop, write_checkpoint
 from simbench_tf.training.evaluate import validation_metrics, validation_set
 from simbench_tf.training.wrapper import Shell, label_weights, make_shell, seed_dropout, shared
@@ -222,7 +221,7 @@ class _CheckpointWriter(keras.callbacks.Callback):
     """Write checkpoints; when a stop is requested, write one and end the process."""
 
     def __init__(
-        self, rounds: _Rounds, checkpoint: Checkpoint | None, interval: int, stop_requested: Callable[[], bool]
+        self, rounds: _Rounds, checkpoint: Checkpoint | None, interval: int, stop_requested: Callable[[], int | None]
     ) -> None:
         super().__init__()
         self._rounds, self._checkpoint, self._interval, self._stop_requested = (
@@ -235,7 +234,7 @@ class _CheckpointWriter(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         # after the last batch of a round the checkpoint waits for the validation metrics
         done = self._rounds.progress.done
-        if self._rounds.plan.ends_round(done) or not (done % self._interval == 0 or self._stop_requested()):
+        if self._rounds.plan.ends_round(done) or not (done % self._interval == 0 or self._stop_requested() is not None):
             return
         if math.isfinite(self._rounds.update_losses().loss_total):
             self._write()
@@ -246,8 +245,9 @@ class _CheckpointWriter(keras.callbacks.Callback):
     def _write(self) -> None:
         if self._checkpoint is not None and is_chief():
             write_checkpoint(self._checkpoint, self.model, self._rounds.progress)
-        if self._stop_requested():
-            raise SystemExit(128 + signal.SIGTERM)
+        if (number := self._stop_requested()) is not None:
+            _log.info("stopped after batch %d, which the checkpoint holds", self._rounds.progress.done)
+            raise Stopped(number)
 
 
 def _plan(dataset: Dataset, training: Training) -> TrainingPlan:

@@ -91,7 +91,8 @@ def train(
     checkpoint : Checkpoint, optional
         Where to write, every `training.checkpoint_interval` batches and after each round, everything the next batch
         depends on. Training resumes from there if its `key` is the same, and ends as if it had not been interrupted.
-        On SIGTERM one is written first. The caller deletes it.
+        On Ctrl-C, SIGTERM or SIGHUP one is written
+        first, then SystemExit is raised. The caller deletes it.
 
     Returns
     -------

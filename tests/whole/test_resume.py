@@ -1,6 +1,7 @@
-"""Training that is killed goes on from its checkpoint and ends as if nothing had happened."""
+"""Training that is killed resumes from its checkpoint and ends as if nothing had happened."""
 
 import json
+import logging
 import os
 import random
 import shutil
@@ -20,7 +21,7 @@ from simbench_tf.dataset import open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.models import basset
 from simbench_tf.training import Snapshots, read_snapshots, train
-from simbench_tf.training.checkpoints import Checkpoint
+from simbench_tf.training.checkpoints import Checkpoint, watch_for_stop
 
 pytestmark = pytest.mark.slow
 
@@ -68,8 +69,11 @@ def test_training_that_was_cut_off_ends_as_if_it_was_not(ds, unbroken, tmp_path,
     assert_the_same(trained, model, unbroken)
 
 
-@pytest.mark.parametrize("asked_at", [4, 7, 13, 26, 52])
-def test_sigterm_at_any_batch_loses_nothing(ds, unbroken, tmp_path, asked_at):
+STOPS = [(signal.SIGTERM, asked_at) for asked_at in (4, 7, 13, 26, 52)] + [(signal.SIGINT, 7), (signal.SIGHUP, 26)]
+
+
+@pytest.mark.parametrize(("number", "asked_at"), STOPS)
+def test_a_signal_at_any_batch_loses_nothing(ds, unbroken, tmp_path, caplog, number, asked_at):
     """At a checkpoint, between two, at the end of a round, and at the last batch of all."""
     checkpoint = Checkpoint(tmp_path / "checkpoint.npz", "a")
     done = []
@@ -77,13 +81,15 @@ def test_sigterm_at_any_batch_loses_nothing(ds, unbroken, tmp_path, asked_at):
     def progress(n):
         done.append(n)
         if sum(done) == asked_at:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), number)
 
-    before = signal.getsignal(signal.SIGTERM)
+    caplog.set_level(logging.INFO, "simbench_tf")
+    before = signal.getsignal(number)
     with pytest.raises(SystemExit) as stop:
         train(network(ds), ds, TRAINING, seed=3, progress=progress, checkpoint=checkpoint)
-    assert (stop.value.code, sum(done)) == (128 + signal.SIGTERM, asked_at)
-    assert signal.getsignal(signal.SIGTERM) == before
+    assert (stop.value.code, sum(done)) == (128 + number, asked_at)
+    assert signal.getsignal(number) == before
+    assert f"stopped after batch {asked_at}, which the checkpoint holds" in caplog.messages
     begun, model = [], network(ds)
     trained = train(model, ds, TRAINING, seed=3, progress=begun.append, checkpoint=checkpoint)
     assert begun[0] == asked_at
@@ -212,6 +218,25 @@ def without_models(run, target):
     shutil.copytree(run, target)
     shutil.rmtree(target / "models")
     return target
+
+
+def test_a_second_ctrl_c_waits_for_nothing():
+    with watch_for_stop(listening=True) as stop_requested:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stop_requested() == signal.SIGINT
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as nohup does
+    try:
+        with watch_for_stop(listening=True) as stop_requested:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert stop_requested() is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
