@@ -33,7 +33,7 @@ from simbench_tf.plot.figure import (
     readable,
     style_axes,
 )
-from simbench_tf.score import pareto_front
+from simbench_tf.score import pareto_front, without_nulls
 
 Floats = npt.NDArray[np.floating]
 _TITLES = {"auprc": "auPRC", "auroc": "auROC", "mass_fraction": "share of |attribution| on true bases"}
@@ -128,6 +128,7 @@ def method_ranking(
     >>> [text.get_text() for text in ax.texts]
     ['ism@none', '0.60 ± 0.02', 'saliency@none', '0.40 ± 0.03']
     """
+    summary = without_nulls(summary) if "method" in summary else summary
     if summary["key"].duplicated().any():
         raise ValueError("a key occurs twice in summary: choose the rows of one model and task")
     rows = summary.sort_values(metric, ascending=False, kind="stable", na_position="last")

@@ -25,22 +25,27 @@ def begin(config: Config, folder: Path) -> None:
         A method or setting is unknown, two entries ask for the same, the folder cannot be written or holds anything
         but a run, or this is one of several hosts that only train together.
     """
-    from simbench_tf.attribution import method_key
-
     if not is_chief():
         mend = "begin the run on one, then call `simbench train RUN` on each"
         raise InputError("TF_CONFIG", "makes this one of several hosts, which only train", mend)
+    check_requests(config)
+    check_folder(folder)
+    for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):
+        if is_abandoned(leftover):  # of a call that was killed; another call may be writing
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+    write_config(config, folder / "config.yaml")
+
+
+def check_requests(config: Config) -> None:
+    """Raise InputError where a method or one of its settings is unknown, or two entries ask for the same."""
+    from simbench_tf.attribution import method_key
+
     if (watched := config.dynamics) is not None:
         method_key(watched.method.method, watched.method.references, watched.method.settings)
     keys = [method_key(method.method, method.references, method.settings) for method in config.attribution.methods]
     for key in keys:
         if keys.count(key) > 1:
             raise InputError("attribution.methods", f"asks for {key} twice", "leave one out")
-    check_folder(folder)
-    for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):
-        if is_abandoned(leftover):  # of a call that was killed; another call may be writing
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
-    write_config(config, folder / "config.yaml")
 
 
 def check_folder(folder: Path) -> None:

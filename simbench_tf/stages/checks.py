@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from simbench_tf.config import Config
+from simbench_tf.run.folder import check_requests
 from simbench_tf.run.manifest import read_manifest
 from simbench_tf.stages.simulate import check_files
 from simbench_tf.stages.train import check_models, inputs
@@ -23,9 +24,10 @@ def check_ahead(config: Config, folder: Path) -> None:
     Raises
     ------
     InputError
-        A file, function or entry is missing; a model cannot be built, or its input or outputs do not fit; a method has
-        no rule for one of its layers.
+        A method or setting is unknown; a file, function or entry is missing; a model cannot be built, or its
+        input or outputs do not fit; a method has no rule for one of its layers.
     """
+    check_requests(config)
     check_files(config)
     for replicate in config.replicates:
         inputs(config, replicate)

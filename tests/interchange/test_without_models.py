@@ -19,6 +19,7 @@ from simbench_tf.interchange import export_attributions
 from simbench_tf.interchange.import_attributions import take_attributions
 from simbench_tf.report.compare import compare_runs
 from simbench_tf.run.attributions import attributed_rows
+from simbench_tf.score import without_nulls
 
 N, L = TINY_RUN["attribution"]["n_sequences"], TINY_RUN["simulation"]["seq_length"]
 #: Shuffles are asked for, but there is no model to explain with them.
@@ -58,7 +59,7 @@ def test_what_is_given_is_scored_under_its_name_and_reported(begun, tmp_path, mo
     code, out, _ = simbench(monkeypatch, capsys, "score", run, "--attributions", path, *options)
     assert code == 0
     assert out.startswith(f"taken: {run / 'attributions' / 'others' / 'my_cnn' / 'K562' / 'captum.h5'}\n")
-    summary = pd.read_csv(run / "scores" / "summary.csv")
+    summary = without_nulls(pd.read_csv(run / "scores" / "summary.csv"))
     assert summary[["model", "task", "key", "method"]].to_numpy().tolist() == [["my_cnn", "K562", "captum", "captum"]]
     dataset = sb.open_dataset(run)
     mask = dataset.mask("test", task="K562")[attributed_rows(dataset, config, "K562")]
@@ -69,7 +70,7 @@ def test_what_is_given_is_scored_under_its_name_and_reported(begun, tmp_path, mo
     # a second tool, of another model and the other task; the whole run again goes on to the report
     take_attributions(config, run, given(tmp_path, "tangermeme", 1)[0], model_name="theirs", task="HepG2")
     assert pipeline.run(config, run) == run / "report.html"
-    summary = pd.read_csv(run / "scores" / "summary.csv")
+    summary = without_nulls(pd.read_csv(run / "scores" / "summary.csv"))
     assert summary[["model", "task", "key"]].to_numpy().tolist() == [
         ["my_cnn", "K562", "captum"],
         ["theirs", "HepG2", "tangermeme"],
@@ -166,7 +167,7 @@ def test_twelve_lines_of_the_page_do_what_it_says(tmp_path, monkeypatch, capsys)
         else:
             for line in block.splitlines():
                 assert simbench(monkeypatch, capsys, *line.split()[1:])[0] == 0, line
-    summary = pd.read_csv("runs/mine/scores/summary.csv")
+    summary = without_nulls(pd.read_csv("runs/mine/scores/summary.csv"))
     assert summary[["model", "task", "key"]].to_numpy().tolist() == [["my_cnn", "K562", "captum_ig"]]
     assert summary.n_sequences[0] == 20
     assert (tmp_path / "runs" / "mine" / "report.html").is_file()

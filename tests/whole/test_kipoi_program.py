@@ -660,7 +660,7 @@ def test_a_run_explains_kipoi_models_as_they_are(entry, model, tiny_config, envi
         names = ", ".join(f"{task}: {{fraction: .4}}" for task in tasks)
         settings = load_config(config, [*overrides, elements, f"simulation.tasks={{{names}}}"])
         pipeline.run(settings, Path(name))
-        return open_dataset(f"{name}/dataset"), pd.read_csv(f"{name}/scores/summary.csv")
+        return open_dataset(f"{name}/dataset"), without_nulls(pd.read_csv(f"{name}/scores/summary.csv"))
 
     methods = "attribution.methods=[{method: grad_x_input}, {method: ism}]"
     ds, summary = run("under", entry, ["HepG2", "K562"], methods, "attribution.n_sequences=4")
