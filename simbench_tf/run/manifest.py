@@ -127,8 +127,9 @@ def discard(run: Path, names: Iterable[str]) -> None:
         (run / name).unlink(missing_ok=True)
     if gone:
         _write(run, {name: record for name, record in records.items() if name not in gone})
-    for folder in {(run / name).parent for name in gone}:
-        if folder != run and folder.is_dir() and not any(folder.iterdir()):
+    above = {folder for name in gone for folder in (run / name).parents if folder.is_relative_to(run)} - {run}
+    for folder in sorted(above, reverse=True):  # the deepest first
+        if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
 
 

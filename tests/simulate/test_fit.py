@@ -140,6 +140,11 @@ def write_peaks(folder: Path, simulation: GrammarSimulation, n: int, **more: Any
     return path
 
 
+def problems(err: str) -> list[str]:
+    """List the lines of stderr that are not the note of every BED file that it has no summits."""
+    return [line for line in err.splitlines() if not line.endswith("their middles are taken")]
+
+
 @pytest.fixture(scope="module")
 def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_peaks(tmp_path_factory.mktemp("world"), settings(**ONE), 700)
@@ -150,7 +155,7 @@ def small_world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_rates_positions_and_labels_are_recovered_from_peak_files(truth, n, monkeypatch, capsys, tmp_path):
     true = twice_as_long(truth)
     code, out, err = simbench(monkeypatch, capsys, "fit", write_peaks(tmp_path, true, n), "--out", tmp_path / "g.yaml")
-    assert (code, err) == (0, "")
+    assert (code, problems(err)) == (0, [])
     assert f"{len(true.elements)} of {len(true.elements)} motifs, fitted to {n} regions" in out
     fitted = load_config(tmp_path / "g.yaml").simulation
     assert [element.motif for element in fitted.elements] == [element.motif for element in true.elements]
@@ -424,7 +429,7 @@ def test_two_fits_give_the_same_bytes(small_world, monkeypatch, capsys, tmp_path
     for name in ("a.yaml", "b.yaml"):
         arguments = ["fit", small_world, "--out", tmp_path / name, "--max-sequences", 400]
         code, out, err = simbench(monkeypatch, capsys, *arguments)
-        assert (code, err) == (0, "")
+        assert (code, problems(err)) == (0, [])
         assert out.splitlines()[-1] == f"grammar: {tmp_path / name}"
     assert (tmp_path / "a.yaml").read_bytes() == (tmp_path / "b.yaml").read_bytes()
     assert "# From 400 of 700 regions" in (tmp_path / "a.yaml").read_text()
@@ -477,7 +482,7 @@ def test_bad_input_is_one_line_and_writes_nothing(arguments, message, small_worl
     code, out, err = simbench(monkeypatch, capsys, "fit", *arguments)
     assert (code, out) == (2, "")
     assert message in err
-    assert len(err.splitlines()) == 1
+    assert len(problems(err)) == 1
     assert not list(tmp_path.iterdir())
     assert small_world.read_bytes() == before
 

@@ -412,7 +412,7 @@ def test_a_simulated_text_data_set_opens_with_every_site_as_truth(files, tmp_pat
     assert "places counted 0-based, half-open" in data_story(info, settings)
     assert "counted from the sites" in data_story(info, settings)
     assert task_table(info, settings).rows == [["A549", "50.0%", "pos.txt", "neg.txt"]]
-    with pytest.raises(InputError, match=r"simulation.kind: is text, whose posterior nobody knows"):
+    with pytest.raises(InputError, match=r"simulation.kind: is text, for which there is no exact posterior"):
         pipeline.oracle(config, tmp_path / "run")
 
 

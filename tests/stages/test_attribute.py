@@ -133,6 +133,7 @@ def test_a_job_that_is_really_killed_ends_with_the_same_bytes(run, tiny_config, 
         "attribution.n_sequences=60",
         "attribution.tasks=[HepG2]",
         "attribution.methods=[{method: ism, fast: false}]",
+        "scoring.nulls=false",
     ]
     unbroken = shutil.copytree(run, tmp_path / "unbroken")
     pipeline.attribute(load_config(tiny_config, settings), unbroken)

@@ -194,6 +194,6 @@ def test_tensorflow_had_begun(monkeypatch, begun):
 
 def test_only_one_worker_begins_a_run(monkeypatch, tmp_path):
     monkeypatch.setenv("TF_CONFIG", cluster("worker", 1, worker=["a:1", "b:1"]))
-    with pytest.raises(InputError, match="TF_CONFIG: makes this one of several workers, which only train"):
+    with pytest.raises(InputError, match="TF_CONFIG: makes this one of several hosts, which only train"):
         begin(load_config("demo"), tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -132,7 +132,7 @@ def test_a_background_that_is_no_file_is_said_in_one_line(tmp_path: Path, backgr
     with pytest.raises(InputError) as error:
         load_config(tmp_path / "c.yaml")
     assert str(error.value) == (
-        f"{tmp_path / 'c.yaml'}: simulation.background: is no file and no list of files; give the one or the other"
+        f"{tmp_path / 'c.yaml'}: simulation.background: is no file and no list of files; give one or the other"
     )
 
 
