@@ -645,13 +645,14 @@ def counting_entry(entry, folder):
 @pytest.mark.slow
 def test_a_run_explains_kipoi_models_as_they_are(entry, model, tiny_config, environment, tmp_path):
     """One with Keras underneath by any method; one without by in-silico mutagenesis, its outputs in another order."""
-    plain = counting_entry(entry, tmp_path / "plain")
+    plain = counting_entry(entry, tmp_path / "counting")
     code = """
     import json, sys
     import keras, numpy as np, pandas as pd
     from pathlib import Path
     from simbench_tf import InputError, attribute, one_hot, open_dataset, pipeline
     from simbench_tf.config import load_config
+    from simbench_tf.score import without_nulls
     config, entry, plain = sys.argv[1:]
 
     def run(name, source, tasks, *more):
