@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -34,9 +35,9 @@ class SimulationSettings(Strict):
     has_oracle: ClassVar[bool] = False
 
     @property
+    @abstractmethod
     def task_names(self) -> list[str]:
         """Names of the label columns, in order."""
-        raise NotImplementedError
 
     @property
     def length(self) -> int | None:

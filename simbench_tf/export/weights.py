@@ -80,14 +80,14 @@ def in_float32(model: Any) -> Any:
     """
     import keras
 
-    from simbench_tf.models.layers import copied_model, lambda_layer, lambda_refused
+    from simbench_tf.models.layers import NOT_COPIED, copied_model, lambda_layer, lambda_refused
 
     name = lambda_layer(model)
     if name is not None:
         raise InputError("model", *lambda_refused(name))
     try:
         copy = copied_model(model, lambda _: {"dtype": "float32"})
-    except (ValueError, TypeError, NotImplementedError) as error:  # the last: a layer has no get_config of its own
+    except NOT_COPIED as error:
         what = f"cannot be copied: {' '.join(str(error).split())}"
         raise InputError("model", what, "build it of Keras' layers to export it") from error
     # a model that lists its one input would warn of every array it is given

@@ -9,6 +9,9 @@ import keras
 
 from simbench_tf.random_streams import stream_key
 
+NOT_COPIED = (ValueError, TypeError, NotImplementedError)
+"""What Keras raises for a layer that cannot be made anew; the last where it has no `get_config` of its own."""
+
 
 class Convolution(NamedTuple):
     """One convolution, and the max-pooling after it (1 for none)."""
@@ -35,7 +38,7 @@ def copied_model(model: keras.Model, changed: Callable[[keras.layers.Layer], Map
 
     Raises
     ------
-    ValueError, TypeError, NotImplementedError
+    NOT_COPIED
         From Keras, for a layer that cannot be made anew from its `get_config`.
 
     Examples

@@ -18,7 +18,7 @@ from simbench_tf.config import Training
 from simbench_tf.dataset import Dataset
 from simbench_tf.devices import Computation, n_hosts
 from simbench_tf.errors import InputError
-from simbench_tf.models.layers import copied_model
+from simbench_tf.models.layers import NOT_COPIED, copied_model
 from simbench_tf.random_streams import stream_key
 from simbench_tf.tables import UNLABELLED
 from simbench_tf.training.schedule import learning_rates
@@ -229,7 +229,7 @@ def _copied(model: keras.Model, chosen: Computation) -> keras.Model:
 
     try:
         return copied_model(model, changed)
-    except (ValueError, TypeError, NotImplementedError) as error:  # the last where a layer has no get_config of its own
+    except NOT_COPIED as error:
         what = f"cannot be copied for training: {' '.join(str(error).split())}"
         mend = "give its layers a get_config, or train it in float32 on one device without max_norm and l2"
         raise InputError(model.name, what, mend) from error
