@@ -9,7 +9,7 @@ import typer
 from rich.progress import DownloadColumn
 
 from simbench_tf import interchange
-from simbench_tf.cli.app import Run, app, bars, console, errors, one_of
+from simbench_tf.cli.app import Run, app, bars, note, one_of, say
 from simbench_tf.errors import InputError
 from simbench_tf.genome.sources import DATA_FOLDER
 from simbench_tf.interchange.export_attributions import WRITERS as ATTRIBUTION_WRITERS
@@ -56,9 +56,9 @@ def export(
         entries = write(run, names, again=True, float16=float16, url=url)
     for exported in entries:
         change = f", no prediction changed by more than {exported.largest_change:.2g}" if float16 else ""
-        console.print(f"entry: {exported.folder}{change}", soft_wrap=True)
+        say(f"entry: {exported.folder}{change}")
         for upload in exported.uploads:
-            console.print(f"upload: {upload.path} to {upload.url}", soft_wrap=True)
+            say(f"upload: {upload.path} to {upload.url}")
 
 
 @app.command(name="export-data")
@@ -82,7 +82,7 @@ def export_data(
     with bars() as track:
         files = interchange.export_data(run, out, format_, compress=compress, track=track)
     for file in files:
-        console.print(f"{file}", soft_wrap=True)
+        say(file)
 
 
 @app.command(name="export-attributions")
@@ -106,7 +106,7 @@ def export_attributions(
     with bars() as track:
         files = interchange.export_attributions(config_of(run), run, out, format_, track=track)
     for file in files:
-        console.print(f"{file}", soft_wrap=True)
+        say(file)
 
 
 @app.command()
@@ -128,9 +128,9 @@ def variants(
     with bars():
         scores = score_variants(entry, vcf, fasta, out, both_strands=both_strands)
     for line in scores.rejected[:20]:
-        errors.print(line, markup=False, highlight=False, soft_wrap=True)
+        note(line)
     left_out = f", {len(scores.rejected)} rejected" if scores.rejected else ""
-    console.print(f"{out}: {scores.n_scored} alleles of {scores.n_records} records{left_out}", soft_wrap=True)
+    say(f"{out}: {scores.n_scored} alleles of {scores.n_records} records{left_out}")
 
 
 @app.command()
@@ -159,4 +159,4 @@ def fetch(
 
     with bars(DownloadColumn()) as track:
         for path, state in fetch_files(what, out, mirror=mirror, track=track):
-            console.print(f"{path}: {state}", markup=False, highlight=False, soft_wrap=True)
+            say(f"{path}: {state}")

@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from simbench_tf.cli.app import Dask, Out, Run, Set, Source, Workers, app, bars, console
-from simbench_tf.config import load_config
+from simbench_tf.cli.app import Dask, Out, Run, Set, Source, Workers, app, bars, console, say
+from simbench_tf.config import Config, load_config
 from simbench_tf.errors import InputError
 from simbench_tf.interchange.attribution_readers import READERS
 from simbench_tf.run.folder import begin, config_of
+from simbench_tf.run.results import read_table
+from simbench_tf.stages.step import STAGES
 
 
 @app.command()
@@ -32,9 +35,44 @@ def run(
     from simbench_tf.parallel import workers
 
     config = load_config(source, set_ or ())
-    with workers(n_workers, dask) as map_in_order, bars() as track:
+    with workers(n_workers, dask) as map_in_order, bars(stages=_stages_of(config)) as track:
         report = pipeline.run(config, out, map_in_order=map_in_order, track=track)
-    console.print(f"report: {report}", soft_wrap=True)
+    for line in ranking(read_table(out / "scores" / "summary.csv")):
+        say(line)
+    say(f"report: {report}")
+
+
+def _stages_of(config: Config) -> list[str]:
+    """The stages of a run that take time."""
+    left_out = {
+        "report",
+        *(() if config.dynamics else ("dynamics",)),
+        *(() if config.simulation.has_oracle else ("oracle",)),
+    }
+    return [stage for stage in STAGES if stage not in left_out]
+
+
+#: Methods that `run` names for each model and task.
+_BEST_METHODS = 3
+
+
+def ranking(summary: pd.DataFrame) -> list[str]:
+    r"""Lines that name the best methods of each model and task, by RUN/scores/summary.csv.
+
+    Examples
+    --------
+    >>> columns = ["model", "task", "key", "auprc", "chance_auprc"]
+    >>> rows = [["basset", "K562", "ism@none", 0.5, 0.02], ["basset", "K562", "saliency@none", 0.25, 0.02]]
+    >>> print(*ranking(pd.DataFrame(rows, columns=columns)), sep="\n")
+    best methods by auPRC (mean over sequences):
+      basset K562: ism@none 0.500, saliency@none 0.250 (chance 0.020)
+    """
+    lines = []
+    for (model, task), rows in summary.dropna(subset=["auprc"]).groupby(["model", "task"], sort=False):
+        best = rows.sort_values("auprc", ascending=False, kind="stable")[:_BEST_METHODS]
+        named = ", ".join(f"{key} {auprc:.3f}" for key, auprc in zip(best["key"], best["auprc"], strict=True))
+        lines.append(f"  {model} {task}: {named} (chance {best['chance_auprc'].iloc[0]:.3f})")
+    return ["best methods by auPRC (mean over sequences):", *lines] if lines else []
 
 
 @app.command()
@@ -56,7 +94,7 @@ def simulate(
     with workers(n_workers, dask) as map_in_order, bars() as track:
         begin(config, out)
         pipeline.simulate(config, out, map_in_order=map_in_order, track=track)
-    console.print(f"dataset: {out / 'dataset'}", soft_wrap=True)
+    say(f"dataset: {out / 'dataset'}")
 
 
 @app.command()
@@ -96,8 +134,8 @@ def fit(
             map_in_order=map_in_order,
             track=track,
         )
-    console.print(fitted.summary, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"grammar: {fitted.path}", soft_wrap=True)
+    say(fitted.summary)
+    say(f"grammar: {fitted.path}")
 
 
 @app.command()
@@ -112,7 +150,7 @@ def train(run: Run) -> None:
 
     with bars() as track:
         pipeline.train(config_of(run), run, track=track)
-    console.print(f"models: {run / 'models'}", soft_wrap=True)
+    say(f"models: {run / 'models'}")
 
 
 @app.command()
@@ -126,7 +164,7 @@ def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
     with workers(n_workers, dask) as map_in_order, bars() as track:
         target = pipeline.dynamics(config_of(run), run, map_in_order=map_in_order, track=track)
-    console.print(f"dynamics: {target}", soft_wrap=True)
+    say(f"dynamics: {target}")
 
 
 @app.command()
@@ -140,7 +178,7 @@ def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
     with workers(n_workers, dask) as map_in_order, bars() as track:
         pipeline.attribute(config_of(run), run, map_in_order=map_in_order, track=track)
-    console.print(f"attributions: {run / 'attributions'}", soft_wrap=True)
+    say(f"attributions: {run / 'attributions'}")
 
 
 @app.command()
@@ -154,7 +192,7 @@ def oracle(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
     with workers(n_workers, dask) as map_in_order, bars() as track:
         ceilings = pipeline.oracle(config_of(run), run, map_in_order=map_in_order, track=track)
-    console.print(f"ceilings: {ceilings}", soft_wrap=True)
+    say(f"ceilings: {ceilings}")
 
 
 @app.command()
@@ -200,12 +238,12 @@ def score(
         taken = take_attributions(
             config, run, attributions, name=name, model=model, task=task, references=references, seq_ids=seq_ids
         )
-        console.print(f"taken: {taken.path}", soft_wrap=True)
+        say(f"taken: {taken.path}")
     elif name or model or task or seq_ids:
         raise InputError("--attributions", "is needed with the other options", "add --attributions FILE")
     with bars() as track:
         summary = pipeline.score(config, run, track=track)
-    console.print(f"scores: {summary}", soft_wrap=True)
+    say(f"scores: {summary}")
 
 
 @app.command()
@@ -216,7 +254,7 @@ def report(run: Run) -> None:
     """
     from simbench_tf import pipeline
 
-    console.print(f"report: {pipeline.report(config_of(run), run)}", soft_wrap=True)
+    say(f"report: {pipeline.report(config_of(run), run)}")
 
 
 @app.command()
@@ -234,6 +272,7 @@ def compare(
     from simbench_tf.report.compare import compare_runs, shown, write_comparison
 
     comparison = compare_runs(runs)
+    files = write_comparison(comparison, out) if out is not None else []
     for each in shown(comparison):
         table = Table(
             *map(escape, each.table.heads), title=each.title, caption=each.note, title_justify="left", box=None
@@ -241,5 +280,5 @@ def compare(
         for row in each.table.rows:
             table.add_row(*map(escape, row))
         console.print(table, "")
-    for file in write_comparison(comparison, out) if out is not None else ():
-        console.print(f"written: {file}", soft_wrap=True)
+    for file in files:
+        say(f"written: {file}")
