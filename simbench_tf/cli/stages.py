@@ -217,14 +217,15 @@ def score(
     ] = None,
     references: Annotated[str, typer.Option("--references", help="Its references, for the report.")] = "-",
     seq_ids: Annotated[
-        Path | None, typer.Option("--seq-ids", metavar="FILE", help="The rows' seq_id, one per line; or a BED file.")
+        Path | None,
+        typer.Option("--seq-ids", metavar="FILE", help="The rows' seq_id, one per line; or a BED file. Plain or gzip."),
     ] = None,
 ) -> None:
     """Score the attributions against the true sites; with --attributions, also those of another tool.
 
-    Such a file has an array scores (N, L), contributions or hypothetical (N, L, 4), or arr_0; and seq_id, unless its
-    rows are the explained sequences in order. It is imported to RUN/attributions/others/MODEL/TASK/NAME.h5 and stays
-    part of the run.
+    Such a file has an array scores (N, L), contributions or hypothetical (N, L, 4), or arr_0; and seq_id (or ids, or
+    names), unless its rows are the explained sequences in order. It is imported to
+    RUN/attributions/others/MODEL/TASK/NAME.h5 and stays part of the run.
 
     Example: [bold]simbench score runs/demo[/]
 
