@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import DownloadColumn
@@ -29,8 +29,11 @@ def export(
     url: Annotated[
         str | None,
         typer.Option(
-            "--url", help="Web folder where the weights will be stored; the entry holds the address and their md5."
+            "--url", help="Web folder where weights and examples will be stored; the entry holds addresses and md5."
         ),
+    ] = None,
+    author: Annotated[
+        list[str] | None, typer.Option("--author", help="An author of the model; give it again for each.")
     ] = None,
     group: Annotated[bool, typer.Option("--group", help="Write one group of all models, in --out.")] = False,
 ) -> None:
@@ -42,18 +45,19 @@ def export(
     from simbench_tf.stages.export import write
 
     config = config_of(run)
+    options: dict[str, Any] = {"float16": float16, "url": url} | ({"authors": author} if author else {})
     names = [model] if model is not None else [each.name for each in config.replicates if each.model.is_trained]
     if group:
         if out is None:
             raise InputError("--group", "needs a folder", "add --out DIR")
-        entries = [export_run_group(run, names, out, float16=float16, url=url, overwrite=True)]
+        entries = [export_run_group(run, names, out, overwrite=True, **options)]
     elif out is not None and len(names) > 1:
         mend = "add --model NAME or --group"
         raise InputError("--out", f"is one folder, but the run has the models {', '.join(names)}", mend)
     elif out is not None:
-        entries = [export_run(run, name, out, float16=float16, url=url, overwrite=True) for name in names]
+        entries = [export_run(run, name, out, overwrite=True, **options) for name in names]
     else:
-        entries = write(run, names, again=True, float16=float16, url=url)
+        entries = write(run, names, again=True, **options)
     for exported in entries:
         change = f", no prediction changed by more than {exported.largest_change:.2g}" if float16 else ""
         say(f"entry: {exported.folder}{change}")
