@@ -58,7 +58,7 @@ class Model(Strict):
             if name in self.settings:
                 raise ValueError(f"settings.{name} is given by the run; leave it out")
         if self.kipoi is not None and self.seeds > 1:
-            raise ValueError("seeds apply to models that are trained, and one of kipoi is not; leave them out")
+            raise ValueError("seeds are of models that are trained, one of kipoi is taken as it is; leave them out")
         if self.kernel_size is not None and self.architecture is None:
             raise ValueError("kernel_size is a setting of `architecture` basset or beluga; leave it out")
         if not safe_name(self.name):
