@@ -1,8 +1,9 @@
-"""Shared parts of the commands: the app, arguments and options, the two consoles, progress bars."""
+"""Shared parts of the commands: the app, arguments and options, printing, progress."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -10,10 +11,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import ProgressColumn
 
+from simbench_tf.cli import progress
 from simbench_tf.errors import nearest
+from simbench_tf.parallel import Track
 
 app = typer.Typer(
     name="simbench",
@@ -23,8 +25,30 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-console = Console()
-errors = Console(stderr=True)
+
+class _Printer(Console):
+    """A console for whose output the work never ends: a reader that has gone away, as `head` does, misses the rest."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        # what Python still holds for the closed pipe would fail when the program ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+
+
+# a path may hold [brackets] and :colons:, which rich would take for markup and emoji
+console = _Printer(emoji=False)
+errors = _Printer(stderr=True, emoji=False)
+
+
+def say(text: object) -> None:
+    """Print a result as it is, unbroken, on standard output."""
+    console.print(str(text), markup=False, highlight=False, soft_wrap=True)
+
+
+def note(text: object) -> None:
+    """Print a remark as it is, unbroken, on standard error."""
+    errors.print(str(text), markup=False, highlight=False, soft_wrap=True)
+
 
 Source = Annotated[
     str,
@@ -75,15 +99,7 @@ def one_of(*names: str) -> dict[str, Any]:
 
 
 @contextmanager
-def bars(count: ProgressColumn | None = None) -> Iterator[Callable]:
-    """Progress bars on a terminal, nothing elsewhere; `count` is the column of the amount done, by default steps."""
-    columns = (TextColumn("{task.description}"), BarColumn(), count or MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=errors, disable=not errors.is_terminal) as progress:
-
-        @contextmanager
-        def track(description: str, total: int) -> Iterator[Callable[[int], None]]:
-            task = progress.add_task(escape(description), total=total)
-            yield lambda n: progress.advance(task, n)
-            progress.update(task, completed=total)
-
+def bars(count: ProgressColumn | None = None, stages: Sequence[str] = ()) -> Iterator[Track]:
+    """Show progress on standard error; `count` and `stages` as in `progress.bars`."""
+    with progress.bars(errors, count, stages) as track:
         yield track

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import DownloadColumn
 
 from simbench_tf import interchange
-from simbench_tf.cli.app import Run, app, bars, console, errors, one_of
+from simbench_tf.cli.app import Run, app, bars, note, one_of, say
 from simbench_tf.errors import InputError
 from simbench_tf.genome.sources import DATA_FOLDER
 from simbench_tf.interchange.export_attributions import WRITERS as ATTRIBUTION_WRITERS
@@ -29,8 +29,11 @@ def export(
     url: Annotated[
         str | None,
         typer.Option(
-            "--url", help="Web folder where the weights will be stored; the entry holds the address and their md5."
+            "--url", help="Web folder where weights and examples will be stored; the entry holds addresses and md5."
         ),
+    ] = None,
+    author: Annotated[
+        list[str] | None, typer.Option("--author", help="An author of the model; give it again for each.")
     ] = None,
     group: Annotated[bool, typer.Option("--group", help="Write one group of all models, in --out.")] = False,
 ) -> None:
@@ -42,23 +45,24 @@ def export(
     from simbench_tf.stages.export import write
 
     config = config_of(run)
+    options: dict[str, Any] = {"float16": float16, "url": url} | ({"authors": author} if author else {})
     names = [model] if model is not None else [each.name for each in config.replicates if each.model.is_trained]
     if group:
         if out is None:
             raise InputError("--group", "needs a folder", "add --out DIR")
-        entries = [export_run_group(run, names, out, float16=float16, url=url, overwrite=True)]
+        entries = [export_run_group(run, names, out, overwrite=True, **options)]
     elif out is not None and len(names) > 1:
         mend = "add --model NAME or --group"
         raise InputError("--out", f"is one folder, but the run has the models {', '.join(names)}", mend)
     elif out is not None:
-        entries = [export_run(run, name, out, float16=float16, url=url, overwrite=True) for name in names]
+        entries = [export_run(run, name, out, overwrite=True, **options) for name in names]
     else:
-        entries = write(run, names, again=True, float16=float16, url=url)
+        entries = write(run, names, again=True, **options)
     for exported in entries:
         change = f", no prediction changed by more than {exported.largest_change:.2g}" if float16 else ""
-        console.print(f"entry: {exported.folder}{change}", soft_wrap=True)
+        say(f"entry: {exported.folder}{change}")
         for upload in exported.uploads:
-            console.print(f"upload: {upload.path} to {upload.url}", soft_wrap=True)
+            say(f"upload: {upload.path} to {upload.url}")
 
 
 @app.command(name="export-data")
@@ -86,7 +90,7 @@ def export_data(
         chosen = config_of(run) if explained else None
         files = interchange.export_data(run, out, format_, compress=compress, explained=chosen, track=track)
     for file in files:
-        console.print(f"{file}", soft_wrap=True)
+        say(file)
 
 
 @app.command(name="export-attributions")
@@ -110,7 +114,7 @@ def export_attributions(
     with bars() as track:
         files = interchange.export_attributions(config_of(run), run, out, format_, track=track)
     for file in files:
-        console.print(f"{file}", soft_wrap=True)
+        say(file)
 
 
 @app.command()
@@ -132,9 +136,9 @@ def variants(
     with bars():
         scores = score_variants(entry, vcf, fasta, out, both_strands=both_strands)
     for line in scores.rejected[:20]:
-        errors.print(line, markup=False, highlight=False, soft_wrap=True)
+        note(line)
     left_out = f", {len(scores.rejected)} rejected" if scores.rejected else ""
-    console.print(f"{out}: {scores.n_scored} alleles of {scores.n_records} records{left_out}", soft_wrap=True)
+    say(f"{out}: {scores.n_scored} alleles of {scores.n_records} records{left_out}")
 
 
 @app.command()
@@ -163,4 +167,4 @@ def fetch(
 
     with bars(DownloadColumn()) as track:
         for path, state in fetch_files(what, out, mirror=mirror, track=track):
-            console.print(f"{path}: {state}", markup=False, highlight=False, soft_wrap=True)
+            say(f"{path}: {state}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import os
 import signal
@@ -15,7 +16,7 @@ from simbench_tf.cli import stages  # noqa: F401, isort: skip
 from simbench_tf.cli import exchange  # noqa: F401, isort: skip
 from simbench_tf.cli import lists  # noqa: F401, isort: skip
 from simbench_tf.cli import INTERRUPTED
-from simbench_tf.cli.app import app, errors
+from simbench_tf.cli.app import app, errors, note
 from simbench_tf.errors import InputError, Stopped
 
 
@@ -23,6 +24,8 @@ def main() -> None:
     """Entry point: bad input ends with exit code 2 and one line, a fault with 1; --debug shows the traceback."""
     arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
     debug = len(arguments) < len(sys.argv) - 1
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the terminal's encoding lacks ends no work
+        sys.stdout.reconfigure(errors="backslashreplace")
     if not debug:
         _hush_native_notes()
     _show_notes()
@@ -34,14 +37,14 @@ def main() -> None:
         _fail(f"error: {error}", 2, debug)
     except SystemExit as stop:
         if isinstance(stop, Stopped) or stop.code == 128 + signal.SIGINT:  # typer's own end on Ctrl-C
-            errors.print(INTERRUPTED, markup=False, highlight=False, soft_wrap=True)
+            note(INTERRUPTED)
         raise
     except Exception as error:
         _fail(f"fault: {type(error).__name__}: {' '.join(str(error).split())}; --debug shows where", 1, debug)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    errors.print(f"warning: {' '.join(str(message).split())}", markup=False, highlight=False, soft_wrap=True)
+    note(f"warning: {' '.join(str(message).split())}")
 
 
 def _show_notes() -> None:
@@ -54,7 +57,7 @@ def _show_notes() -> None:
 
 
 def _show_note(record: logging.LogRecord) -> None:
-    errors.print(record.getMessage(), markup=False, highlight=False, soft_wrap=True)
+    note(record.getMessage())
 
 
 def _hush_native_notes() -> None:
@@ -68,7 +71,7 @@ def _hush_native_notes() -> None:
             return
     except (AttributeError, OSError):  # stderr was replaced by something that is not a file
         return
-    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1)
+    sys.stderr = os.fdopen(os.dup(2), "w", buffering=1, encoding=sys.stderr.encoding, errors="backslashreplace")
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 2)
 
@@ -76,7 +79,7 @@ def _hush_native_notes() -> None:
 def _fail(message: str, code: int, debug: bool) -> None:
     if debug:
         errors.print_exception()
-    errors.print(message, markup=False, highlight=False, soft_wrap=True)
+    note(message)
     sys.exit(code)
 
 

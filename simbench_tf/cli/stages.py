@@ -9,11 +9,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from simbench_tf.cli.app import Dask, Out, Overwrite, Run, Set, Source, Workers, app, bars, console
-from simbench_tf.config import load_config
+from simbench_tf.cli.app import Dask, Out, Overwrite, Run, Set, Source, Workers, app, bars, console, say
+from simbench_tf.config import Config, load_config
 from simbench_tf.errors import InputError
 from simbench_tf.interchange.attribution_readers import READERS
 from simbench_tf.run.folder import begin, check_folder, config_of
+from simbench_tf.stages.step import STAGES
 
 
 @app.command()
@@ -33,14 +34,38 @@ def run(
     from simbench_tf.parallel import workers
 
     config = load_config(source, set_ or ())
-    with workers(n_workers, dask) as map_in_order, bars() as track:
+    with workers(n_workers, dask) as map_in_order, bars(stages=_stages_of(config)) as track:
         made = pipeline.run(config, out, map_in_order=map_in_order, track=track, overwrite=overwrite)
     if made.is_dir():
-        console.print(f"dataset: {made}", soft_wrap=True)
+        say(f"dataset: {made}")
         add = f"simbench score {out} --attributions FILE --task TASK --model-name NAME"
-        console.print(f"no models: add attributions of any tool with `{add}`", markup=False, soft_wrap=True)
-    else:
-        console.print(f"report: {made}", soft_wrap=True)
+        say(f"no models: add attributions of any tool with `{add}`")
+        return
+    for line in best_methods(config, out):
+        say(line)
+    say(f"report: {made}")
+
+
+def _stages_of(config: Config) -> list[str]:
+    """The stages of a run that take time."""
+    left_out = {
+        "report",
+        *(() if config.models else ("train",)),
+        *(() if config.dynamics else ("dynamics",)),
+        *(() if config.simulation.has_oracle else ("oracle",)),
+    }
+    return [stage for stage in STAGES if stage not in left_out]
+
+
+def best_methods(config: Config, run: Path) -> list[str]:
+    """Lines that say which methods find the motifs best, as the report does."""
+    from simbench_tf.report.answers import answers
+    from simbench_tf.report.text import method_labels
+    from simbench_tf.run.results import read_results
+
+    results = read_results(config, run, sequences=False)
+    found = answers(results.per_sequence, method_labels(results.summary), results.metrics)
+    return [f"{answer.sentence} {answer.remark}".strip() for answer in found]
 
 
 @app.command()
@@ -67,7 +92,7 @@ def simulate(
             check_overwrites(config, out)
         begin(config, out)
         pipeline.simulate(config, out, map_in_order=map_in_order, track=track)
-    console.print(f"dataset: {out / 'dataset'}", soft_wrap=True)
+    say(f"dataset: {out / 'dataset'}")
 
 
 @app.command()
@@ -107,8 +132,8 @@ def fit(
             map_in_order=map_in_order,
             track=track,
         )
-    console.print(fitted.summary, markup=False, highlight=False, soft_wrap=True)
-    console.print(f"grammar: {fitted.path}", soft_wrap=True)
+    say(fitted.summary)
+    say(f"grammar: {fitted.path}")
 
 
 @app.command()
@@ -123,7 +148,7 @@ def train(run: Run) -> None:
 
     with bars() as track:
         pipeline.train(config_of(run), run, track=track)
-    console.print(f"models: {run / 'models'}", soft_wrap=True)
+    say(f"models: {run / 'models'}")
 
 
 @app.command()
@@ -137,7 +162,7 @@ def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
     with workers(n_workers, dask) as map_in_order, bars() as track:
         target = pipeline.dynamics(config_of(run), run, map_in_order=map_in_order, track=track)
-    console.print(f"dynamics: {target}", soft_wrap=True)
+    say(f"dynamics: {target}")
 
 
 @app.command()
@@ -151,7 +176,7 @@ def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
     with workers(n_workers, dask) as map_in_order, bars() as track:
         pipeline.attribute(config_of(run), run, map_in_order=map_in_order, track=track)
-    console.print(f"attributions: {run / 'attributions'}", soft_wrap=True)
+    say(f"attributions: {run / 'attributions'}")
 
 
 @app.command()
@@ -165,7 +190,7 @@ def oracle(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
     with workers(n_workers, dask) as map_in_order, bars() as track:
         ceilings = pipeline.oracle(config_of(run), run, map_in_order=map_in_order, track=track)
-    console.print(f"ceilings: {ceilings}", soft_wrap=True)
+    say(f"ceilings: {ceilings}")
 
 
 @app.command()
@@ -193,14 +218,15 @@ def score(
     ] = None,
     references: Annotated[str, typer.Option("--references", help="Its references, for the report.")] = "-",
     seq_ids: Annotated[
-        Path | None, typer.Option("--seq-ids", metavar="FILE", help="The rows' seq_id, one per line; or a BED file.")
+        Path | None,
+        typer.Option("--seq-ids", metavar="FILE", help="The rows' seq_id, one per line; or a BED file. Plain or gzip."),
     ] = None,
 ) -> None:
     """Score the attributions against the true sites; with --attributions, also those of another tool.
 
-    Such a file has an array scores (N, L), contributions or hypothetical (N, L, 4), or arr_0; and seq_id, unless its
-    rows are the explained sequences in order. It is imported to RUN/attributions/others/MODEL/TASK/NAME.h5 and stays
-    part of the run.
+    Such a file has an array scores (N, L), contributions or hypothetical (N, L, 4), or arr_0; and seq_id (or ids, or
+    names), unless its rows are the explained sequences in order. It is imported to
+    RUN/attributions/others/MODEL/TASK/NAME.h5 and stays part of the run.
 
     Example: [bold]simbench score runs/demo[/]
 
@@ -222,12 +248,12 @@ def score(
             references=references,
             seq_ids=seq_ids,
         )
-        console.print(f"taken: {taken.path}", soft_wrap=True)
+        say(f"taken: {taken.path}")
     elif name or model or model_name or task or seq_ids:
         raise InputError("--attributions", "is needed with the other options", "add --attributions FILE")
     with bars() as track:
         summary = pipeline.score(config, run, track=track)
-    console.print(f"scores: {summary}", soft_wrap=True)
+    say(f"scores: {summary}")
 
 
 @app.command()
@@ -238,7 +264,7 @@ def report(run: Run) -> None:
     """
     from simbench_tf import pipeline
 
-    console.print(f"report: {pipeline.report(config_of(run), run)}", soft_wrap=True)
+    say(f"report: {pipeline.report(config_of(run), run)}")
 
 
 @app.command()
@@ -256,6 +282,7 @@ def compare(
     from simbench_tf.report.compare import compare_runs, shown, write_comparison
 
     comparison = compare_runs(runs)
+    files = write_comparison(comparison, out) if out is not None else []
     for each in shown(comparison):
         table = Table(
             *map(escape, each.table.heads), title=each.title, caption=each.note, title_justify="left", box=None
@@ -263,5 +290,5 @@ def compare(
         for row in each.table.rows:
             table.add_row(*map(escape, row))
         console.print(table, "")
-    for file in write_comparison(comparison, out) if out is not None else ():
-        console.print(f"written: {file}", soft_wrap=True)
+    for file in files:
+        say(f"written: {file}")

@@ -27,7 +27,7 @@ from simbench_tf.config.simulation import (
     Task,
     TextSimulation,
 )
-from simbench_tf.config.training import Training
+from simbench_tf.config.training import Training, training_of
 
 # their names before they were told apart from the records of `attribution`
 Attribution, Method = AttributionSettings, MethodSettings
@@ -64,6 +64,7 @@ __all__ = [
     "presets",
     "replicates",
     "safe_name",
+    "training_of",
     "variants_of",
     "versions",
     "write_config",

@@ -58,7 +58,7 @@ class Model(Strict):
             if name in self.settings:
                 raise ValueError(f"settings.{name} is given by the run; leave it out")
         if self.kipoi is not None and self.seeds > 1:
-            raise ValueError("seeds apply to models that are trained, and one of kipoi is not; leave them out")
+            raise ValueError("seeds are of models that are trained, one of kipoi is taken as it is; leave them out")
         if self.trained and self.keras is None:
             raise ValueError("trained is a setting of `keras`, a model's file; leave it out")
         if self.trained and self.seeds > 1:

@@ -276,7 +276,7 @@ class PeaksSimulation(SimulationSettings):
         # pydantic's message for a union names neither
         files = raw if isinstance(raw, list) else [raw]
         if raw is not None and not (files and all(map(_is_path, files))):
-            raise ValueError("is no file and no list of files; give one or the other")
+            raise ValueError("is no file and no list of files; give the one or the other")
         return raw
 
     @property

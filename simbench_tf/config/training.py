@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from simbench_tf.config.base import Strict
+from simbench_tf.config.messages import first_problem
+from simbench_tf.errors import InputError
 
 
 class Training(Strict):
@@ -57,3 +60,24 @@ class Training(Strict):
         if self.final_learning_rate is not None and self.final_learning_rate > self.learning_rate:
             raise ValueError(f"final_learning_rate {self.final_learning_rate} is above {self.learning_rate}")
         return self
+
+
+def training_of(training: Training | Mapping[str, Any] | None = None, **settings: Any) -> Training:
+    """Settings of training from a record or a mapping, and keywords that take precedence.
+
+    Raises
+    ------
+    InputError
+        A setting is unknown or out of range.
+
+    Examples
+    --------
+    >>> training_of({"max_batches": 500, "patience": 1}, patience=2) == Training(max_batches=500, patience=2)
+    True
+    """
+    given = training.model_dump(exclude_unset=True) if isinstance(training, Training) else dict(training or {})
+    try:
+        return Training.model_validate({**given, **settings})
+    except ValidationError as error:
+        problem = first_problem(error, Training, {})
+        raise InputError("training", problem.text, problem.mend) from error

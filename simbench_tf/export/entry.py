@@ -26,6 +26,10 @@ from simbench_tf.export.weights import check_names, store_model
 Bases = npt.NDArray[np.uint8]
 
 
+#: An author: a name, or a mapping with name and, where wanted, github and email.
+Person = str | Mapping[str, str]
+
+
 @dataclass(frozen=True)
 class EntryInfo:
     """The description of an entry that the zoo shows.
@@ -34,7 +38,8 @@ class EntryInfo:
     ----------
     doc : str
         What the model predicts, in a few sentences.
-    authors : tuple of str
+    authors : tuple of str or mapping
+        Names, or mappings with name and, if you like, github and email.
     cite_as : str
         A DOI, or how to cite.
     trained_on : str
@@ -43,19 +48,33 @@ class EntryInfo:
     license : str
         Of the model; an SPDX name.
     tags : tuple of str
+    contributors : tuple of str or mapping
+        Who made the entry, as `authors`; none by default.
+    version : str
+        Of the entry.
     """
 
     doc: str
-    authors: tuple[str, ...] = ("simbench_tf authors",)
+    authors: tuple[Person, ...] = ("simbench_tf authors",)
     cite_as: str = "https://github.com/kundajelab/interpret-benchmark"
     trained_on: str = "not stated"
     training_procedure: str = "not stated"
     license: str = "MIT"
     tags: tuple[str, ...] = ("DNA accessibility",)
+    contributors: tuple[Person, ...] = ()
+    version: str = "0.1"
 
     def __post_init__(self) -> None:
+        for person in (*self.authors, *self.contributors):
+            unknown = set(person) - {"name", "github", "email"} if isinstance(person, Mapping) else ()
+            if unknown or (isinstance(person, Mapping) and not str(person.get("name", "")).strip()):
+                raise InputError(
+                    "info.authors", f"{person} names no person", "give name, and github or email if you like"
+                )
         # kipoi warns of an empty field, and a warning fails the zoo's tests
         for name, value in asdict(self).items():
+            if name == "contributors" and not value:
+                continue
             if not value or not all(str(part).strip() for part in ([value] if isinstance(value, str) else value)):
                 raise InputError(f"info.{name}", "is empty", "write a few words")
 
@@ -69,7 +88,7 @@ class Exported(NamedTuple):
     largest_change : float
         Largest change of any prediction by storing the weights as float16; 0 with float32.
     uploads : tuple of Upload
-        The files to upload, where the weights are given by url.
+        The files to upload, where they are given by url.
     """
 
     folder: Path
@@ -105,7 +124,7 @@ def export_kipoi(
     float16 : bool, default False
         Store weights in half the space; the largest change of a prediction is returned and written into the entry.
     url : str, optional
-        Web folder where the weights will be stored; see `publish`.
+        Web folder where weights and example files will be stored; see `publish`.
     overwrite : bool, default False
         Replace an existing entry.
 
@@ -209,6 +228,8 @@ def export_kipoi_group(
                 "model": name,
                 "weights": f"model_files/{name}.keras",
                 "md5": LOCAL,
+                "expect": LOCAL,
+                "expect_md5": LOCAL,
                 "tasks": ",".join(member.task_names),
                 "training_procedure": _one_line(member.training_procedure),
                 "doc": _one_line(stored[-1].doc),
@@ -230,7 +251,9 @@ def export_run(
     model: str,
     folder: str | os.PathLike[str] | None = None,
     *,
-    authors: Sequence[str] = EntryInfo.authors,
+    authors: Sequence[Person] = EntryInfo.authors,
+    contributors: Sequence[Person] = (),
+    version: str = EntryInfo.version,
     float16: bool = False,
     url: str | None = None,
     overwrite: bool = False,
@@ -245,7 +268,9 @@ def export_run(
         Name of its folder in RUN/models.
     folder : path, optional
         The entry; by default RUN/kipoi/MODEL.
-    authors : sequence of str
+    authors, contributors : sequence of str or mapping
+    version : str
+        As in `EntryInfo`.
     float16, url, overwrite
         As in `export_kipoi`.
 
@@ -264,7 +289,7 @@ def export_run(
         Path(run) / "kipoi" / model if folder is None else folder,
         task_names=trained.task_names,
         sequences=trained.sequences,
-        info=_run_info(trained, authors, trained.doc, trained.training_procedure),
+        info=_run_info(trained, trained.doc, trained.training_procedure, tuple(authors), tuple(contributors), version),
         float16=float16,
         url=url,
         overwrite=overwrite,
@@ -276,7 +301,9 @@ def export_run_group(
     models: Sequence[str] | None,
     folder: str | os.PathLike[str],
     *,
-    authors: Sequence[str] = EntryInfo.authors,
+    authors: Sequence[Person] = EntryInfo.authors,
+    contributors: Sequence[Person] = (),
+    version: str = EntryInfo.version,
     float16: bool = False,
     url: str | None = None,
     overwrite: bool = False,
@@ -295,17 +322,33 @@ def export_run_group(
         },
         folder,
         sequences=first.sequences,
-        info=_run_info(first, authors, f"Models of the simulated data set {first.dataset_name}.", "see each model"),
+        info=_run_info(
+            first,
+            f"Models of the simulated data set {first.dataset_name}.",
+            "see each model",
+            tuple(authors),
+            tuple(contributors),
+            version,
+        ),
         float16=float16,
         url=url,
         overwrite=overwrite,
     )
 
 
-def _run_info(trained: DescribedModel, authors: Sequence[str], doc: str, training_procedure: str) -> EntryInfo:
+def _run_info(
+    trained: DescribedModel,
+    doc: str,
+    training_procedure: str,
+    authors: tuple[Person, ...],
+    contributors: tuple[Person, ...],
+    version: str,
+) -> EntryInfo:
     return EntryInfo(
         doc=doc,
-        authors=tuple(authors),
+        authors=authors,
+        contributors=contributors,
+        version=version,
         cite_as=trained.cite_as,
         trained_on=trained.trained_on,
         training_procedure=training_procedure,
@@ -318,7 +361,7 @@ def _run_info(trained: DescribedModel, authors: Sequence[str], doc: str, trainin
 
 def _shared_description(info: EntryInfo, seq_length: int) -> dict[str, Any]:
     return {
-        "info": {**asdict(info), "authors": _authors(info), "tags": list(info.tags)},
+        "info": _info(info),
         "dependencies": files.pinned(files.MODEL_PACKAGES),
         "schema": {"inputs": files.schema_inputs(seq_length)},
         "test": {"precision_decimal": files.PRECISION_DECIMAL},
@@ -350,13 +393,19 @@ def _group_template(info: EntryInfo, seq_length: int) -> str:
 def _write_shared(folder: Path, bases: Bases, info: EntryInfo) -> None:
     for name in ("model.py", "dataloader.py"):
         (folder / name).write_text(files.template(name), encoding="utf-8")
-    description = files.dataloader_description(bases.shape[1], _authors(info), info.license)
+    description = files.dataloader_description(bases.shape[1], _people(info.authors), info.license)
     files.write_yaml(folder / "dataloader.yaml", description)
     files.write_example(folder / "example_files", files.example_of(bases))
 
 
-def _authors(info: EntryInfo) -> list[dict[str, str]]:
-    return [{"name": name} for name in info.authors]
+def _info(info: EntryInfo) -> dict[str, Any]:
+    described = {**asdict(info), "authors": _people(info.authors), "tags": list(info.tags)}
+    described["contributors"] = _people(info.contributors)
+    return {name: value for name, value in described.items() if value}
+
+
+def _people(people: Sequence[Person]) -> list[dict[str, str]]:
+    return [{"name": person} if isinstance(person, str) else dict(person) for person in people]
 
 
 def _one_line(text: str) -> str:

@@ -46,7 +46,8 @@ def pinned(packages: Sequence[str]) -> dict[str, list[str]]:
     """Dependencies as Kipoi writes them, each pinned to the version installed here."""
     # kipoi imports pkg_resources, which later setuptools no longer carry, and six, which it does not declare
     pip = [f"{package}=={metadata.version(package)}" for package in packages] + ["setuptools<81", "six"]
-    return {"conda": [f"python={'.'.join(platform.python_version_tuple()[:2])}"], "pip": pip}
+    # conda warns of, and later refuses, packages of pip without pip among its own
+    return {"conda": [f"python={'.'.join(platform.python_version_tuple()[:2])}", "pip"], "pip": pip}
 
 
 def write_yaml(path: Path, description: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Publish an entry: rewrite its description so that the weights come from a web address, with their md5."""
+"""Publish an entry: rewrite its descriptions so that weights and examples come from the web, with their md5."""
 
 from __future__ import annotations
 
@@ -19,15 +19,22 @@ from simbench_tf.files import whole_file
 LOCAL = "-"
 
 
+#: Example files by the argument of the data loader that takes them.
+EXAMPLES = {"fasta_file": "genome.fa", "intervals_file": "intervals.bed"}
+
+
 class Upload(NamedTuple):
-    """A file of weights, and the address from which the published entry will fetch it."""
+    """A file of an entry, and the address from which the published entry will fetch it."""
 
     path: Path
     url: str
 
 
 def publish(entry: str | os.PathLike[str], url: str) -> tuple[Upload, ...]:
-    """Rewrite an entry, or a group, so that its weights come from a web address, with their md5.
+    """Rewrite an entry, or a group, so that its weights and example files come from the web, with their md5.
+
+    `kipoi test` then compares predictions with the expected ones (``test.expect``), and `kipoi get-example` downloads
+    the example.
 
     Parameters
     ----------
@@ -35,17 +42,18 @@ def publish(entry: str | os.PathLike[str], url: str) -> tuple[Upload, ...]:
         A folder that `export_kipoi` or `export_kipoi_group` wrote.
     url : str
         Web folder, such as ``https://zenodo.org/records/1/files``. The files are named after the entry:
-        ENTRY.keras, or GROUP-MODEL.keras.
+        ENTRY.keras, or GROUP-MODEL.keras; ENTRY-genome.fa, ENTRY-intervals.bed and ENTRY-predictions.h5, or
+        GROUP-MODEL-predictions.h5.
 
     Returns
     -------
     tuple of Upload
-        The files to upload, and their addresses. They stay in the entry until you delete them.
+        The files to upload, weights first, and their addresses. They stay in the entry until you delete them.
 
     Raises
     ------
     InputError
-        The folder is no entry of ours, its weights are missing, or `url` is no address.
+        The folder is no entry of ours, one of its files is missing, or `url` is no address.
     """
     entry = Path(entry)
     return publish_as(entry, entry.resolve().name, url)
@@ -55,30 +63,56 @@ def publish_as(entry: Path, name: str, url: str) -> tuple[Upload, ...]:
     """Publish the entry in folder `entry` under its final name."""
     if "://" not in url:
         raise InputError("url", f"{url!r} is no address", "write it with its scheme, as https://...")
-    if (entry / "models.tsv").is_file():
-        rows = pd.read_csv(entry / "models.tsv", sep="\t", dtype=str, keep_default_na=False).to_dict("records")
-        uploads = []
-        for row in rows:
-            upload = _upload(entry, f"{row['model']}.keras", f"{url.rstrip('/')}/{name}-{row['model']}.keras")
-            row.update(weights=upload.url, md5=_md5(upload.path))
-            uploads.append(upload)
-        write_models(entry, rows)
-        return tuple(uploads)
-    if not (entry / "model.yaml").is_file():
+    base = f"{url.rstrip('/')}/{name}"
+    is_group = (entry / "models.tsv").is_file()
+    if not is_group and not (entry / "model.yaml").is_file():
         raise InputError(entry, "is no Kipoi entry: it has neither model.yaml nor models.tsv", "export a model first")
+    examples = {
+        argument: _upload(entry, f"example_files/{file}", f"{base}-{file}") for argument, file in EXAMPLES.items()
+    }
+    uploads = _publish_group(entry, base) if is_group else _publish_model(entry, base)
+    description = yaml.safe_load((entry / "dataloader.yaml").read_text(encoding="utf-8"))
+    for argument, upload in examples.items():
+        description["args"][argument]["example"] = {**_remote(upload), "name": EXAMPLES[argument]}
+    with whole_file(entry / "dataloader.yaml") as partial:
+        write_yaml(partial, description)
+    return (*uploads, *examples.values())
+
+
+def _publish_model(entry: Path, base: str) -> list[Upload]:
+    weights = _upload(entry, "model_files/model.keras", f"{base}.keras")
+    expected = _upload(entry, "example_files/predictions.h5", f"{base}-predictions.h5")
     description = yaml.safe_load((entry / "model.yaml").read_text(encoding="utf-8"))
-    upload = _upload(entry, "model.keras", f"{url.rstrip('/')}/{name}.keras")
-    description["args"]["weights"] = {"url": upload.url, "md5": _md5(upload.path)}
+    description["args"]["weights"] = _remote(weights)
+    description["test"]["expect"] = _remote(expected)
     with whole_file(entry / "model.yaml") as partial:
         write_yaml(partial, description)
-    return (upload,)
+    return [weights, expected]
 
 
-def _upload(entry: Path, file_name: str, url: str) -> Upload:
-    path = entry / "model_files" / file_name
+def _publish_group(entry: Path, base: str) -> list[Upload]:
+    rows = pd.read_csv(entry / "models.tsv", sep="\t", dtype=str, keep_default_na=False).to_dict("records")
+    weights, expected = [], []
+    for row in rows:
+        model = row["model"]
+        weights.append(_upload(entry, f"model_files/{model}.keras", f"{base}-{model}.keras"))
+        expected.append(_upload(entry, f"example_files/{model}.h5", f"{base}-{model}-predictions.h5"))
+        row.update(weights=weights[-1].url, md5=_md5(weights[-1].path))
+        row.update(expect=expected[-1].url, expect_md5=_md5(expected[-1].path))
+    write_models(entry, rows)
+    return [*weights, *expected]
+
+
+def _upload(entry: Path, file: str, url: str) -> Upload:
+    path = entry / file
     if not path.is_file():
-        raise InputError(path, "the weights are missing", "export the model again")
+        what = "the weights are missing" if path.suffix == ".keras" else "is missing"
+        raise InputError(path, what, "export the model again")
     return Upload(path, url)
+
+
+def _remote(upload: Upload) -> dict[str, str]:
+    return {"url": upload.url, "md5": _md5(upload.path)}
 
 
 def _md5(path: Path) -> str:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+import zlib
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +20,10 @@ from simbench_tf.errors import InputError
 
 #: Names of arrays, in order of preference; ``arr_0`` is NumPy's own name, and tfmodisco-lite's.
 ARRAYS = ("scores", "contributions", "hypothetical", "arr_0")
+#: Names of the array that holds the rows' ids, in order of preference.
+ID_ARRAYS = ("seq_id", "seq_ids", "ids", "names")
+#: Arrays that a message lists at most.
+_MAX_LISTED = 8
 
 
 class OtherArray(NamedTuple):
@@ -65,14 +71,21 @@ def read_attribution_file(path: Path, loci: pd.DataFrame | None) -> OtherArray:
 def read_npz(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
     """Read the attributions of a NumPy archive."""
     with _file_errors(path), np.load(path, allow_pickle=False) as arrays:
-        return _chosen(path, {name: arrays[name] for name in (*ARRAYS, "seq_id") if name in arrays})
+        return _chosen(path, arrays, arrays.files)
+
+
+def read_npy(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
+    """Read the attributions of a NumPy file of one array."""
+    with _file_errors(path):
+        return OtherArray("arr_0", np.load(path, allow_pickle=False))
 
 
 def read_hdf5(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
     """Read the attributions of an HDF5 file."""
     with _file_errors(path), h5py.File(path) as h5:
-        here = [name for name in (*ARRAYS, "seq_id") if isinstance(h5.get(name), h5py.Dataset)]
-        return _chosen(path, {name: h5[name][()] for name in here})
+        names: list[str] = []
+        h5.visititems(lambda name, each: names.append(name) if isinstance(each, h5py.Dataset) else None)
+        return _chosen(path, h5, names)
 
 
 @contextmanager
@@ -88,13 +101,17 @@ def _file_errors(path: Path) -> Iterator[None]:
         raise InputError(path, f"cannot be read: {error}", "write it again, with plain arrays only") from error
 
 
-def _chosen(path: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> OtherArray:
-    name = next((name for name in ARRAYS if name in arrays), None)
+def _chosen(path: Path, arrays: Any, names: Sequence[str]) -> OtherArray:
+    """The attributions among the named arrays of a file, and the ids of their rows."""
+    name = next((name for name in ARRAYS if name in names), None)
     if name is None:
+        listed = [f"{each} {arrays[each].shape}" for each in names[:_MAX_LISTED]]
+        listed += ["..."] if len(names) > _MAX_LISTED else []
+        found = f"it holds {', '.join(listed)}" if listed else "it holds none"
         mend = "name one scores (N, L), contributions or hypothetical (N, L, 4)"
-        raise InputError(path, f"has no array {', '.join(ARRAYS[:-1])} or {ARRAYS[-1]}", mend)
-    seq_ids = arrays.get("seq_id")
-    return OtherArray(name, np.asarray(arrays[name]), None if seq_ids is None else as_text(seq_ids))
+        raise InputError(path, f"has no array {', '.join(ARRAYS[:-1])} or {ARRAYS[-1]} ({found})", mend)
+    ids = next((name for name in ID_ARRAYS if name in names), None)
+    return OtherArray(name, np.asarray(arrays[name][()]), None if ids is None else as_text(arrays[ids][()]))
 
 
 def as_text(seq_ids: npt.NDArray[Any]) -> list[str]:
@@ -103,19 +120,46 @@ def as_text(seq_ids: npt.NDArray[Any]) -> list[str]:
 
 
 def read_seq_ids(path: Path) -> list[str]:
-    """Ids of rows: one per line; of BED (regions.bed as `export-attributions` writes it) the fourth column.
+    r"""Ids of rows from a text file, plain or gzip.
+
+    One per line; of a table the first column. Of BED it is the name, as in regions.bed of `export-attributions`, or
+    chrom:start-end where there is none. Comments (``#``), blank lines, ``track`` and ``browser`` lines and a header
+    (``seq_id``, ``chrom``) are skipped.
 
     Raises
     ------
     InputError
         The file cannot be read.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp(), "ids")
+    >>> _ = path.write_text("#chrom\tstart\tend\nchr1\t5\t9\nchr2\t0\t4\tmine\n")
+    >>> read_seq_ids(path)
+    ['chr1:5-9', 'mine']
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+        content = path.read_bytes()
+        text = (gzip.decompress(content) if content[:2] == _GZIP else content).decode("utf-8-sig")
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(path, f"cannot be read: {error}", "give a text file with one seq_id per line") from error
-    columns = [line.split("\t") for line in lines if line]
-    return [fields[3] if len(fields) > 3 else fields[0] for fields in columns]
+    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("#", "track ", "browser "))]
+    columns = [line.split("\t") for line in lines]
+    if columns and columns[0][0] in (*ID_ARRAYS, "chrom"):
+        del columns[0]
+    return [_id_of(fields) for fields in columns]
+
+
+_GZIP = b"\x1f\x8b"
+
+
+def _id_of(fields: list[str]) -> str:
+    """The id that a line of a text file or BED names."""
+    is_bed = len(fields) > 2 and fields[1].isdecimal() and fields[2].isdecimal()
+    if not is_bed:
+        return fields[0]
+    return fields[3] if len(fields) > 3 and fields[3] not in ("", ".") else f"{fields[0]}:{fields[1]}-{fields[2]}"
 
 
 def scores_of(path: Path, array: OtherArray, bases: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -188,6 +232,7 @@ def read_bigwig(path: Path, loci: pd.DataFrame | None) -> OtherArray:
 #: The reader of each suffix. A reader takes a path and the loci of the explained sequences (None without a genome).
 READERS: dict[str, Callable[[Path, pd.DataFrame | None], OtherArray]] = {
     ".npz": read_npz,
+    ".npy": read_npy,
     ".h5": read_hdf5,
     ".hdf5": read_hdf5,
     ".bw": read_bigwig,

@@ -55,8 +55,9 @@ def take_attributions(
     folder : path
         RUN.
     file : path
-        .npz or .h5 with an array scores (N, L), contributions or hypothetical (N, L, 4), or arr_0 of any of these
-        shapes, (N, 4, L) as well; or a bigWig (.bw) with a value at each base of the explained regions (peaks data).
+        A file of a suffix in `attribution_readers.READERS`: .npz or .h5 with an array scores (N, L), contributions or
+        hypothetical (N, L, 4), or arr_0 of any of these shapes, (N, 4, L) as well; .npy, like arr_0; or a bigWig (.bw)
+        with a value at each base of the explained regions (peaks data).
         Of hypothetical values (N, L, 4) the observed base's is taken; contributions are summed over channels.
     name : str, optional
         The method's name in tables and report; by default the file's name.
@@ -67,9 +68,10 @@ def take_attributions(
     references : str
         Shown in the tables, not used otherwise.
     seq_ids : path, optional
-        The ids of the rows, one per line; by default those in the file, as ``seq_id``. Without any, rows must be the
-        explained sequences in their order, that of our own files in RUN/attributions. With ids, rows may have any
-        order, and sequences of the same split that are not explained are skipped.
+        The ids of the rows (`read_seq_ids`); by default those in the file, as ``seq_id``, ``seq_ids``, ``ids`` or
+        ``names``. Without any, rows must be the explained sequences in their order, that of our own files in
+        RUN/attributions. With ids, rows may have any order, and sequences of the same split that are not explained are
+        skipped.
 
     Returns
     -------

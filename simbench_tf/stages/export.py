@@ -43,7 +43,7 @@ def write(folder: Path, models: Iterable[str], *, again: bool = False, **options
     again : bool, default False
         Make entries that are fresh, too.
     **options
-        float16 and url, as `export.export_run` takes them.
+        float16, url and authors, as `export.export_run` takes them.
     """
     exported: list[Exported] = []
     for model in models:

@@ -9,6 +9,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pandas as pd
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
@@ -34,6 +36,16 @@ def training_logs(folder: Path | None, tensorboard: bool) -> Iterator[Callable[[
             events(history)
 
         yield log
+
+
+@contextmanager
+def progress_bar(description: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Yield a function of the batches done since its last call; on a terminal they move a bar on standard error."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda n: progress.advance(task, n)
 
 
 def write_history(folder: Path, history: pd.DataFrame) -> None:

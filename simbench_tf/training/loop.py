@@ -91,6 +91,8 @@ def fit(
                 callbacks=[rounds, *callbacks, writer],
                 verbose=0,
             )
+            if shell.stop_training:
+                break  # by the plan or by a callback
     if rounds.progress.best_weights is not None:
         network.set_weights(rounds.progress.best_weights)
     if network is not model:
@@ -194,6 +196,8 @@ class _Rounds(keras.callbacks.Callback):
         if "valid_auprc" in logs and not math.isnan(logs["valid_auprc"]):
             self._compare(logs["valid_auprc"])
         self.progress = self.progress._replace(history=(*self.progress.history, dict(logs)), loss_total=0.0)
+        # further callbacks may look for Keras' names
+        logs |= {name.replace("valid_", "val_", 1): value for name, value in logs.items() if name.startswith("valid_")}
         self._write_log(self.history)
         self.model.stop_training |= self.plan.is_over(self.progress)
 

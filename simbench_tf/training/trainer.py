@@ -6,7 +6,8 @@ the order of the sequences and the dropout masks all follow from the seed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,10 +21,10 @@ from simbench_tf.devices import Computation, is_chief
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.models import basset, beluga
-from simbench_tf.models.custom import build_own_model, load_own_model
+from simbench_tf.models.custom import build_own_model, check_form, load_own_model
 from simbench_tf.training.checkpoints import Checkpoint
 from simbench_tf.training.evaluate import Metrics, predict, split_metrics, write_metrics
-from simbench_tf.training.logs import training_logs, write_history
+from simbench_tf.training.logs import progress_bar, training_logs, write_history
 from simbench_tf.training.loop import fit
 
 
@@ -51,12 +52,13 @@ class Trained(NamedTuple):
 def train(
     model: keras.Model,
     dataset: Dataset,
-    training: config.Training | None = None,
+    training: config.Training | Mapping[str, Any] | None = None,
     seed: int = 0,
     folder: str | PathLike[str] | None = None,
     progress: Callable[[int], None] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoint: Checkpoint | None = None,
+    **settings: Any,
 ) -> Trained:
     """Train a model in place, keep the weights of its best round, and measure it on the test split.
 
@@ -73,26 +75,32 @@ def train(
     Parameters
     ----------
     model : keras.Model
-        Input float32 (N, L, 4), output probabilities (N, T). Its weights change; how it is compiled does not.
+        Input float32 (N, L, 4), output probabilities (N, T). Its weights change; how it is compiled does not. Compiled
+        or not, it is trained by Adam; a loss other than binary cross-entropy is refused. One that computes in float16
+        is trained as a float32 copy.
     dataset : Dataset
         From `open_dataset`; its tasks are the model's outputs, in order.
-    training : config.Training, optional
-        Default: the default recipe. Whatever the precision of training, weights and later predictions are float32.
+    training : config.Training or mapping, optional
+        Settings of the recipe. Whatever the precision of training, weights and later predictions are float32.
     seed : int
         Of the order of the sequences and of every dropout layer of the model.
     folder : path, optional
         Where to write history.csv after each round, then model.keras and, last, metrics.json (an undefined metric is
         null); and tensorboard/ where `training` requests it.
     progress : callable, optional
-        Called with the number of batches done since the last call.
+        Called with the number of batches done since the last call. Without it a terminal shows a progress bar.
     callbacks : sequence of keras.callbacks.Callback
         Called after ours; a round is an epoch to them. They see each batch, unless
-        `training.steps_per_execution` is set.
+        `training.steps_per_execution` is set. At a round's end the logs have the columns of the history, and Keras'
+        names beside them: val_loss is valid_loss. Their `model` is a wrapper that takes base codes; what it saves
+        is `model`, so ModelCheckpoint writes files that Keras loads.
     checkpoint : Checkpoint, optional
         Where to write, every `training.checkpoint_interval` batches and after each round, everything the next batch
         depends on. Training resumes from there if its `key` is the same, and ends as if it had not been interrupted.
         On Ctrl-C, SIGTERM or SIGHUP one is written
         first, then SystemExit is raised. The caller deletes it.
+    **settings
+        Settings of `training`, which take precedence: ``train(model, dataset, max_batches=500, patience=2)``.
 
     Returns
     -------
@@ -101,24 +109,49 @@ def train(
     Raises
     ------
     InputError
-        The train split is empty, the loss becomes infinite or nan, `folder` cannot be written, or the model must be
-        copied (for bfloat16, several devices, `max_norm` or `l2`) and cannot be.
-    ValueError
-        The model's output does not fit the tasks.
+        A setting is unknown or out of range; the model does not fit the data set, ends in logits or is compiled with
+        another loss; the train split is empty, the loss becomes infinite or nan, `folder` cannot be written, or the
+        model must be copied (for bfloat16, several devices, `max_norm` or `l2`) and cannot be.
     """
-    training = training or config.Training()
+    training = config.training_of(training, **settings)
     if model.output_shape != (None, len(dataset.tasks)):
-        raise ValueError(f"the model's output is {model.output_shape}, the data set has {len(dataset.tasks)} tasks")
+        what = f"has the output {model.output_shape}, the data set has {len(dataset.tasks)} tasks"
+        raise InputError(f"model {model.name}", what, "give the model one output for each task")
+    check_form(model, f"model {model.name}", dataset.seq_length, len(dataset.tasks))
+    _check_loss(model)
     if not dataset.counts["train"]:
         raise InputError(dataset.path, "has no sequence in its train split", "make it larger, or hold out less")
     target = None if folder is None or not is_chief() else Path(folder)
-    with training_logs(target, training.tensorboard) as log:
-        history, chosen = fit(model, dataset, training, seed, progress or (lambda _n: None), callbacks, checkpoint, log)
+    shown = progress_bar(f"train {model.name}", training.max_batches) if progress is None else nullcontext(progress)
+    with training_logs(target, training.tensorboard) as log, shown as advance:
+        history, chosen = fit(model, dataset, training, seed, advance, callbacks, checkpoint, log)
     probabilities = predict(model, dataset.bases("test"))
     trained = Trained(split_metrics(dataset.labels("test"), probabilities, dataset.tasks), history, chosen)
     if target is not None:
         _write(target, model, trained)
     return trained
+
+
+def _check_loss(model: keras.Model) -> None:
+    """Refuse a model that is compiled with another loss than that of the recipe."""
+    loss = model.loss if model.compiled else None
+    if isinstance(loss, list | tuple | dict):  # of the one output
+        loss = next(iter(loss.values() if isinstance(loss, dict) else loss), None)
+    if loss is None:
+        return
+    loss = keras.losses.get(loss)
+    if loss is keras.losses.binary_crossentropy:
+        return
+    name = getattr(loss, "__name__", None) or loss.name
+    if isinstance(loss, keras.losses.BinaryCrossentropy):
+        changed = {key: loss.get_config()[key] for key in ("from_logits", "label_smoothing") if loss.get_config()[key]}
+        if not changed:
+            return
+        name += f" with {', '.join(f'{key}={value}' for key, value in changed.items())}"
+    what = f"is compiled with the loss {name}, but is trained on binary cross-entropy of probabilities"
+    raise InputError(
+        f"model {model.name}", what, "compile it with binary_crossentropy, or not at all, or use its own fit"
+    )
 
 
 def build_model(model: config.Model, seq_length: int, n_tasks: int, seed: int) -> keras.Model:

@@ -7,7 +7,8 @@ several devices share a batch, each gets its share of the rows, and the gradient
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -35,14 +36,31 @@ class Shell(keras.Model):
     """A network that takes bases, uint8 (N, L), and is trained on all devices of a strategy.
 
     The logs of a batch are sums over the round's sequences so far, each the mean over devices: `total`, of losses
-    without the penalty on weights, and `count`.
+    without the penalty on weights, and `count`. What is saved is the model that is trained, not the shell.
     """
 
-    def __init__(self, network: keras.Model, seq_length: int, strategy: tf.distribute.Strategy) -> None:
+    def __init__(
+        self, network: keras.Model, seq_length: int, strategy: tf.distribute.Strategy, model: keras.Model
+    ) -> None:
         bases = keras.Input((seq_length,), dtype="uint8", name="bases")
         # 4, an N, is beyond the depth: its row is zeros
         super().__init__(bases, network(keras.ops.one_hot(bases, 4, dtype="float32")), name="shell")
         self._strategy = strategy
+        self._trained_model = lambda: model  # Keras would take an attribute that is a model for a layer
+
+    def save(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Save the model that is trained, with its weights of now, for callbacks such as ModelCheckpoint."""
+        self._updated_model().save(filepath, *args, **kwargs)
+
+    def save_weights(self, filepath: Any, *args: Any, **kwargs: Any) -> None:
+        """Save the weights of the model that is trained."""
+        self._updated_model().save_weights(filepath, *args, **kwargs)
+
+    def _updated_model(self) -> keras.Model:
+        model, network = self._trained_model(), self.layers[-1]
+        if network is not model:
+            model.set_weights(network.get_weights())
+        return model
 
     @property
     def distribute_strategy(self) -> tf.distribute.Strategy:
@@ -93,25 +111,38 @@ def make_shell(
         The model must be copied and cannot be.
     """
     regularised = training.max_norm is not None or training.l2 > 0
-    # variables are made in the scope; the shell trains outside it, where alone its updates equal those of one device
-    with strategy.scope():
-        if chosen.precision != "float32" or chosen.n_replicas > 1 or regularised:
-            network = _copied(model, chosen)
-            _regularise(network, training)
-        else:
-            network = model
-    shell = Shell(network, seq_length, strategy)
-    with strategy.scope():
-        loss = _cross_entropy(weights)
-        shell.compile(
-            optimizer=keras.optimizers.Adam(learning_rates(training)),
-            loss=loss,
-            metrics=[keras.metrics.MeanMetricWrapper(loss, name="loss_of_data")],
-            jit_compile=chosen.xla,
-            steps_per_execution=chosen.steps_per_execution,
-        )
-        shell.optimizer.build(shell.trainable_variables)
+    # float16 would need its losses scaled
+    is_half = any(layer.compute_dtype == "float16" for layer in model._flatten_layers())
+    copied = chosen.precision != "float32" or chosen.n_replicas > 1 or regularised or is_half
+    with _float32_policy():
+        # variables are made in the scope; the shell trains outside it: only there do its updates equal one device's
+        with strategy.scope():
+            network = _copied(model, chosen) if copied else model
+            if copied:
+                _regularise(network, training)
+        shell = Shell(network, seq_length, strategy, model)
+        with strategy.scope():
+            loss = _cross_entropy(weights)
+            shell.compile(
+                optimizer=keras.optimizers.Adam(learning_rates(training)),
+                loss=loss,
+                metrics=[keras.metrics.MeanMetricWrapper(loss, name="loss_of_data")],
+                jit_compile=chosen.xla,
+                steps_per_execution=chosen.steps_per_execution,
+            )
+            shell.optimizer.build(shell.trainable_variables)
     return shell
+
+
+@contextmanager
+def _float32_policy() -> Iterator[None]:
+    """Keep Keras' global precision, as mixed_float16, from what is not the user's: shell, loss, optimizer."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
 
 
 def shared(data: Callable[[], tf.data.Dataset], strategy: tf.distribute.Strategy) -> Any:
@@ -221,6 +252,8 @@ def _copied(model: keras.Model, chosen: Computation) -> keras.Model:
 
     def changed(layer: keras.layers.Layer) -> dict[str, Any]:
         settings: dict[str, Any] = {}
+        if layer.compute_dtype == "float16":
+            settings["dtype"] = "float32"
         if chosen.precision == "bfloat16":
             settings["dtype"] = "float32" if layer is last else "mixed_bfloat16"
         if isinstance(layer, keras.layers.BatchNormalization) and chosen.n_replicas > 1:
@@ -231,5 +264,5 @@ def _copied(model: keras.Model, chosen: Computation) -> keras.Model:
         return copied_model(model, changed)
     except NOT_COPIED as error:
         what = f"cannot be copied for training: {' '.join(str(error).split())}"
-        mend = "give its layers a get_config, or train it in float32 on one device without max_norm and l2"
+        mend = "give its layers a get_config, or build and train it in float32, on one device, without max_norm and l2"
         raise InputError(model.name, what, mend) from error

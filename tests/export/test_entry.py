@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import yaml
+from jinja2 import Template
 
 from helpers.folders import checksums
 from simbench_tf import tables
@@ -161,22 +162,69 @@ def test_a_model_that_lists_its_input_is_given_arrays_without_a_warning(sequence
     assert stored(one_hot(sequences[:1])).shape == (1, 1)
 
 
+# who made it
+
+
+def test_authors_contributors_and_version(model, sequences, tmp_path):
+    people = {
+        "authors": ("A. Author", {"name": "B. Author", "github": "bauthor"}),
+        "contributors": ({"name": "C. Contributor", "email": "c@example.org"},),
+        "version": "1.2",
+    }
+    info = EntryInfo(doc="x", **people)
+    export_kipoi(model, tmp_path / "one", task_names=TASKS, sequences=sequences, info=info)
+    export_kipoi_group(
+        {"a": GroupMember(model, TASKS, "x")}, tmp_path / "group", sequences=sequences, info=info, overwrite=True
+    )
+    template = (tmp_path / "group" / "model-template.yaml").read_text()
+    (row,) = pd.read_csv(tmp_path / "group" / "models.tsv", sep="\t").to_dict("records")
+    for described in (read_yaml(tmp_path / "one" / "model.yaml"), yaml.safe_load(Template(template).render(**row))):
+        assert described["info"]["authors"] == [{"name": "A. Author"}, people["authors"][1]]
+        assert described["info"]["contributors"] == [people["contributors"][0]]
+        assert described["info"]["version"] == "1.2"
+        assert described["dependencies"]["conda"][1] == "pip"
+        assert "expect" not in described["test"]
+    assert read_yaml(tmp_path / "one" / "dataloader.yaml")["info"]["authors"][1]["github"] == "bauthor"
+    export_kipoi(model, tmp_path / "two", task_names=TASKS, sequences=sequences, info=INFO)
+    assert "contributors" not in read_yaml(tmp_path / "two" / "model.yaml")["info"]
+
+
+@pytest.mark.parametrize("person", [{"github": "x"}, {"name": " "}, {"name": "x", "orcid": "1"}, " "])
+def test_people_without_a_name_are_refused(person):
+    with pytest.raises(InputError, match=r"info\.authors: "):
+        EntryInfo(doc="x", authors=(person,))
+
+
 # publishing, groups
+
+
+def md5_of(path):
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
 def test_publishing_names_the_address_and_the_md5(model, sequences, tmp_path):
     entry = export_kipoi(
         model, tmp_path / "toy", task_names=TASKS, sequences=sequences, info=INFO, url="https://zenodo.org/r/1/"
     )
-    (upload,) = entry.uploads
-    assert upload.url == "https://zenodo.org/r/1/toy.keras"
-    md5 = hashlib.md5(upload.path.read_bytes(), usedforsecurity=False).hexdigest()
-    assert read_yaml(entry.folder / "model.yaml")["args"]["weights"] == {"url": upload.url, "md5": md5}
+    upload = entry.uploads[0]
+    assert {each.path.name: each.url for each in entry.uploads} == {
+        "model.keras": "https://zenodo.org/r/1/toy.keras",
+        "predictions.h5": "https://zenodo.org/r/1/toy-predictions.h5",
+        "genome.fa": "https://zenodo.org/r/1/toy-genome.fa",
+        "intervals.bed": "https://zenodo.org/r/1/toy-intervals.bed",
+    }
+    remote = {each.path.name: {"url": each.url, "md5": md5_of(each.path)} for each in entry.uploads}
+    md5 = md5_of(upload.path)
+    assert read_yaml(entry.folder / "model.yaml")["args"]["weights"] == remote["model.keras"]
+    assert read_yaml(entry.folder / "model.yaml")["test"]["expect"] == remote["predictions.h5"]
+    arguments = read_yaml(entry.folder / "dataloader.yaml")["args"]
+    for argument, name in (("fasta_file", "genome.fa"), ("intervals_file", "intervals.bed")):
+        assert arguments[argument]["example"] == {**remote[name], "name": name}
     before = read_yaml(entry.folder / "model.yaml")
     publish(entry.folder, "https://elsewhere.org")
     after = read_yaml(entry.folder / "model.yaml")
     assert after["args"]["weights"] == {"url": "https://elsewhere.org/toy.keras", "md5": md5}
-    assert {**before, "args": 0} == {**after, "args": 0}
+    assert {**before, "args": 0, "test": 0} == {**after, "args": 0, "test": 0}
     with pytest.raises(InputError, match="is no address"):
         publish(entry.folder, "zenodo")
     with pytest.raises(InputError, match="is no Kipoi entry"):
@@ -203,14 +251,18 @@ def test_a_group_has_a_line_a_model(model, sequences, tmp_path):
     with h5py.File(group.folder / "example_files" / "one.h5") as h5:
         assert h5["preds"].shape == (8, 1)
     uploads = publish(group.folder, "https://web.org/x")
-    assert [upload.url for upload in uploads] == [
-        "https://web.org/x/lines-both.keras",
-        "https://web.org/x/lines-one.keras",
+    assert [upload.url.removeprefix("https://web.org/x/") for upload in uploads] == [
+        "lines-both.keras",
+        "lines-one.keras",
+        "lines-both-predictions.h5",
+        "lines-one-predictions.h5",
+        "lines-genome.fa",
+        "lines-intervals.bed",
     ]
     table = pd.read_csv(group.folder / "models.tsv", sep="\t", comment="#", dtype=str)
-    assert table["md5"].tolist() == [
-        hashlib.md5(upload.path.read_bytes(), usedforsecurity=False).hexdigest() for upload in uploads
-    ]
+    assert table["md5"].tolist() == [md5_of(upload.path) for upload in uploads[:2]]
+    assert table["expect_md5"].tolist() == [md5_of(upload.path) for upload in uploads[2:4]]
+    assert table["expect"].tolist() == [upload.url for upload in uploads[2:4]]
     with pytest.raises(InputError, match="cannot be a name"):
         export_kipoi_group({"a/b": variants["one"]}, tmp_path / "x", sequences=sequences, info=INFO)
     with pytest.raises(InputError, match="a group needs a model"):

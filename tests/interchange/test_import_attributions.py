@@ -1,5 +1,6 @@
 """Attributions of other tools: read from every file that is promised, matched by id, scored and reported with ours."""
 
+import gzip
 import shutil
 
 import h5py
@@ -17,7 +18,7 @@ from simbench_tf.dna import encode, one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.interchange import export_attributions
 from simbench_tf.interchange import import_attributions as others
-from simbench_tf.interchange.attribution_readers import OtherArray, scores_of
+from simbench_tf.interchange.attribution_readers import OtherArray, read_attribution_file, read_seq_ids, scores_of
 from simbench_tf.run import attributions
 from simbench_tf.run.attributions import attribution_files, read_attributions
 
@@ -76,6 +77,68 @@ def test_every_array_that_is_promised_gives_the_same_scores(config, run, tmp_pat
             taken, taken_ids = read_attributions(take(config, run, path).path)
             assert taken_ids == seq_ids
             np.testing.assert_allclose(taken, scores, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", ["seq_id", "seq_ids", "ids", "names"])
+def test_ids_go_by_several_names(config, run, tmp_path, name):
+    scores, seq_ids = ours(run)
+    np.savez(tmp_path / "a.npz", scores=scores[::-1], **{name: np.array(seq_ids)[::-1]})
+    with h5py.File(tmp_path / "b.h5", "w") as h5:
+        h5["scores"], h5[name] = scores[::-1], seq_ids[::-1]
+    for path in (tmp_path / "a.npz", tmp_path / "b.h5"):
+        taken, taken_ids = read_attributions(take(config, run, path).path)
+        assert taken_ids == seq_ids
+        np.testing.assert_array_equal(taken, scores)
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_an_array_of_its_own_is_taken(config, run, tmp_path, ordered):
+    scores, seq_ids = ours(run)
+    np.save(tmp_path / "mine.npy", scores if ordered else scores[::-1])
+    (tmp_path / "ids.txt").write_text("\n".join(seq_ids[::-1]))
+    taken = take(config, run, tmp_path / "mine.npy", **({} if ordered else {"seq_ids": tmp_path / "ids.txt"}))
+    assert taken.key == "mine"
+    np.testing.assert_array_equal(read_attributions(taken.path)[0], scores)
+
+
+def test_what_a_file_holds_instead_is_listed(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as h5:
+        h5["ig/values"], h5["labels"] = np.ones((3, 5, 4)), np.ones(3)
+    with pytest.raises(InputError, match=r"arr_0 \(it holds ig/values \(3, 5, 4\), labels \(3,\)\); name one scores"):
+        read_attribution_file(tmp_path / "a.h5", None)
+    np.savez(tmp_path / "a.npz", **{f"x{number}": np.ones(1) for number in range(20)})
+    with pytest.raises(InputError, match=r"x6 \(1,\), x7 \(1,\), \.\.\.\); name"):
+        read_attribution_file(tmp_path / "a.npz", None)
+
+
+BED3 = "chr1\t16750\t16850\nchr2\t58150\t58250\n"
+LOCI = ["chr1:16750-16850", "chr2:58150-58250"]
+ID_FILES = {
+    "lines": ("a\nb\n", ["a", "b"]),
+    "windows": ("\ufeffa\r\n\r\nb\r\n", ["a", "b"]),
+    "a comment and a header": ("# mine\nseq_id\na\nb", ["a", "b"]),
+    "a table": ("seq_id\tsplit\tHepG2\tK562\na\ttest\t0\t1\nb\ttest\t1\t1\n", ["a", "b"]),
+    "BED of 3 columns": (BED3, LOCI),
+    "its header": ("#chrom\tstart\tend\n" + BED3, LOCI),
+    "its header without a mark": ("chrom\tstart\tend\n" + BED3, LOCI),
+    "BED with names": ("#chrom\tstart\tend\tname\nchr1\t0\t9\ta\nchr1\t5\t14\tb\n", ["a", "b"]),
+    "BED with dots for names": ("track name=x\nchr1\t16750\t16850\t.\t0\t+\nchr2\t58150\t58250\t.\t0\t-\n", LOCI),
+}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize(("text", "expected"), ID_FILES.values(), ids=ID_FILES)
+def test_files_of_ids_have_several_forms(tmp_path, text, expected, packed):
+    content = text.encode()
+    (tmp_path / "ids").write_bytes(gzip.compress(content) if packed else content)
+    assert read_seq_ids(tmp_path / "ids") == expected
+
+
+def test_damaged_files_of_ids_say_so(tmp_path):
+    for content in (gzip.compress(b"a\nb\n")[:-9], b"\xff\xfe\x00", b"\x1f\x8bnonsense"):
+        (tmp_path / "ids").write_bytes(content)
+        with pytest.raises(InputError, match=r"ids: cannot be read: .*; give a text file with one seq_id per line"):
+            read_seq_ids(tmp_path / "ids")
 
 
 def test_our_own_file_comes_back_the_same(config, run):
@@ -193,7 +256,7 @@ def nan_at(row, base):
         ({"scores": nan_at(3, 17)}, "has no finite value at base 17 of "),
         ({"scores": np.full((8, 200), np.inf)}, "and at 1599 more bases; give every base"),
         ({"scores": np.ones((8, 200)) > 0}, "scores: holds bool, not numbers"),
-        ({"other": np.ones((8, 200))}, "has no array scores, contributions, hypothetical or arr_0; name one scores"),
+        ({"other": np.ones((8, 200))}, "hypothetical or arr_0 (it holds other (8, 200)); name one scores"),
         ({"scores": np.float64(3)}, "has 0 sequences without ids"),
         ({"scores": np.ones((2, 200)), "seq_id": np.array(["x"])}, "names 1 sequences, scores has 2; give one id"),
         ({"scores": np.ones((2, 200)), "seq_id": np.array(["x", "x"])}, "names 'x' twice"),

@@ -425,6 +425,30 @@ def test_the_written_configuration_runs_and_keeps_the_rest(small_world, tmp_path
     assert draw(grammar, 1, 0, 5).sequences.num_rows == 5
 
 
+def test_models_of_another_length_are_not_carried_over(small_world, tmp_path):
+    import keras
+
+    for name, length in (("fits", LENGTH), ("any", None), ("longer", LENGTH + 100)):
+        layers = [keras.Input((length, 4)), keras.layers.GlobalMaxPooling1D(), keras.layers.Dense(1, "sigmoid")]
+        keras.Sequential(layers).save(tmp_path / f"{name}.keras")
+    (tmp_path / "entry").mkdir()
+    (tmp_path / "entry" / "model.yaml").write_text(f"schema: {{inputs: {{shape: '({LENGTH - 10}, 4)'}}}}")
+    named = [f"{{name: {name}, keras: {tmp_path / name}.keras}}" for name in ("fits", "any", "longer")]
+    named += [f"{{name: short, kipoi: {tmp_path / 'entry'}}}", "{name: ours, architecture: basset}"]
+    with pytest.warns(UserWarning, match="left out") as warned:
+        write_fitted(load_config(small_world, [f"models=[{', '.join(named)}]"]), tmp_path / "g.yaml")
+    told = [str(each.message) for each in warned if "left out" in str(each.message)]
+    assert told == [
+        f"models.longer: takes {LENGTH + 100} bases, the grammar draws {LENGTH}; it is left out",
+        f"models.short: takes {LENGTH - 10} bases, the grammar draws {LENGTH}; it is left out",
+    ]
+    assert [model.name for model in load_config(tmp_path / "g.yaml").models] == ["fits", "any", "ours"]
+    with pytest.warns(UserWarning, match="models.longer"):
+        write_fitted(load_config(small_world, [f"models=[{named[2]}]"]), tmp_path / "g.yaml")
+    (model,) = load_config(tmp_path / "g.yaml").models
+    assert model.architecture == "basset"
+
+
 def test_two_fits_give_the_same_bytes(small_world, monkeypatch, capsys, tmp_path):
     for name in ("a.yaml", "b.yaml"):
         arguments = ["fit", small_world, "--out", tmp_path / name, "--max-sequences", 400]

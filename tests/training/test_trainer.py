@@ -372,9 +372,10 @@ def test_the_tables_on_disk(learnt):
 
 def test_how_the_model_was_compiled_stays(without_validation, tmp_path):
     model = network()
-    model.compile("sgd", "mse")
+    model.compile("sgd", "binary_crossentropy")
     train(model, without_validation, recipe(max_batches=1), folder=tmp_path)
-    assert (model.optimizer.name, model.loss, int(model.optimizer.iterations.numpy())) == ("sgd", "mse", 0)
+    assert (model.optimizer.name, int(model.optimizer.iterations.numpy())) == ("sgd", 0)
+    assert model.loss == "binary_crossentropy"
     assert keras.saving.load_model(tmp_path / "model.keras").optimizer.name == "sgd"
 
 

@@ -1,6 +1,7 @@
 """What the real `kipoi` program does with an entry that this package wrote."""
 
 import gzip
+import hashlib
 import json
 import os
 import shutil
@@ -179,16 +180,45 @@ def test_expected_predictions_are_met_and_a_wrong_one_is_found(kipoi, entry, tmp
     assert "Model predictions don't match the expected predictions" in ran.out
 
 
-def test_weights_by_url_and_md5(kipoi, entry, tmp_path):
+def moved_to_the_web(uploads, web):
+    web.mkdir()
+    for upload in uploads:
+        assert upload.url.startswith(web.as_uri())
+        shutil.move(upload.path, web / upload.url.rpartition("/")[2])
+
+
+def test_everything_by_url_and_md5(kipoi, entry, tmp_path):
+    """Weights, example and expected predictions: nothing but descriptions and code stays in the entry."""
     copy = shutil.copytree(entry, tmp_path / "published")
-    (upload,) = publish(copy, tmp_path.as_uri() + "/web/")
-    assert upload.url == f"{tmp_path.as_uri()}/web/published.keras"
-    (tmp_path / "web").mkdir()
-    shutil.move(upload.path, tmp_path / "web" / "published.keras")
-    ran = kipoi("test", copy, "--source=dir", "-e", copy / "example_files" / "predictions.h5")
+    moved_to_the_web(publish(copy, tmp_path.as_uri() + "/web/"), tmp_path / "web")
+    assert sorted(path.name for path in (tmp_path / "web").iterdir()) == [
+        "published-genome.fa",
+        "published-intervals.bed",
+        "published-predictions.h5",
+        "published.keras",
+    ]
+    assert sorted(path.name for path in copy.rglob("*") if path.is_file() and path.suffix != ".fai") == [
+        "dataloader.py",
+        "dataloader.yaml",
+        "model.py",
+        "model.yaml",
+    ]
+    ran = kipoi("test", copy, "--source=dir")
     assert ran.code == 0, ran.err
+    assert "All predictions match" in ran.out
     assert "Successfully ran test_predict" in ran.last_line
     assert not ran.warnings
+    # a prediction that is not the expected one is found, of its own accord
+    shutil.rmtree(copy / "downloaded")
+    with h5py.File(tmp_path / "web" / "published-predictions.h5", "r+") as h5:
+        h5["preds"][2, 1] += 0.01
+    description = yaml.safe_load((copy / "model.yaml").read_text())
+    changed = hashlib.md5((tmp_path / "web" / "published-predictions.h5").read_bytes(), usedforsecurity=False)
+    description["test"]["expect"]["md5"] = changed.hexdigest()
+    (copy / "model.yaml").write_text(yaml.safe_dump(description))
+    ran = kipoi("test", copy, "--source=dir")
+    assert ran.code == 1
+    assert "Model predictions don't match the expected predictions" in ran.out
     shutil.rmtree(copy / "downloaded")
     (tmp_path / "web" / "published.keras").write_bytes(b"something else")
     assert kipoi("test", copy, "--source=dir").code == 1
@@ -202,16 +232,18 @@ def test_models_of_a_group(kipoi, group, zoo, tmp_path):
         assert "All predictions match" in ran.out
         assert not ran.warnings
     copy = shutil.copytree(group, tmp_path / "zoo" / "lines")
-    (tmp_path / "web").mkdir()
-    for upload in publish(copy, (tmp_path / "web").as_uri()):
-        shutil.move(upload.path, tmp_path / "web" / upload.url.rpartition("/")[2])
+    moved_to_the_web(publish(copy, (tmp_path / "web").as_uri()), tmp_path / "web")
     assert sorted(path.name for path in (tmp_path / "web").iterdir()) == [
+        "lines-genome.fa",
+        "lines-intervals.bed",
+        "lines-one_task-predictions.h5",
         "lines-one_task.keras",
+        "lines-two_tasks-predictions.h5",
         "lines-two_tasks.keras",
     ]
-    expected = copy / "example_files" / "one_task.h5"
-    ran = kipoi("test", "lines/one_task", "--source=dir", "-e", expected, folder=tmp_path / "zoo")
+    ran = kipoi("test", "lines/one_task", "--source=dir", folder=tmp_path / "zoo")
     assert ran.code == 0, ran.err
+    assert "All predictions match" in ran.out
     assert not ran.warnings
 
 
@@ -336,13 +368,42 @@ def test_info_and_get_example(kipoi, entry, tmp_path):
     assert ran.code == 0, ran.err
     for words in ("A small Basset.", "B. Author", "fasta_file:", "intervals_file:", "resize:"):
         assert words in ran.out
-    ran = kipoi("get-example", entry, "--source=dir", "-o", tmp_path / "example")
+
+
+@pytest.mark.parametrize("published", [False, True])
+def test_the_arguments_of_get_example_work_wherever_one_stands(kipoi, entry, tmp_path, published):
+    copy = shutil.copytree(entry, tmp_path / "toy")
+    if published:
+        moved_to_the_web(publish(copy, (tmp_path / "web").as_uri()), tmp_path / "web")
+    (tmp_path / "here").mkdir()
+    ran = kipoi("get-example", copy, "--source=dir", "-o", "example", folder=tmp_path / "here")
     assert ran.code == 0, ran.err
-    files = json.loads(ran.last_line)
-    assert {name: (entry / path).is_file() for name, path in files.items()} == {
-        "fasta_file": True,
-        "intervals_file": True,
-    }
+    arguments = ran.last_line
+    downloaded = sorted(path.name for path in (tmp_path / "here").rglob("*") if path.is_file())
+    assert downloaded == (["genome.fa", "intervals.bed"] if published else [])
+    output = tmp_path / "o.tsv"
+    ran = kipoi(
+        "predict", copy, "--source=dir", f"--dataloader_args={arguments}", "-o", output, folder=tmp_path / "here"
+    )
+    assert ran.code == 0, ran.err
+    with h5py.File(entry / "example_files" / "predictions.h5") as h5:
+        np.testing.assert_allclose(
+            pd.read_csv(output, sep="\t")[["preds/0", "preds/1"]], h5["preds"][:], atol=1e-5, rtol=0
+        )
+
+
+def test_a_script_that_predicts_prints_no_warning_of_autograph(entry, environment, tmp_path):
+    code = """
+        import sys, kipoi
+        arguments = {"fasta_file": "example_files/genome.fa", "intervals_file": "example_files/intervals.bed"}
+        print(kipoi.get_model(sys.argv[1], source="dir").pipeline.predict(arguments).shape)
+    """
+    script = tmp_path / "script.py"
+    script.write_text(textwrap.dedent(code))
+    ran = subprocess.run([sys.executable, script, entry], env=environment, capture_output=True, text=True)
+    assert (ran.returncode, ran.stdout.splitlines()[-1]) == (0, "(8, 2)"), ran.stderr
+    assert "AutoGraph" not in ran.stderr
+    assert not Ran(0, ran.stdout, ran.stderr).warnings
 
 
 def test_activations_of_a_layer(kipoi, entry, model, genome, tmp_path):

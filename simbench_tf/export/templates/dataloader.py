@@ -1,4 +1,4 @@
-"""Intervals of a genome as one-hot DNA for Kipoi: BED and FASTA in, float32 (L, 4) out, one sample an interval.
+"""Intervals of a genome as one-hot DNA for Kipoi: BED and FASTA in, float32 (L, 4) out, one sample per interval.
 
 Everything that can be wrong with the two files is found before the first batch, so that a failing prediction leaves
 no output behind.
@@ -17,7 +17,7 @@ import pyfaidx
 from kipoi.data import Dataset
 from kipoi.metadata import GenomicRanges
 
-# Kipoi's HDF5 writer knows them by the names they had before numpy 2
+# Kipoi's HDF5 writer uses the names that they had before numpy 2
 for _former, _type in (("string_", np.bytes_), ("unicode_", np.str_)):
     if not hasattr(np, _former):
         setattr(np, _former, _type)
@@ -28,21 +28,22 @@ for _channel, _letters in enumerate((b"Aa", b"Cc", b"Gg", b"Tt")):
 
 
 class SequenceIntervals(Dataset):
-    """One sample an interval, in the order of the file.
+    """One sample per interval, in the order of the file.
 
     Parameters
     ----------
     fasta_file : str
         Genome, plain or bgzip; it is indexed beside the file, or in a temporary folder where that can't be written.
     intervals_file : str
-        BED of 3 to 6 columns (later ones are passed over), plain or gzip. Intervals on the minus strand are read as
+        BED of 3 to 6 columns (later ones are ignored), plain or gzip. Intervals on the minus strand are read as
         the reverse complement.
     resize : bool
         Take as many bases as the model needs around the middle of each interval; else every interval must have them.
     """
 
     def __init__(self, fasta_file: str, intervals_file: str, resize: bool | str = False) -> None:
-        fasta, bed = _existing(fasta_file, "fasta_file"), _existing(intervals_file, "intervals_file")
+        entry = getattr(self, "source_dir", None)
+        fasta, bed = _existing(fasta_file, "fasta_file", entry), _existing(intervals_file, "intervals_file", entry)
         self._fasta = (fasta, _index(fasta))
         self._reader: pyfaidx.Faidx | None = None
         self._reader_process = -1
@@ -71,7 +72,9 @@ class SequenceIntervals(Dataset):
         return self._reader
 
 
-def _existing(path: str, argument: str) -> Path:
+def _existing(path: str, argument: str, entry: str | None) -> Path:
+    if not Path(path).is_file() and entry and Path(entry, path).is_file():
+        path = str(Path(entry, path))  # one of the entry's own examples, as `kipoi get-example` names them
     if not Path(path).is_file():
         raise FileNotFoundError(f"{argument}: no such file: {path}")
     # kipoi reads the example's files after it has left the folder they are relative to

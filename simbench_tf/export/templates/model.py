@@ -123,11 +123,13 @@ def _load(weights: str) -> keras.Model:
 def _compiled(model: keras.Model, end: Any) -> Any:
     """The model up to a tensor as a function traced once for batches of any size.
 
-    Keras' own function traces anew for each, and warns of it; and it warns of an array where a model lists its inputs.
+    Keras' own function traces again for each, and warns of it; and it warns of an array where a model lists its inputs.
+    AutoGraph, which would translate Python's branches and loops, has nothing to do here; it warns where it finds no
+    source, as in a program that was started from a script.
     """
     part = keras.Model(model.inputs[0], end)
     signature = [tf.TensorSpec(model.inputs[0].shape, tf.float32)]
-    return tf.function(lambda x: part(x, training=False), input_signature=signature)
+    return tf.function(lambda x: part(x, training=False), input_signature=signature, autograph=False)
 
 
 def _batch(x: Any) -> np.ndarray:

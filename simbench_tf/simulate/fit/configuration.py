@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+import json
+import re
 import tempfile
 import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from simbench_tf.config import Config, Element, PeaksSimulation, check_config
+import yaml
+
+from simbench_tf.config import Config, Element, Model, PeaksSimulation, check_config
 from simbench_tf.config.yaml_text import format_yaml
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
@@ -46,7 +52,8 @@ def write_fitted(
     """Fit a grammar to the regions of a peaks configuration and write the configuration of a run on such data.
 
     The regions are fitted as they are in the genome, with the motifs that the configuration's filter keeps. Models,
-    training, attribution, scoring, splits and seed stay as they are.
+    training, attribution, scoring, splits and seed stay as they are; models of another input length are left out, with
+    a warning.
 
     Parameters
     ----------
@@ -134,7 +141,48 @@ def _as_yaml(config: Config, fit: Fit, motifs: Sequence[Motif]) -> dict[str, Any
         "splits": {"valid": fractions.valid, "test": fractions.test},
     }
     first = {"name": f"{config.name}_fitted", "seed": config.seed, "simulation": fitted}
+    if "models" in rest:
+        fits = [_fits(model, fit.simulation.seq_length) for model in config.models]
+        rest["models"] = list(itertools.compress(rest["models"], fits))
+        if not rest["models"]:
+            del rest["models"]  # the default is one Basset
     return first | {key: value for key, value in rest.items() if key not in first}
+
+
+def _fits(model: Model, seq_length: int) -> bool:
+    """Whether a model takes sequences of the grammar's length, as far as its file tells; warn where it does not."""
+    length = _input_length(model)
+    if length in (None, seq_length):
+        return True
+    warnings.warn(
+        f"models.{model.name}: takes {length} bases, the grammar draws {seq_length}; it is left out",
+        UserWarning,
+        stacklevel=4,
+    )
+    return False
+
+
+def _input_length(model: Model) -> int | None:
+    """The input length of a Keras file or a Kipoi entry; None where any length does or the file does not tell."""
+    try:
+        if model.keras is not None:
+            with zipfile.ZipFile(model.keras) as archive:
+                shape = _first_shape(json.loads(archive.read("config.json")))
+            return None if shape is None else shape[1]
+        if model.kipoi is not None and (Path(model.kipoi) / "model.yaml").is_file():
+            description = yaml.safe_load((Path(model.kipoi) / "model.yaml").read_text(encoding="utf-8"))
+            return int(re.findall(r"\d+", str(description["schema"]["inputs"]["shape"]))[0])
+    except (OSError, zipfile.BadZipFile, ValueError, KeyError, IndexError, TypeError, yaml.YAMLError):
+        return None  # training says what is wrong with it
+    return None
+
+
+def _first_shape(config: Any) -> list[int | None] | None:
+    """The shape (batch, length, channels) of the first input in a saved model's configuration."""
+    if isinstance(config, dict) and len(config.get("batch_shape") or ()) == 3:
+        return list(config["batch_shape"])
+    parts = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    return next((shape for part in parts if (shape := _first_shape(part)) is not None), None)
 
 
 def _element(element: Element, motifs: Sequence[Motif]) -> dict[str, Any]:
