@@ -79,7 +79,7 @@ def __getattr__(name: str) -> Any:
     if name == "SUMMARY_COLUMNS":  # one row per model, task and key (RUN/scores/summary.csv)
         from simbench_tf.score.scores import summary_columns
 
-        return (*PER_SEQUENCE_KEYS[:-1], "truth", "n_sequences", *summary_columns())
+        return (*PER_SEQUENCE_KEYS[:-1], "truth", "n_sequences", *summary_columns(), "sign", "scored_bases")
     if name in ("bases_of", "text_column"):
         from simbench_tf.dna import arrow
 

@@ -89,8 +89,8 @@ simulation:
 {elements}
   splits: {{valid: 0.1, test: 0.2}}
 models:
-  - {{name: basset, architecture: basset, width: 0.25}}
-  - {{name: beluga, architecture: beluga, width: 0.2}}
+  - {{name: basset, architecture: basset, padding: same, width: 0.25}}
+  - {{name: beluga, architecture: beluga, padding: same, width: 0.2}}
 training: {{batch_size: 100, max_batches: 6000}}
 attribution:
   n_sequences: 100
@@ -112,7 +112,7 @@ variants:
     name: five_lines_full
     simulation: {{n_sequences: 3000000}}
     models:
-      - {{name: basset, architecture: basset}}
+      - {{name: basset, architecture: basset, padding: same}}
       - {{name: beluga, architecture: beluga}}
     training: {{batch_size: 300, max_batches: 30000}}
 """

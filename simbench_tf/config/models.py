@@ -22,8 +22,9 @@ class Model(Strict):
 
     Or a trained one, explained as it is: a file `keras` with ``trained: true``, whose `outputs` say which of its
     outputs predicts which task (by default they are the tasks, in order); or by `kipoi`, an entry's folder or
-    SOURCE/NAME. `width` and `kernel_size`, of the first convolution, are those of our architectures; without them the
-    papers'.
+    SOURCE/NAME. `width`, `kernel_size` of the first convolution, and `padding` are those of our architectures; without
+    them the papers'. Valid convolutions and pooling may leave the last bases over, which the network then cannot see;
+    with ``padding: same`` it sees all.
     """
 
     name: str = "basset"
@@ -37,6 +38,7 @@ class Model(Strict):
     width: Annotated[float, Field(gt=0)] = 1.0
     seeds: Annotated[int, Field(ge=1)] = 1
     kernel_size: Annotated[int, Field(ge=1)] | None = None
+    padding: Literal["valid", "same"] = "valid"
 
     @property
     def is_trained(self) -> bool:
@@ -69,6 +71,8 @@ class Model(Strict):
             raise ValueError("outputs names no task; write e.g. {K562: 0}, or leave it out")
         if self.kernel_size is not None and self.architecture is None:
             raise ValueError("kernel_size is a setting of `architecture` basset or beluga; leave it out")
+        if self.padding != "valid" and self.architecture is None:
+            raise ValueError("padding is a setting of `architecture` basset or beluga; leave it out")
         if not safe_name(self.name):
             raise ValueError(f"model name {self.name!r} cannot be a folder's name; use letters, digits, . _ -")
         return self

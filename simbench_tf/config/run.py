@@ -53,12 +53,19 @@ class Scoring(Strict):
     A site is found when its mean |attribution| is above `background_quantile` of the means of windows of its width
     that lie in no site. With `nulls`, summary.csv says what knowing nothing reaches: each method on an untrained
     network, and positions, words and the true motifs without a network (methods ``null_...``).
+
+    `sign` says what bases are ranked by: |attribution|, the attribution itself, or auto: the attribution itself where
+    every element of a task's truth only raises its label, so that negative credit is a mistake, else |attribution|.
+    `bases` says which count: those that the network can see, or all. Of peaks both truths are scored; `truth` is the
+    one that rankings hold attributions against.
     """
 
     truth: Literal["embedded", "rescanned"] = "embedded"
     motifs: Literal["task", "all"] = "task"
     background_quantile: Annotated[float, Field(gt=0, lt=1)] = 0.95
     nulls: bool = True
+    sign: Literal["absolute", "signed", "auto"] = "absolute"
+    bases: Literal["visible", "all"] = "visible"
 
 
 def _method_by_name(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
@@ -33,6 +34,8 @@ class SimulationSettings(Strict):
 
     #: Whether the exact posterior of labels and sites is known.
     has_oracle: ClassVar[bool] = False
+    #: Whether the sequences hold chance hits of the motifs that are like those put in, so that two truths are scored.
+    has_chance_hits: ClassVar[bool] = False
 
     @property
     @abstractmethod
@@ -48,6 +51,11 @@ class SimulationSettings(Strict):
     def reference_genome(self) -> Path | None:
         """The FASTA file that regions lie in, for kinds that have one."""
         return None
+
+    @property
+    def tasks_only_raised(self) -> set[str]:
+        """Tasks where a site of the truth can only raise the probability of the label, as far as it is known."""
+        return set()
 
     def with_files(self, change: Callable[[Path, str], Path | str]) -> dict[str, Any]:
         """Settings that name files, each file replaced by ``change(file, key)``; for `model_copy` and the like.
@@ -178,6 +186,9 @@ def _of_tasks(element: Any, number: int, tasks: Mapping[str, Any]) -> Any:
 _DEFAULT_POSITION = Position(centre=200, sd=80, floor=0.15)
 
 
+_NEGATION = re.compile(r"\b(not|without)\b")
+
+
 class GrammarSimulation(SimulationSettings):
     """Sequences drawn from a generative model of motifs in a background, no genome needed.
 
@@ -211,6 +222,13 @@ class GrammarSimulation(SimulationSettings):
         """Bases of each sequence."""
         return self.seq_length
 
+    @property
+    def tasks_only_raised(self) -> set[str]:
+        """Tasks without a rule that counts against an element; rates with a label are never lower than without."""
+        # a rule may also name an element "not": in doubt the sign of a site is not known
+        against = [rule for rule in self.rules if _NEGATION.search(rule.when) or rule.with_label < rule.without_label]
+        return set(self.tasks) - {rule.task for rule in against}
+
     @model_validator(mode="before")
     @classmethod
     def _ignore_other_tasks(cls, raw: Any) -> Any:
@@ -242,6 +260,7 @@ class PeaksSimulation(SimulationSettings):
     `clean_background`, stretches of the shuffles are shuffled again until they hold no chance hit of the kept motifs.
     """
 
+    has_chance_hits: ClassVar[bool] = True
     kind: Literal["peaks"]
     genome: Path
     peaks: Annotated[dict[str, Path], Field(min_length=1)]
@@ -264,6 +283,11 @@ class PeaksSimulation(SimulationSettings):
     def length(self) -> int:
         """Bases of each region."""
         return self.region_size
+
+    @property
+    def tasks_only_raised(self) -> set[str]:
+        """All tasks where the motifs that pass have more hits in positives."""
+        return set(self.peaks) if self.min_enrichment >= 1 else set()
 
     @property
     def reference_genome(self) -> Path:

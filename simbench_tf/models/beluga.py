@@ -37,17 +37,19 @@ def beluga(
     name: str = "beluga",
     *,
     kernel_size: int = _BELUGA[0].kernel_size,
+    padding: str = "valid",
 ) -> keras.Model:
     """DeepSEA Beluga: three pairs of convolutions of width 8 and one dense layer, without batch normalisation.
 
     Channels 320, 480 and 640; each pair ends in dropout (.2, .2, .5), the first two in max-pooling by 4; then a dense
     layer of 2003. With 2002 tasks at 2000 bp it has 149,536,251 parameters, as published. The output cannot see bases
-    that pooling leaves over at the end: the last 10 of 2000 (1990-1999), and of 400 those from 390 on.
+    that pooling leaves over at the end: the last 10 of 2000 (1990-1999), and of 400 those from 390 on;
+    ``padding="same"`` sees all.
 
     Parameters
     ----------
     seq_length : int
-        Length of the input in bases; at least 310.
+        Length of the input in bases; at least 310 with valid convolutions and the paper's kernels.
     n_tasks : int
         Number of outputs.
     width : float
@@ -58,6 +60,8 @@ def beluga(
         The model's name.
     kernel_size : int, default 8
         Of the first convolution; a short one sees parts of motifs only.
+    padding : {"valid", "same"}
+        Of the convolutions; pooling never pads.
 
     Returns
     -------
@@ -80,12 +84,13 @@ def beluga(
     (None, 36)
     """
     convolutions = with_first_kernel(_BELUGA, kernel_size)
-    check_arguments(seq_length, n_tasks, width, "valid", convolutions)
+    check_arguments(seq_length, n_tasks, width, padding, convolutions)
     inputs = x = keras.Input((seq_length, 4), name="one_hot")
     for number, (channels, kernel, pool_size) in enumerate(convolutions, 1):
         x = keras.layers.Conv1D(
             scaled(channels, width),
             kernel,
+            padding=padding,
             kernel_initializer=glorot(seed, f"conv{number}"),
             name=f"conv{number}",
         )(x)

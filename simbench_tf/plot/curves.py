@@ -8,7 +8,7 @@ dark grounds alike; `svg` turns a figure into markup whose colours a page can se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -103,8 +103,9 @@ def method_ranking(
     Parameters
     ----------
     summary : DataFrame
-        Rows of RUN/scores/summary.csv for one model and task: key, `metric` and ``{metric}_se``, chance_auprc
-        and, where there is one, oracle_auprc. Rows without a value come last.
+        Rows of RUN/scores/summary.csv for one model and task: key, `metric` and ``{metric}_se``, chance_auprc and,
+        where there is one, oracle_auprc, else scan_auprc; null_auprc may say what knowing nothing reaches. Rows
+        without a value come last.
     metric : {"auprc", "auroc", "mass_fraction"}
     labels : dict, optional
         What to call each key.
@@ -133,7 +134,13 @@ def method_ranking(
         raise ValueError("a key occurs twice in summary: choose the rows of one model and task")
     rows = summary.sort_values(metric, ascending=False, kind="stable", na_position="last")
     chance = np.full(len(rows), 0.5) if metric == "auroc" else _column(rows, "chance_auprc")
-    ceiling = _column(rows, "oracle_auprc") if metric == "auprc" else np.full(len(rows), np.nan)
+    nowhere = np.full(len(rows), np.nan)
+    exact, scan, nothing = (
+        _column(rows, name) if metric == "auprc" else nowhere for name in ("oracle_auprc", "scan_auprc", "null_auprc")
+    )
+    ticks = [("chance", chance, CHANCE), ("knowing nothing", nothing, INK)]
+    known = np.isfinite(exact).any()
+    ticks.append(("oracle", exact, CEILING) if known else ("motif scan", scan, CEILING))
     names = [(labels or {}).get(key, key) for key in rows["key"]]
     values, errors = _column(rows, metric), _column(rows, f"{metric}_se")
     bounds: Floats = np.stack([values - errors, values + errors])
@@ -141,7 +148,7 @@ def method_ranking(
     intervals = np.stack([_column(rows, f"{metric}_low"), _column(rows, f"{metric}_high")])
     if np.isfinite(intervals).any():
         bounds, title = intervals, f"mean {_TITLES.get(metric, metric)}, 95% interval"
-    return _dot_rows(names, values, errors, chance, ceiling, title, ax, bounds=bounds)
+    return _dot_rows(names, values, errors, ticks, title, ax, bounds=bounds)
 
 
 def task_quality(
@@ -171,7 +178,8 @@ def task_quality(
     chance = np.full(len(table), 0.5) if metric == "auroc" else _column(table, "positive_fraction")
     values, ceiling = _column(table, metric), _column(table, f"oracle_{metric}")
     title = f"test {_TITLES.get(metric, metric)}"
-    return _dot_rows(list(metrics), values, np.full(len(table), np.nan), chance, ceiling, title, ax, lead=False)
+    ticks = [("chance", chance, CHANCE), ("oracle ceiling", ceiling, CEILING)]
+    return _dot_rows(list(metrics), values, np.full(len(table), np.nan), ticks, title, ax, lead=False)
 
 
 def quality_against_cost(
@@ -247,14 +255,14 @@ def quality_against_cost(
 
 
 def _dot_rows(
-    names: list[str], values: Floats, errors: Floats, chance: Floats, ceiling: Floats, title: str,
+    names: list[str], values: Floats, errors: Floats, ticks: Sequence[tuple[str, Floats, str]], title: str,
     ax: Axes | None, lead: bool = True, bounds: Floats | None = None,
 ) -> Axes:  # fmt: skip
-    """One row per name, from the top: its name and value above a track with a dot, and ticks for chance and ceiling."""
+    """One row per name, from the top: its name and value above a track with a dot, and ticks (label, place, colour)."""
     height = 0.42 * len(names) + 0.5
     ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.04 / height, bottom=0.46 / height)
     low, high = (values, values) if bounds is None else np.where(np.isfinite(bounds), bounds, values)
-    known = np.concatenate([high, chance, ceiling])
+    known = np.concatenate([high, *(places for _, places, _ in ticks)])
     most = min(1.0, 1.06 * np.nanmax(known)) if np.isfinite(known).any() else 1.0
     best = np.nanargmax(values) if lead and np.isfinite(values).any() else -1
     for row, (name, value, error) in enumerate(zip(names, values, errors, strict=True)):
@@ -270,10 +278,10 @@ def _dot_rows(
         reach = np.nan_to_num([[value - low[row]], [high[row] - value]])
         ax.errorbar(value, -row, xerr=reach, fmt="o", color=colour, markersize=6, elinewidth=2)
     handles = []
-    for label, ticks, colour in (("chance", chance, CHANCE), ("oracle ceiling", ceiling, CEILING)):
-        if np.isfinite(ticks).any():
+    for label, places, colour in ticks:
+        if np.isfinite(places).any():
             rows = -np.arange(len(names))
-            ax.plot(ticks, rows, linestyle="", marker="|", markersize=11, markeredgewidth=1.8, color=colour, zorder=1)
+            ax.plot(places, rows, linestyle="", marker="|", markersize=11, markeredgewidth=1.8, color=colour, zorder=1)
             handles.append(Line2D([], [], linestyle="", marker="|", markersize=9, color=colour, label=label))
     ax.set(xlim=(0, most), ylim=(-len(names) + 0.55, 0.75), yticks=[])
     ax.set_xlabel(title, color=INK, fontsize=SMALL, loc="left", parse_math=False)
@@ -282,7 +290,7 @@ def _dot_rows(
     if handles:
         # beside the title, under the axis
         _legend(
-            ax, handles, loc="center right", bbox_to_anchor=(1.01, -23 / points_tall(ax)), ncols=2, handlelength=0.8
+            ax, handles, loc="center right", bbox_to_anchor=(1.01, -23 / points_tall(ax)), ncols=3, handlelength=0.8
         )
     return ax
 

@@ -37,6 +37,8 @@ class Answer(NamedTuple):
         From `score.ranking.standings` and `pairs_of`.
     networks : list of str
         Those it is over: all trainings of a model.
+    nothing : float
+        What knowing nothing reaches there, the line to beat; NaN where it is not known.
     task : str or None
         None where it is over all models and tasks.
     """
@@ -47,10 +49,16 @@ class Answer(NamedTuple):
     standings: pd.DataFrame
     pairs: pd.DataFrame
     networks: list[str]
+    nothing: float = np.nan
     task: str | None = None
 
 
-def answers(per_sequence: pd.DataFrame, labels: Mapping[str, str], metrics: Quality | None = None) -> list[Answer]:
+def answers(
+    per_sequence: pd.DataFrame,
+    labels: Mapping[str, str],
+    metrics: Quality | None = None,
+    nulls: pd.DataFrame | None = None,
+) -> list[Answer]:
     """Say which method is best: over all models and tasks where there are several, then of each model and task.
 
     Parameters
@@ -61,6 +69,8 @@ def answers(per_sequence: pd.DataFrame, labels: Mapping[str, str], metrics: Qual
         What to call each key.
     metrics : dict, optional
         What each network reaches on the test split, as of `run.results.RunResults`.
+    nulls : DataFrame, optional
+        Null rows of summary.csv; see `knowing_nothing`.
     """
     ranked = without_nulls(per_sequence)
     ranked = ranked.assign(base=base_models(ranked["model"]))
@@ -70,34 +80,68 @@ def answers(per_sequence: pd.DataFrame, labels: Mapping[str, str], metrics: Qual
     if len(places) > 1:
         counts = [(len(bases), "model"), (len(tasks), "task")]
         over = " and ".join(f"{count} {noun}s" for count, noun in counts if count > 1)
-        found.append(_answer(f"Over {over}", ranked, labels, metrics or {}))
+        found.append(_answer(f"Over {over}", ranked, labels, metrics or {}, nulls))
     for base, task in places:
         rows = ranked[(ranked["base"] == base) & (ranked["task"] == task)]
         place = f"On {task}" + (f" with {base}" if len(bases) > 1 else "")
-        found.append(_answer(place, rows, labels, metrics or {})._replace(task=task))
+        found.append(_answer(place, rows, labels, metrics or {}, nulls)._replace(task=task))
     first = found[0]
     return [first._replace(remark=f"{first.remark} {trainings_remark(ranked)}".strip()), *found[1:]]
 
 
-def _answer(place: str, rows: pd.DataFrame, labels: Mapping[str, str], metrics: Quality) -> Answer:
+def _answer(
+    place: str, rows: pd.DataFrame, labels: Mapping[str, str], metrics: Quality, nulls: pd.DataFrame | None
+) -> Answer:
     pairs = pairs_of(rows)
     table = standings(rows, pairs=pairs)
     networks = list(rows["model"].unique())
-    sentence, remark = _verdict(place, table, labels, _basis(rows, table, metrics))
+    nothing = knowing_nothing(rows, nulls)
+    sentence, remark = _verdict(place, table, labels, _basis(rows, table, metrics), nothing)
     little = learnt_little(rows, metrics)
-    return Answer(place, f"{little} {sentence}".strip(), remark, table, pairs, networks)
+    return Answer(place, f"{little} {sentence}".strip(), remark, table, pairs, networks, nothing)
 
 
-def _verdict(place: str, table: pd.DataFrame, labels: Mapping[str, str], basis: str) -> tuple[str, str]:
+def knowing_nothing(rows: pd.DataFrame, nulls: pd.DataFrame | None) -> float:
+    """The auPRC that knows nothing of the networks of rows: of the best method on them untrained, or of positions.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        With the columns model and task.
+    nulls : DataFrame, optional
+        Null rows of summary.csv.
+
+    Returns
+    -------
+    float
+        The highest mean over models and tasks; NaN where there are no such rows.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"model": ["basset"], "task": ["K562"]})
+    >>> nulls = pd.DataFrame({"model": "basset", "task": "K562", "key": ["null_untrained@ism@none", "null_position"],
+    ...                       "method": ["null_untrained", "null_position"], "auprc": [.21, .18]})
+    >>> knowing_nothing(rows, nulls)
+    0.21
+    """
+    if nulls is None or nulls.empty:
+        return np.nan
+    mine = nulls.merge(rows[["model", "task"]].drop_duplicates())
+    means = mine[mine["method"].isin(["null_untrained", "null_position"])].groupby("key")["auprc"].mean()
+    return float(means.max())
+
+
+def _verdict(place: str, table: pd.DataFrame, labels: Mapping[str, str], basis: str, nothing: float) -> tuple[str, str]:
     """What can be said of the best method, and what backs it."""
     best, others = table.iloc[0], table.iloc[1:]
     name = labels[best["key"]]
     if not np.isfinite(best["auprc"]):
         return f"{place}, no sequence holds a true base, so no method can be ranked.", ""
-    figures = (
-        f"auPRC {with_error(best['auprc'], best['auprc_se'], 2)} (chance {fixed(best['chance_auprc'], 2)}); {basis}"
-    )
-    if best["auprc"] <= best["chance_auprc"] or best["p_chance"] >= SIGNIFICANT:
+    chance = f"chance {fixed(best['chance_auprc'], 2)}"
+    chance += f", knowing nothing {fixed(nothing, 2)}" if np.isfinite(nothing) else ""
+    figures = f"auPRC {with_error(best['auprc'], best['auprc_se'], 2)} ({chance}); {basis}"
+    worthless = best["auprc"] <= max(best["chance_auprc"], np.nan_to_num(nothing))
+    if worthless or best["p_chance"] >= SIGNIFICANT:
         return f"{place}, no method finds true motif bases: the best, {name}, has {figures}.", ""
     if others.empty:
         return f"{place}, {name}, the only method run, reaches {figures}.", ""

@@ -30,7 +30,7 @@ from simbench_tf.report.jinja import page_script, page_template
 from simbench_tf.report.sections import Figures, Picture, picture
 from simbench_tf.run.results import AttributedSequences, RunResults
 from simbench_tf.score.between_models import estimated
-from simbench_tf.score.ranking import by_network, without_nulls
+from simbench_tf.score.ranking import by_network
 
 #: Sequences drawn as logos.
 EXAMPLES = 6
@@ -117,8 +117,9 @@ def _data_section(results: RunResults) -> dict[str, Any]:
 def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
     """What the page says of models and scores: names in the template, and their values."""
     summary, per_sequence, recall = results.summary, results.per_sequence, results.motif_recall
-    labels = text.method_labels(summary)
-    answered = answers(per_sequence, labels, results.metrics)
+    with_nulls = pd.concat([summary, *([] if results.nulls is None else [results.nulls])], ignore_index=True)
+    labels = text.method_labels(with_nulls)
+    answered = answers(per_sequence, labels, results.metrics, results.nulls)
     browsed = browser_data(results.sequences, per_sequence, labels) if results.sequences else None
     # in this order, which numbers the figures
     return {
@@ -126,7 +127,10 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
         "trainings": any(len(answer.networks) > 1 for answer in answered if answer.task is not None),
         "rankings": [_ranking(answer, summary, labels, figures) for answer in answered],
         "models": _models(results.metrics, results.histories, figures),
-        "scores": _scores(answered, summary, per_sequence, labels),
+        "scores": _scores(answered, with_nulls, per_sequence, labels),
+        "other_truth": _both_truths(with_nulls, results.other_truth, labels),
+        "signed": text.is_signed(summary),
+        "unseen": _unseen(summary, results.dataset_info["seq_length"]),
         "rules": _rules(results.faithfulness, labels),
         "truth": _truth(summary),
         "descriptions": _descriptions(summary),
@@ -157,16 +161,19 @@ def examples_of(sequences: Sequence[AttributedSequences], n: int = EXAMPLES) -> 
 
 
 #: Columns that a ranking shows.
-_RANKED = ("auprc", "auprc_se", "auprc_low", "auprc_high", "chance_auprc", "oracle_auprc")
+_RANKED = ("auprc", "auprc_se", "auprc_low", "auprc_high", "chance_auprc", "null_auprc", "oracle_auprc", "scan_auprc")
 
 
 def _ranking(answer: Answer, summary: pd.DataFrame, labels: Mapping[str, str], figures: Figures) -> Picture:
     """The ranking of an answer: of one network and task by its row of the summary, else by the standings."""
     table, mine = answer.standings, _rows_of(answer, summary)
     if answer.task is not None:
-        table = table.assign(oracle_auprc=table["key"].map(mine.groupby("key")["oracle_auprc"].mean()))
+        for ceiling in ("oracle_auprc", "scan_auprc"):
+            if ceiling in mine:
+                table = table.assign(**{ceiling: table["key"].map(mine.groupby("key")[ceiling].mean())})
     if answer.task is not None and len(answer.networks) == 1 and mine["auprc_low"].notna().any():
-        table = without_nulls(mine)
+        table = mine
+    table = table.assign(null_auprc=answer.nothing)
     drawn = plot.method_ranking(table, labels=labels)
     description = f"{answer.place}: methods by auPRC. {answer.sentence}"
     shown = table[["key", *(name for name in _RANKED if name in table)]]
@@ -260,6 +267,27 @@ def _over_trainings(summary: pd.DataFrame, per_sequence: pd.DataFrame) -> pd.Dat
         values = by_network(per_sequence, metric)
         means[f"{metric}_se"] = pd.Series({key: estimated(values[key].dropna()).error for key in values})
     return means.drop(columns="key").reset_index()
+
+
+def _both_truths(summary: pd.DataFrame, other: pd.DataFrame | None, labels: Mapping[str, str]) -> list[_Scores]:
+    """Return one table per network and task with the scores by both truths, where there are two."""
+    if other is None:
+        return []
+    known = dict(iter(other.groupby(["model", "task"])))
+    return [
+        _Scores(f"On {task} with {model}", text.truth_table(rows, known[model, task], labels))
+        for (model, task), rows in summary.groupby(["model", "task"], sort=False)
+        if (model, task) in known
+    ]
+
+
+def _unseen(summary: pd.DataFrame, seq_length: int) -> list[str]:
+    """For each network that cannot see all bases, in words, how many it sees."""
+    if "scored_bases" not in summary:
+        return []
+    seen = summary.drop_duplicates("model")
+    seen = seen[seen["scored_bases"] < seq_length]
+    return [f"{model} {n:.0f}" for model, n in zip(seen["model"], seen["scored_bases"], strict=True)]
 
 
 def _rules(faithfulness: pd.DataFrame | None, labels: Mapping[str, str]) -> list[_Scores]:

@@ -45,6 +45,14 @@ def with_error(value: Any, error: Any, digits: int = 3) -> str:
     return fixed(value, digits) + (f" ± {fixed(error, digits)}" if fixed(error) != "–" else "")
 
 
+#: What null methods, which know nothing of the network, are called.
+_NULLS = {
+    "null_position": "positions of true bases, no network",
+    "null_kmer": "words at true bases, no network",
+    "null_scan": "scan with the true motifs, no network",
+}
+
+
 def method_title(name: str) -> str:
     """What a method is called in sentences and tables; one that is not registered here goes by its name.
 
@@ -54,7 +62,7 @@ def method_title(name: str) -> str:
     ('gradient × input', 'of_another_tool')
     """
     known = methods()
-    return known[name].title if name in known else name
+    return known[name].title if name in known else _NULLS.get(name, name)
 
 
 def method_labels(summary: pd.DataFrame) -> dict[str, str]:
@@ -75,7 +83,9 @@ def method_labels(summary: pd.DataFrame) -> dict[str, str]:
         title = method_title(str(row.method))
         labels[row.key] = title + (f" ({', '.join(given)})" if given else "")
     names = list(labels.values())
-    return {key: name if names.count(name) == 1 else str(key) for key, name in labels.items()}
+    labels = {key: name if names.count(name) == 1 else str(key) for key, name in labels.items()}
+    untrained = {key: str(key).partition("@")[2] for key in labels if str(key).startswith("null_untrained@")}
+    return labels | {key: f"{labels.get(base, base)}, untrained network" for key, base in untrained.items()}
 
 
 def score_table(summary: pd.DataFrame, labels: Mapping[str, str], standing: pd.DataFrame | None = None) -> Table:
@@ -85,7 +95,11 @@ def score_table(summary: pd.DataFrame, labels: Mapping[str, str], standing: pd.D
     """
     level = {} if standing is None else dict(zip(standing["key"], standing["level"], strict=True))
     with_oracle = summary["oracle_auprc"].notna().any()
-    heads = ["rank", "method", "auPRC", *(["share of the oracle's"] if with_oracle else []), "auROC"]
+    other, other_head = _other_sign(summary)
+    # rounding apart
+    unseen = "auprc_all_bases" in summary and (summary["auprc_all_bases"] - summary["auprc"]).abs().max() > 1e-9
+    heads = ["rank", "method", "auPRC", *(["share of the oracle's"] if with_oracle else []), other_head]
+    heads += [*(["auPRC on all bases"] if unseen else []), "auROC"]
     heads += ["mass on true bases", "pooled auPRC", "pooled auROC", "seconds a sequence"]
     rows = []
     ordered = summary.sort_values("auprc", ascending=False, kind="stable", na_position="last")
@@ -98,10 +112,36 @@ def score_table(summary: pd.DataFrame, labels: Mapping[str, str], standing: pd.D
         cells = [rank, labels[row["key"]]]
         cells.append(with_error(row["auprc"], row["auprc_se"]))
         cells += [percent(ratio(row["auprc"], row["oracle_auprc"]))] if with_oracle else []
+        cells += [fixed(row.get(other)), *([fixed(row["auprc_all_bases"])] if unseen else [])]
         cells += [with_error(row[name], row[f"{name}_se"]) for name in ("auroc", "mass_fraction")]
         cells += [fixed(row["pooled_auprc"]), fixed(row["pooled_auroc"]), seconds(row["seconds_per_sequence"])]
         rows.append(cells)
     return Table(heads, rows, (2, 99))
+
+
+def is_signed(summary: pd.DataFrame) -> bool:
+    """Whether the scores rank bases by the attribution itself, and not by its size."""
+    return "sign" in summary and bool((summary["sign"] == "signed").all())
+
+
+def _other_sign(summary: pd.DataFrame) -> tuple[str, str]:
+    """The column with auPRC by the other sign than the ranking takes, and its head."""
+    return ("absolute_auprc", "auPRC by size") if is_signed(summary) else ("signed_auprc", "signed auPRC")
+
+
+def truth_table(summary: pd.DataFrame, other: pd.DataFrame, labels: Mapping[str, str]) -> Table:
+    """The auPRC of one model's methods on one task against both truths, best first by the ranking's own."""
+    by_origin = {str(rows["truth"].iloc[0]).partition(":")[0]: rows.set_index("key") for rows in (summary, other)}
+    ordered = summary.sort_values("auprc", ascending=False, kind="stable", na_position="last")["key"]
+    heads = ["method", "sites put in", "chance", "hits of a scan", "chance"]
+    rows = []
+    for key in ordered:
+        cells = [labels[key]]
+        for origin in ("embedded", "rescanned"):
+            mine = by_origin[origin].loc[key]
+            cells += [with_error(mine["auprc"], mine["auprc_se"]), fixed(mine["chance_auprc"])]
+        rows.append(cells)
+    return Table(heads, rows)
 
 
 def score_caption(place: str, summary: pd.DataFrame) -> str:
@@ -110,7 +150,11 @@ def score_caption(place: str, summary: pd.DataFrame) -> str:
     caption = f"{place}: {fixed(first['n_sequences'], 0)} sequences, chance auPRC {fixed(first['chance_auprc'])}"
     oracle = fixed(first["oracle_auprc"])
     # of all bases pooled no ranking is better than the oracle's; of each sequence by itself one may be, by a little
-    return caption + (f", oracle auPRC {oracle} (a reference, not a strict bound)" if oracle != "–" else "")
+    if oracle != "–":
+        caption += f", oracle auPRC {oracle} (a reference, not a strict bound)"
+    elif fixed(first.get("scan_auprc")) != "–":
+        caption += f"; a scan with the true matrices reaches {fixed(first['scan_auprc'])}"
+    return caption
 
 
 def rule_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> Table:

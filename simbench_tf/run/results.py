@@ -67,9 +67,11 @@ class RunResults(NamedTuple):
         The content of dataset.json, with ``elements`` (element -> tasks whose truth it is in, or None); of peaks,
         ``lost`` is a list of records of step, positives, background, positives_left and background_left.
     summary : DataFrame
-        RUN/scores/summary.csv, with `tables.SUMMARY_COLUMNS`, without its null rows.
+        RUN/scores/summary.csv, with `tables.SUMMARY_COLUMNS`, of the truth that rankings take, without null rows.
     nulls : DataFrame, optional
         The null rows: what knowing nothing of the model reaches (methods ``null_...``).
+    other_truth : DataFrame, optional
+        Of peaks, the rows of the other truth, null rows among them.
     per_sequence : DataFrame
         RUN/scores/per_sequence.parquet: `tables.PER_SEQUENCE_KEYS`, the metrics and chance_auprc.
     metrics : dict
@@ -95,6 +97,7 @@ class RunResults(NamedTuple):
     metrics: Mapping[str, Metrics]
     histories: Mapping[str, pd.DataFrame]
     nulls: pd.DataFrame | None = None
+    other_truth: pd.DataFrame | None = None
     sequences: Sequence[AttributedSequences] = ()
     comparisons: pd.DataFrame | None = None
     motif_recall: pd.DataFrame | None = None
@@ -115,7 +118,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
     """
     check_scored(folder)
     scores = folder / "scores"
-    summary = read_table(scores / "summary.csv")
+    summary, other_truth = _by_truth(read_table(scores / "summary.csv"))
     is_null = summary["method"].str.startswith("null_")
     of_run = {each.name for each in config.replicates}  # other tools' models are known by name alone
     models = [name for name in summary["model"].unique() if name in of_run]
@@ -127,6 +130,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
         | {"elements": dataset.element_tasks},
         summary=summary[~is_null].reset_index(drop=True),
         nulls=summary[is_null].reset_index(drop=True),
+        other_truth=None if other_truth.empty else other_truth,
         per_sequence=pd.read_parquet(scores / "per_sequence.parquet"),
         metrics={name: with_ceilings(read_metrics(folder, name), ceilings) for name in models},
         histories={name: read_table(folder / "models" / name / "history.csv") for name in models},
@@ -139,6 +143,13 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
         dynamics=_read_dynamics(folder, models),
         motif_log=_some_rows(folder / "dataset" / "motif_log.csv"),
     )
+
+
+def _by_truth(summary: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of the truth that comes first, which rankings take, and of the other one."""
+    origin = summary["truth"].str.partition(":")[0]
+    first = origin == origin.iloc[0]
+    return summary[first].reset_index(drop=True), summary[~first].reset_index(drop=True)
 
 
 def check_scored(folder: Path) -> None:

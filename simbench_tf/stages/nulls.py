@@ -7,11 +7,12 @@ positives have a true base there, ``null_kmer`` by the word about them (by 3-mer
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset, covered
@@ -23,6 +24,7 @@ _TRAIN_SEQUENCES = 20_000
 
 
 Motifs = Literal["task", "all"]
+Origin = Literal["embedded", "rescanned"]
 
 
 class NullScores(NamedTuple):
@@ -35,7 +37,7 @@ class NullScores(NamedTuple):
 
 
 def null_scores(
-    config: Config, dataset: Dataset, task: str, rows: npt.NDArray[np.int64], motifs: Motifs
+    config: Config, dataset: Dataset, task: str, seq_ids: Sequence[str], motifs: Motifs, truth: Origin
 ) -> Iterator[NullScores]:
     """Score sequences of the attributed split without any model.
 
@@ -44,20 +46,23 @@ def null_scores(
     config : Config
     dataset : Dataset
     task : str
-    rows : int64 (N,)
+    seq_ids : sequence of N str
         Of the attributed split.
     motifs : {"task", "all"}
         Which motifs count as the task's truth.
+    truth : {"embedded", "rescanned"}
+        Which sites of the training positives positions and words are counted in.
     """
-    bases = dataset.bases(config.attribution.split)[rows]
+    split = config.attribution.split
+    bases = dataset.bases(split)[pd.Index(dataset.seq_ids(split)).get_indexer(pd.Index(seq_ids))]
     train = np.flatnonzero(dataset.labels("train")[:, dataset.tasks.index(task)] == 1)[:_TRAIN_SEQUENCES]
     if train.size:
-        sites = dataset.true_sites("train", task=task, motifs=motifs, truth=config.scoring.truth)
+        sites = dataset.true_sites("train", task=task, motifs=motifs, truth=truth, rows=train)
         place = np.full(dataset.counts["train"], -1)
         place[train] = np.arange(len(train))
         sites = sites.assign(row=place[sites["row"]])
         known = dataset.bases("train")[train]
-        mask = covered(sites[sites["row"] >= 0], known.shape)
+        mask = covered(sites, known.shape)
         yield NullScores("null_position", "null_position", {}, position_scores(mask, len(bases)))
         both = kmer_position_scores(known, mask, bases, 3)
         yield NullScores("null_kmer", "null_kmer+k=3+position=True", {"k": 3, "position": True}, both)

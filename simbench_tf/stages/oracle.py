@@ -137,6 +137,20 @@ def read_exact_answers(folder: Path) -> list[Floats]:
         return [h5[str(number)][:] for number in range(len(h5))]
 
 
+def ceiling_of_bases(
+    config: Config, dataset: Dataset, folder: Path, task: str, bases: npt.NDArray[np.bool_]
+) -> dict[str, float]:
+    """The ceiling of attributions of a task on some bases, bool (L,), as ceilings.csv has it for all."""
+    rows = attributed_rows(dataset, config, task)
+    with h5py.File(folder / "oracle" / "occupancy.h5") as h5:
+        kept = pd.Index(h5["seq_id"].asstr()[:]).get_indexer(
+            np.asarray(dataset.seq_ids(config.attribution.split))[rows]
+        )
+        occupancy = h5[task][:][kept]
+    mask = dataset.mask(config.attribution.split, task=task, motifs=config.scoring.motifs)[rows]
+    return attribution_ceiling(occupancy[:, bases], mask[:, bases])
+
+
 def _n_looks(config: Config, dataset: Dataset) -> int:
     """Count the sequences the oracle looks at, a task's occupancy counting as one more look."""
     posteriors = sum(dataset.counts[split] for split in _splits(config))

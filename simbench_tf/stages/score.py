@@ -1,6 +1,6 @@
 """The score stage: RUN/scores, every attribution file scored against the true sites.
 
-One row per file and sequence in per_sequence.parquet, per file in summary.csv, per file and group of sites in
+One row per file and sequence in per_sequence.parquet, per file and truth in summary.csv, per file and group of sites in
 motif_recall.csv, per pair of methods in comparisons.csv. Where models were trained from several seeds, variance.csv
 separates their spread from that of sequences; where labels depend on combinations of elements, faithfulness.csv has
 one row per file and interaction.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -38,20 +38,13 @@ from simbench_tf.score import (
 from simbench_tf.score.motif_recall import motif_recall
 from simbench_tf.score.ranking import models_of_seeds, pairs_of, without_nulls
 from simbench_tf.stages.knockouts import knock_outs_file, knock_outs_of, read_knock_outs
-from simbench_tf.stages.nulls import null_scores
-from simbench_tf.stages.oracle import read_exact_answers
+from simbench_tf.stages.nulls import NullScores, null_scores
+from simbench_tf.stages.oracle import ceiling_of_bases, read_exact_answers
 from simbench_tf.stages.step import Made, dataset_checksums, step
+from simbench_tf.stages.truths import Truth, scored_bases, truths_of
 
 #: Metrics of comparisons.csv and variance.csv.
 COMPARED = ("auroc", "auprc")
-
-
-class _Truth(NamedTuple):
-    """The true sites that attributions of a task are scored against; `rows` are the sequences of the split."""
-
-    sites: pd.DataFrame
-    rows: pd.Index
-    motifs: Literal["task", "all"]
 
 
 def score(config: Config, folder: Path, track: Track = silent) -> Path:
@@ -98,28 +91,33 @@ def _truth_of_peaks(folder: Path) -> dict[str, Any]:
 
 
 def write(config: Config, folder: Path, files: list[AttributionFile], advance: Callable[[int], None]) -> list[Path]:
-    """Score attribution files against the truth the configuration names; returns the files written."""
+    """Score attribution files against the truths; all but summary.csv is of the one that the configuration names."""
     dataset = open_dataset(folder / "dataset")
-    records, ceilings = read_manifest(folder), read_ceilings(folder)
-    truths = {task: _truth(config, dataset, task) for task in dict.fromkeys(file.task for file in files)}
-    parts, summary, recalls = [], [], []
+    records = read_manifest(folder)
+    truths = {task: truths_of(config, dataset, task, files) for task in dict.fromkeys(file.task for file in files)}
+    parts, lines, recalls = [], [], []
     for file in files:
-        rows, line, recall = _score_one(config, file, truths[file.task], ceilings)
-        record = records[file.path.relative_to(folder).as_posix()]
-        line["seconds_per_sequence"] = record.get("seconds_per_sequence")  # of other tools it is not known
-        parts.append(rows)
-        summary.append(line)
-        recalls.append(recall)
+        scores, seq_ids = read_attributions(file.path)
+        bases, keys = scored_bases(config, file, dataset.seq_length), _keys(file)
+        # of other tools it is not known
+        seconds = records[file.path.relative_to(folder).as_posix()].get("seconds_per_sequence")
+        for truth in truths[file.task]:
+            scored = _scored(truth, scores, seq_ids, bases)
+            lines.append(keys | scored.line | {"seconds_per_sequence": seconds})
+            if truth is truths[file.task][0]:
+                parts.append(_per_sequence(scored.table, keys, seq_ids))
+                recall = motif_recall(scores, scored.sites, config.scoring.background_quantile)
+                recalls.append(recall.assign(model=file.model, task=file.task, key=file.key))
         advance(1)
-    nulls = _null_lines(config, dataset, folder, files, truths)
-    summary += [line | _ceiling(config, line["task"], ceilings) for line in nulls]
+    lines += _null_lines(config, dataset, folder, files, truths)
+    summary = _with_ceilings(pd.DataFrame(lines), config, dataset, folder, files)
     per_sequence = pd.concat(parts, ignore_index=True)
     target = folder / "scores"
     with whole_file(target / "per_sequence.parquet") as partial:
         per_sequence.to_parquet(partial, index=False)
     written = [target / "per_sequence.parquet"]
     for name, table, columns, always in (
-        ("summary", pd.DataFrame(summary), tables.SUMMARY_COLUMNS, True),
+        ("summary", summary, tables.SUMMARY_COLUMNS, True),
         ("motif_recall", pd.concat(recalls, ignore_index=True), tables.MOTIF_RECALL_COLUMNS, True),
         ("comparisons", compare_methods(per_sequence), tables.COMPARISON_COLUMNS, True),
         ("variance", variance_of_seeds(per_sequence), tables.VARIANCE_COLUMNS, False),
@@ -218,38 +216,31 @@ def _keys(file: AttributionFile) -> dict[str, Any]:
 
 
 def _null_lines(
-    config: Config, dataset: Dataset, folder: Path, files: list[AttributionFile], truths: dict[str, _Truth]
+    config: Config, dataset: Dataset, folder: Path, files: list[AttributionFile], truths: dict[str, list[Truth]]
 ) -> Iterator[dict[str, Any]]:
     """Lines of summary.csv that say what knowing nothing reaches, for each model and task; see `stages.nulls`."""
     if not config.scoring.nulls:
         return
     untrained = {(each.model, each.task, each.key): each for each in null_files(config, folder)}
-    done: dict[str, list[dict[str, Any]]] = {}
+    without_model: dict[tuple[str, str, tuple[str, ...]], list[NullScores]] = {}
     for (model, task), first in {(file.model, file.task): file for file in reversed(files)}.items():
-        truth = truths[task]
+        bases = scored_bases(config, first, dataset.seq_length)
         for file in files:
             null = untrained.get((model, task, file.key)) if (file.model, file.task) == (model, task) else None
             if null is not None and null.path.is_file():
-                scores, seq_ids = read_attributions(null.path)
                 keys = _keys(file) | {"key": f"null_untrained@{file.key}", "method": "null_untrained"}
-                yield keys | _scored(config, truth, scores, truth.rows.get_indexer(pd.Index(seq_ids))).line
-        if task not in done:  # these know no model
-            rows = truth.rows.get_indexer(pd.Index(read_attributions(first.path)[1]))
-            done[task] = [
-                {"key": each.key, "method": each.method, "references": "none"}
-                | {"settings": json.dumps(each.settings, sort_keys=True)}
-                | _scored(config, truth, each.scores, rows).line
-                for each in null_scores(config, dataset, task, rows, truth.motifs)
-            ]
-        yield from ({"model": model, "task": task} | line for line in done[task])
-
-
-def _truth(config: Config, dataset: Dataset, task: str) -> _Truth:
-    motifs = config.scoring.motifs if dataset.element_tasks is not None else "all"
-    split = config.attribution.split
-    sites = dataset.true_sites(split, task=task, motifs=motifs, truth=config.scoring.truth)
-    bits = dataset.motifs.set_index("motif")["bits"]
-    return _Truth(sites.assign(bits=sites["motif"].map(bits)), pd.Index(dataset.seq_ids(split)), motifs)
+                scores, seq_ids = read_attributions(null.path)
+                yield from (keys | _scored(truth, scores, seq_ids, bases).line for truth in truths[task])
+        seq_ids = read_attributions(first.path)[1]
+        for truth in truths[task]:
+            wanted = (task, truth.name, tuple(seq_ids))
+            if wanted not in without_model:
+                found = null_scores(config, dataset, task, seq_ids, truth.motifs, truth.origin)
+                without_model[wanted] = list(found)
+            for each in without_model[wanted]:
+                keys = {"model": model, "task": task, "key": each.key, "method": each.method, "references": "none"}
+                keys["settings"] = json.dumps(each.settings, sort_keys=True)
+                yield keys | _scored(truth, each.scores, seq_ids, bases).line
 
 
 class _Scored(NamedTuple):
@@ -260,36 +251,47 @@ class _Scored(NamedTuple):
     sites: pd.DataFrame
 
 
-def _scored(config: Config, truth: _Truth, scores: npt.NDArray[np.float32], rows: npt.NDArray[np.int64]) -> _Scored:
-    """Score attributions of some sequences, `rows` of the split."""
-    place = np.full(len(truth.rows), -1)  # of a sequence of the split among these
-    place[rows] = np.arange(len(rows))
+def _scored(truth: Truth, scores: npt.NDArray[np.float32], seq_ids: list[str], bases: npt.NDArray[np.bool_]) -> _Scored:
+    """Score attributions of some sequences, on some of the bases; of sites those that lie wholly in these."""
+    place = np.full(len(truth.seq_ids), -1)  # of a sequence of the split among these
+    place[truth.seq_ids.get_indexer(pd.Index(seq_ids))] = np.arange(len(seq_ids))
     sites = truth.sites.assign(row=place[truth.sites["row"]])
     sites = sites[sites["row"] >= 0]
     mask = covered(sites, scores.shape)
-    table = score_attributions(scores, mask)
-    line = {"truth": f"{config.scoring.truth}:{truth.motifs}", "n_sequences": len(table), **summarise(table)}
-    line |= pooled_scores(scores, mask)
+    table = score_attributions(scores[:, bases], mask[:, bases], truth.sign)
+    line = {"truth": truth.name, "n_sequences": len(table), **summarise(table)}
+    line |= pooled_scores(scores[:, bases], mask[:, bases], "signed" if truth.sign == "signed" else "abs")
     for metric in COMPARED:
         line[f"{metric}_low"], line[f"{metric}_high"] = bootstrap_interval(table[metric])
-    return _Scored(table, line, sites)
+    line |= {"sign": truth.sign, "scored_bases": int(bases.sum())}
+    line["absolute_auprc"] = score_attributions(scores[:, bases], mask[:, bases])["auprc"].mean()
+    line["auprc_all_bases"] = score_attributions(scores, mask, truth.sign)["auprc"].mean()
+    unseen = np.concatenate([[0], np.cumsum(~bases)])
+    whole = unseen[sites["end"].to_numpy()] == unseen[sites["start"].to_numpy()]
+    return _Scored(table, line, sites[whole])
 
 
-def _score_one(
-    config: Config, file: AttributionFile, truth: _Truth, ceilings: pd.DataFrame
-) -> tuple[pd.DataFrame, dict[str, Any], pd.DataFrame]:
-    """Return a file's rows of per_sequence.parquet, its line of summary.csv and its rows of motif_recall.csv."""
-    scores, seq_ids = read_attributions(file.path)
-    table, line, sites = _scored(config, truth, scores, truth.rows.get_indexer(pd.Index(seq_ids)))
-    keys = _keys(file)
-    line = keys | line | _ceiling(config, file.task, ceilings)
-    recall = motif_recall(scores, sites, config.scoring.background_quantile)
+def _per_sequence(table: pd.DataFrame, keys: dict[str, Any], seq_ids: list[str]) -> pd.DataFrame:
+    """Rows of per_sequence.parquet of a file."""
     table = table.assign(**keys, seq_id=seq_ids)
-    table = table[[*tables.PER_SEQUENCE_KEYS, *(c for c in table if c not in tables.PER_SEQUENCE_KEYS)]]
-    return table, line, recall.assign(model=file.model, task=file.task, key=file.key)
+    return table[[*tables.PER_SEQUENCE_KEYS, *(column for column in table if column not in tables.PER_SEQUENCE_KEYS)]]
 
 
-def _ceiling(config: Config, task: str, ceilings: pd.DataFrame) -> dict[str, float]:
-    """The ceiling of attributions of a task, where it is known: of the sites put in."""
-    known = config.scoring.truth == "embedded" and task in ceilings.index
-    return {"oracle_auprc": ceilings.loc[task, "attribution_auprc"]} if known else {}
+def _with_ceilings(
+    summary: pd.DataFrame, config: Config, dataset: Dataset, folder: Path, files: list[AttributionFile]
+) -> pd.DataFrame:
+    """Add what could be reached: the oracle's auPRC of the sites put in, and that of a scan with the true matrices."""
+    scans = summary[summary["method"] == "null_scan"].set_index(["model", "task", "truth"])["auprc"]
+    places = pd.MultiIndex.from_frame(summary[["model", "task", "truth"]])
+    summary = summary.assign(scan_auprc=scans.reindex(places).to_numpy())
+    known = read_ceilings(folder)
+    for (model, task), file in {(file.model, file.task): file for file in files}.items():
+        if task not in known.index:
+            continue
+        bases = scored_bases(config, file, dataset.seq_length)
+        ceiling = known.loc[task, "attribution_auprc"]
+        if not bases.all():
+            ceiling = ceiling_of_bases(config, dataset, folder, task, bases)["attribution_auprc"]
+        here = (summary["model"] == model) & (summary["task"] == task) & summary["truth"].str.startswith("embedded")
+        summary.loc[here, "oracle_auprc"] = ceiling
+    return summary

@@ -102,6 +102,8 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
     # another number of seeds leaves each of them as it is
     settings = model.model_dump(mode="json", exclude={"seeds", "python", "settings", "trained", "outputs"})
     settings["name"] = replicate.name
+    if model.padding == "valid":  # as runs had it before there was a choice
+        del settings["padding"]
     if model.trained:  # how models are trained, and from which seed, is nothing to it
         assert model.keras is not None
         file = checksum_named(model.keras, f"{key}.keras")

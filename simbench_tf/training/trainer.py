@@ -184,7 +184,7 @@ def build_model(model: config.Model, seq_length: int, n_tasks: int, seed: int) -
     architecture = basset if model.architecture == "basset" else beluga
     kernel: dict[str, Any] = {} if model.kernel_size is None else {"kernel_size": model.kernel_size}
     try:
-        return architecture(seq_length, n_tasks, model.width, seed=seed, **kernel)
+        return architecture(seq_length, n_tasks, model.width, seed=seed, padding=model.padding, **kernel)
     except ValueError as error:
         mend = "simulate longer sequences or choose another architecture"
         raise InputError(f"models.{model.name}", str(error), mend) from error

@@ -46,7 +46,9 @@ def test_it_ends_after_the_ceilings_and_says_how_to_go_on(tmp_path, monkeypatch,
     run = tmp_path / "run"
     code, out, err = simbench(monkeypatch, capsys, "run", tmp_path / "c.yaml", "--out", run)
     assert code == 0
-    assert [line.partition(":")[0] for line in err.splitlines()] == ["simulate", "oracle"], "a line a stage, with its time"
+    assert [line.partition(":")[0] for line in err.splitlines()] == ["simulate", "oracle"], (
+        "a line a stage, with its time"
+    )
     mend = f"simbench score {run} --attributions FILE --task TASK --model-name NAME"
     assert out == f"dataset: {run / 'dataset'}\nno models: add attributions of any tool with `{mend}`\n"
     made = {path.name for path in run.iterdir()}

@@ -190,7 +190,13 @@ def test_ranking_goes_from_the_best_down_with_errors_chance_and_ceiling():
     np.testing.assert_allclose([error[:, 0] for error in errors], [[0.58, 0.62], [0.37, 0.43]])
     assert points(ax, "|") == [[0.1, 0], [0.1, -1], [0.1, -2], [0.9, 0], [0.9, -1], [0.9, -2]]
     assert [text.get_text() for text in ax.texts] == ["the best", "0.60 ± 0.02", "low", "0.40 ± 0.03", "none", "–"]
-    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["chance", "oracle ceiling"]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["chance", "oracle"]
+
+
+def test_ranking_marks_the_line_to_beat_and_of_peaks_what_a_scan_reaches():
+    ax = plot.method_ranking(summary(oracle_auprc=np.nan, scan_auprc=0.7, null_auprc=0.2))
+    assert points(ax, "|") == [[place, row] for place in (0.1, 0.2, 0.7) for row in (0, -1, -2)]
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["chance", "knowing nothing", "motif scan"]
 
 
 def test_ranking_by_auroc_has_chance_one_half():

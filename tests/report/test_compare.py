@@ -108,6 +108,7 @@ def test_only_settings_that_differ_are_told_in_dotted_keys(tiny_run, tmp_path):
         "models.two.name": [None, "two"],
         "models.two.architecture": [None, "beluga"],
         "models.two.settings": [None, "{}"],
+        "models.two.padding": [None, "valid"],
         "models.two.trained": [None, "false"],
         "models.two.width": [None, "1.0"],
         "models.two.seeds": [None, "1"],

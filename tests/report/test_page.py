@@ -79,8 +79,8 @@ def markup(tmp_path_factory) -> str:
     return write_report(path, results(grammar_run())).read_text(encoding="utf-8")
 
 
-def written(tmp_path, run) -> Page:
-    return Page(write_report(tmp_path / "report.html", results(run)).read_text(encoding="utf-8"))
+def written(tmp_path, run, **more) -> Page:
+    return Page(write_report(tmp_path / "report.html", results(run, **more)).read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("run", [grammar_run, peaks_run])
@@ -114,12 +114,14 @@ def test_ids_are_unique_on_the_page_and_every_reference_is_met(markup):
     assert clips
 
 
-def test_every_number_of_the_summary_is_there(markup):
-    run, page = grammar_run(), Page(markup)
+def test_every_number_of_the_summary_is_there(tmp_path):
+    run = grammar_run(summary=summarised(per_sequence(), signed_auprc=0.3217), sequences=[])
+    page = written(tmp_path, run)
     for row in run["summary"].to_dict("records"):
-        rows = [page.cells[i : i + 7] for i, cell in enumerate(page.cells) if cell == LABELS[row["key"]]]
+        rows = [page.cells[i : i + 8] for i, cell in enumerate(page.cells) if cell == LABELS[row["key"]]]
+        auroc, auprc, mass = (f"{row[metric]:.3f} ± {row[f'{metric}_se']:.3f}" for metric in METRICS)
         expected = [
-            *(f"{row[metric]:.3f} ± {row[f'{metric}_se']:.3f}" for metric in ("auprc", "auroc", "mass_fraction")),
+            *(auprc, f"{row['signed_auprc']:.3f}", auroc, mass),
             f"{row['pooled_auprc']:.3f}",
             f"{row['pooled_auroc']:.3f}",
             f"{row['seconds_per_sequence']:#.2g}",
@@ -481,7 +483,7 @@ def test_null_methods_are_in_no_ranking(tmp_path):
         pd.testing.assert_frame_equal(mine.pairs, right.pairs)
     pd.testing.assert_frame_equal(comparisons(table), comparisons(per_sequence()))
     page = written(tmp_path, grammar_run(per_sequence=table, summary=summarised(table), comparisons=comparisons(table)))
-    places = [i for i, cell in enumerate(page.cells) if cell == "null_kmer"]
+    places = [i for i, cell in enumerate(page.cells) if cell == "words at true bases, no network"]
     assert len(places) == 2  # with its numbers at the end of either task's table of all scores, without a rank
     assert [page.cells[i - 1] for i in places] == ["–", "–"]
 
@@ -596,3 +598,54 @@ def test_embedded_json_is_no_markup():
     text = embedded({"</script>": ["<!--", "&amp;", "\u2028"]})
     assert not set("<>&\u2028") & set(text)
     assert json.loads(text) == {"</script>": ["<!--", "&amp;", "\u2028"]}
+
+
+def test_what_knowing_nothing_reaches_is_in_the_head_line_the_ranking_and_the_tables(tmp_path):
+    run = grammar_run(sequences=[])
+    nulls = [
+        {"key": f"null_untrained@{key}", "method": "null_untrained", "auprc": auprc}
+        for key, auprc in (("ism@none", 0.17), ("saliency@none", 0.21))
+    ]
+    nulls += [{"key": "null_position", "method": "null_position", "auprc": 0.19}]
+    nulls += [{"key": "null_scan", "method": "null_scan", "auprc": 0.71}]
+    table = pd.DataFrame([row | {"model": "basset", "task": task} for task in ("HepG2", "K562") for row in nulls])
+    table = table.reindex(columns=list(run["summary"])).assign(references="none", settings="{}")
+    page = written(tmp_path, run, nulls=table)
+    assert "(chance 0.08, knowing nothing 0.21)" in page.text
+    assert "in-silico mutagenesis, untrained network" in page.cells
+    assert "scan with the true motifs, no network" in page.cells
+    assert page.text.count("knowing nothing") >= 3
+    assert "the best of the same methods on an untrained network" in page.text
+    # a method that does not beat it finds nothing
+    table["auprc"] += 0.6
+    page = written(tmp_path, run, nulls=table)
+    assert "no method finds true motif bases: the best, in-silico mutagenesis, has" in page.text
+
+
+def test_both_truths_of_peaks_are_beside_each_other(tmp_path):
+    run = peaks_run()
+    summary = run["summary"].assign(scan_auprc=0.6543)
+    other = summary.assign(truth="rescanned:all", auprc=summary["auprc"] + 0.2, chance_auprc=0.1777)
+    page = written(tmp_path, run | {"summary": summary}, other_truth=other)
+    assert "a scan with the true matrices reaches 0.654" in page.text
+    assert "On A549 with basset" in page.text
+    best = summary.loc[summary["auprc"].idxmax()]
+    for value in (best["auprc"], best["auprc"] + 0.2):
+        assert any(cell.startswith(f"{value:.3f}") for cell in page.cells)
+    assert "0.178" in page.cells
+    assert "hits of a scan" in page.text
+    assert "hits of a scan" not in written(tmp_path, run | {"summary": summary}).text
+
+
+def test_the_sign_and_the_bases_that_count_are_said(tmp_path):
+    run = grammar_run(sequences=[])
+    assert "by the size of their attribution" in written(tmp_path, run).text
+    table = run["summary"]
+    signed = table.assign(sign="signed", absolute_auprc=table["auprc"] - 0.0111, scored_bases=100, auprc_all_bases=0.1234)
+    page = written(tmp_path, run | {"summary": signed})
+    assert "by their attribution, sign included," in page.text
+    assert "auPRC by size" in page.text
+    assert "auPRC on all bases" in page.text
+    assert f"{table['auprc'].max() - 0.0111:.3f}" in page.cells
+    assert "0.123" in page.cells
+    assert f"of {LENGTH}: basset 100." in page.text

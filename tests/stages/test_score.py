@@ -129,7 +129,7 @@ def recall_by_hand(run, task, key, motifs, truth):
 @pytest.mark.parametrize("truth", ["embedded", "rescanned"])
 @pytest.mark.parametrize("motifs", ["task", "all"])
 def test_recall_honours_the_truth_that_scores_are_held_against(tiny_config, tiny_run, tmp_path, motifs, truth):
-    config = load_config(tiny_config, [f"scoring.motifs={motifs}", f"scoring.truth={truth}"])
+    config = load_config(tiny_config, [f"scoring.motifs={motifs}", f"scoring.truth={truth}", "scoring.bases=all"])
     files = attribution_files(config, tiny_run)
     folder = tmp_path / "run"
     folder.mkdir()
