@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from simbench_tf.run.folder import check_requests
 from simbench_tf.run.manifest import read_manifest
 from simbench_tf.stages.simulate import check_files
 from simbench_tf.stages.train import check_models, inputs
+
+_log = logging.getLogger(__name__)
 
 
 def check_ahead(config: Config, folder: Path) -> None:
@@ -34,8 +37,19 @@ def check_ahead(config: Config, folder: Path) -> None:
     records, length = read_manifest(folder), config.simulation.length
     missing = [each for each in config.replicates if f"models/{each.name}/metrics.json" not in records]
     if missing and length is not None:
-        for network in check_models(missing, length, config.tasks, config.attribution.output):
+        for name, network in check_models(missing, length, config.tasks, config.attribution.output).items():
             check_methods(config, network, length)
+            say_unseen(name, network, length)
+
+
+def say_unseen(name: str, network: Any, seq_length: int) -> None:
+    """Say in a note which bases a network cannot see, whatever it learns."""
+    from simbench_tf.attribution.receptive_field import visible_bases
+
+    unseen = np.flatnonzero(~visible_bases(network, seq_length))
+    if unseen.size:
+        where = f"{unseen.size} of {seq_length} bases, from {unseen[0]} to {unseen[-1]}"
+        _log.warning("models.%s cannot see %s, and is not scored there; `padding: same` sees all", name, where)
 
 
 def check_methods(config: Config, network: Any, seq_length: int) -> None:

@@ -64,8 +64,8 @@ def _keys(config: Config, replicate: Replicate, data: dict[str, str]) -> dict[st
     return keys
 
 
-def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[str], output: Output) -> list[Any]:
-    """Build or load each model once, without training it; return those that are Keras models.
+def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[str], output: Output) -> dict[str, Any]:
+    """Build or load each model once, without training it; return those that are Keras models, by name.
 
     Of a trained Keras model also see that its `output`, the logit or what it returns, can be attributed.
 
@@ -78,15 +78,15 @@ def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[s
     from simbench_tf.training import build_model
 
     strategy()  # before TensorFlow computes anything
-    networks = []
+    networks: dict[str, Any] = {}
     for model, seed in {each.model.name: (each.model, each.seed) for each in replicates}.values():
         if model.kipoi is not None:
             entry, _ = _load_entry(model.kipoi, seq_length, tasks)
-            networks += [entry.model] if entry.is_keras else []
+            networks |= {model.name: entry.model} if entry.is_keras else {}
         elif model.trained:
-            networks.append(_load_given(model, seq_length, tasks, output))
+            networks[model.name] = _load_given(model, seq_length, tasks, output)
         else:
-            networks.append(build_model(model, seq_length, len(tasks), seed))
+            networks[model.name] = build_model(model, seq_length, len(tasks), seed)
     return networks
 
 

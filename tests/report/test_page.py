@@ -641,7 +641,9 @@ def test_the_sign_and_the_bases_that_count_are_said(tmp_path):
     run = grammar_run(sequences=[])
     assert "by the size of their attribution" in written(tmp_path, run).text
     table = run["summary"]
-    signed = table.assign(sign="signed", absolute_auprc=table["auprc"] - 0.0111, scored_bases=100, auprc_all_bases=0.1234)
+    signed = table.assign(
+        sign="signed", absolute_auprc=table["auprc"] - 0.0111, scored_bases=100, auprc_all_bases=0.1234
+    )
     page = written(tmp_path, run | {"summary": signed})
     assert "by their attribution, sign included," in page.text
     assert "auPRC by size" in page.text

@@ -117,7 +117,7 @@ def test_a_method_that_cannot_take_a_model_is_told_before_the_data_are_drawn(tmp
 
 
 def test_a_file_of_the_simulation_is_missed_before_a_model_is_built(tmp_path, computed, monkeypatch):
-    monkeypatch.setattr("simbench_tf.stages.checks.check_models", lambda *_: computed.append("models"))
+    monkeypatch.setattr("simbench_tf.stages.checks.check_models", lambda *_: computed.append("models") or {})
     config = config_of(tmp_path, GOOD, simulation={**SIMULATION, "motifs": "my.meme"})
     with pytest.raises(InputError, match=r"my.meme: is no file, but simulation.motifs names it"):
         pipeline.run(config, tmp_path / "run")
@@ -143,6 +143,23 @@ def test_where_only_the_data_say_the_length_models_are_checked_before_the_first_
 
 def test_models_that_are_there_are_not_built_again(tiny_config, tiny_run, monkeypatch):
     built = []
-    monkeypatch.setattr("simbench_tf.stages.checks.check_models", lambda *_: built.append("models"))
+    monkeypatch.setattr("simbench_tf.stages.checks.check_models", lambda *_: built.append("models") or {})
     pipeline.run(load_config(tiny_config), tiny_run)
     assert built == []
+
+
+def test_which_bases_a_network_cannot_see_is_said_once_and_ahead(tmp_path, computed, caplog):
+    simulation = SIMULATION | {"seq_length": 400}
+    models = [
+        {"name": "valid", "architecture": "basset", "width": 0.02, "seeds": 3},
+        {"name": "same", "architecture": "basset", "width": 0.02, "padding": "same"},
+        {"name": "deep", "architecture": "beluga", "width": 0.02},
+        {"name": "wide", "architecture": "beluga", "width": 0.02, "padding": "same"},
+    ]
+    check_ahead(config_of(tmp_path, *models, simulation=simulation), tmp_path / "run")
+    notes = [record.getMessage() for record in caplog.records if "cannot see" in record.getMessage()]
+    assert notes == [
+        f"models.{name} cannot see {what}, and is not scored there; `padding: same` sees all"
+        for name, what in (("valid", "40 of 400 bases, from 360 to 399"), ("deep", "10 of 400 bases, from 390 to 399"))
+    ]
+    assert not computed
