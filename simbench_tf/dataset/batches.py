@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.dna import N_BASE
 from simbench_tf.dna import reverse_complement as reverse_complement_of
 from simbench_tf.random_streams import permutation, uniforms
 
@@ -33,6 +34,8 @@ class BatchOrder(NamedTuple):
         In a new order each epoch, or as the parts lie on disk.
     reverse_complement : bool
         Show every second sequence from its other strand, drawn anew each epoch.
+    shift : int
+        Move each sequence by up to so many bases, drawn anew each epoch.
     first_batch : int
         Where to begin, counted over epochs; the batches are those that would have come then.
     epoch_length : int
@@ -43,6 +46,7 @@ class BatchOrder(NamedTuple):
     seed: int
     shuffle: bool
     reverse_complement: bool = False
+    shift: int = 0
     first_batch: int = 0
     epoch_length: int = 1
 
@@ -102,20 +106,48 @@ def epoch_batches(
         epoch = next(epochs)
         ordered = ((group, rows_of(group, epoch, number)) for number, group in enumerate(groups(epoch)))
         first = skipped if epoch == first_epoch else 0
-        batches = itertools.islice(_cut(ordered, order.batch_size), first, None)
-        if not order.reverse_complement:
-            return batches
-        return _of_either_strand(batches, first * order.batch_size, order.seed, epoch)
+        at = first * order.batch_size
+        for bases, labels in itertools.islice(_cut(ordered, order.batch_size), first, None):
+            changed = augmented(bases, order.seed, f"epoch {epoch}", at, order.reverse_complement, order.shift)
+            at += len(bases)
+            yield changed, labels
 
     return one_epoch
 
 
-def _of_either_strand(batches: Iterator[Arrays], first: int, seed: int, epoch: int) -> Iterator[Arrays]:
-    """Sequences, each on the strand drawn for its number in the epoch; `first` is the number of the first one."""
-    for bases, labels in batches:
-        other = uniforms(seed, f"epoch {epoch} strand", np.arange(first, first + len(bases)))[:, :1] < 0.5
-        first += len(bases)
-        yield np.where(other, reverse_complement_of(bases), bases), labels
+def augmented(
+    bases: npt.NDArray[np.uint8], seed: int, purpose: str, first: int, reverse_complement: bool, shift: int
+) -> npt.NDArray[np.uint8]:
+    """Sequences, each from the strand and at the shift that are drawn for its number.
+
+    Parameters
+    ----------
+    bases : uint8 (N, L)
+    seed : int
+    purpose : str
+        Which random numbers of the seed, such as "epoch 3".
+    first : int
+        Number of the first sequence.
+    reverse_complement : bool
+        Show every second one from its other strand.
+    shift : int
+        Then move each by -shift to shift bases, all as likely, less than L. Bases moved beyond an end are lost, those
+        left open at the other end are N, which the network sees as zeros.
+
+    Examples
+    --------
+    >>> augmented(np.arange(4, dtype=np.uint8)[None].repeat(4, axis=0), 2, "epoch 0", 0, False, shift=1).tolist()
+    [[0, 1, 2, 3], [4, 0, 1, 2], [1, 2, 3, 4], [4, 0, 1, 2]]
+    """
+    numbers = np.arange(first, first + len(bases))
+    if reverse_complement:
+        other = uniforms(seed, f"{purpose} strand", numbers)[:, :1] < 0.5
+        bases = np.where(other, reverse_complement_of(bases), bases)
+    if shift:
+        moved = (uniforms(seed, f"{purpose} shift", numbers)[:, :1] * (2 * shift + 1)).astype(np.int64)
+        padded = np.pad(bases, ((0, 0), (shift, shift)), constant_values=N_BASE)
+        bases = np.take_along_axis(padded, moved + np.arange(bases.shape[1]), axis=1)
+    return bases
 
 
 def _fitting(parts: Sequence[int], part_bytes: Sequence[int], memory: int) -> Iterator[list[int]]:

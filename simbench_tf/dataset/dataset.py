@@ -168,6 +168,13 @@ class Dataset:
         chunks = [label_matrix(table, self.tasks) for table in self._split_parts(split, self.tasks)]
         return np.concatenate([np.empty((0, len(self.tasks)), np.uint8), *chunks])
 
+    def first(self, n: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Bases, uint8 (n, L), and labels, uint8 (n, T), of the first sequences, whatever their split; fewer in a
+        data set whose first part holds fewer.
+        """
+        table = read_table(part_path(self.path, 0), ["sequence", *self.tasks]).slice(0, n)
+        return bases_of(table["sequence"]), label_matrix(table, self.tasks)
+
     def seq_ids(self, split: str) -> npt.NDArray[np.str_]:
         """Ids of a split's sequences, str (N,), in the order of `bases`, `labels` and `mask`."""
         ids = [seq_id for table in self._split_parts(split, ["seq_id"]) for seq_id in table["seq_id"].to_pylist()]
@@ -250,6 +257,7 @@ class Dataset:
         first_batch: int = 0,
         reverse_complement: bool = False,
         as_bases: bool = False,
+        shift: int = 0,
     ) -> tf.data.Dataset:
         """Batches for Keras: (one_hot float32 (B, L, 4), labels float32 (B, T)); the last of an epoch may be smaller.
 
@@ -279,6 +287,9 @@ class Dataset:
             Return every second sequence as its reverse complement, drawn anew each epoch from the seed.
         as_bases : bool
             Return (bases uint8 (B, L), labels uint8 (B, T)), for a model that encodes them on the device.
+        shift : int
+            Return each sequence moved by -shift to shift bases, drawn anew each epoch from the seed, after it was
+            turned to its strand; what is left open at an end is N.
 
         Returns
         -------
@@ -288,7 +299,7 @@ class Dataset:
         Raises
         ------
         ValueError
-            The split is unknown or empty.
+            The split is unknown or empty, or `shift` is not below the length.
         """
         # here and not above, so that opening, masking and scoring do not load TensorFlow
         import tensorflow as tf
@@ -296,6 +307,8 @@ class Dataset:
         n = self._count(split)
         if not n or batch_size < 1:
             raise ValueError(f"cannot make batches of {batch_size} from the {n} sequences of {split}")
+        if not 0 <= shift < self.seq_length:
+            raise ValueError(f"cannot move sequences of {self.seq_length} bases by {shift}")
         one_epoch = epoch_batches(
             read_part=lambda number: self._arrays(split, number),
             part_bytes=[rows * (self.seq_length + len(self.tasks)) for rows in self._part_counts(split)],
@@ -304,6 +317,7 @@ class Dataset:
                 seed=seed,
                 shuffle=split == "train" if shuffle is None else shuffle,
                 reverse_complement=reverse_complement,
+                shift=shift,
                 first_batch=first_batch,
                 epoch_length=n_batches(n, batch_size),
             ),

@@ -83,7 +83,7 @@ def test_the_history_tells_of_the_validation_split(learnt, ds):
     }
     best = trained.history.loc[trained.history["valid_auprc"].idxmax()]
     assert best[list(expected)].to_dict() == pytest.approx(expected, abs=1e-5)
-    assert list(trained.history) == ["batch", "loss", *expected]
+    assert list(trained.history) == ["batch", "n_sequences_seen", "loss", *expected]
     assert trained.history["batch"].tolist() == list(range(2, 2 * len(trained.history) + 1, 2))
 
 
