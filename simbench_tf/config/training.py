@@ -30,7 +30,7 @@ class Training(Strict):
     the weight of the positives of each task. `reverse_complement` shows every second sequence from its other strand,
     drawn again each epoch; `augment` varies sequences further. With `fresh` no sequence is shown twice: each batch is
     drawn anew from the grammar that drew the data set, whose train split then gives the length of a round and balanced
-    weights alone.
+    weights alone; of peaks, the background between sites is shuffled anew each epoch.
 
     Of the kernels of all layers, `max_norm` bounds the weights into each unit (Basset's is 7), and `l2` times the sum
     of their squares is added to the loss. With `ema_momentum`, such as .999, Keras' exponential moving average of the

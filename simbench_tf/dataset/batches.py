@@ -11,10 +11,15 @@ import numpy.typing as npt
 
 from simbench_tf.dna import N_BASE
 from simbench_tf.dna import reverse_complement as reverse_complement_of
-from simbench_tf.random_streams import permutation, uniforms
+from simbench_tf.dna.euler_trails import shuffle_dinucleotides
+from simbench_tf.random_streams import permutation, stream_key, uniforms
 
 Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 Rows = npt.NDArray[np.int64]
+
+
+#: What is added to the code of a base that lies in a site, so that a new background leaves it.
+SITE_FLAG = 8
 
 
 # while parts are joined there are, at most, the group before, the parts, the joined group, and it with the rest before
@@ -36,6 +41,8 @@ class BatchOrder(NamedTuple):
         Show every second sequence from its other strand, drawn anew each epoch.
     shift : int
         Move each sequence by up to so many bases, drawn anew each epoch.
+    new_background : bool
+        Shuffle the background of each sequence anew each epoch; what is read has its sites flagged (`SITE_FLAG`).
     first_batch : int
         Where to begin, counted over epochs; the batches are those that would have come then.
     epoch_length : int
@@ -47,6 +54,7 @@ class BatchOrder(NamedTuple):
     shuffle: bool
     reverse_complement: bool = False
     shift: int = 0
+    new_background: bool = False
     first_batch: int = 0
     epoch_length: int = 1
 
@@ -108,11 +116,44 @@ def epoch_batches(
         first = skipped if epoch == first_epoch else 0
         at = first * order.batch_size
         for bases, labels in itertools.islice(_cut(ordered, order.batch_size), first, None):
-            changed = augmented(bases, order.seed, f"epoch {epoch}", at, order.reverse_complement, order.shift)
+            purpose = f"epoch {epoch}"
+            changed = with_new_background(bases, order.seed, purpose, at) if order.new_background else bases
+            yield augmented(changed, order.seed, purpose, at, order.reverse_complement, order.shift), labels
             at += len(bases)
-            yield changed, labels
 
     return one_epoch
+
+
+def with_new_background(flagged: npt.NDArray[np.uint8], seed: int, purpose: str, first: int) -> npt.NDArray[np.uint8]:
+    """Sequences whose bases outside sites are shuffled again, each stretch between sites by itself.
+
+    A stretch keeps its first and last base and how often each base follows each other one. Where the background was
+    such a shuffle before the sites were put in, as in peaks data, all that can come out is as likely as what is there.
+
+    Parameters
+    ----------
+    flagged : uint8 (N, L)
+        0-3 for A, C, G, T and 4 for N, with `SITE_FLAG` added to bases of sites.
+    seed, purpose, first
+        As for `augmented`.
+
+    Returns
+    -------
+    uint8 (N, L)
+        0-4.
+
+    Examples
+    --------
+    >>> flagged = np.array([[0, 0, 1, 2, 0, 1, 0, 8, 9, 0, 1]], np.uint8)
+    >>> with_new_background(flagged, 1, "epoch 0", 0).tolist()
+    [[0, 1, 2, 0, 0, 1, 0, 0, 1, 0, 1]]
+    """
+    is_free = flagged < SITE_FLAG
+    free = np.where(is_free, flagged, np.uint8(N_BASE))
+    shuffled, unchanged = np.empty((len(free), 1, free.shape[1]), np.uint8), np.empty(len(free), np.bool_)
+    numbers = np.arange(first, first + len(free))
+    shuffle_dinucleotides(free, stream_key(seed, f"{purpose} background"), numbers, shuffled, unchanged)
+    return np.where(is_free, shuffled[:, 0], flagged & np.uint8(SITE_FLAG - 1))
 
 
 def augmented(

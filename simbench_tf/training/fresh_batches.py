@@ -36,6 +36,26 @@ _MAX_THREADS = 2
 _COMPARED = 8
 
 
+def source_of(dataset: Dataset, config: Config | None = None) -> Grammar | None:
+    """What fresh sequences come from: the data set's grammar, or None for new backgrounds of its own sequences.
+
+    Raises
+    ------
+    InputError
+        The data were read from text, or are peaks whose background was cleared of chance hits; or as `grammar_of`.
+    """
+    if dataset.kind == "grammar":
+        return grammar_of(dataset, config)
+    mend = "leave it out; training.augment.shift varies the sequences it has"
+    if dataset.kind != "peaks":
+        what = f"{dataset.path} holds {dataset.kind} data, and how these were drawn is not known"
+        raise InputError("training.fresh", what, mend)
+    if dataset.notes.get("clean_background"):
+        what = f"new backgrounds would bring back the chance hits that {dataset.path} was cleared of"
+        raise InputError("training.fresh", what, mend)
+    return None
+
+
 def grammar_of(dataset: Dataset, config: Config | None = None) -> Grammar:
     """The grammar that a data set was drawn from, built again and held against the data set's first sequences.
 
@@ -48,11 +68,8 @@ def grammar_of(dataset: Dataset, config: Config | None = None) -> Grammar:
     Raises
     ------
     InputError
-        The data set was not drawn from a grammar, there is no configuration, or it draws other sequences.
+        There is no configuration, or it draws other sequences.
     """
-    if dataset.kind != "grammar":
-        what = f"fresh sequences are drawn from a grammar, and {dataset.path} holds {dataset.kind} data"
-        raise InputError("training.fresh", what, "leave it out; training.augment.shift varies the sequences it has")
     path = dataset.path.parent / "config.yaml"
     if config is None:
         if not path.is_file():

@@ -76,7 +76,7 @@ def fit(
         One row per round, as passed to `log` after each.
     Computation
     """
-    devices, plan = strategy(), _plan(dataset, training)
+    devices, plan = strategy(), _plan(dataset, training, grammar)
     if callbacks and training.steps_per_execution == "auto":
         training = training.model_copy(update={"steps_per_execution": 1})  # callbacks see each batch
     shell, chosen, progress = _prepare(model, dataset, training, seed, devices, plan, checkpoint)
@@ -156,7 +156,7 @@ def _batches(dataset: Dataset, training: Training, seed: int, done: int, grammar
         return fresh_data(grammar, training.batch_size, seed, done, both, shift)
     return dataset.tf_data(
         "train", training.batch_size, seed, repeat=True, first_batch=done, reverse_complement=both, as_bases=True,
-        shift=shift,
+        shift=shift, new_background=training.fresh,
     )  # fmt: skip
 
 
@@ -269,11 +269,11 @@ class _CheckpointWriter(keras.callbacks.Callback):
             raise Stopped(number)
 
 
-def _plan(dataset: Dataset, training: Training) -> TrainingPlan:
+def _plan(dataset: Dataset, training: Training, grammar: Grammar | None) -> TrainingPlan:
     n = dataset.counts["train"]
     round_batches = training.validate_every or min(-(-n // training.batch_size), _MAX_ROUND_BATCHES)
     return TrainingPlan(
-        n_sequences=None if training.fresh else n,
+        n_sequences=n if grammar is None else None,
         batch_size=training.batch_size,
         round_batches=min(round_batches, training.max_batches),
         max_batches=training.max_batches,

@@ -24,7 +24,7 @@ from simbench_tf.models import basset, beluga
 from simbench_tf.models.custom import build_own_model, check_form, load_own_model
 from simbench_tf.training.checkpoints import Checkpoint
 from simbench_tf.training.evaluate import Metrics, predict, split_metrics, write_metrics
-from simbench_tf.training.fresh_batches import grammar_of
+from simbench_tf.training.fresh_batches import source_of
 from simbench_tf.training.logs import progress_bar, training_logs, write_history
 from simbench_tf.training.loop import fit
 
@@ -115,10 +115,10 @@ def train(
     ------
     InputError
         A setting is unknown or out of range; the model does not fit the data set, ends in logits or is compiled with
-        another loss; the train split is empty; `fresh` is asked for, and the data set was not drawn from a grammar, or
-        not by the configuration of its run; sequences are to be shifted by their length; the loss becomes infinite or
-        nan, `folder` cannot be written, or the model must be copied (for bfloat16, several devices, `max_norm` or `l2`)
-        and cannot be.
+        another loss; the train split is empty; `fresh` is asked for, and the data cannot be drawn anew (text, peaks
+        with `clean_background`), or were not drawn by the configuration of their run; sequences are to be shifted by
+        their length; the loss becomes infinite or nan, `folder` cannot be written, or the model must be copied (for
+        bfloat16, several devices, `max_norm` or `l2`) and cannot be.
     """
     training = config.training_of(training, **settings)
     if model.output_shape != (None, len(dataset.tasks)):
@@ -131,7 +131,7 @@ def train(
     if training.augment.shift >= dataset.seq_length:
         what = f"{training.augment.shift} bases are no less than the {dataset.seq_length} of a sequence"
         raise InputError("training.augment.shift", what, "make it smaller")
-    grammar = grammar_of(dataset, drawn_by) if training.fresh else None
+    grammar = source_of(dataset, drawn_by) if training.fresh else None
     target = None if folder is None or not is_chief() else Path(folder)
     shown = progress_bar(f"train {model.name}", training.max_batches) if progress is None else nullcontext(progress)
     with training_logs(target, training.tensorboard) as log, shown as advance:

@@ -1,5 +1,6 @@
 """Fresh training batches: of the data set's grammar, never of its sequences, the same however they are drawn."""
 
+import dataclasses
 import itertools
 import shutil
 
@@ -252,8 +253,70 @@ def test_a_configuration_that_draws_other_sequences(ds, tiny_config, changed):
         train(small(ds), ds, recipe(fresh=True), drawn_by=config)
 
 
-def test_data_of_another_kind(tmp_path, ds):
-    dataset = make_dataset(tmp_path / "dataset")
-    text = type(dataset)(**{**dataset.__dict__, "kind": "peaks"})
-    with pytest.raises(InputError, match=r"training\.fresh: fresh sequences are drawn from a grammar.*peaks data"):
-        train(network(), text, fresh=True)
+@pytest.mark.parametrize(
+    ("kind", "notes", "message"),
+    [
+        ("text", {}, r"holds text data, and how these were drawn is not known; leave it out"),
+        ("peaks", {"clean_background": True}, r"would bring back the chance hits that .* was cleared of; leave it out"),
+    ],
+)
+def test_data_that_cannot_be_drawn_anew(tmp_path, kind, notes, message):
+    dataset = dataclasses.replace(make_dataset(tmp_path / "dataset"), kind=kind, notes=notes)
+    with pytest.raises(InputError, match=rf"training\.fresh: .*{message}") as error:
+        train(network(), dataset, fresh=True)
+    assert "\n" not in str(error.value)
+
+
+# new backgrounds of peaks data
+
+
+@pytest.fixture(scope="module")
+def peaks(ds):
+    """The same sequences and sites, as if they were made from peaks."""
+    return dataclasses.replace(ds, kind="peaks")
+
+
+def stretches(bases, is_free):
+    """The runs of free bases of one sequence, as lists."""
+    runs, run = [], []
+    for base, free in zip(bases.tolist(), is_free.tolist(), strict=True):
+        if free:
+            run.append(base)
+        elif run:
+            runs, run = [*runs, run], []
+    return [*runs, run] if run else runs
+
+
+def test_new_backgrounds_leave_sites_and_keep_dinucleotides_of_every_stretch(peaks):
+    def batches(first_batch=0, n=24, **settings):
+        data = peaks.tf_data("train", 60, seed=3, repeat=True, first_batch=first_batch, as_bases=True, **settings)
+        return [(bases.numpy(), labels.numpy()) for bases, labels in data.take(n)]
+
+    masks = dict(zip(map(bytes, peaks.bases("train")), peaks.mask("train"), strict=True))
+    n_changed = n_free = 0
+    for (bases, labels), (given, same) in zip(batches(new_background=True), batches(), strict=True):
+        np.testing.assert_array_equal(labels, same)
+        for mine, theirs in zip(bases, given, strict=True):
+            sites = masks[bytes(theirs)]
+            np.testing.assert_array_equal(mine[sites], theirs[sites])
+            for one, other in zip(stretches(mine, ~sites), stretches(theirs, ~sites), strict=True):
+                assert sorted(itertools.pairwise(one)) == sorted(itertools.pairwise(other))
+                assert (one[0], one[-1]) == (other[0], other[-1])
+            n_changed, n_free = n_changed + (mine != theirs)[~sites].sum(), n_free + (~sites).sum()
+    assert 0.6 < n_changed / n_free < 0.76, "unrelated bases differ in about 3/4 of places"
+    shown, later = batches(new_background=True), batches(5, 10, new_background=True)
+    for (mine, _), (theirs, _) in zip(later, shown[5:], strict=False):
+        np.testing.assert_array_equal(mine, theirs)
+    whole = [bases.tobytes() for batch, _ in shown for bases in batch]
+    assert len(set(whole)) == len(whole), "no sequence twice in two epochs"
+
+
+def test_training_sees_new_backgrounds_of_peaks(peaks):
+    """A rate too small to move anything: the loss is that of the model as it was given, on those sequences."""
+    model = small(peaks)
+    data = peaks.tf_data("train", 30, seed=3, repeat=True, as_bases=True, new_background=True).take(5)
+    bases, labels = (np.concatenate(each) for each in zip(*data.as_numpy_iterator(), strict=True))
+    probabilities = model.predict(np.eye(5, 4, dtype=np.float32)[bases], verbose=0).astype(float)
+    expected = -np.where(labels == 1, np.log(probabilities), np.log1p(-probabilities)).mean()
+    settings = {"batch_size": 30, "learning_rate": 1e-12, "max_batches": 5, "fresh": True}
+    assert train(model, peaks, recipe(**settings), seed=3).history["loss"].item() == pytest.approx(expected, abs=1e-5)
