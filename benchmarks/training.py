@@ -1,17 +1,20 @@
-"""Steps per second of training: the whole fit, one repeated batch, and PyTorch eager, in turns.
+"""Steps per second of training in both precisions: the whole fit, kept or fresh sequences, one repeated batch, PyTorch.
 
     python benchmarks/training.py --torch TORCH/bin/python                                  # Basset at 600 bp
     python benchmarks/training.py --torch TORCH/bin/python --model beluga --length 1000 --batches 4
+    python benchmarks/training.py --length 400 --batch-size 64 --width .25                  # a narrow one
     python benchmarks/training.py --model beluga --length 400 --batches 1000                # on a GPU; also 1000,
     python benchmarks/training.py --model basset --length 1000 --batches 1000               # and Basset at 400
 
-`fit` is `simbench_tf.train` on a data set on disk, `repeated` the same compiled step on one batch that never changes:
-their ratio tells what the input pipeline costs (goal: .95 or more); `input alone` is how fast it could feed a device.
-Batches until all is compiled and has run once are not timed. The share is that of the rate of a large matrix product in
-the same precision, measured in the same turn. PyTorch runs in an interpreter of its own, with the same layers, Adam and
-one repeated batch that is encoded beforehand; while one is timed the others wait. Figures are medians over the turns.
-Goals: 1.2 times PyTorch eager on a CPU for Basset at 600 bp and Beluga at 1,000 bp; on an H100 1.3 times 173 steps/s
-(Beluga, 400 bp), 77 (Beluga, 1,000 bp) and 139 (Basset, 1,000 bp).
+`fit` is `simbench_tf.train` on a data set on disk, `fresh` the same on sequences drawn anew, `repeated` the same
+compiled step on one batch that never changes: their ratios to it tell what the input pipelines cost (goal: .95 or
+more); `input alone` and `drawing alone` are how fast these could feed a device (an H100 takes about 60,000 sequences a
+second for Basset at 400 bp). Batches until all is compiled and has run once are not timed. Beside the batches a second
+stand the processor's seconds of a batch, which other work on the machine changes less. The share is that of the rate
+of a large matrix product in the same precision, measured in the same turn. PyTorch runs in an interpreter of its own,
+in float32, with the same layers, Adam and one repeated batch that is encoded beforehand; while one is timed the others
+wait. Figures are medians over the turns. Goals: 1.2 times PyTorch eager on a CPU for Basset at 600 bp and Beluga at
+1,000 bp; on an H100 1.3 times 173 steps/s (Beluga, 400 bp), 77 (Beluga, 1,000 bp) and 139 (Basset, 1,000 bp).
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,38 +62,51 @@ def flop_of_a_sequence(layers: list[dict[str, Any]]) -> float:
     return float(3 * sum(forward) - forward[0])
 
 
-def write_random_dataset(folder: Path, length: int, n: int) -> Any:
-    """A data set of random bases and labels with nothing to validate on."""
-    import pyarrow as pa
+def simulate(folder: Path, length: int, n: int) -> Any:
+    """A data set of five tasks, nearly all of it to train on."""
+    from simbench_tf import pipeline
+    from simbench_tf.config import load_config
+    from simbench_tf.dataset import open_dataset
+    from simbench_tf.run.folder import begin
 
-    from simbench_tf.dataset import open_dataset, write_dataset
-    from simbench_tf.dna.arrow import text_column
-    from simbench_tf.motifs import Motif
-    from simbench_tf.tables import SITES_SCHEMA, sequence_schema
-
-    random, tasks = np.random.default_rng(0), [f"task{number}" for number in range(5)]
-    columns = {
-        "seq_id": [f"s{row}" for row in range(n)],
-        **dict.fromkeys(("chrom", "start", "end"), [None] * n),
-        "split": ["train"] * n,
-        "sequence": text_column(random.integers(4, size=(n, length)).astype(np.uint8)),
-        **{task: random.integers(2, size=n).astype(np.uint8) for task in tasks},
-    }
-    parts = [(pa.table(columns, schema=sequence_schema(tasks)), SITES_SCHEMA.empty_table())]
-    motif = Motif("none", "none", np.full((1, 4), 0.25), 1.0)
-    notes: dict[str, Any] = {"elements": {}}
-    write_dataset(folder, name="random", kind="grammar", tasks=tasks, motifs=[motif], parts=parts, notes=notes)
+    sizes = {"seq_length": length, "n_sequences": n, "splits": "{valid: 0, test: .01}"}
+    config = load_config("five_lines", [f"simulation.{key}={value}" for key, value in sizes.items()])
+    begin(config, folder)
+    pipeline.simulate(config, folder)
     return open_dataset(folder)
 
 
-def fit_rate(model: Any, dataset: Any, training: Any) -> float:
-    """Batches per second of `train`, from the first call after the warm-up to the end."""
+class Rate(NamedTuple):
+    """Batches a second, and seconds of the processor, all cores together, for each."""
+
+    batches: float
+    processor: float
+
+
+class Clock:
+    """Notes the time whenever it is told of batches."""
+
+    def __init__(self) -> None:
+        self.ends: list[tuple[float, float, int]] = []
+
+    def __call__(self, n: int) -> None:
+        """Note that n batches are done."""
+        self.ends.append((time.perf_counter(), time.process_time(), n))
+
+    def rate(self, n_left_out: int) -> Rate:
+        """The rate from the end of so many calls on."""
+        (begin, busy, _), *rest = self.ends[n_left_out:]
+        n = sum(each[2] for each in rest)
+        return Rate(n / (rest[-1][0] - begin), (rest[-1][1] - busy) / n)
+
+
+def fit_rate(model: Any, dataset: Any, training: Any, **settings: Any) -> Rate:
+    """The rate of `train`, from the first call after the warm-up to the end."""
     from simbench_tf.training import train
 
-    ends: list[tuple[float, int]] = []
-    train(model, dataset, training, progress=lambda n: ends.append((time.perf_counter(), n)))
-    ends = ends[1 + _WARM_UP :]  # the first tells of batches done before
-    return sum(n for _, n in ends[1:]) / (ends[-1][0] - ends[0][0])
+    clock = Clock()
+    train(model, dataset, training, progress=clock, **settings)
+    return clock.rate(1 + _WARM_UP)  # the first tells of batches done before
 
 
 def input_rate(dataset: Any, training: Any, n_batches: int = 400) -> float:
@@ -104,18 +120,30 @@ def input_rate(dataset: Any, training: Any, n_batches: int = 400) -> float:
     return n_batches / (time.perf_counter() - begin)
 
 
-def repeated_rate(shell: Any, dataset: Any, training: Any, n_batches: int) -> float:
-    """Batches per second of the same step on one batch, over and over."""
+def drawing_rate(dataset: Any, batch_size: int, n_batches: int = 400) -> float:
+    """Batches per second of fresh sequences alone, on all cores that draw."""
+    from simbench_tf.training.fresh_batches import fresh_batches, grammar_of
+
+    batches = fresh_batches(grammar_of(dataset), batch_size, seed=0)
+    for _ in range(20):
+        next(batches)
+    begin = time.perf_counter()
+    for _ in range(n_batches):
+        next(batches)
+    return n_batches / (time.perf_counter() - begin)
+
+
+def repeated_rate(shell: Any, dataset: Any, training: Any, n_batches: int) -> Rate:
+    """The rate of the same step on one batch, over and over."""
     import keras
     import tensorflow as tf
 
     batch = next(iter(dataset.tf_data("train", training.batch_size, as_bases=True)))
-    ends: list[float] = []
-    clock = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: ends.append(time.perf_counter()))
+    clock = Clock()
+    tell = keras.callbacks.LambdaCallback(on_train_batch_end=lambda *_, **__: clock(shell.steps_per_execution))
     data = tf.data.Dataset.from_tensors(batch).repeat()
-    shell.fit(data, steps_per_epoch=n_batches, shuffle=False, verbose=0, callbacks=[clock])
-    ends = ends[_WARM_UP:]
-    return (len(ends) - 1) * shell.steps_per_execution / (ends[-1] - ends[0])
+    shell.fit(data, steps_per_epoch=n_batches, shuffle=False, verbose=0, callbacks=[tell])
+    return clock.rate(_WARM_UP)
 
 
 def product_rate(precision: str, on_gpu: bool) -> float:
@@ -201,64 +229,102 @@ class Peer:
         return self.answer()["rate"]
 
 
+class Contender(NamedTuple):
+    """A precision with what is timed in it."""
+
+    training: Any
+    shell: Any
+    n_batches: int
+
+
+def contender(args: argparse.Namespace, model: Any, precision: str) -> Contender:
+    """Compile the step of a precision."""
+    from simbench_tf.config import Training
+    from simbench_tf.devices import computation, strategy
+    from simbench_tf.training.wrapper import make_shell
+
+    how = computation(Training(precision=precision), 1, [args.batches])
+    n_batches = args.batches + (_WARM_UP + 1) * how.steps_per_execution
+    training = Training(
+        batch_size=args.batch_size, max_batches=n_batches, validate_every=n_batches, precision=precision,
+        checkpoint_interval=n_batches, steps_per_execution=how.steps_per_execution,
+    )  # fmt: skip
+    how = computation(training, 1, [n_batches])
+    print(f"{args.model}, width {args.width}, {args.length} bp, batches of {args.batch_size}, on {how}")
+    return Contender(training, make_shell(model, args.length, training, how, strategy()), n_batches)
+
+
 def measure(args: argparse.Namespace, folder: Path) -> None:
     """Time all in turns and print medians with the ratios within a turn."""
     import tensorflow as tf
 
     import simbench_tf as sb
-    from simbench_tf.config import Training
-    from simbench_tf.devices import computation, strategy
-    from simbench_tf.training.wrapper import make_shell
 
-    model = getattr(sb, args.model)(seq_length=args.length, n_tasks=5, seed=1)
+    model = getattr(sb, args.model)(seq_length=args.length, n_tasks=5, width=args.width, seed=1)
     layers = layers_of(model)
-    dataset = write_random_dataset(folder / "dataset", args.length, 40 * args.batch_size)
-    how = computation(Training(precision=args.precision), 1, [args.batches])
-    n_batches = args.batches + (_WARM_UP + 1) * how.steps_per_execution
-    training = Training(
-        batch_size=args.batch_size, max_batches=n_batches, validate_every=n_batches, precision=args.precision,
-        checkpoint_interval=n_batches, steps_per_execution=how.steps_per_execution,
-    )  # fmt: skip
-    how = computation(training, 1, [n_batches])
-    print(f"{args.model}, {args.length} bp, batches of {args.batch_size}, on {how}")
-    shell = make_shell(model, args.length, training, how, strategy())
+    dataset = simulate(folder, args.length, 40 * args.batch_size)
+    contenders = {precision: contender(args, model, precision) for precision in args.precision}
     job = {"layers": layers, "length": args.length, "batch_size": args.batch_size}
     (folder / "job.json").write_text(json.dumps(job))
     peer = Peer(args.torch, folder) if args.torch else None
     on_gpu = bool(tf.config.list_physical_devices("GPU"))
-    rates: dict[str, list[float]] = {}
+    turns: list[dict[tuple[str, str], Any]] = []
     for _ in range(args.turns):
-        turn = {
-            "fit": fit_rate(model, dataset, training),
-            "input alone": input_rate(dataset, training),
-            "repeated": repeated_rate(shell, dataset, training, n_batches),
-            **({"PyTorch eager": peer.rate(args.batches)} if peer else {}),
-            "product": product_rate(how.precision, on_gpu),
-        }
-        for name, rate in turn.items():
-            rates.setdefault(name, []).append(rate)
-    flop = flop_of_a_sequence(layers) * args.batch_size
-    fit, product, given = (np.array(rates.pop(name)) for name in ("fit", "product", "input alone"))
-    shares = fit * flop / product
-    print(f"fit{np.median(fit):23.3f} batches/s, {np.median(fit) * flop / 1e12:.2f} TFLOP/s, ", end="")
-    print(f"{np.median(shares):.2f} of a matrix product's {np.median(product) / 1e12:.2f}")
-    print(f"input alone{np.median(given):15.0f} batches/s")
-    for name, values in rates.items():
-        ratios = fit / np.array(values)
-        print(
-            f"{name:16s}{np.median(values):10.3f} batches/s; fit is {np.median(ratios):.2f} times that "
-            f"({ratios.min():.2f} to {ratios.max():.2f})"
-        )
+        turn: dict[tuple[str, str], Any] = {}
+        for precision, (training, shell, n_batches) in contenders.items():
+            turn[precision, "fit"] = fit_rate(model, dataset, training)
+            turn[precision, "fresh"] = fit_rate(model, dataset, training, fresh=True)
+            turn[precision, "repeated"] = repeated_rate(shell, dataset, training, n_batches)
+            turn[precision, "product"] = product_rate(precision, on_gpu)
+        turn["", "input"] = input_rate(dataset, contenders[args.precision[0]].training)
+        turn["", "drawing"] = drawing_rate(dataset, args.batch_size)
+        if peer:
+            turn["", "PyTorch"] = Rate(peer.rate(args.batches), float("nan"))
+        turns.append(turn)
+    tell(args, turns, flop_of_a_sequence(layers) * args.batch_size)
+
+
+def tell(args: argparse.Namespace, turns: list[dict[tuple[str, str], Any]], flop: float) -> None:
+    """Print the medians over turns, and ratios within them."""
+
+    def compared(mine: tuple[str, str], theirs: tuple[str, str], what: int = 0) -> str:
+        ratios = np.array([turn[mine][what] / turn[theirs][what] for turn in turns])
+        return f"{np.median(ratios):.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
+
+    for precision in args.precision:
+        for name in ("fit", "fresh", "repeated"):
+            rates = np.median([turn[precision, name] for turn in turns], axis=0)
+            line = f"{precision:9s} {name:9s}{rates[0]:9.3f} batches/s, {rates[1]:6.3f} processor s a batch"
+            if name != "repeated":
+                pair = (precision, name), (precision, "repeated")
+                line += f"; {compared(*pair)} of repeated, {compared(*pair, 1)} times its processor seconds"
+            print(line)
+        products = np.array([turn[precision, "product"] for turn in turns])
+        shares = np.array([turn[precision, "fit"].batches for turn in turns]) * flop / products
+        whole = f"a matrix product's {np.median(products) / 1e12:.2f} TFLOP/s"
+        print(f"{precision:9s} fit is {np.median(shares):.2f} of {whole}")
+        if ("", "PyTorch") in turns[0]:
+            print(f"{precision:9s} fit is {compared((precision, 'fit'), ('', 'PyTorch'))} times PyTorch eager")
+    if len(args.precision) > 1:
+        one, other = args.precision[:2]
+        print(f"fit in {other}: {compared((other, 'fit'), (one, 'fit'))} times the batches/s of {one}, ", end="")
+        print(f"{compared((other, 'fit'), (one, 'fit'), 1)} times its processor seconds")
+    for name in ("input", "drawing"):
+        rate = float(np.median([turn["", name] for turn in turns]))
+        print(f"{name} alone: {rate:.0f} batches/s, {rate * args.batch_size:,.0f} sequences/s")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=("basset", "beluga"), default="basset")
+    parser.add_argument("--width", type=float, default=1.0)
     parser.add_argument("--length", type=int, default=600)
     parser.add_argument("--batch-size", type=int, default=300)
     parser.add_argument("--batches", type=int, default=10, help="timed in each turn")
     parser.add_argument("--turns", type=int, default=5)
-    parser.add_argument("--precision", choices=("auto", "float32", "bfloat16"), default="auto")
+    parser.add_argument(
+        "--precision", nargs="+", choices=("float32", "bfloat16"), default=["float32", "bfloat16"], help="one or both"
+    )
     parser.add_argument("--torch", metavar="PYTHON", help="an interpreter that has PyTorch")
     parser.add_argument("--serve", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()

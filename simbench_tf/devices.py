@@ -7,6 +7,7 @@ import json
 import math
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simbench_tf.config import Training
@@ -173,11 +174,29 @@ def device() -> str:
 
 
 def _precision(requested: str) -> str:
-    """The precision; of "auto" bfloat16 where the GPU has it (compute capability 8 or more)."""
+    """The precision; of "auto" bfloat16 where the GPU has it (compute capability 8 or more), or the processor."""
     if requested != "auto":
         return requested
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
-    details = tf.config.experimental.get_device_details(gpus[0]) if gpus else {}
+    if not gpus:
+        return "bfloat16" if _cpu_has_bfloat16() else "float32"
+    details = tf.config.experimental.get_device_details(gpus[0])
     return "bfloat16" if details.get("compute_capability", (0, 0)) >= (8, 0) else "float32"
+
+
+#: What Linux calls the instructions of x86 processors that multiply in bfloat16, of vectors or of tiles.
+_BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
+_CPU_INFO = Path("/proc/cpuinfo")
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Whether the processor multiplies in bfloat16, and TensorFlow is left the library (oneDNN) that makes use of it.
+
+    Where nothing says so, as on macOS and Windows, it does not: to imitate bfloat16 takes several times as long.
+    """
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS", "1") == "0" or not _CPU_INFO.is_file():
+        return False
+    flags = (line.partition(":")[2].split() for line in _CPU_INFO.read_text().splitlines() if line.startswith("flags"))
+    return not _BFLOAT16_FLAGS.isdisjoint(next(flags, []))

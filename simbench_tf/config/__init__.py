@@ -27,7 +27,7 @@ from simbench_tf.config.simulation import (
     Task,
     TextSimulation,
 )
-from simbench_tf.config.training import Training, training_of
+from simbench_tf.config.training import Augment, Training, training_of
 
 # their names before they were told apart from the records of `attribution`
 Attribution, Method = AttributionSettings, MethodSettings
@@ -37,6 +37,7 @@ __all__ = [
     "RECORDED_PACKAGES",
     "Attribution",
     "AttributionSettings",
+    "Augment",
     "Config",
     "Dynamics",
     "Element",

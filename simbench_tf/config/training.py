@@ -12,6 +12,12 @@ from simbench_tf.config.messages import first_problem
 from simbench_tf.errors import InputError
 
 
+class Augment(Strict):
+    """How training sequences are varied, drawn anew each epoch: moved by up to `shift` bases, open ends filled by N."""
+
+    shift: Annotated[int, Field(ge=0)] = 0
+
+
 class Training(Strict):
     """The recipe: Adam, binary cross-entropy, at most `max_batches` batches, early stopping.
 
@@ -22,8 +28,13 @@ class Training(Strict):
 
     `class_weight` weights each label in the loss: balanced, so that a task's positives and negatives count alike, or
     the weight of the positives of each task. `reverse_complement` shows every second sequence from its other strand,
-    drawn again each epoch. Of the kernels of all layers, `max_norm` bounds the weights into each unit (Basset's is 7),
-    and `l2` times the sum of their squares is added to the loss.
+    drawn again each epoch; `augment` varies sequences further. With `fresh` no sequence is shown twice: each batch is
+    drawn anew from the grammar that drew the data set, whose train split then gives the length of a round and balanced
+    weights alone; of peaks, the background between sites is shuffled anew each epoch.
+
+    Of the kernels of all layers, `max_norm` bounds the weights into each unit (Basset's is 7), and `l2` times the sum
+    of their squares is added to the loss. With `ema_momentum`, such as .999, Keras' exponential moving average of the
+    weights is validated and kept: after each batch that share of it stays.
 
     `precision` is that of the layers during training; auto: bfloat16 on GPUs that have it, else float32. `xla`
     compiles the training step; auto: on one GPU. (XLA draws other dropout masks from the same seed.)
@@ -43,6 +54,9 @@ class Training(Strict):
     validation_sequences: Annotated[int, Field(ge=1)] = 20_000
     class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = None
     reverse_complement: bool = False
+    augment: Augment = Augment()
+    fresh: bool = False
+    ema_momentum: Annotated[float, Field(gt=0, lt=1)] | None = None
     max_norm: Annotated[float, Field(gt=0)] | None = None
     l2: Annotated[float, Field(ge=0)] = 0.0
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -9,11 +9,17 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.dna import N_BASE
 from simbench_tf.dna import reverse_complement as reverse_complement_of
-from simbench_tf.random_streams import permutation, uniforms
+from simbench_tf.dna.euler_trails import shuffle_dinucleotides
+from simbench_tf.random_streams import permutation, stream_key, uniforms
 
 Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 Rows = npt.NDArray[np.int64]
+
+
+#: What is added to the code of a base that lies in a site, so that a new background leaves it.
+SITE_FLAG = 8
 
 
 # while parts are joined there are, at most, the group before, the parts, the joined group, and it with the rest before
@@ -33,6 +39,10 @@ class BatchOrder(NamedTuple):
         In a new order each epoch, or as the parts lie on disk.
     reverse_complement : bool
         Show every second sequence from its other strand, drawn anew each epoch.
+    shift : int
+        Move each sequence by up to so many bases, drawn anew each epoch.
+    new_background : bool
+        Shuffle the background of each sequence anew each epoch; what is read has its sites flagged (`SITE_FLAG`).
     first_batch : int
         Where to begin, counted over epochs; the batches are those that would have come then.
     epoch_length : int
@@ -43,6 +53,8 @@ class BatchOrder(NamedTuple):
     seed: int
     shuffle: bool
     reverse_complement: bool = False
+    shift: int = 0
+    new_background: bool = False
     first_batch: int = 0
     epoch_length: int = 1
 
@@ -102,20 +114,81 @@ def epoch_batches(
         epoch = next(epochs)
         ordered = ((group, rows_of(group, epoch, number)) for number, group in enumerate(groups(epoch)))
         first = skipped if epoch == first_epoch else 0
-        batches = itertools.islice(_cut(ordered, order.batch_size), first, None)
-        if not order.reverse_complement:
-            return batches
-        return _of_either_strand(batches, first * order.batch_size, order.seed, epoch)
+        at = first * order.batch_size
+        for bases, labels in itertools.islice(_cut(ordered, order.batch_size), first, None):
+            purpose = f"epoch {epoch}"
+            changed = with_new_background(bases, order.seed, purpose, at) if order.new_background else bases
+            yield augmented(changed, order.seed, purpose, at, order.reverse_complement, order.shift), labels
+            at += len(bases)
 
     return one_epoch
 
 
-def _of_either_strand(batches: Iterator[Arrays], first: int, seed: int, epoch: int) -> Iterator[Arrays]:
-    """Sequences, each on the strand drawn for its number in the epoch; `first` is the number of the first one."""
-    for bases, labels in batches:
-        other = uniforms(seed, f"epoch {epoch} strand", np.arange(first, first + len(bases)))[:, :1] < 0.5
-        first += len(bases)
-        yield np.where(other, reverse_complement_of(bases), bases), labels
+def with_new_background(flagged: npt.NDArray[np.uint8], seed: int, purpose: str, first: int) -> npt.NDArray[np.uint8]:
+    """Sequences whose bases outside sites are shuffled again, each stretch between sites by itself.
+
+    A stretch keeps its first and last base and how often each base follows each other one. Where the background was
+    such a shuffle before the sites were put in, as in peaks data, all that can come out is as likely as what is there.
+
+    Parameters
+    ----------
+    flagged : uint8 (N, L)
+        0-3 for A, C, G, T and 4 for N, with `SITE_FLAG` added to bases of sites.
+    seed, purpose, first
+        As for `augmented`.
+
+    Returns
+    -------
+    uint8 (N, L)
+        0-4.
+
+    Examples
+    --------
+    >>> flagged = np.array([[0, 0, 1, 2, 0, 1, 0, 8, 9, 0, 1]], np.uint8)
+    >>> with_new_background(flagged, 1, "epoch 0", 0).tolist()
+    [[0, 1, 2, 0, 0, 1, 0, 0, 1, 0, 1]]
+    """
+    is_free = flagged < SITE_FLAG
+    free = np.where(is_free, flagged, np.uint8(N_BASE))
+    shuffled, unchanged = np.empty((len(free), 1, free.shape[1]), np.uint8), np.empty(len(free), np.bool_)
+    numbers = np.arange(first, first + len(free))
+    shuffle_dinucleotides(free, stream_key(seed, f"{purpose} background"), numbers, shuffled, unchanged)
+    return np.where(is_free, shuffled[:, 0], flagged & np.uint8(SITE_FLAG - 1))
+
+
+def augmented(
+    bases: npt.NDArray[np.uint8], seed: int, purpose: str, first: int, reverse_complement: bool, shift: int
+) -> npt.NDArray[np.uint8]:
+    """Sequences, each from the strand and at the shift that are drawn for its number.
+
+    Parameters
+    ----------
+    bases : uint8 (N, L)
+    seed : int
+    purpose : str
+        Which random numbers of the seed, such as "epoch 3".
+    first : int
+        Number of the first sequence.
+    reverse_complement : bool
+        Show every second one from its other strand.
+    shift : int
+        Then move each by -shift to shift bases, all as likely, less than L. Bases moved beyond an end are lost, those
+        left open at the other end are N, which the network sees as zeros.
+
+    Examples
+    --------
+    >>> augmented(np.arange(4, dtype=np.uint8)[None].repeat(4, axis=0), 2, "epoch 0", 0, False, shift=1).tolist()
+    [[0, 1, 2, 3], [4, 0, 1, 2], [1, 2, 3, 4], [4, 0, 1, 2]]
+    """
+    numbers = np.arange(first, first + len(bases))
+    if reverse_complement:
+        other = uniforms(seed, f"{purpose} strand", numbers)[:, :1] < 0.5
+        bases = np.where(other, reverse_complement_of(bases), bases)
+    if shift:
+        moved = (uniforms(seed, f"{purpose} shift", numbers)[:, :1] * (2 * shift + 1)).astype(np.int64)
+        padded = np.pad(bases, ((0, 0), (shift, shift)), constant_values=N_BASE)
+        bases = np.take_along_axis(padded, moved + np.arange(bases.shape[1]), axis=1)
+    return bases
 
 
 def _fitting(parts: Sequence[int], part_bytes: Sequence[int], memory: int) -> Iterator[list[int]]:

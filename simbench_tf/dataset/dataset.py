@@ -7,6 +7,7 @@ the parts and in whatever order.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 
 from simbench_tf import tables
-from simbench_tf.dataset.batches import BatchOrder, epoch_batches, n_batches
+from simbench_tf.dataset.batches import SITE_FLAG, BatchOrder, epoch_batches, n_batches
 from simbench_tf.dataset.files import DESCRIPTION, check_files, label_matrix, part_path, read_description, read_table
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.intervals import covered_bases
@@ -168,6 +169,11 @@ class Dataset:
         chunks = [label_matrix(table, self.tasks) for table in self._split_parts(split, self.tasks)]
         return np.concatenate([np.empty((0, len(self.tasks)), np.uint8), *chunks])
 
+    def first(self, n: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Bases and labels of the first sequences, whatever their split; fewer where the first part holds fewer."""
+        table = read_table(part_path(self.path, 0), ["sequence", *self.tasks]).slice(0, n)
+        return bases_of(table["sequence"]), label_matrix(table, self.tasks)
+
     def seq_ids(self, split: str) -> npt.NDArray[np.str_]:
         """Ids of a split's sequences, str (N,), in the order of `bases`, `labels` and `mask`."""
         ids = [seq_id for table in self._split_parts(split, ["seq_id"]) for seq_id in table["seq_id"].to_pylist()]
@@ -257,6 +263,8 @@ class Dataset:
         first_batch: int = 0,
         reverse_complement: bool = False,
         as_bases: bool = False,
+        shift: int = 0,
+        new_background: bool = False,
     ) -> tf.data.Dataset:
         """Batches for Keras: (one_hot float32 (B, L, 4), labels float32 (B, T)); the last of an epoch may be smaller.
 
@@ -277,15 +285,19 @@ class Dataset:
         repeat : bool
             Never end: epoch after epoch.
         in_memory_bytes : int
-            A split whose bases and labels fit is kept in memory. Of a larger one, as many part files as fit are
-            read, shuffled together and returned, then the next ones; the part files are drawn in a new order each
-            epoch. Which parts share a batch then depends on this number.
+            A split whose bases and labels fit is kept in memory. Of a larger one, as many part files as fit, in a new
+            order each epoch, are read, shuffled together and returned, then the next ones: which parts share a batch
+            depends on it.
         first_batch : int
             Where to begin, counted over epochs: training that was interrupted resumes with the batches it had not seen.
         reverse_complement : bool
             Return every second sequence as its reverse complement, drawn anew each epoch from the seed.
         as_bases : bool
             Return (bases uint8 (B, L), labels uint8 (B, T)), for a model that encodes them on the device.
+        shift : int
+            Then move each sequence by -shift to shift bases, drawn as the strands are; what is left open is N.
+        new_background : bool
+            First shuffle the bases between sites, anew each epoch (`batches.with_new_background`).
 
         Returns
         -------
@@ -295,7 +307,7 @@ class Dataset:
         Raises
         ------
         ValueError
-            The split is unknown or empty.
+            The split is unknown or empty, or `shift` is not below the length.
         """
         # here and not above, so that opening, masking and scoring do not load TensorFlow
         import tensorflow as tf
@@ -303,14 +315,18 @@ class Dataset:
         n = self._count(split)
         if not n or batch_size < 1:
             raise ValueError(f"cannot make batches of {batch_size} from the {n} sequences of {split}")
+        if not 0 <= shift < self.seq_length:
+            raise ValueError(f"cannot move sequences of {self.seq_length} bases by {shift}")
         one_epoch = epoch_batches(
-            read_part=lambda number: self._arrays(split, number),
+            read_part=functools.partial(self._arrays, split, flagged=new_background),
             part_bytes=[rows * (self.seq_length + len(self.tasks)) for rows in self._part_counts(split)],
             order=BatchOrder(
                 batch_size=batch_size,
                 seed=seed,
                 shuffle=split == "train" if shuffle is None else shuffle,
                 reverse_complement=reverse_complement,
+                shift=shift,
+                new_background=new_background,
                 first_batch=first_batch,
                 epoch_length=n_batches(n, batch_size),
             ),
@@ -350,9 +366,16 @@ class Dataset:
     def _part_counts(self, split: str) -> list[int]:
         return [table.num_rows for table in self._split_parts(split, ["split"])]
 
-    def _arrays(self, split: str, number: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-        table = read_table(part_path(self.path, number), ["sequence", *self.tasks], split)
-        return bases_of(table["sequence"]), label_matrix(table, self.tasks)
+    def _arrays(
+        self, split: str, number: int, flagged: bool = False
+    ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+        """Bases and labels of a part; flagged, with `SITE_FLAG` added to bases of sites."""
+        table = read_table(part_path(self.path, number), ["seq_id", "sequence", *self.tasks], split)
+        bases = bases_of(table["sequence"])
+        if flagged:
+            sites = self.sites.assign(row=pd.Index(table["seq_id"].to_pylist()).get_indexer(self.sites["seq_id"]))
+            bases = np.where(covered(sites[sites["row"] >= 0], bases.shape), bases + np.uint8(SITE_FLAG), bases)
+        return bases, label_matrix(table, self.tasks)
 
     def _embedded_sites(self, split: str, elements: set[str] | None) -> pd.DataFrame:
         sites = self.sites if elements is None else self.sites[self.sites["element"].isin(elements)]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from simbench_tf.config import Config, Model, Replicate
+from simbench_tf.config import Config, Model, Replicate, Training
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
@@ -118,9 +118,13 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
         settings |= {"python": [function, source and checksum(source)], "settings": model.settings}
     if model.kipoi is not None:
         settings["kipoi"] = files_of(model.kipoi) or model.kipoi
+    # what is left out changes how training is stored and logged, not the model
+    training = config.training.model_dump(mode="json", exclude={"checkpoint_interval", "tensorboard"})
+    for later in ("fresh", "augment", "ema_momentum"):  # models trained before there were these settings stay fresh
+        if getattr(config.training, later) == getattr(Training(), later):
+            del training[later]
     return {
-        # what is left out changes how training is stored and logged, not the model
-        "training": config.training.model_dump(mode="json", exclude={"checkpoint_interval", "tensorboard"}),
+        "training": training,
         "model": settings,
         "seed": replicate.seed,
     }
@@ -153,7 +157,7 @@ def write(config: Config, folder: Path, replicate: Replicate, key: str, track: T
         callbacks.append(Snapshots(snapshots_of(folder, replicate.name), batches))
     checkpoint = Checkpoint(target / "checkpoint.npz", key)
     with track(f"train {replicate.name}", training.max_batches) as advance:
-        trained = train(network, dataset, training, replicate.seed, target, advance, callbacks, checkpoint)
+        trained = train(network, dataset, training, replicate.seed, target, advance, callbacks, checkpoint, config)
     if not is_chief():
         return Made({}, trained.computation.device)
     checkpoint.path.unlink(missing_ok=True)

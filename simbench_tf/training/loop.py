@@ -17,8 +17,11 @@ from simbench_tf.config import Training
 from simbench_tf.dataset import Dataset
 from simbench_tf.devices import Computation, agreed, computation, is_chief, n_hosts, strategy
 from simbench_tf.errors import InputError, Stopped
+from simbench_tf.simulate.grammar import Grammar
+from simbench_tf.training.averaging import averages_in_place
 from simbench_tf.training.checkpoints import Checkpoint, Progress, read_checkpoint, watch_for_stop, write_checkpoint
 from simbench_tf.training.evaluate import validation_metrics, validation_set
+from simbench_tf.training.fresh_batches import fresh_data
 from simbench_tf.training.wrapper import Shell, label_weights, make_shell, seed_dropout, shared
 
 #: Most batches in a round, unless the configuration gives `validate_every`.
@@ -27,9 +30,9 @@ _log = logging.getLogger(__name__)
 
 
 class TrainingPlan(NamedTuple):
-    """The sizes of epochs, batches and rounds, and when to stop."""
+    """The sizes of epochs, batches and rounds, and when to stop; without epochs, `n_sequences` None, all are new."""
 
-    n_sequences: int
+    n_sequences: int | None
     batch_size: int
     round_batches: int
     max_batches: int
@@ -37,6 +40,8 @@ class TrainingPlan(NamedTuple):
 
     def sequences_in(self, batches: int) -> int:
         """Sequences in that many first batches; the last of an epoch may be smaller."""
+        if self.n_sequences is None:
+            return batches * self.batch_size
         epochs, rest = divmod(batches, -(-self.n_sequences // self.batch_size))
         return epochs * self.n_sequences + rest * self.batch_size
 
@@ -59,8 +64,11 @@ def fit(
     callbacks: Sequence[keras.callbacks.Callback],
     checkpoint: Checkpoint | None,
     log: Callable[[pd.DataFrame], None],
+    grammar: Grammar | None = None,
 ) -> tuple[pd.DataFrame, Computation]:
     """Train a model in place, resuming from this training's checkpoint where there is one.
+
+    With a grammar, on sequences that are drawn from it, not on the train split.
 
     Returns
     -------
@@ -68,7 +76,7 @@ def fit(
         One row per round, as passed to `log` after each.
     Computation
     """
-    devices, plan = strategy(), _plan(dataset, training)
+    devices, plan = strategy(), _plan(dataset, training, grammar)
     if callbacks and training.steps_per_execution == "auto":
         training = training.model_copy(update={"steps_per_execution": 1})  # callbacks see each batch
     shell, chosen, progress = _prepare(model, dataset, training, seed, devices, plan, checkpoint)
@@ -84,7 +92,7 @@ def fit(
             # an interrupted round is finished first
             in_round = done % plan.round_batches
             shell.fit(
-                shared(functools.partial(_batches, dataset, training, seed, done), devices),
+                shared(functools.partial(_batches, dataset, training, seed, done, grammar), devices),
                 steps_per_epoch=min(plan.round_batches - in_round, plan.max_batches - done),
                 epochs=1 if in_round else -(-(plan.max_batches - done) // plan.round_batches),
                 shuffle=False,  # tf_data shuffles
@@ -94,9 +102,11 @@ def fit(
             if shell.stop_training:
                 break  # by the plan or by a callback
     if rounds.progress.best_weights is not None:
-        network.set_weights(rounds.progress.best_weights)
-    if network is not model:
-        model.set_weights(network.get_weights())
+        kept = rounds.progress.best_weights
+    else:
+        with averages_in_place(shell):
+            kept = network.get_weights()
+    model.set_weights(kept)
     return rounds.history, chosen
 
 
@@ -139,12 +149,15 @@ def _another_host_may_end() -> Iterator[None]:
         raise RuntimeError(f"{what}; start all again, and training resumes from its last checkpoint") from error
 
 
-def _batches(dataset: Dataset, training: Training, seed: int, done: int) -> tf.data.Dataset:
+def _batches(dataset: Dataset, training: Training, seed: int, done: int, grammar: Grammar | None) -> tf.data.Dataset:
     """Endless batches, from number `done` on."""
-    both = training.reverse_complement
+    both, shift = training.reverse_complement, training.augment.shift
+    if grammar is not None:
+        return fresh_data(grammar, training.batch_size, seed, done, both, shift)
     return dataset.tf_data(
-        "train", training.batch_size, seed, repeat=True, first_batch=done, reverse_complement=both, as_bases=True
-    )
+        "train", training.batch_size, seed, repeat=True, first_batch=done, reverse_complement=both, as_bases=True,
+        shift=shift, new_background=training.fresh,
+    )  # fmt: skip
 
 
 class _Rounds(keras.callbacks.Callback):
@@ -191,10 +204,11 @@ class _Rounds(keras.callbacks.Callback):
         logs = {} if logs is None else logs
         logs.clear()  # the sums mean nothing to further callbacks
         logs |= self._row()
-        if self._validate is not None:
-            logs |= self._validate()
-        if "valid_auprc" in logs and not math.isnan(logs["valid_auprc"]):
-            self._compare(logs["valid_auprc"])
+        with averages_in_place(self.model):
+            if self._validate is not None:
+                logs |= self._validate()
+            if "valid_auprc" in logs and not math.isnan(logs["valid_auprc"]):
+                self._compare(logs["valid_auprc"])
         self.progress = self.progress._replace(history=(*self.progress.history, dict(logs)), loss_total=0.0)
         # further callbacks may look for Keras' names
         logs |= {name.replace("valid_", "val_", 1): value for name, value in logs.items() if name.startswith("valid_")}
@@ -204,11 +218,12 @@ class _Rounds(keras.callbacks.Callback):
     def _row(self) -> dict[str, float]:
         done, total = self.progress.done, self.update_losses().loss_total
         before = (done - 1) // self.plan.round_batches * self.plan.round_batches
-        loss = total / (self.plan.sequences_in(done) - self.plan.sequences_in(before))
+        seen = self.plan.sequences_in(done)
+        loss = total / (seen - self.plan.sequences_in(before))
         optimizer = self.model.optimizer
         if not math.isfinite(loss):
             raise _diverged(loss, done, float(optimizer.learning_rate), self._checkpoint)
-        row = {"batch": done, "loss": loss}
+        row = {"batch": done, "n_sequences_seen": seen, "loss": loss}
         if isinstance(optimizer._learning_rate, keras.optimizers.schedules.LearningRateSchedule):
             row["learning_rate"] = float(optimizer.learning_rate)
         return row
@@ -254,11 +269,11 @@ class _CheckpointWriter(keras.callbacks.Callback):
             raise Stopped(number)
 
 
-def _plan(dataset: Dataset, training: Training) -> TrainingPlan:
+def _plan(dataset: Dataset, training: Training, grammar: Grammar | None) -> TrainingPlan:
     n = dataset.counts["train"]
     round_batches = training.validate_every or min(-(-n // training.batch_size), _MAX_ROUND_BATCHES)
     return TrainingPlan(
-        n_sequences=n,
+        n_sequences=n if grammar is None else None,
         batch_size=training.batch_size,
         round_batches=min(round_batches, training.max_batches),
         max_batches=training.max_batches,

@@ -24,6 +24,7 @@ from simbench_tf.models import basset, beluga
 from simbench_tf.models.custom import build_own_model, check_form, load_own_model
 from simbench_tf.training.checkpoints import Checkpoint
 from simbench_tf.training.evaluate import Metrics, predict, split_metrics, write_metrics
+from simbench_tf.training.fresh_batches import source_of
 from simbench_tf.training.logs import progress_bar, training_logs, write_history
 from simbench_tf.training.loop import fit
 
@@ -36,10 +37,10 @@ class Trained(NamedTuple):
     metrics : dict
         For each task auroc, auprc (average precision) and positive_fraction, on the test split; nan where undefined.
     history : DataFrame
-        One row per round: batch (how many were trained on by then), loss (mean over the round) and, where there is
-        a validation split, valid_loss, valid_auroc, valid_auprc (means over tasks) and valid_auprc_TASK; with a
-        `schedule` or a warm-up also learning_rate, that of the next batch. The loss includes the class weights but not
-        the penalty on weights; valid_loss includes neither.
+        One row per round: batch (how many were trained on by then), n_sequences_seen (sequences in these, each time
+        that it was shown), loss (mean over the round) and, where there is a validation split, valid_loss, valid_auroc,
+        valid_auprc (means over tasks) and valid_auprc_TASK; with a `schedule` or a warm-up also learning_rate, that of
+        the next batch. The loss includes the class weights but not the penalty on weights; valid_loss includes neither.
     computation : Computation
         The device, precision and compilation of training.
     """
@@ -58,6 +59,7 @@ def train(
     progress: Callable[[int], None] | None = None,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     checkpoint: Checkpoint | None = None,
+    drawn_by: config.Config | None = None,
     **settings: Any,
 ) -> Trained:
     """Train a model in place, keep the weights of its best round, and measure it on the test split.
@@ -99,6 +101,9 @@ def train(
         depends on. Training resumes from there if its `key` is the same, and ends as if it had not been interrupted.
         On Ctrl-C, SIGTERM or SIGHUP one is written
         first, then SystemExit is raised. The caller deletes it.
+    drawn_by : config.Config, optional
+        The configuration that drew the data set, from whose grammar `training.fresh` draws batches. Default: that of
+        the run in which the data set lies.
     **settings
         Settings of `training`, which take precedence: ``train(model, dataset, max_batches=500, patience=2)``.
 
@@ -110,8 +115,10 @@ def train(
     ------
     InputError
         A setting is unknown or out of range; the model does not fit the data set, ends in logits or is compiled with
-        another loss; the train split is empty, the loss becomes infinite or nan, `folder` cannot be written, or the
-        model must be copied (for bfloat16, several devices, `max_norm` or `l2`) and cannot be.
+        another loss; the train split is empty; `fresh` is asked for, and the data cannot be drawn anew (text, peaks
+        with `clean_background`), or were not drawn by the configuration of their run; sequences are to be shifted by
+        their length; the loss becomes infinite or nan, `folder` cannot be written, or the model must be copied (for
+        bfloat16, several devices, `max_norm` or `l2`) and cannot be.
     """
     training = config.training_of(training, **settings)
     if model.output_shape != (None, len(dataset.tasks)):
@@ -121,10 +128,14 @@ def train(
     _check_loss(model)
     if not dataset.counts["train"]:
         raise InputError(dataset.path, "has no sequence in its train split", "make it larger, or hold out less")
+    if training.augment.shift >= dataset.seq_length:
+        what = f"{training.augment.shift} bases are no less than the {dataset.seq_length} of a sequence"
+        raise InputError("training.augment.shift", what, "make it smaller")
+    grammar = source_of(dataset, drawn_by) if training.fresh else None
     target = None if folder is None or not is_chief() else Path(folder)
     shown = progress_bar(f"train {model.name}", training.max_batches) if progress is None else nullcontext(progress)
     with training_logs(target, training.tensorboard) as log, shown as advance:
-        history, chosen = fit(model, dataset, training, seed, advance, callbacks, checkpoint, log)
+        history, chosen = fit(model, dataset, training, seed, advance, callbacks, checkpoint, log, grammar)
     probabilities = predict(model, dataset.bases("test"))
     trained = Trained(split_metrics(dataset.labels("test"), probabilities, dataset.tasks), history, chosen)
     if target is not None:

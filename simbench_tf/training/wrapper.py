@@ -22,6 +22,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.models.layers import NOT_COPIED, copied_model
 from simbench_tf.random_streams import stream_key
 from simbench_tf.tables import UNLABELLED
+from simbench_tf.training.averaging import Adam
 from simbench_tf.training.schedule import learning_rates
 
 
@@ -124,7 +125,7 @@ def make_shell(
         with strategy.scope():
             loss = _cross_entropy(weights)
             shell.compile(
-                optimizer=keras.optimizers.Adam(learning_rates(training)),
+                optimizer=_optimizer(training),
                 loss=loss,
                 metrics=[keras.metrics.MeanMetricWrapper(loss, name="loss_of_data")],
                 jit_compile=chosen.xla,
@@ -228,6 +229,11 @@ def _cross_entropy(weights: LabelWeights | None) -> Callable[[Any, Any], Any]:
         return keras.ops.mean(losses, axis=-1)
 
     return of_sequences
+
+
+def _optimizer(training: Training) -> keras.optimizers.Optimizer:
+    averaging = {} if training.ema_momentum is None else {"use_ema": True, "ema_momentum": training.ema_momentum}
+    return Adam(learning_rates(training), **averaging)
 
 
 def _regularise(network: keras.Model, training: Training) -> None:

@@ -51,7 +51,7 @@ class SeedStates(keras.callbacks.Callback):
 
 def check_dropout(ds, seed_states, checkpoint):
     """Each device has masks of its own, and training that was cut off draws the same ones again."""
-    training = Training(batch_size=50, max_batches=20, checkpoint_interval=4, xla=False)
+    training = Training(batch_size=50, max_batches=20, checkpoint_interval=4, precision="float32", xla=False)
     unbroken, broken = dropping(ds.seq_length), dropping(ds.seq_length)
     train(unbroken, ds, training, seed=3, callbacks=[seed_states])
     was_cut = False
@@ -81,7 +81,7 @@ def main(run, folder):
     train(network, ds, config.training, seed=config.seed, folder=folder)
     check_dropout(ds, SeedStates(mirrored), Checkpoint(folder / "checkpoint.npz", "a"))
     # a batch smaller than the number of devices
-    train(dropping(ds.seq_length), ds, Training(batch_size=629, max_batches=2, xla=False), seed=3)
+    train(dropping(ds.seq_length), ds, Training(batch_size=629, max_batches=2, precision="float32", xla=False), seed=3)
 
 
 if __name__ == "__main__":

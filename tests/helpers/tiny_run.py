@@ -15,7 +15,8 @@ TINY_RUN = {
         ],
     },
     "models": [{"name": "basset", "architecture": "basset", "width": 0.03}],
-    "training": {"batch_size": 50, "max_batches": 24},
+    # in float32, so that it is the same on every processor
+    "training": {"batch_size": 50, "max_batches": 24, "precision": "float32"},
     "attribution": {
         "n_sequences": 8,
         "methods": [

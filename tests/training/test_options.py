@@ -295,7 +295,40 @@ def test_several_batches_in_one_call_change_nothing(ds, asked, at_once):
     assert [batch for batch, _ in watch.batches] == 2 * list(range(at_once - 1, 6, at_once))
 
 
-def test_what_is_chosen_where_nothing_is_asked_for(monkeypatch):
+FLAGS = {
+    "float32": "fpu sse2 avx512f avx512_vnni",
+    "bfloat16": "fpu avx512f avx512_bf16 avx512_fp16",
+    "bfloat16 in tiles": "fpu amx_bf16 amx_tile",
+}
+
+
+@pytest.fixture
+def processor(tmp_path, monkeypatch):
+    """A function that makes the processor one with these flags."""
+
+    def make(flags):
+        text = f"processor\t: 0\nmodel name\t: avx512_bf16 in its name\nflags\t\t: {flags}\n"
+        (tmp_path / "cpuinfo").write_text(text + "bugs\t: amx_bf16\n")
+        monkeypatch.setattr(devices, "_CPU_INFO", tmp_path / "cpuinfo")
+        monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
+
+    return make
+
+
+@pytest.mark.parametrize("name", FLAGS)
+def test_processors_that_have_bfloat16_train_in_it(processor, monkeypatch, tmp_path, name):
+    processor(FLAGS[name])
+    assert computation(Training(), 1, [10]).precision == name.split()[0]
+    assert computation(Training(precision="float32"), 1, [10]).precision == "float32"
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert computation(Training(), 1, [10]).precision == "float32"
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS")
+    monkeypatch.setattr(devices, "_CPU_INFO", tmp_path / "none")
+    assert computation(Training(), 1, [10]).precision == "float32"
+
+
+def test_what_is_chosen_where_nothing_is_asked_for(processor, monkeypatch):
+    processor(FLAGS["float32"])
     assert computation(Training(), 1, [1000]) == ("cpu", 1, "float32", False, 1)
     assert str(computation(Training(), 2, [1000])) == "2 x cpu, float32"
     import tensorflow as tf
@@ -336,7 +369,7 @@ def test_the_choice_is_told_and_recorded(ds, tiny_run, caplog):
     for file in ("model.keras", "history.csv", "metrics.json"):
         record = records[f"models/basset/{file}"]
         chosen = {name: record[name] for name in ("device", "n_replicas", "precision", "xla", "steps_per_execution")}
-        assert chosen == computation(Training(), 1, [1])._asdict()
+        assert chosen == computation(Training(precision="float32"), 1, [1])._asdict()
 
 
 def test_what_does_not_change_a_model_does_not_train_it_again():

@@ -83,7 +83,7 @@ def test_the_history_tells_of_the_validation_split(learnt, ds):
     }
     best = trained.history.loc[trained.history["valid_auprc"].idxmax()]
     assert best[list(expected)].to_dict() == pytest.approx(expected, abs=1e-5)
-    assert list(trained.history) == ["batch", "loss", *expected]
+    assert list(trained.history) == ["batch", "n_sequences_seen", "loss", *expected]
     assert trained.history["batch"].tolist() == list(range(2, 2 * len(trained.history) + 1, 2))
 
 
@@ -310,13 +310,15 @@ def test_a_round_of_its_own_length_is_measured_by_its_own_sequences(without_vali
     numbers = [known[bases.numpy().tobytes()] for batch in rows for bases in batch]
     np.testing.assert_allclose(seen, probabilities[numbers], atol=1e-6)
     expected = np.mean([log_loss(labels[numbers, target], seen[:, target]) for target in (0, 1)])
-    assert train(model, without_validation, training).history["loss"].tolist() == pytest.approx([expected], abs=1e-5)
+    history = train(model, without_validation, training).history
+    assert history["loss"].tolist() == pytest.approx([expected], abs=1e-5)
+    assert history["n_sequences_seen"].tolist() == [len(numbers)] == [160]
 
 
 def test_without_a_validation_split_it_runs_to_the_end(without_validation):
     training = recipe(batch_size=20, max_batches=10, patience=0)
     trained = train(network(), without_validation, training)
-    assert list(trained.history) == ["batch", "loss"]
+    assert list(trained.history) == ["batch", "n_sequences_seen", "loss"]
     assert trained.history["batch"].tolist() == [5, 10]
     assert np.isfinite(trained.metrics["K562"]["auroc"])
 

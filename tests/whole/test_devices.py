@@ -58,6 +58,7 @@ RUN = {
         "patience": 100,
         "learning_rate": 0.01,
         "checkpoint_interval": 4,
+        "precision": "float32",
         # all that changes the loss or the weights, so that it is seen to be shared rightly
         "class_weight": "balanced",
         "reverse_complement": True,

@@ -203,6 +203,7 @@ def test_the_presets_run_on_stand_ins_of_their_files(
         "models=[{name: basset, architecture: basset, width: .03}]",
         "training.batch_size=32",
         "training.max_batches=8",
+        "training.precision=float32",
         "attribution.n_sequences=4",
         "attribution.methods=[{method: grad_x_input}]",
     ]

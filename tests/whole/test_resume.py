@@ -27,7 +27,7 @@ pytestmark = pytest.mark.slow
 
 #: Rounds of 13 batches; checkpoints within them and at their ends.
 SETTINGS = ["training.max_batches=60", "training.checkpoint_interval=4", "training.patience=3"]
-TRAINING = Training(batch_size=50, max_batches=60, checkpoint_interval=4)
+TRAINING = Training(batch_size=50, max_batches=60, checkpoint_interval=4, precision="float32")
 
 
 @pytest.fixture(scope="module")

@@ -17,6 +17,7 @@ import pyarrow as pa
 
 from simbench_tf.config import Element, GrammarSimulation, Rule, Splits
 from simbench_tf.dna.arrow import bases_of
+from simbench_tf.dna.encoding import CODES
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, find_motif, score_sites
 from simbench_tf.random_streams import stream_key, uniforms
@@ -24,7 +25,7 @@ from simbench_tf.simulate.drawn import Drawn
 from simbench_tf.simulate.grammar.background import background_of
 from simbench_tf.simulate.grammar.labels import check_labels, draw_patterns, labels_of, pattern_probabilities
 from simbench_tf.simulate.grammar.rules import names_in, parse_rule
-from simbench_tf.simulate.grammar.sampler import count_sites, cut_out, fill
+from simbench_tf.simulate.grammar.sampler import count_sites, cut_out, fill, fill_letters
 from simbench_tf.simulate.grammar.semi_markov import STRANDS, SemiMarkov, build_semi_markov, hazard_of
 from simbench_tf.tables import SITES_SCHEMA, sequence_schema
 
@@ -190,6 +191,44 @@ def draw(grammar: Grammar, seed: int, start: int, stop: int) -> Drawn:
     ]
     sequences = pa.Table.from_arrays(columns, schema=sequence_schema(grammar.tasks))
     return Drawn(sequences, _sites_table(grammar, letters, sites, seq_ids))
+
+
+def draw_bases(
+    grammar: Grammar, seed: int, start: int, stop: int, purpose: str = "grammar"
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Draw the bases and labels of sequences start..stop without their sites, ids and splits: three times as fast.
+
+    Other Python threads run meanwhile, and several may draw at once.
+
+    Parameters
+    ----------
+    grammar : Grammar
+    seed : int
+    start, stop : int
+        Numbers of the first sequence and of the one after the last, below 2 ** 63.
+    purpose : str
+        Which random numbers of the seed: "grammar" are those of :func:`draw`, and under another purpose no sequence
+        has numbers in common with a data set of any seed.
+
+    Returns
+    -------
+    bases : uint8 (N, L)
+    labels : uint8 (N, T)
+
+    Examples
+    --------
+    >>> from simbench_tf.motifs import load_motifs
+    >>> grammar = build_grammar(GrammarSimulation(kind="grammar"), load_motifs("default"))
+    >>> bases, labels = draw_bases(grammar, 1, 5, 8)
+    >>> bool((bases == bases_of(draw(grammar, 1, 5, 8).sequences["sequence"])).all())
+    True
+    """
+    indices = np.arange(start, stop, dtype=np.int64)
+    patterns = draw_patterns(grammar.fractions, grammar.label_correlation, seed, indices, f"{purpose} labels")
+    letters = np.empty((len(indices), grammar.seq_length), np.uint8)
+    keys = stream_key(seed, f"{purpose} elements"), stream_key(seed, f"{purpose} bases")
+    fill_letters(grammar.hmm, *keys, patterns, start, letters)
+    return CODES[letters], labels_of(patterns, len(grammar.tasks))
 
 
 def label_prior(grammar: Grammar) -> Floats:

@@ -48,11 +48,13 @@ def check_labels(n_tasks: int, correlation: float) -> None:
         )
 
 
-def draw_patterns(fractions: Floats, correlation: float, seed: int, indices: npt.NDArray[np.int64]) -> Patterns:
-    """Draw the label pattern of each sequence in `indices`, int64 (N,)."""
+def draw_patterns(
+    fractions: Floats, correlation: float, seed: int, indices: npt.NDArray[np.int64], purpose: str = "grammar labels"
+) -> Patterns:
+    """Draw the label pattern of each sequence in `indices`, int64 (N,), from the random numbers of a `purpose`."""
     n_tasks = len(fractions)
     # 0, which has no finite quantile, represents the half-interval above it
-    normals = special.ndtri(np.maximum(uniforms(seed, "grammar labels", indices, n_tasks), 2.0**-54))
+    normals = special.ndtri(np.maximum(uniforms(seed, purpose, indices, n_tasks), 2.0**-54))
     mixing = np.linalg.cholesky(np.full((n_tasks, n_tasks), correlation) + (1 - correlation) * np.eye(n_tasks))
     patterns = np.zeros(len(indices), np.int64)
     for task, fraction in enumerate(fractions):

@@ -173,6 +173,21 @@ def fill(
         _write(hmm, placed[:n_placed], open_stream(bases_key, first + row, 0), letters[row], own)
 
 
+@njit(nogil=True)
+def fill_letters(
+    hmm: SemiMarkov, elements_key: np.uint64, bases_key: np.uint64, patterns: Integers, first: int, letters: Letters
+) -> None:
+    """Write the sequences of :func:`fill` without their sites, one after the other, while other Python threads run.
+
+    Not in parallel: numba's own threads may be asked by one thread at a time, and here several ask at once.
+    """
+    placed = _empty_placements(hmm)
+    unread = np.empty((2 * len(placed), 4), np.int64)
+    for row in range(patterns.size):
+        n_placed = _place(hmm, patterns[row], open_stream(elements_key, first + row, 0), placed)
+        _write(hmm, placed[:n_placed], open_stream(bases_key, first + row, 0), letters[row], unread)
+
+
 @njit(parallel=True)
 def background_letters(hmm: SemiMarkov, key: np.uint64, indices: Integers) -> Letters:
     """Random background without any element, ASCII, uint8 (N, L): one sequence for each index."""
