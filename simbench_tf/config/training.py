@@ -36,7 +36,7 @@ class Training(Strict):
     of their squares is added to the loss. With `ema_momentum`, such as .999, Keras' exponential moving average of the
     weights is validated and kept: after each batch that share of it stays.
 
-    `precision` is that of the layers during training; auto: bfloat16 on GPUs that have it, else float32. `xla`
+    `precision` is that of the layers during training; auto: bfloat16 where the device has it, else float32. `xla`
     compiles the training step; auto: on one GPU. (XLA draws other dropout masks from the same seed.)
     `steps_per_execution` is the number of batches per call of the device; auto: up to 20 on a GPU. A killed run
     resumes from its last checkpoint, at most `checkpoint_interval` batches back. `tensorboard` writes
