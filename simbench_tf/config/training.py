@@ -11,6 +11,13 @@ from simbench_tf.config.base import Strict
 from simbench_tf.config.messages import first_problem
 from simbench_tf.errors import InputError
 
+#: Values that a recipe sets where a configuration does not: `talk` is the protocol of the talk and the paper, `drawn`
+#: for grammar data on few cores, what `benchmarks/recipes.py` found nearest the ceiling.
+RECIPES: dict[str, dict[str, Any]] = {
+    "talk": {},
+    "drawn": {"fresh": True, "batch_size": 100},
+}
+
 
 class Augment(Strict):
     """How training sequences are varied, drawn anew each epoch: moved by up to `shift` bases, open ends filled by N."""
@@ -19,7 +26,10 @@ class Augment(Strict):
 
 
 class Training(Strict):
-    """The recipe: Adam, binary cross-entropy, at most `max_batches` batches, early stopping.
+    """How models are trained: Adam, binary cross-entropy, at most `max_batches` batches, early stopping.
+
+    `recipe` names the values of what is not given (`RECIPES`): those of the talk, which are the defaults here, or those
+    for data that are drawn from a grammar.
 
     The learning rate rises from 0 over `warmup_batches`; from there it stays, or falls until `max_batches` to
     `final_learning_rate` (default: a hundredth of it) as `schedule` says. After each `validate_every` batches (default:
@@ -43,6 +53,7 @@ class Training(Strict):
     RUN/models/MODEL/tensorboard.
     """
 
+    recipe: Literal["talk", "drawn"] = "talk"
     batch_size: Annotated[int, Field(ge=1)] = 300
     learning_rate: Annotated[float, Field(gt=0)] = 0.001
     schedule: Literal["constant", "cosine", "linear", "exponential"] = "constant"
@@ -64,6 +75,12 @@ class Training(Strict):
     steps_per_execution: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     checkpoint_interval: Annotated[int, Field(ge=1)] = 500
     tensorboard: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _as_the_recipe_says(cls, raw: Any) -> Any:
+        recipe = raw.get("recipe") if isinstance(raw, Mapping) else None
+        return {**RECIPES[recipe], **raw} if isinstance(recipe, str) and recipe in RECIPES else raw
 
     @model_validator(mode="after")
     def _schedule_fits(self) -> Training:

@@ -119,7 +119,7 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
     if model.kipoi is not None:
         settings["kipoi"] = files_of(model.kipoi) or model.kipoi
     # what is left out changes how training is stored and logged, not the model
-    training = config.training.model_dump(mode="json", exclude={"checkpoint_interval", "tensorboard"})
+    training = config.training.model_dump(mode="json", exclude={"checkpoint_interval", "tensorboard", "recipe"})
     for later in ("fresh", "augment", "ema_momentum"):  # models trained before there were these settings stay fresh
         if getattr(config.training, later) == getattr(Training(), later):
             del training[later]
