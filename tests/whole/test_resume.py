@@ -239,9 +239,11 @@ def test_a_signal_that_is_ignored_stays_ignored():
         signal.signal(signal.SIGHUP, before)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_a_process_that_is_killed(tiny_run, tiny_config, tmp_path, number):
-    settings = [*SETTINGS, "training.max_batches=400", "training.patience=40"]
+@pytest.mark.parametrize(
+    ("number", "fresh"), [(signal.SIGKILL, False), (signal.SIGTERM, False), (signal.SIGTERM, True)]
+)
+def test_a_process_that_is_killed(tiny_run, tiny_config, tmp_path, number, fresh):
+    settings = [*SETTINGS, "training.max_batches=400", "training.patience=40", f"training.fresh={str(fresh).lower()}"]
     expected = without_models(tiny_run, tmp_path / "unbroken")
     pipeline.train(load_config(tiny_config, settings), expected)
     run = without_models(tiny_run, tmp_path / "run")
