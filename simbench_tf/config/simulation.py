@@ -109,7 +109,11 @@ class Element(Strict):
     """A motif, or a spaced pair of motifs, and how often the generator starts one.
 
     `rate` is the expected number of starts in a sequence without any label, `enriched` how many more there are with
-    a task's label. `gap` counts the background bases between a pair's motifs, drawn uniformly in the closed range.
+    a task's label. With rules both hold only for the placements that the rates alone draw: of these the rules keep some,
+    so an element that they name may start far more or less often. Its expected number then is the mean over the
+    presences that the rules ask for of its mean number at that presence by the rates alone, at least 1 where it is there
+    (other elements change only in so far as they have more or less room).
+    `gap` counts the background bases between a pair's motifs, drawn uniformly in the closed range.
     `name` is used by rules and in the sites table: by default the motif, or both motifs of a pair joined by +.
     """
 

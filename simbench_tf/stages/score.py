@@ -268,7 +268,8 @@ def _scored(config: Config, truth: _Truth, scores: npt.NDArray[np.float32], rows
     sites = sites[sites["row"] >= 0]
     mask = covered(sites, scores.shape)
     table = score_attributions(scores, mask)
-    line = {"truth": f"{config.scoring.truth}:{truth.motifs}", "n_sequences": len(table), **summarise(table)}
+    n = int(table["auprc"].count())  # without a true base, or without any other, a sequence has no value
+    line = {"truth": f"{config.scoring.truth}:{truth.motifs}", "n_sequences": n, **summarise(table)}
     line |= pooled_scores(scores, mask)
     for metric in COMPARED:
         line[f"{metric}_low"], line[f"{metric}_high"] = bootstrap_interval(table[metric])
