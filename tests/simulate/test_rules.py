@@ -266,7 +266,7 @@ def test_within_a_presence_nothing_changes() -> None:
 
 
 def test_starts_are_the_rates_without_rules_and_with_them_those_of_the_presences_asked_for() -> None:
-    """Mean starts, in each label pattern: the rates; and draws by the rates, each weighed as rules weigh its presence."""
+    """Mean starts, in each label pattern: the rates; and of draws by the rates, weighed as rules weigh presences."""
     names = [str(element.get("motif") or "+".join(element["pair"])) for element in ELEMENTS]
     counts, labels, grammars_drawn = [], [], []
     for rules in ([], RULES):
