@@ -1,10 +1,12 @@
-"""The figure and table of the README, from a finished demo (`make figures`); `--check`: whether the table holds."""
+"""The figure and table of the README, from a finished demo (`make figures`); `--check`: whether its numbers hold."""
 
 import argparse
+import json
 import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -74,10 +76,24 @@ def _seconds(value: float) -> str:
     return f"{value:.1g}"
 
 
+def of_network(run: Path) -> dict[str, float]:
+    """What the page says of the network: its auROC, and the exact ceiling's, means over both tasks."""
+    metrics = json.loads((run / "models" / "basset" / "metrics.json").read_text(encoding="utf-8"))
+    ceilings = pd.read_csv(run / "oracle" / "ceilings.csv")
+    return {
+        "test auROC": float(np.mean([task["auroc"] for task in metrics.values()])),
+        "exact ceiling is": float(ceilings["auroc"].mean()),
+    }
+
+
 def problems(run: Path, page: str) -> list[str]:
-    """Rows of a page's table that a run does not give within their stated errors, twice as wide."""
+    """Numbers of a page that a run does not give: rows of the table, within twice their errors, and auROCs to .01."""
     found = rows(run)
     wrong = []
+    for what, value in of_network(run).items():
+        stated = re.search(rf"{what} (\.\d+)", page)
+        if stated and abs(value - float(stated[1])) > 0.01:
+            wrong.append(f"{what}: {value:.3f}, the page says {stated[1]}")
     for key, *numbers in re.findall(r"(?m)^\| `([^`]+)` \| ([\d.]+) ± ([\d.]+) \| ([\d.]+) ± ([\d.]+) \|", page):
         if key not in found.index:
             wrong.append(f"{key}: the run has no such row")
@@ -92,7 +108,9 @@ def problems(run: Path, page: str) -> list[str]:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
-    parser.add_argument("--check", type=Path, metavar="README.md", help="only compare the table of a page with the run")
+    parser.add_argument(
+        "--check", type=Path, metavar="README.md", help="only compare the numbers of a page with the run"
+    )
     options = parser.parse_args()
     if options.check is not None:
         wrong = problems(options.run, options.check.read_text(encoding="utf-8"))

@@ -1,6 +1,6 @@
 """Background regions for peaks: windows side by side along the genome that overlap none of the peaks.
 
-    python examples/make_chr2_background.py            # writes examples/chr2_background.bed for examples/chr2.yaml
+    python examples/make_chr2_background.py            # writes examples/data/chr2_background.bed for examples/chr2.yaml
     python examples/make_chr2_background.py --region-size 1000 --out windows_1000.bed
 
 A better background for real work is the peaks of other samples: open chromatin too, so that a model has to learn what
@@ -19,8 +19,7 @@ import pandas as pd
 from simbench_tf.files import whole_file
 from simbench_tf.genome import open_genome, overlaps_any, read_peaks, regions_at
 
-HERE = Path(__file__).parent
-DATA = HERE.parents[1] / "shared" / "data"
+DATA = Path(__file__).parent / "data"
 
 
 def background_windows(lengths: dict[str, int], peaks: pd.DataFrame, region_size: int) -> pd.DataFrame:
@@ -38,7 +37,7 @@ def main() -> None:
     parser.add_argument("--genome", type=Path, default=DATA / "hg38_chr2_2.3Mb.fa.gz")
     parser.add_argument("--peaks", type=Path, default=DATA / "ensembl_regulatory_chr2.narrowPeak")
     parser.add_argument("--region-size", type=int, default=400)
-    parser.add_argument("--out", type=Path, default=HERE / "chr2_background.bed")
+    parser.add_argument("--out", type=Path, default=DATA / "chr2_background.bed")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as index_dir:
         lengths = open_genome(args.genome, index_dir).lengths

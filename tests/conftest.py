@@ -6,18 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.folders import SHARED
 from helpers.tiny_run import TINY_RUN
-
-SHARED_DATA = SHARED / "data"
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Real human sequence and regions, where they are."""
-    if not SHARED_DATA.is_dir():
-        pytest.skip("needs the stretch of human chromosome 2 and its regions, in shared/data beside the project")
-    return SHARED_DATA
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """Documentation agrees with the code: docs/files.md with real runs, docs/architecture.md with the layers, links."""
 
 import importlib
+import importlib.util
 import json
 import re
 import tomllib
@@ -389,6 +390,26 @@ def test_keys_and_arrays_of_the_page_are_those_of_the_code():
     assert names("attributions/MODEL/TASK/KEY.h5", "array") == ["scores", *kept, "seq_id"]
     of_manifest = [name.removeprefix("PATH.") for name in names("manifest.json", "key")]
     assert set(Computation._fields) < set(of_manifest)
+
+
+# README.md
+
+
+def test_a_page_is_held_to_its_run_by_the_script_of_the_figures(tiny_run):
+    spec = importlib.util.spec_from_file_location("figures", ROOT / "docs" / "make_readme_figures.py")
+    figures = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(figures)
+    metrics = json.loads((tiny_run / "models" / "basset" / "metrics.json").read_text())
+    reached = (metrics["HepG2"]["auroc"] + metrics["K562"]["auroc"]) / 2
+    ceiling = pd.read_csv(tiny_run / "oracle" / "ceilings.csv")["auroc"].mean()
+    table = figures.table(tiny_run)
+    right = f"(test auROC {reached:.2f}, where the exact ceiling is {ceiling:.2f})\n".replace(" 0.", " .")
+    assert figures.problems(tiny_run, right + table) == []
+    too_high = right.replace(f"is {ceiling:.2f}".replace("0.", "."), f"is {ceiling + 0.02:.2f}".replace("0.", "."))
+    assert figures.problems(tiny_run, too_high + table) == [
+        f"exact ceiling is: {ceiling:.3f}, the page says {ceiling + 0.02:.2f}".replace("says 0.", "says .")
+    ]
+    assert len(figures.problems(tiny_run, table.replace("`saliency", "`fancy").replace("`grad_x", "`fancy_x"))) >= 1
 
 
 # docs/architecture.md

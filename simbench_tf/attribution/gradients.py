@@ -244,7 +244,8 @@ def _mean_over_steps(gradient: Callable[[Any], Any], n_steps: Any, x: Any, targe
     import tensorflow as tf
 
     def step(number: Any, total: Any) -> Any:
-        return number + 1, total + gradient(number)
+        # a recurrent layer forgets how many sequences there are, and the loop wants one shape throughout
+        return number + 1, tf.ensure_shape(total + gradient(number), total.shape)
 
     start = (tf.constant(0), tf.zeros((tf.size(targets), *tf.unstack(tf.shape(x)))))
     return tf.while_loop(lambda number, _: number < n_steps, step, start)[1] / tf.cast(n_steps, tf.float32)

@@ -117,7 +117,10 @@ class Element(Strict):
     """A motif, or a spaced pair of motifs, and how often the generator starts one.
 
     `rate` is the expected number of starts in a sequence without any label, `enriched` how many more there are with
-    a task's label. `gap` counts the background bases between a pair's motifs, drawn uniformly in the closed range.
+    a task's label. With rules both hold only for the placements that the rates alone draw. Rules keep some of these, so
+    an element that they name may start far more or less often: its expected number then is the mean, over the presences
+    that the rules ask for, of its mean number at each by the rates alone (1 or more where it is there, else 0).
+    `gap` counts the background bases between a pair's motifs, drawn uniformly in the closed range.
     `name` is used by rules and in the sites table: by default the motif, or both motifs of a pair joined by +.
     """
 

@@ -21,6 +21,7 @@ import pandas as pd
 import pyarrow as pa
 
 from simbench_tf import tables
+from simbench_tf.dataset.at_exit import until_exit
 from simbench_tf.dataset.batches import SITE_FLAG, BatchOrder, epoch_batches, n_batches
 from simbench_tf.dataset.files import DESCRIPTION, check_files, label_matrix, part_path, read_description, read_table
 from simbench_tf.dna.arrow import bases_of
@@ -341,7 +342,7 @@ class Dataset:
             # 4, an N, is beyond the depth: a row of zeros
             return tf.one_hot(bases, 4, dtype=tf.float32), tf.cast(labels, tf.float32)
 
-        data = tf.data.Dataset.from_generator(one_epoch, output_signature=signature)
+        data = tf.data.Dataset.from_generator(until_exit(one_epoch), output_signature=signature)
         cardinality = n_batches(n, batch_size)
         if repeat:
             data, cardinality = data.repeat(), tf.data.INFINITE_CARDINALITY

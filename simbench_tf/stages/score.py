@@ -259,7 +259,8 @@ def _scored(truth: Truth, scores: npt.NDArray[np.float32], seq_ids: list[str], b
     sites = sites[sites["row"] >= 0]
     mask = covered(sites, scores.shape)
     table = score_attributions(scores[:, bases], mask[:, bases], truth.sign)
-    line = {"truth": truth.name, "n_sequences": len(table), **summarise(table)}
+    n = int(table["auprc"].count())  # without a true base, or without any other, a sequence has no value
+    line = {"truth": truth.name, "n_sequences": n, **summarise(table)}
     line |= pooled_scores(scores[:, bases], mask[:, bases], "signed" if truth.sign == "signed" else "abs")
     for metric in COMPARED:
         line[f"{metric}_low"], line[f"{metric}_high"] = bootstrap_interval(table[metric])

@@ -216,6 +216,16 @@ def test_hypothetical_at_the_observed_base_is_the_score(net, x, method, referenc
     assert np.abs(result.scores).max() > 0.01
 
 
+@pytest.mark.parametrize("method", ["integrated_gradients", "expected_gradients"])
+def test_one_sequence_through_a_recurrent_layer_gets_what_it_gets_among_others(x, method):
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(x.shape[1:])
+    recurrent = keras.Model(inputs, layers.Dense(1)(layers.LSTM(4)(inputs)))
+    alone, among = (attribute(recurrent, each, method, references="zeros").scores for each in (x[:1], x))
+    assert np.abs(alone).max() > 1e-4
+    close(alone, among[:1])
+
+
 def test_correction_takes_the_channel_mean_from_gradients(net, x):
     plain, corrected = (attribute(net, x, correct=correct).hypothetical for correct in (False, True))
     close(corrected, plain - plain.mean(axis=2, keepdims=True))

@@ -15,12 +15,11 @@ import pyfaidx
 import pytest
 from Bio import bgzf
 
-from helpers.folders import SHARED
+from helpers.folders import CHR2
 from simbench_tf import genome as gn
 from simbench_tf.errors import InputError
 from simbench_tf.genome import fasta
 
-DATA = SHARED / "data"
 CODE = {letter: code for code, letter in enumerate("ACGT")}
 
 
@@ -564,16 +563,15 @@ def test_has_n_and_gc_content_of_soft_masked_text() -> None:
     np.testing.assert_allclose(gn.gc_content(bases), [0.6, 6 / 9, 0.0, np.nan])
 
 
-@pytest.mark.skipif(not DATA.is_dir(), reason="needs the stretch of chr2 in shared/data beside the repository")
 def test_the_chr2_stretch_reads_as_gunzip_does(tmp_path: Path) -> None:
-    genome = gn.open_genome(DATA / "hg38_chr2_2.3Mb.fa.gz", index_dir=tmp_path)
+    genome = gn.open_genome(CHR2 / "hg38_chr2_2.3Mb.fa.gz", index_dir=tmp_path)
     assert genome.lengths == {"chr2": 2_333_275}
-    peaks = gn.read_peaks(DATA / "ensembl_regulatory_chr2.narrowPeak")
+    peaks = gn.read_peaks(CHR2 / "ensembl_regulatory_chr2.narrowPeak")
     assert len(peaks) == 260
     # column 10 of this file is the middle of the region
     assert (peaks["summit"] - (peaks["start"] + peaks["end"]) // 2).abs().max() <= 1
     gn.check_chromosomes(peaks, genome, "peaks")
-    text = gzip.decompress((DATA / "hg38_chr2_2.3Mb.fa.gz").read_bytes()).decode()
+    text = gzip.decompress((CHR2 / "hg38_chr2_2.3Mb.fa.gz").read_bytes()).decode()
     sequence = "".join(text.splitlines()[1:])
     regions = gn.regions_at(peaks["chrom"], peaks["summit"], 400)
     bases = gn.fetch(genome, regions)

@@ -5,7 +5,9 @@ from pathlib import Path
 from simbench_tf.files import checksum
 
 REPOSITORY = Path(__file__).parents[2]
-#: Beside the project, where it is worked on: real sequence, and the contract.
+#: Real human sequence and regions.
+CHR2 = REPOSITORY / "examples" / "data"
+#: Beside the project, where it is worked on: the contract.
 SHARED = REPOSITORY.parent / "shared"
 
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from helpers.folders import REPOSITORY, SHARED
+from helpers.folders import CHR2, REPOSITORY
 from helpers.grammars import sharp
 from simbench_tf.config import PeaksSimulation, Splits
 from simbench_tf.dna import decode, encode
@@ -31,12 +31,7 @@ from simbench_tf.simulate.peaks import enrichment as _enrichment
 from simbench_tf.simulate.peaks import regions as _regions
 from simbench_tf.tables import SPLITS, check_sequences, check_sites
 
-DATA = SHARED / "data"
-GENOME, PEAKS = DATA / "hg38_chr2_2.3Mb.fa.gz", DATA / "ensembl_regulatory_chr2.narrowPeak"
-needs_chr2 = pytest.mark.skipif(
-    not DATA.is_dir(), reason="needs the stretch of chr2 in shared/data beside the repository"
-)
-
+GENOME, PEAKS = CHR2 / "hg38_chr2_2.3Mb.fa.gz", CHR2 / "ensembl_regulatory_chr2.narrowPeak"
 
 ENRICHED, EVERYWHERE, RARE = (
     sharp("TGACTCATGC", "E1"),
@@ -617,7 +612,6 @@ def chr2_background(folder: Path, size: int) -> Path:
     return path
 
 
-@needs_chr2
 @pytest.mark.parametrize("size", [400, 1_000])
 def test_sites_on_chr2_read_as_the_genome_does(tmp_path: Path, size: int) -> None:
     chosen = PeaksSimulation(

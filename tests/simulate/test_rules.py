@@ -265,6 +265,37 @@ def test_within_a_presence_nothing_changes() -> None:
     assert stats.ks_2samp(*counts).pvalue > 1e-3
 
 
+def test_starts_are_the_rates_without_rules_and_with_them_those_of_the_presences_asked_for() -> None:
+    """Mean starts, in each label pattern: the rates; and of draws by the rates, weighed as rules weigh presences."""
+    names = [str(element.get("motif") or "+".join(element["pair"])) for element in ELEMENTS]
+    counts, labels, grammars_drawn = [], [], []
+    for rules in ([], RULES):
+        grammar = grammar_of(rules=rules)
+        drawn = draw(grammar, 12, 0, N)
+        sites = drawn.sites.to_pandas()
+        # a pair starts once, though it has two sites
+        halves = sites["element"].isin(["A+C"]).to_numpy() * 0.5
+        rows = sites["seq_id"].str[3:].astype(int).to_numpy()
+        table = np.zeros((N, len(names)))
+        np.add.at(table, (rows, [names.index(name) for name in sites["element"]]), 1 - halves)
+        counts.append(table)
+        labels.append(np.stack([drawn.sequences[task].to_numpy() for task in TASKS], axis=1) @ [1, 2])
+        grammars_drawn.append(grammar)
+    codes = (counts[0][:, [names.index(name) for name in ("A", "B", "C", "A+C")]] > 0) @ (1 << np.arange(4))
+    weights = grammars_drawn[1].hmm.presence_weight[labels[0], codes]
+    for pattern in range(4):
+        by_rates, by_rules = (each[label == pattern] for each, label in zip(counts, labels, strict=True))
+        rates = grammars_drawn[0].hmm.rates[pattern]
+        assert (np.abs(by_rates.mean(axis=0) - rates) < 4 * stats.sem(by_rates)).all()
+        weighed = weights[labels[0] == pattern, None] * by_rates
+        error = np.hypot(stats.sem(weighed), stats.sem(by_rules))
+        assert (np.abs(by_rules.mean(axis=0) - weighed.mean(axis=0)) < 4 * error).all()
+    # what the rules name has far from its rate: A in sequences with both labels (rate .7), C in those with y alone (.7)
+    with_both, with_y = (counts[1][labels[1] == pattern].mean(axis=0) for pattern in (3, 2))
+    assert with_both[0] > 1.0
+    assert with_y[2] < 0.5
+
+
 def test_draws_with_rules_are_the_same_in_any_stretch() -> None:
     grammar = grammar_of()
     whole = draw(grammar, 3, 0, 300)

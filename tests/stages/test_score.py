@@ -12,6 +12,7 @@ from simbench_tf.run.attributions import attribution_files
 from simbench_tf.run.manifest import read_manifest
 from simbench_tf.score import bootstrap_interval, mean_over_models, paired_comparisons, variance_components
 from simbench_tf.score.motif_recall import motif_recall
+from simbench_tf.stages import score as score_stage
 from simbench_tf.stages.score import compare_methods, models_of_seeds, variance_of_seeds, write
 
 
@@ -86,6 +87,17 @@ def test_variance_of_seeds_has_a_row_a_task_key_and_metric():
     assert line[list(expected._fields)].tolist() == pytest.approx(list(expected))
     assert (line["n_models"], line["n_sequences"]) == (3, 19)
     assert variance_of_seeds(per_sequence()).empty
+
+
+def test_sequences_without_a_true_base_are_in_no_mean_and_not_counted():
+    config = load_config("demo")
+    sites = pd.DataFrame({"row": [0, 1, 1], "motif": "M", "start": [2, 0, 3], "end": [4, 1, 5], "strand": "+"})
+    truth = score_stage._Truth(sites, pd.Index(["a", "b", "c", "d"]), "task")
+    scores = np.random.default_rng(0).random((3, 6), np.float32)
+    table, line, _ = score_stage._scored(config, truth, scores, np.array([0, 1, 3]))
+    assert line["n_sequences"] == 2
+    assert line["auprc"] == pytest.approx(table["auprc"][:2].mean())
+    assert line["auprc_se"] == pytest.approx(table["auprc"][:2].std(ddof=1) / np.sqrt(2))
 
 
 @pytest.fixture

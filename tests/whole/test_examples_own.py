@@ -1,5 +1,6 @@
 """The examples that bring something of one's own run at a small size: peaks, a model and a method, a Kipoi entry."""
 
+import json
 import os
 import re
 import shutil
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from helpers.folders import REPOSITORY
@@ -17,12 +19,12 @@ EXAMPLES = REPOSITORY / "examples"
 OWN = ["your_own_peaks", "your_own_model_and_method", "share_through_kipoi"]
 
 
-def run(script: Path, **sizes: str) -> subprocess.CompletedProcess[str]:
+def run(script: Path, *arguments: str | Path, **sizes: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "MPLBACKEND": "agg", "TF_CPP_MIN_LOG_LEVEL": "3", **sizes}
-    return subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True)
+    return subprocess.run([sys.executable, script, *arguments], env=environment, capture_output=True, text=True)
 
 
-def test_your_own_peaks_runs(shared_data):
+def test_your_own_peaks_runs():
     sizes = {"MAX_BATCHES": "13", "N_EXPLAINED": "3", "FIT_SEQUENCES": "300", "N_DRAWN": "400"}
     ran = run(EXAMPLES / "your_own_peaks.py", **sizes)
     assert ran.returncode == 0, ran.stderr
@@ -30,18 +32,23 @@ def test_your_own_peaks_runs(shared_data):
     assert "fitted to 300 regions" in ran.stdout
 
 
-def test_your_own_peaks_says_what_is_missing(tmp_path):
-    examples = tmp_path / "project" / "examples"
-    examples.mkdir(parents=True)
-    for name in ("your_own_peaks.py", "chr2.yaml"):
-        shutil.copy(EXAMPLES / name, examples)
-    ran = run(examples / "your_own_peaks.py")
-    assert ran.returncode == 1
-    assert ran.stderr.splitlines()[-1] == (
-        "There is no hg38_chr2_2.3Mb.fa.gz and no ensembl_regulatory_chr2.narrowPeak where examples/chr2.yaml looks: "
-        "write your own paths into it."
-    )
-    assert "Traceback" not in ran.stderr
+def test_chr2_needs_nothing_but_the_examples_from_wherever_it_is_called(tmp_path):
+    shutil.copytree(EXAMPLES, tmp_path / "clone" / "examples", ignore=shutil.ignore_patterns("*.ipynb", "*.fai"))
+    simbench = [sys.executable, "-m", "simbench_tf.cli", "simulate", "clone/examples/chr2.yaml", "--out", "run"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    ran = subprocess.run(simbench, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    log = pd.read_csv(tmp_path / "run" / "dataset" / "motif_log.csv")
+    assert log["kept"].sum() > 20
+    description = json.loads((tmp_path / "run" / "dataset" / "dataset.json").read_text())
+    # five of the 260 regions hold no motif
+    assert sum(description["counts"].values()) * description["positive_fraction"]["regulatory"] == pytest.approx(255)
+
+
+def test_the_background_of_chr2_is_what_its_script_writes(tmp_path):
+    ran = run(EXAMPLES / "make_chr2_background.py", "--out", tmp_path / "windows.bed")
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "windows.bed").read_bytes() == (EXAMPLES / "data" / "chr2_background.bed").read_bytes()
 
 
 def test_your_own_model_and_method_runs():
