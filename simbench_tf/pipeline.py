@@ -15,7 +15,7 @@ from simbench_tf.run.folder import begin, check_folder
 from simbench_tf.run.manifest import discard, read_manifest
 from simbench_tf.stages.attribute import attribute
 from simbench_tf.stages.checks import check_ahead
-from simbench_tf.stages.dynamics import dynamics
+from simbench_tf.stages.dynamics import dynamics, unwatched
 from simbench_tf.stages.export import export
 from simbench_tf.stages.oracle import oracle
 from simbench_tf.stages.overwritten import check_overwrites
@@ -58,10 +58,9 @@ def run(
     begin(config, folder)
     simulate(config, folder, map_in_order, track)
     train(config, folder, track)
+    discard(folder, unwatched(config, read_manifest(folder)))  # the report would take those of an earlier configuration
     if config.dynamics is not None:
         dynamics(config, folder, map_in_order, track)
-    else:  # the report would take those of an earlier configuration
-        discard(folder, [name for name in read_manifest(folder) if name.startswith("dynamics/")])
     attribute(config, folder, map_in_order, track)
     if config.simulation.has_oracle:
         oracle(config, folder, map_in_order, track)

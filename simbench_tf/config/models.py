@@ -24,7 +24,7 @@ class Model(Strict):
     outputs predicts which task (by default they are the tasks, in order); or by `kipoi`, an entry's folder or
     SOURCE/NAME. `width`, `kernel_size` of the first convolution, and `padding` are those of our architectures; without
     them the papers'. Valid convolutions and pooling may leave the last bases over, which the network then cannot see;
-    with ``padding: same`` it sees all.
+    with ``padding: same`` it sees all. `training` changes settings of the run's training for this model.
     """
 
     name: str = "basset"
@@ -39,6 +39,7 @@ class Model(Strict):
     seeds: Annotated[int, Field(ge=1)] = 1
     kernel_size: Annotated[int, Field(ge=1)] | None = None
     padding: Literal["valid", "same"] = "valid"
+    training: dict[str, Any] = {}
 
     @property
     def is_trained(self) -> bool:
@@ -59,6 +60,8 @@ class Model(Strict):
         for name in ("seq_length", "n_tasks", "seed"):
             if name in self.settings:
                 raise ValueError(f"settings.{name} is given by the run; leave it out")
+        if self.training and not self.is_trained:
+            raise ValueError("training is of models that are trained, this one is taken as it is; leave it out")
         if self.kipoi is not None and self.seeds > 1:
             raise ValueError("seeds are of models that are trained, one of kipoi is taken as it is; leave them out")
         if self.trained and self.keras is None:

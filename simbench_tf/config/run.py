@@ -10,8 +10,8 @@ from simbench_tf.config.base import Strict
 from simbench_tf.config.models import Model, Replicate, replicates, safe_name
 from simbench_tf.config.simulation import GrammarSimulation, PeaksSimulation, TextSimulation
 from simbench_tf.config.sweeps import expand_methods, expand_models
-from simbench_tf.config.training import Training
-from simbench_tf.errors import nearest
+from simbench_tf.config.training import Training, training_of
+from simbench_tf.errors import InputError, nearest
 from simbench_tf.tables import SEQUENCE_COLUMNS
 
 
@@ -77,13 +77,14 @@ class Dynamics(Strict):
 
     `checkpoints` counts the batches, 0 and the last of `training.max_batches` included; a task's fixed sequences are
     `n_sequences` of its positives, and as many others, drawn from `split`. `method` is a name, or a method with its
-    references and settings as in `attribution.methods`.
+    references and settings as in `attribution.methods`. `models` names those that are watched, by default all.
     """
 
     checkpoints: Annotated[int, Field(ge=2)] = 12
     n_sequences: Annotated[int, Field(ge=2)] = 64
     split: Literal["train", "valid", "test"] = "test"
     tasks: list[str] | None = None
+    models: list[str] | None = None
     method: Annotated[MethodSettings, BeforeValidator(_method_by_name)] = MethodSettings(method="grad_x_input")
 
 
@@ -121,6 +122,22 @@ class Config(Strict):
         """Every model once per seed."""
         return replicates(self.models, self.seed)
 
+    @property
+    def watched(self) -> list[Replicate]:
+        """Models whose learning is watched: where there is `dynamics`, those it names, of those that are trained."""
+        chosen = self.dynamics and (self.dynamics.models or [model.name for model in self.models])
+        return [each for each in self.replicates if each.model.is_trained and each.model.name in (chosen or ())]
+
+    def training_for(self, model: Model) -> Training:
+        """How a model is trained: as all are, but for what the model itself says.
+
+        Raises
+        ------
+        InputError
+            A setting of the model's own is unknown or out of range.
+        """
+        return training_of(self.training, **model.training) if model.training else self.training
+
     @model_validator(mode="after")
     def _names_fit(self) -> Config:
         for task in self.tasks:
@@ -138,7 +155,14 @@ class Config(Strict):
         for key, task in ((key, task) for key, tasks in chosen.items() for task in tasks or []):
             if task not in self.tasks:
                 raise ValueError(f"{key} names {task!r}, which is no task{nearest(task, self.tasks)}")
+        for name in (self.dynamics and self.dynamics.models) or []:
+            if name not in (known := [model.name for model in self.models if model.is_trained]):
+                raise ValueError(f"dynamics.models names {name!r}, which is no model trained{nearest(name, known)}")
         for model in self.models:
+            try:
+                self.training_for(model)
+            except InputError as error:
+                raise ValueError(f"training of model {model.name}: {error.what}; {error.mend}") from error
             _check_outputs(model, self.tasks, self.attributed_tasks)
         names = [each.name for each in self.replicates]
         if len(set(names)) < len(names):

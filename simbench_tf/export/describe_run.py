@@ -70,7 +70,7 @@ def describe_model(run: Path, name: str) -> DescribedModel:
         f"From {dataset.seq_length} bases it predicts the probability of each label. {_metrics(run, name)}",
         cite_as=f"{_SIMULATION}; architecture: {architecture}",
         trained_on=_trained_on(config, dataset, run),
-        training_procedure=_procedure(config.training, replicate.seed),
+        training_procedure=_procedure(config.training_for(replicate.model), replicate.seed),
     )
 
 

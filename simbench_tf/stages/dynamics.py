@@ -8,7 +8,7 @@ quantities go with being learnt sooner).
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +57,7 @@ def dynamics(config: Config, folder: Path, map_in_order: MapInOrder = map, track
         mend = "add `dynamics: {}` to the configuration, or `--set dynamics={}` to `simbench run`, and train with it"
         raise InputError(folder, "was not asked for learning dynamics", mend)
     dataset, target = open_dataset(folder / "dataset"), folder / "dynamics"
-    for name in (each.name for each in config.replicates if each.model.is_trained):
+    for name in (each.name for each in config.watched):
         model_file = folder / "models" / name / "model.keras"
         checkpoints = checkpoints_of(model_file, snapshots_of(folder, name))
 
@@ -70,13 +70,19 @@ def dynamics(config: Config, folder: Path, map_in_order: MapInOrder = map, track
     return target
 
 
+def unwatched(config: Config, names: Iterable[str]) -> list[str]:
+    """Of files of a run, the learning dynamics of models that are not watched."""
+    watched = tuple(f"dynamics/{each.name}/" for each in config.watched)
+    return [name for name in names if name.startswith("dynamics/") and not name.startswith(watched)]
+
+
 def inputs(config: Config, folder: Path, model: str, checkpoints: list[Checkpoint]) -> dict[str, Any]:
     """What a model's learning dynamics depend on: the data set, the weights, and the settings of `dynamics`."""
     assert config.dynamics is not None
     return {
         "model": model,
         "dataset": dataset_checksums(folder),
-        "dynamics": config.dynamics.model_dump(mode="json"),
+        "dynamics": config.dynamics.model_dump(mode="json", exclude={"models"}),
         "seed": config.seed,
         "learnt": [LEARNT_SHARE, MIN_OVER_CHANCE],
         "weights": [(batch, checksum(Path(path))) for batch, path in checkpoints],

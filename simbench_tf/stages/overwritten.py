@@ -10,7 +10,7 @@ from simbench_tf.config import Config
 from simbench_tf.errors import InputError
 from simbench_tf.run.attributions import attribution_files
 from simbench_tf.run.manifest import Record, fingerprint, read_manifest
-from simbench_tf.stages import attribute, oracle, simulate, train
+from simbench_tf.stages import attribute, dynamics, oracle, simulate, train
 from simbench_tf.stages.step import dataset_checksums
 
 #: Stages whose results take long, in order, and what to call their files; the others follow from these in seconds.
@@ -75,8 +75,7 @@ def _overwritten_names(config: Config, folder: Path, records: dict[str, Record])
         return
     if "dataset/dataset.json" not in records:
         return
-    if config.dynamics is None:
-        yield from (name for name in records if name.startswith("dynamics/"))
+    yield from dynamics.unwatched(config, records)
     yield from (name for name, r in records.items() if r["stage"] == "oracle" and not _is_of(r, config, folder))
     lost_models = set()
     for replicate in config.replicates:

@@ -59,7 +59,7 @@ def _keys(config: Config, replicate: Replicate, data: dict[str, str]) -> dict[st
     """Fingerprints of a model's files, and of the snapshots on the way where they are asked for."""
     made_from = {"dataset": data, **inputs(config, replicate)}
     keys = {"train": fingerprint("train", made_from)}
-    if config.dynamics is not None and replicate.model.is_trained:
+    if config.dynamics is not None and replicate in config.watched:
         keys["dynamics"] = fingerprint("snapshots", {**made_from, "checkpoints": config.dynamics.checkpoints})
     return keys
 
@@ -100,7 +100,7 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
     """
     model, key = replicate.model, f"models.{replicate.model.name}"
     # another number of seeds leaves each of them as it is
-    settings = model.model_dump(mode="json", exclude={"seeds", "python", "settings", "trained", "outputs"})
+    settings = model.model_dump(mode="json", exclude={"seeds", "python", "settings", "trained", "outputs", "training"})
     settings["name"] = replicate.name
     if model.padding == "valid":  # as runs had it before there was a choice
         del settings["padding"]
@@ -119,9 +119,10 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
     if model.kipoi is not None:
         settings["kipoi"] = files_of(model.kipoi) or model.kipoi
     # what is left out changes how training is stored and logged, not the model
-    training = config.training.model_dump(mode="json", exclude={"checkpoint_interval", "tensorboard", "recipe"})
+    chosen = config.training_for(model)
+    training = chosen.model_dump(mode="json", exclude={"checkpoint_interval", "tensorboard", "recipe"})
     for later in ("fresh", "augment", "ema_momentum"):  # models trained before there were these settings stay fresh
-        if getattr(config.training, later) == getattr(Training(), later):
+        if getattr(chosen, later) == getattr(Training(), later):
             del training[later]
     return {
         "training": training,
@@ -144,7 +145,7 @@ def write(config: Config, folder: Path, replicate: Replicate, key: str, track: T
     strategy()  # before TensorFlow computes anything
     dataset = open_dataset(folder / "dataset")
     target = folder / "models" / replicate.name
-    model, training = replicate.model, config.training
+    model, training = replicate.model, config.training_for(replicate.model)
     if model.kipoi is not None:
         return Made({"train": adopt(model.kipoi, dataset, target)} if is_chief() else {}, device())
     if model.trained:
@@ -152,7 +153,7 @@ def write(config: Config, folder: Path, replicate: Replicate, key: str, track: T
         return Made(taken, device())
     network = build_model(model, dataset.seq_length, len(dataset.tasks), replicate.seed)
     callbacks = []
-    if config.dynamics is not None and is_chief():
+    if config.dynamics is not None and replicate in config.watched and is_chief():
         batches = log_spaced_batches(config.dynamics.checkpoints, training.max_batches)
         callbacks.append(Snapshots(snapshots_of(folder, replicate.name), batches))
     checkpoint = Checkpoint(target / "checkpoint.npz", key)
