@@ -89,9 +89,9 @@ simulation:
 {elements}
   splits: {{valid: 0.1, test: 0.2}}
 models:
-  - {{name: basset, architecture: basset, padding: same, width: 0.25}}
+  - {{name: basset, architecture: basset, padding: same, width: 0.25, training: {{learning_rate: 0.002}}}}
   - {{name: beluga, architecture: beluga, padding: same, width: 0.2}}
-training: {{batch_size: 100, max_batches: 6000}}
+training: {{recipe: drawn, schedule: cosine, max_batches: 10000}}
 attribution:
   n_sequences: 100
   methods:
@@ -108,13 +108,13 @@ variants:
   small:
     about: 60,000 sequences and narrow networks, for two cores; the preset itself
   full:
-    about: 3,000,000 sequences and networks of full width, for a GPU
+    about: networks of full width on up to 9,000,000 sequences, each seen once, for a GPU
     name: five_lines_full
-    simulation: {{n_sequences: 3000000}}
+    simulation: {{n_sequences: 300000}}
     models:
       - {{name: basset, architecture: basset, padding: same}}
-      - {{name: beluga, architecture: beluga}}
-    training: {{batch_size: 300, max_batches: 30000}}
+      - {{name: beluga, architecture: beluga, padding: same}}
+    training: {{recipe: talk, fresh: true, schedule: constant, batch_size: 300, max_batches: 30000}}
 """
 
 

@@ -15,7 +15,8 @@ from simbench_tf.errors import InputError
 #: for grammar data on few cores, what `benchmarks/recipes.py` found nearest the ceiling.
 RECIPES: dict[str, dict[str, Any]] = {
     "talk": {},
-    "drawn": {"fresh": True, "batch_size": 100},
+    # what is never seen twice is not overfitted, so training goes on to its end
+    "drawn": {"fresh": True, "batch_size": 100, "patience": 1_000},
 }
 
 

@@ -82,7 +82,7 @@ def test_drawn_fractions_at_the_presets_seed_and_size(script, enriched):
 def test_the_full_variant_differs_in_size_alone():
     small, full = load_config("five_lines"), load_config("five_lines:full")
     assert load_config("five_lines:small") == small
-    assert full.simulation == small.simulation.model_copy(update={"n_sequences": 3_000_000})
+    assert full.simulation == small.simulation.model_copy(update={"n_sequences": 300_000})
     assert [(model.architecture, model.width) for model in full.models] == [("basset", 1.0), ("beluga", 1.0)]
     assert (full.training.batch_size, full.training.max_batches) == (300, 30_000)
     assert full.attribution == small.attribution
