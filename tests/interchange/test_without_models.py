@@ -172,6 +172,11 @@ def test_twelve_lines_of_the_page_do_what_it_says(tmp_path, monkeypatch, capsys)
                 assert simbench(monkeypatch, capsys, *line.split()[1:])[0] == 0, line
     summary = without_nulls(pd.read_csv("runs/mine/scores/summary.csv"))
     assert summary[["model", "task", "key"]].to_numpy().tolist() == [["my_cnn", "K562", "captum_ig"]]
-    assert summary.n_sequences[0] == 20
+    explained = pd.read_csv("data/explained.tsv", sep="\t").query("task == 'K562'")
+    dataset = sb.open_dataset("runs/mine")
+    assert len(explained) == 20
+    # those of them that hold a true base enter the means
+    with_truth = dataset.mask("test", "K562")[explained["row"]].any(axis=1).sum()
+    assert summary.n_sequences[0] == with_truth
     assert (tmp_path / "runs" / "mine" / "report.html").is_file()
     assert (tmp_path / "data" / "explained.tsv").is_file()
