@@ -403,7 +403,7 @@ def test_a_page_is_held_to_its_run_by_the_script_of_the_figures(tiny_run):
     reached = (metrics["HepG2"]["auroc"] + metrics["K562"]["auroc"]) / 2
     ceiling = pd.read_csv(tiny_run / "oracle" / "ceilings.csv")["auroc"].mean()
     table = figures.table(tiny_run)
-    right = f"(test auROC {reached:.2f}, where the exact ceiling is {ceiling:.2f})\n".replace(" 0.", " .")
+    right = f"Basset (test auROC {reached:.2f}), where the exact ceiling is {ceiling:.2f}\n".replace(" 0.", " .")
     assert figures.problems(tiny_run, right + table) == []
     too_high = right.replace(f"is {ceiling:.2f}".replace("0.", "."), f"is {ceiling + 0.02:.2f}".replace("0.", "."))
     assert figures.problems(tiny_run, too_high + table) == [
