@@ -148,7 +148,7 @@ def score_caption(place: str, summary: pd.DataFrame) -> str:
     """What holds for all methods on one model and task: sequences, chance level, and ceiling where there is one."""
     first = summary.iloc[0]
     caption = f"{place}: {fixed(first['n_sequences'], 0)} sequences, chance auPRC {fixed(first['chance_auprc'])}"
-    oracle = fixed(first["oracle_auprc"])
+    oracle = with_error(first["oracle_auprc"], first.get("oracle_auprc_se"))
     # of all bases pooled no ranking is better than the oracle's; of each sequence by itself one may be, by a little
     if oracle != "–":
         caption += f", oracle auPRC {oracle} (a reference, not a strict bound)"

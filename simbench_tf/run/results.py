@@ -184,7 +184,7 @@ def read_ceilings(folder: Path) -> pd.DataFrame:
     """RUN/oracle/ceilings.csv by task; without rows where there is none.
 
     Columns auroc and auprc are those of P(label | sequence) on the test split; attribution_auroc and attribution_auprc
-    are means over the attributed sequences of a task, and pooled_attribution_* pool their bases.
+    are means over the kept positives of a task, and pooled_attribution_* pool their bases.
     """
     path = folder / "oracle" / "ceilings.csv"
     if not path.is_file():

@@ -8,6 +8,7 @@ one row per file and interaction.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -75,6 +76,7 @@ def inputs(config: Config, folder: Path, files: list[AttributionFile]) -> dict[s
     """What scores depend on: the data set, attributions and knock-outs, ceilings, and the settings of scoring."""
     read = [path for file in files for path in (file.path, knock_outs_file(file, folder))]
     return {
+        "columns": tables.SUMMARY_COLUMNS,
         "dataset": dataset_checksums(folder),
         "attributions": {str(path.relative_to(folder)): checksum(path) for path in read if path.is_file()},
         "oracle": stage_checksums(folder, "oracle"),
@@ -285,14 +287,18 @@ def _with_ceilings(
     scans = summary[summary["method"] == "null_scan"].set_index(["model", "task", "truth"])["auprc"]
     places = pd.MultiIndex.from_frame(summary[["model", "task", "truth"]])
     summary = summary.assign(scan_auprc=scans.reindex(places).to_numpy())
-    known = read_ceilings(folder)
+    known, of_bases = read_ceilings(folder), functools.cache(functools.partial(_ceiling, config, dataset, folder))
     for (model, task), file in {(file.model, file.task): file for file in files}.items():
         if task not in known.index:
             continue
         bases = scored_bases(config, file, dataset.seq_length)
-        ceiling = known.loc[task, "attribution_auprc"]
-        if not bases.all():
-            ceiling = ceiling_of_bases(config, dataset, folder, task, bases)["attribution_auprc"]
+        ceiling = known.loc[task] if bases.all() else of_bases(task, tuple(bases))
         here = (summary["model"] == model) & (summary["task"] == task) & summary["truth"].str.startswith("embedded")
-        summary.loc[here, "oracle_auprc"] = ceiling
+        for end in ("", "_se"):
+            summary.loc[here, f"oracle_auprc{end}"] = ceiling[f"attribution_auprc{end}"]
     return summary
+
+
+def _ceiling(config: Config, dataset: Dataset, folder: Path, task: str, bases: tuple[bool, ...]) -> dict[str, float]:
+    """`ceiling_of_bases`, which networks that see the same bases have in common."""
+    return ceiling_of_bases(config, dataset, folder, task, np.array(bases))

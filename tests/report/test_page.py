@@ -262,17 +262,17 @@ def test_times_change_nothing_but_the_times(tmp_path, markup):
 
 def test_the_oracle_is_shown_where_there_is_one(tmp_path, markup):
     table = per_sequence()
-    run = grammar_run(summary=summarised(table, oracle_auprc=0.9312), sequences=[])
+    run = grammar_run(summary=summarised(table, oracle_auprc=0.9312, oracle_auprc_se=0.0034), sequences=[])
     run["metrics"]["basset"]["HepG2"] |= {"oracle_auroc": 0.9012, "oracle_auprc": 0.8123}
     page = written(tmp_path, run)
-    assert "oracle auPRC 0.931" in page.text
+    assert "oracle auPRC 0.931 ± 0.003 (a reference" in page.text
     assert "0.901" in page.cells
     # (auroc - .5) of (.9012 - .5), and auPRC of .9312
     reached = (run["metrics"]["basset"]["HepG2"]["auroc"] - 0.5) / 0.4012
     assert f"{100 * reached:.0f}%" in page.cells
     assert f"{100 * run['summary']['auprc'].max() / 0.9312:.0f}%" in page.cells
     assert "a reference, not a strict bound" in page.text
-    assert "the best that any model can do" in page.text
+    assert "the best that any model can do in expectation" in page.text
     assert "oracle" not in Page(markup).text.lower()
 
 
