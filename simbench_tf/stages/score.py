@@ -3,7 +3,8 @@
 One row per file and sequence in per_sequence.parquet, per file and truth in summary.csv, per file and group of sites in
 motif_recall.csv, per pair of methods in comparisons.csv. Where models were trained from several seeds, variance.csv
 separates their spread from that of sequences; where labels depend on combinations of elements, faithfulness.csv has
-one row per file and interaction.
+one row per file and interaction. Of data without an exact posterior, kmer_classifier.csv has what counts of words tell
+of the labels.
 """
 
 from __future__ import annotations
@@ -38,6 +39,7 @@ from simbench_tf.score import (
 )
 from simbench_tf.score.motif_recall import motif_recall
 from simbench_tf.score.ranking import models_of_seeds, pairs_of, without_nulls
+from simbench_tf.stages.kmer_classifier import kmer_classifier
 from simbench_tf.stages.knockouts import knock_outs_file, knock_outs_of, read_knock_outs
 from simbench_tf.stages.nulls import NullScores, null_scores
 from simbench_tf.stages.oracle import ceiling_of_bases, read_exact_answers
@@ -69,6 +71,7 @@ def score(config: Config, folder: Path, track: Track = silent) -> Path:
             return Made({"score": write(config, folder, files, advance)})
 
     step(folder, {"score": fingerprint("score", inputs(config, folder, files))}, make)
+    kmer_classifier(config, folder, list(dict.fromkeys(file.task for file in files)))
     return folder / "scores" / "summary.csv"
 
 

@@ -14,6 +14,7 @@ from simbench_tf.score import bootstrap_interval, mean_over_models, paired_compa
 from simbench_tf.score.motif_recall import motif_recall
 from simbench_tf.stages import score as score_stage
 from simbench_tf.stages.score import compare_methods, models_of_seeds, variance_of_seeds, write
+from simbench_tf.stages.truths import Truth
 
 
 def per_sequence(models=("basset",), tasks=("HepG2", "K562"), keys=("ism@none", "saliency@none"), n=20, seed=0):
@@ -90,11 +91,10 @@ def test_variance_of_seeds_has_a_row_a_task_key_and_metric():
 
 
 def test_sequences_without_a_true_base_are_in_no_mean_and_not_counted():
-    config = load_config("demo")
     sites = pd.DataFrame({"row": [0, 1, 1], "motif": "M", "start": [2, 0, 3], "end": [4, 1, 5], "strand": "+"})
-    truth = score_stage._Truth(sites, pd.Index(["a", "b", "c", "d"]), "task")
+    truth = Truth("embedded", "task", sites, pd.Index(["a", "b", "c", "d"]), "absolute")
     scores = np.random.default_rng(0).random((3, 6), np.float32)
-    table, line, _ = score_stage._scored(config, truth, scores, np.array([0, 1, 3]))
+    table, line, _ = score_stage._scored(truth, scores, ["a", "b", "d"], np.ones(6, np.bool_))
     assert line["n_sequences"] == 2
     assert line["auprc"] == pytest.approx(table["auprc"][:2].mean())
     assert line["auprc_se"] == pytest.approx(table["auprc"][:2].std(ddof=1) / np.sqrt(2))
