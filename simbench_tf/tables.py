@@ -68,6 +68,10 @@ VARIANCE_COLUMNS = (
 )  # fmt: skip
 
 
+#: One row per task (RUN/scores/kmer_classifier.csv), of data without an exact posterior.
+KMER_COLUMNS = ("task", "auroc", "n_train", "n_test", "k")
+
+
 #: One row per model, task, key and interaction (RUN/scores/faithfulness.csv); what `score.faithfulness` gives follows.
 FAITHFULNESS_KEYS = (
     "model", "task", "key", "method", "references", "settings", "rule", "first", "second", "expected", "n_sequences",

@@ -27,6 +27,7 @@ from simbench_tf.run.attributions import attribution_files
 from simbench_tf.run.parts import PartsFolder, write_part
 from simbench_tf.score import METRICS, faithfulness, score_attributions
 from simbench_tf.simulate.peaks.enrichment import MOTIF_LOG_COLUMNS
+from simbench_tf.stages.kmer_classifier import kmer_classifier
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "simbench_tf"
@@ -295,7 +296,9 @@ def simulated(tmp_path_factory):
         path = folder / f"{simulation['kind']}.yaml"
         path.write_text(yaml.safe_dump({"name": "small", "simulation": simulation}))
         runs.append(path.with_suffix(""))
-        pipeline.simulate(load_config(path), runs[-1])
+        config = load_config(path)
+        pipeline.simulate(config, runs[-1])
+        kmer_classifier(config, runs[-1], ["K562"])
     return runs
 
 
@@ -372,6 +375,7 @@ def test_columns_of_the_page_are_those_of_the_code():
     assert names("scores/motif_recall.csv") == list(tables.MOTIF_RECALL_COLUMNS)
     assert names("scores/comparisons.csv") == list(tables.COMPARISON_COLUMNS)
     assert names("scores/variance.csv") == list(tables.VARIANCE_COLUMNS)
+    assert names("scores/kmer_classifier.csv") == list(tables.KMER_COLUMNS)
     assert names("dynamics/MODEL/dynamics.csv") == list(dynamics.DYNAMICS_COLUMNS)
     assert names("dynamics/MODEL/learnt.csv") == list(dynamics.LEARNT_COLUMNS)
     mask = np.array([[True, False]])

@@ -181,7 +181,10 @@ def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
 @app.command()
 def oracle(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
-    """Compute the exact ceilings of a grammar's data set: the best that any model or method could do.
+    """Compute the ceilings of a grammar's data set: what its exact posterior reaches, as model and as method.
+
+    For labels, and for true bases pooled over sequences, no model or method can be better in expectation. For the mean
+    over sequences of each one's score it is the best known.
 
     Example: [bold]simbench oracle runs/demo[/]
     """

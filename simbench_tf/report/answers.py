@@ -20,10 +20,10 @@ ENOUGH_SEQUENCES = 20
 ENOUGH_SEEDS = 4
 #: A network has learnt little below this share of (oracle auROC - .5) ...
 ENOUGH_REACHED = 0.8
-#: ... or, where no ceiling is known, below this auROC.
+#: ... or, where no ceiling is known, below what a classifier of k-mers reaches; where neither is, below this auROC.
 ENOUGH_AUROC = 0.6
 
-#: For each model and task: auroc and, where it is known, oracle_auroc.
+#: For each model and task: auroc and, where they are known, oracle_auroc, kmer_auroc and kmer_k.
 Quality = Mapping[str, Mapping[str, Mapping[str, float | None]]]
 
 
@@ -205,7 +205,8 @@ def _measured(rows: pd.DataFrame, metrics: Quality) -> list[tuple[str, str, Mapp
 def learnt_little(rows: pd.DataFrame, metrics: Quality) -> str:
     """Say where the networks of rows have learnt little; nothing where they have learnt enough or it is not known.
 
-    Enough is `ENOUGH_REACHED` of (oracle auROC - .5) or, where no ceiling is known, an auROC of `ENOUGH_AUROC`.
+    Enough is `ENOUGH_REACHED` of (oracle auROC - .5); where no ceiling is known, what a classifier of k-mers reaches,
+    and no less than .5; where neither is, an auROC of `ENOUGH_AUROC`.
 
     Examples
     --------
@@ -214,15 +215,15 @@ def learnt_little(rows: pd.DataFrame, metrics: Quality) -> str:
     'The network has learnt little: auROC 0.52 of 0.97 reachable; what follows says little of the methods.'
     >>> learnt_little(rows, {"basset": {"K562": {"auroc": .9, "oracle_auroc": .97}}})
     ''
+    >>> learnt_little(rows, {"basset": {"K562": {"auroc": .55, "kmer_auroc": .63, "kmer_k": 5}}})[:75]
+    'The network has learnt little: auROC 0.55, a 5-mer classifier reaches 0.63;'
     """
     cases = _measured(rows, metrics)
     little = [case for case in cases if not _has_learnt(case[2])]
     if not little:
         return ""
     model, task, worst = min(little, key=lambda case: float(case[2]["auroc"] or 0))
-    ceiling = worst.get("oracle_auroc")
-    auroc = f"auROC {worst['auroc']:.2f}"
-    auroc += f" (under {ENOUGH_AUROC:.2f})" if ceiling is None else f" of {ceiling:.2f} reachable"
+    auroc = f"auROC {worst['auroc']:.2f}{_beside(worst)}"
     warning = "what follows says little of the methods."
     if len(cases) == 1:
         return f"The network has learnt little: {auroc}; {warning}"
@@ -232,11 +233,23 @@ def learnt_little(rows: pd.DataFrame, metrics: Quality) -> str:
     return f"In {len(little)} of {len(cases)} cases the network has learnt little: {which}; {warning}"
 
 
+def _beside(values: Mapping[str, float | None]) -> str:
+    """What an auROC is held against, in words."""
+    ceiling, kmers, k = (values.get(name) for name in ("oracle_auroc", "kmer_auroc", "kmer_k"))
+    if ceiling is not None:
+        return f" of {ceiling:.2f} reachable"
+    if kmers is not None:
+        return f", a {fixed(k, 0)}-mer classifier reaches {kmers:.2f}"
+    return f" (under {ENOUGH_AUROC:.2f})"
+
+
 def _has_learnt(values: Mapping[str, float | None]) -> bool:
-    auroc, ceiling = values["auroc"], values.get("oracle_auroc")
+    auroc, ceiling, kmers = (values.get(name) for name in ("auroc", "oracle_auroc", "kmer_auroc"))
     assert auroc is not None
     reached = ratio(auroc - 0.5, None if ceiling is None else ceiling - 0.5)
-    return reached >= ENOUGH_REACHED if np.isfinite(reached) else auroc >= ENOUGH_AUROC
+    if np.isfinite(reached):
+        return reached >= ENOUGH_REACHED
+    return auroc >= (ENOUGH_AUROC if kmers is None else max(0.5, kmers))
 
 
 def trainings_remark(rows: pd.DataFrame) -> str:

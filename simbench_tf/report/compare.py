@@ -1,7 +1,8 @@
 """Comparison of runs: in what settings, models and scores they differ.
 
 Two runs are compared sequence by sequence where they attributed the same ones: the same seq_id and the same letters,
-all that the smaller of the two attributed. Otherwise their means are compared as those of independent samples.
+all that the smaller of the two attributed. Otherwise their means are compared as those of independent samples. A row
+of two networks speaks of these alone; where a model has several seeds in both runs, a row of all its trainings follows.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ from simbench_tf.report.compare_text import Shown, differences_shown, models_sho
 from simbench_tf.report.jinja import page_template
 from simbench_tf.run.folder import config_of
 from simbench_tf.run.results import read_results
-from simbench_tf.score import holm, paired_comparisons
-from simbench_tf.score.ranking import without_nulls
+from simbench_tf.score import holm, mean_over_models, paired_comparisons
+from simbench_tf.score.ranking import models_of_seeds, without_nulls
 
 #: What one score belongs to in every run.
 KEYS = ["model", "task", "key"]
@@ -82,10 +83,11 @@ class Comparison(NamedTuple):
     scores : DataFrame
         run, then `KEYS` and `SCORES`.
     differences : DataFrame
-        A row for every two runs that share a model, task and key: `KEYS`, first, second (runs), paired, n_sequences
-        (shared, or of the smaller run), difference (auPRC of first - second), se, low, high (95%), p_value
-        (Wilcoxon's signed-rank test where paired, else the normal test of the means), p_holm (corrected for the number
-        of rows).
+        A row for every two runs that share a model, task and key: `KEYS`, first, second (runs), n_models (networks, of
+        the run that has fewer), paired, n_sequences (shared, or of the smaller run), difference (auPRC of first -
+        second), se, low, high (95%), p_value (Wilcoxon's signed-rank test where paired, else the normal test of the
+        means), p_holm (corrected for the number of rows). Where n_models is over 1, model is a name without its seed,
+        and errors, intervals and tests are of `mean_over_models`: for other trainings in both runs.
     """
 
     runs: list[str]
@@ -195,21 +197,59 @@ def _first(run: ScoredRun) -> str:
 
 
 def _differences(first: ScoredRun, second: ScoredRun) -> Iterator[dict[str, Any]]:
-    """Return a row for each model, task and key of both runs."""
+    """Return a row for each model, task and key of both runs, then for each model of several seeds."""
     groups = [dict(iter(run.per_sequence.groupby(KEYS, sort=False))) for run in (first, second)]
-    for key in [key for key in groups[0] if key in groups[1]]:
-        one, two = (rows[key].set_index("seq_id")["auprc"] for rows in groups)
-        shared = one.index.intersection(two.index)
-        same = shared[(first.letters.loc[shared] == second.letters.loc[shared]).to_numpy()]
-        paired = len(same) == min(len(one), len(two))
-        line = _paired(one.loc[same], two.loc[same]) if paired else _unpaired(one, two)
-        yield {
-            **dict(zip(KEYS, key, strict=True)),
-            "first": first.name,
-            "second": second.name,
-            "paired": paired,
-            **line,
-        }
+    trained = [dict(iter(_of_seeds(run.per_sequence).groupby(KEYS, sort=False))) for run in (first, second)]
+    for (ones, twos), over_trainings in ((groups, False), (trained, True)):
+        for key in [key for key in ones if key in twos]:
+            one, two = (rows[key].set_index("seq_id") for rows in (ones, twos))
+            shared = one.index.unique().intersection(two.index.unique())
+            same = shared[(first.letters.loc[shared] == second.letters.loc[shared]).to_numpy()]
+            paired = len(same) == min(one.index.nunique(), two.index.nunique())
+            if paired:
+                one, two = (rows[rows.index.isin(same)] for rows in (one, two))
+            test = _over_trainings if over_trainings else _of_networks
+            yield {
+                **dict(zip(KEYS, key, strict=True)),
+                "first": first.name,
+                "second": second.name,
+                "n_models": min(rows["network"].nunique() for rows in (one, two)) if over_trainings else 1,
+                "paired": paired,
+                **test(one, two, paired),
+            }
+
+
+def _of_seeds(per_sequence: pd.DataFrame) -> pd.DataFrame:
+    """Rows of models of several seeds, by their name without it; the network is a column of its own."""
+    seeds = models_of_seeds(per_sequence["model"].unique())
+    rows = per_sequence[per_sequence["model"].isin(seeds)]
+    return rows.assign(network=rows["model"], model=rows["model"].map(seeds))
+
+
+def _of_networks(one: pd.DataFrame, two: pd.DataFrame, paired: bool) -> dict[str, float]:
+    return (_paired if paired else _unpaired)(one["auprc"], two["auprc"])
+
+
+def _over_trainings(one: pd.DataFrame, two: pd.DataFrame, paired: bool) -> dict[str, float]:
+    """The difference of two sets of trainings: twice the mean of the first's values and the second's with minus."""
+    lacking = {name for rows in (one, two) for name in rows.index[rows["auprc"].isna()]}
+    if paired:  # what one side lacks, neither has
+        one, two = (rows[~rows.index.isin(lacking)] for rows in (one, two))
+    rows = pd.concat([one, two.assign(auprc=-two["auprc"])])
+    side = np.repeat(["one", "two"], [len(one), len(two)])
+    network = side + " " + rows["network"].to_numpy(str)
+    sequence = rows.index.to_numpy(str) if paired else side + " " + rows.index.to_numpy(str)
+    found = mean_over_models(rows["auprc"].to_numpy(np.float64), network, sequence, side)
+    low, high = found.interval()
+    n = min(each.index[each["auprc"].notna()].nunique() for each in (one, two))
+    return {
+        "se": 2 * found.error,
+        "n_sequences": n,
+        "difference": 2 * found.mean,
+        "low": 2 * low,
+        "high": 2 * high,
+        "p_value": found.p_value,
+    }
 
 
 def _paired(one: pd.Series, two: pd.Series) -> dict[str, float]:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from simbench_tf.report.answers import ENOUGH_SEEDS
 from simbench_tf.report.text import Table, fixed, with_error
 
 _QUALITY = {"auroc": "auROC", "auprc": "auPRC", "oracle_auroc": "oracle auROC", "oracle_auprc": "oracle auPRC"}
@@ -77,7 +78,8 @@ def _p_value(value: Any) -> str:
 
 def differences_shown(differences: pd.DataFrame) -> Shown:
     """Differences in auPRC, one row per model, task, key and pair of runs."""
-    heads = ["model", "task", "key", "first − second", "difference", "95% interval", "p", "p (Holm)", "n", "compared"]
+    heads = ["model", "task", "key", "first − second", "difference", "95% interval", "p", "p (Holm)", "n", "trainings"]
+    heads += ["compared"]
     rows = [
         [
             *(line[key] for key in heads[:3]),
@@ -87,12 +89,31 @@ def differences_shown(differences: pd.DataFrame) -> Shown:
             _p_value(line["p_value"]),
             _p_value(line["p_holm"]),
             fixed(line["n_sequences"], 0),
+            fixed(line["n_models"], 0),
             "paired" if line["paired"] else "means",
         ]
         for line in differences.to_dict("records")
     ]
     note = (
         "Of auPRC. Paired: on the same sequences, by Wilcoxon's signed-rank test and a bootstrap interval; means: "
-        "of other sequences, by their standard errors. Holm's correction is for the number of rows."
+        "of other sequences, by their standard errors. Holm's correction is for the number of rows. "
+        f"{_whose_trainings(differences['n_models'])}"
     )
-    return Shown("Differences", note, Table(heads, rows, (4, 9)))
+    return Shown("Differences", note, Table(heads, rows, (4, 10)))
+
+
+def _whose_trainings(n_models: pd.Series) -> str:
+    """Say what the p-values speak of: these trainings, or others, too.
+
+    Examples
+    --------
+    >>> _whose_trainings(pd.Series([1, 1]))[:60]
+    'Every p speaks of these trainings alone: other trainings may'
+    """
+    alone = "speaks of these trainings alone: other trainings may differ otherwise"
+    if n_models.max() == 1:
+        return f"Every p {alone}; train with seeds: {ENOUGH_SEEDS} or more in both runs."
+    return (
+        f"Of one training p {alone}. Of several, trainings and sequences are random effects, and p is for new ones of "
+        "both."
+    )

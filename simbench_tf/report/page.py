@@ -265,7 +265,7 @@ def _over_trainings(summary: pd.DataFrame, per_sequence: pd.DataFrame) -> pd.Dat
     means["method"] = summary.groupby("key", sort=False)["method"].first()
     for metric in ("auprc", "auroc", "mass_fraction"):
         values = by_network(per_sequence, metric)
-        means[f"{metric}_se"] = pd.Series({key: estimated(values[key].dropna()).error for key in values})
+        means[f"{metric}_se"] = pd.Series({key: estimated(values[key].dropna(), n_resamples=0).error for key in values})
     return means.drop(columns="key").reset_index()
 
 

@@ -148,7 +148,7 @@ def score_caption(place: str, summary: pd.DataFrame) -> str:
     """What holds for all methods on one model and task: sequences, chance level, and ceiling where there is one."""
     first = summary.iloc[0]
     caption = f"{place}: {fixed(first['n_sequences'], 0)} sequences, chance auPRC {fixed(first['chance_auprc'])}"
-    oracle = fixed(first["oracle_auprc"])
+    oracle = with_error(first["oracle_auprc"], first.get("oracle_auprc_se"))
     # of all bases pooled no ranking is better than the oracle's; of each sequence by itself one may be, by a little
     if oracle != "–":
         caption += f", oracle auPRC {oracle} (a reference, not a strict bound)"
@@ -198,11 +198,14 @@ def seconds(value: Any) -> str:
 
 
 def quality_table(metrics: Mapping[str, Mapping[str, float | None]]) -> Table:
-    """The test metrics of one model; columns of the oracle, and the share of it that is reached, only where it is."""
-    with_oracle = any(fixed(values.get("oracle_auroc")) != "–" for values in metrics.values())
+    """The test metrics of one model; columns of the oracle, with the share reached, and of k-mers only where known."""
+    with_oracle, with_kmers = (
+        any(fixed(values.get(name)) != "–" for values in metrics.values()) for name in ("oracle_auroc", "kmer_auroc")
+    )
     columns = {
         "auROC": "auroc",
         **({"oracle auROC": "oracle_auroc", "reached": "reached"} if with_oracle else {}),
+        **({"k-mer auROC": "kmer_auroc"} if with_kmers else {}),
         "auPRC": "auprc",
         **({"oracle auPRC": "oracle_auprc"} if with_oracle else {}),
         "positives (chance auPRC)": "positive_fraction",

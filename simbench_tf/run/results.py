@@ -21,7 +21,8 @@ from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.run.attributions import all_attribution_files, read_attributions
 
-#: For each task: auroc, auprc, positive_fraction and, where the exact posterior is known, oracle_auroc, oracle_auprc.
+#: For each task: auroc, auprc, positive_fraction; where the exact posterior is known, oracle_auroc and oracle_auprc;
+#: where a classifier of k-mers stands in for it, kmer_auroc and kmer_k.
 Metrics = dict[str, dict[str, float | None]]
 
 #: Columns that hold names: a task may be called NA, 1 or 1e3.
@@ -122,7 +123,8 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
     is_null = summary["method"].str.startswith("null_")
     of_run = {each.name for each in config.replicates}  # other tools' models are known by name alone
     models = [name for name in summary["model"].unique() if name in of_run]
-    dataset, ceilings = open_dataset(folder / "dataset"), read_ceilings(folder)
+    dataset, ceilings, kmers = open_dataset(folder / "dataset"), read_ceilings(folder), read_kmer_classifier(folder)
+    measured = {name: with_ceilings(read_metrics(folder, name), ceilings) for name in models}
     return RunResults(
         config=config_dict(config),
         versions=versions(),
@@ -132,7 +134,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
         nulls=summary[is_null].reset_index(drop=True),
         other_truth=None if other_truth.empty else other_truth,
         per_sequence=pd.read_parquet(scores / "per_sequence.parquet"),
-        metrics={name: with_ceilings(read_metrics(folder, name), ceilings) for name in models},
+        metrics={name: with_kmers(metrics, kmers) for name, metrics in measured.items()},
         histories={name: read_table(folder / "models" / name / "history.csv") for name in models},
         sequences=read_sequences(config, folder) if sequences else (),
         comparisons=_some_rows(scores / "comparisons.csv"),
@@ -184,7 +186,7 @@ def read_ceilings(folder: Path) -> pd.DataFrame:
     """RUN/oracle/ceilings.csv by task; without rows where there is none.
 
     Columns auroc and auprc are those of P(label | sequence) on the test split; attribution_auroc and attribution_auprc
-    are means over the attributed sequences of a task, and pooled_attribution_* pool their bases.
+    are means over the kept positives of a task, and pooled_attribution_* pool their bases.
     """
     path = folder / "oracle" / "ceilings.csv"
     if not path.is_file():
@@ -206,6 +208,30 @@ def with_ceilings(metrics: Metrics, ceilings: pd.DataFrame) -> Metrics:
         | ({f"oracle_{name}": _defined(ceilings.loc[task, name]) for name in ("auroc", "auprc")} if known else {})
         for task, values in metrics.items()
         for known in [task in ceilings.index]
+    }
+
+
+def read_kmer_classifier(folder: Path) -> pd.DataFrame:
+    """RUN/scores/kmer_classifier.csv by task; without rows where there is none."""
+    path = folder / "scores" / "kmer_classifier.csv"
+    if not path.is_file():
+        return pd.DataFrame(columns=["auroc", "k"])
+    return read_table(path).set_index("task")
+
+
+def with_kmers(metrics: Metrics, kmers: pd.DataFrame) -> Metrics:
+    """Add to each task what a classifier of k-mers reaches on the same split, kmer_auroc, and the length of its words.
+
+    Examples
+    --------
+    >>> kmers = pd.DataFrame({"auroc": [0.6], "k": [5]}, index=["K562"])
+    >>> with_kmers({"K562": {"auroc": 0.8}, "H1": {"auroc": 0.7}}, kmers)
+    {'K562': {'auroc': 0.8, 'kmer_auroc': 0.6, 'kmer_k': 5.0}, 'H1': {'auroc': 0.7}}
+    """
+    return {
+        task: values
+        | ({f"kmer_{name}": _defined(kmers.loc[task, name]) for name in ("auroc", "k")} if task in kmers.index else {})
+        for task, values in metrics.items()
     }
 
 

@@ -2,6 +2,7 @@
 
 A network is one training of its base model, and another training may rank methods otherwise. So where a base model has
 several networks, both they and the sequences are a sample, and errors, tests and intervals are for new ones of both.
+How far a mean may lie from the truth, in errors, is Student's t or, from ten networks on, a bootstrap over both.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy.stats import t as student
 
+from simbench_tf.score.resampled_models import ENOUGH_MODELS, N_RESAMPLES, resampled_t
 from simbench_tf.score.significance import holm, n_needed, signed_rank, standardised
 
 Floats = npt.NDArray[np.float64]
@@ -31,6 +33,9 @@ class MeanOverModels(NamedTuple):
         Satterthwaite's degrees of freedom of the error.
     n_models, n_sequences : int
         Networks and distinct sequences with a value.
+    resampled : float array, optional
+        Sizes of t over resamples of networks and sequences, from the largest down (`resampled_models`); None where a
+        base has fewer than ten networks, and Student's t stands for them.
     """
 
     mean: float
@@ -38,22 +43,34 @@ class MeanOverModels(NamedTuple):
     df: float
     n_models: int
     n_sequences: int
+    resampled: Floats | None = None
 
     @property
     def p_value(self) -> float:
-        """Of the two-sided t-test that the mean is zero; NaN without an error."""
+        """Of the two-sided test that the mean is zero, by the bootstrap or Student's t; NaN without an error."""
         if math.isnan(self.error):
             return math.nan
         if self.error == 0:
             return 0.0 if self.mean else 1.0
-        return float(2 * student.sf(abs(self.mean) / self.error, self.df))
+        size = abs(self.mean) / self.error
+        if self.resampled is not None:
+            return float((1 + np.count_nonzero(self.resampled >= size)) / (1 + len(self.resampled)))
+        return float(2 * student.sf(size, self.df))
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Confidence interval of the mean, which holds zero exactly where p is 1 - level or more."""
         if not self.error > 0:
             return self.mean + 0 * self.error, self.mean + 0 * self.error
-        reach = float(student.isf((1 - level) / 2, self.df)) * self.error
+        reach = self._reach(1 - level) * self.error
         return self.mean - reach, self.mean + reach
+
+    def _reach(self, alpha: float) -> float:
+        """The size of t at which p is alpha, infinite where the resamples are too few for that."""
+        if self.resampled is None:
+            return float(student.isf(alpha / 2, self.df))
+        # rounding apart, so many resamples at that size or above it make p as large as alpha
+        above = math.ceil(alpha * (1 + len(self.resampled)) - 1e-9) - 1
+        return float(self.resampled[above - 1]) if above > 0 else math.inf
 
 
 def mean_over_models(
@@ -62,6 +79,7 @@ def mean_over_models(
     sequences: npt.ArrayLike,
     bases: npt.ArrayLike | None = None,
     tasks: npt.ArrayLike | None = None,
+    n_resamples: int = N_RESAMPLES,
 ) -> MeanOverModels:
     """Mean of values by network and sequence, with an error for other trainings and other sequences.
 
@@ -79,6 +97,8 @@ def mean_over_models(
         Which network and sequence each value is of.
     bases, tasks : array, shape (n,), optional
         Which base and task; each base and task counts the same. Without, all are one.
+    n_resamples : int, default 9999
+        Of the bootstrap, where every base has ten networks or more; 0 for Student's t whatever their number.
 
     References
     ----------
@@ -118,8 +138,11 @@ def mean_over_models(
         for row, line in zip(rows, (table - table.mean()) * scale, strict=True):
             pull = pulls.setdefault(int(number), {}).setdefault(int(row), np.zeros(n))
             pull[np.searchsorted(used, columns)] += line
-    return MeanOverModels(mean, *_crossed_error([np.stack(list(each.values())) for each in pulls.values()]),
-                          len(networks), n)  # fmt: skip
+    tables = [np.stack(list(each.values())) for each in pulls.values()]
+    error, df = _crossed_error(tables)
+    resample = n_resamples > 0 and error > 0 and min(map(len, tables)) >= ENOUGH_MODELS
+    resampled = resampled_t(tables, n_resamples) if resample else None
+    return MeanOverModels(mean, error, df, len(networks), n, resampled)
 
 
 def _complete(
@@ -155,12 +178,12 @@ def _crossed_error(bases: list[Floats]) -> tuple[float, float]:
     return math.sqrt(variance), variance**2 / squares if squares > 0 else math.inf
 
 
-def estimated(values: pd.Series) -> MeanOverModels:
+def estimated(values: pd.Series, n_resamples: int = N_RESAMPLES) -> MeanOverModels:
     """`mean_over_models` of values by base, model, task and seq_id."""
     models, sequences, bases, tasks = (
         values.index.get_level_values(name).to_numpy() for name in ("model", "seq_id", "base", "task")
     )
-    return mean_over_models(values.to_numpy(np.float64), models, sequences, bases, tasks)
+    return mean_over_models(values.to_numpy(np.float64), models, sequences, bases, tasks, n_resamples)
 
 
 def comparisons_over_models(table: pd.DataFrame) -> pd.DataFrame:

@@ -123,7 +123,7 @@ def standings(per_sequence: pd.DataFrame, metric: str = "auprc", pairs: pd.DataF
                 f"{metric}_se": mine.error,
                 f"{metric}_low": low,
                 f"{metric}_high": high,
-                "chance_auprc": estimated(chance).mean,
+                "chance_auprc": estimated(chance, n_resamples=0).mean,
                 "p_chance": estimated(values[key] - chance).p_value,
                 "behind": behind,
                 "behind_se": behind_se,

@@ -151,7 +151,7 @@ def summary_columns() -> tuple[str, ...]:
         *("chance_auprc", "oracle_auprc", "seconds_per_sequence"),
         *itertools.chain.from_iterable(with_error[name] for name in others),
         *(f"{name}_{bound}" for name in areas_of for bound in ("low", "high")),
-        *("scan_auprc", "absolute_auprc", "auprc_all_bases"),
+        *("scan_auprc", "absolute_auprc", "auprc_all_bases", "oracle_auprc_se"),
     )
 
 

@@ -2,8 +2,9 @@
 
 posteriors.parquet holds P(label | sequence) of every test and attributed sequence. occupancy.h5 holds, for each task,
 P(a base lies in a site that counts as the task's truth | sequence, the task's own label), for attributed sequences
-and others of their split. ceilings.csv scores both as models and methods are scored. Occupancy is the best ranking
-of bases pooled over sequences, exactly; for the mean over sequences of each one's auPRC it is the best known.
+and others of their split. ceilings.csv scores both as models and methods are scored, occupancy on every positive kept,
+attributed or not: of the attributed few alone a ceiling would be as unsure as a method's mean. Occupancy is the best
+ranking of bases pooled over sequences, exactly; for the mean over sequences of each one's auPRC it is the best known.
 knockouts.h5 holds the exact answers to the knock-outs of rules and pairs, where there are any.
 """
 
@@ -27,6 +28,7 @@ from simbench_tf.files import whole_file
 from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.attributions import attributed_rows, seq_id_bytes
 from simbench_tf.run.manifest import discard_stale, fingerprint
+from simbench_tf.score import score_attributions, summarise
 from simbench_tf.simulate.grammar import Grammar
 from simbench_tf.simulate.oracle import (
     attribution_ceiling,
@@ -75,6 +77,7 @@ def inputs(config: Config, folder: Path) -> dict[str, Any]:
         "dataset": dataset_checksums(folder),
         "seed": config.seed,
         "motifs": config.scoring.motifs,
+        "ceilings": f"of the positives among {KEPT_SEQUENCES} sequences",
         **config.attribution.model_dump(mode="json", include={"n_sequences", "split", "tasks", "output"}),
     }
 
@@ -108,7 +111,8 @@ def write(
             occupancy[task][np.searchsorted(rows, mine)],
             dataset.mask(config.attribution.split, task=task, motifs=config.scoring.motifs)[mine],
         )
-        for task, mine in _attributed(config, dataset).items()
+        for task in _attributed(config, dataset)
+        for mine in [_positives(config, dataset, task, rows)]
     }
     ceilings = ceilings.join(pd.DataFrame.from_dict(attribution, orient="index"), on="task")
 
@@ -140,15 +144,16 @@ def read_exact_answers(folder: Path) -> list[Floats]:
 def ceiling_of_bases(
     config: Config, dataset: Dataset, folder: Path, task: str, bases: npt.NDArray[np.bool_]
 ) -> dict[str, float]:
-    """The ceiling of attributions of a task on some bases, bool (L,), as ceilings.csv has it for all."""
-    rows = attributed_rows(dataset, config, task)
+    """The ceiling of attributions of a task on some bases, bool (L,): means as ceilings.csv has them for all bases."""
+    rows = _positives(config, dataset, task, _kept_rows(config, dataset))
     with h5py.File(folder / "oracle" / "occupancy.h5") as h5:
         kept = pd.Index(h5["seq_id"].asstr()[:]).get_indexer(
             np.asarray(dataset.seq_ids(config.attribution.split))[rows]
         )
         occupancy = h5[task][:][kept]
     mask = dataset.mask(config.attribution.split, task=task, motifs=config.scoring.motifs)[rows]
-    return attribution_ceiling(occupancy[:, bases], mask[:, bases])
+    mean = summarise(score_attributions(occupancy[:, bases], mask[:, bases]))
+    return {f"attribution_{name}": mean[name] for name in ("auroc", "auprc", "auroc_se", "auprc_se")}
 
 
 def _n_looks(config: Config, dataset: Dataset) -> int:
@@ -197,6 +202,11 @@ def _kept_rows(config: Config, dataset: Dataset) -> npt.NDArray[np.int64]:
     """Rows of the attributed split whose occupancy is kept: all that are attributed, and the first ones beside."""
     first = np.arange(min(KEPT_SEQUENCES, dataset.counts[config.attribution.split]))
     return np.unique(np.concatenate([first, *_attributed(config, dataset).values()]))
+
+
+def _positives(config: Config, dataset: Dataset, task: str, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Those of some rows of the attributed split that are positive for a task: attributed, or might have been."""
+    return rows[dataset.labels(config.attribution.split)[rows, dataset.tasks.index(task)] == 1]
 
 
 def _attributed(config: Config, dataset: Dataset) -> dict[str, npt.NDArray[np.int64]]:

@@ -3,11 +3,13 @@
 One row per file and sequence in per_sequence.parquet, per file and truth in summary.csv, per file and group of sites in
 motif_recall.csv, per pair of methods in comparisons.csv. Where models were trained from several seeds, variance.csv
 separates their spread from that of sequences; where labels depend on combinations of elements, faithfulness.csv has
-one row per file and interaction.
+one row per file and interaction. Of data without an exact posterior, kmer_classifier.csv has what counts of words tell
+of the labels.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -37,6 +39,7 @@ from simbench_tf.score import (
 )
 from simbench_tf.score.motif_recall import motif_recall
 from simbench_tf.score.ranking import models_of_seeds, pairs_of, without_nulls
+from simbench_tf.stages.kmer_classifier import kmer_classifier
 from simbench_tf.stages.knockouts import knock_outs_file, knock_outs_of, read_knock_outs
 from simbench_tf.stages.nulls import NullScores, null_scores
 from simbench_tf.stages.oracle import ceiling_of_bases, read_exact_answers
@@ -68,6 +71,7 @@ def score(config: Config, folder: Path, track: Track = silent) -> Path:
             return Made({"score": write(config, folder, files, advance)})
 
     step(folder, {"score": fingerprint("score", inputs(config, folder, files))}, make)
+    kmer_classifier(config, folder, list(dict.fromkeys(file.task for file in files)))
     return folder / "scores" / "summary.csv"
 
 
@@ -75,6 +79,7 @@ def inputs(config: Config, folder: Path, files: list[AttributionFile]) -> dict[s
     """What scores depend on: the data set, attributions and knock-outs, ceilings, and the settings of scoring."""
     read = [path for file in files for path in (file.path, knock_outs_file(file, folder))]
     return {
+        "columns": tables.SUMMARY_COLUMNS,
         "dataset": dataset_checksums(folder),
         "attributions": {str(path.relative_to(folder)): checksum(path) for path in read if path.is_file()},
         "oracle": stage_checksums(folder, "oracle"),
@@ -285,14 +290,18 @@ def _with_ceilings(
     scans = summary[summary["method"] == "null_scan"].set_index(["model", "task", "truth"])["auprc"]
     places = pd.MultiIndex.from_frame(summary[["model", "task", "truth"]])
     summary = summary.assign(scan_auprc=scans.reindex(places).to_numpy())
-    known = read_ceilings(folder)
+    known, of_bases = read_ceilings(folder), functools.cache(functools.partial(_ceiling, config, dataset, folder))
     for (model, task), file in {(file.model, file.task): file for file in files}.items():
         if task not in known.index:
             continue
         bases = scored_bases(config, file, dataset.seq_length)
-        ceiling = known.loc[task, "attribution_auprc"]
-        if not bases.all():
-            ceiling = ceiling_of_bases(config, dataset, folder, task, bases)["attribution_auprc"]
+        ceiling = known.loc[task] if bases.all() else of_bases(task, tuple(bases))
         here = (summary["model"] == model) & (summary["task"] == task) & summary["truth"].str.startswith("embedded")
-        summary.loc[here, "oracle_auprc"] = ceiling
+        for end in ("", "_se"):
+            summary.loc[here, f"oracle_auprc{end}"] = ceiling[f"attribution_auprc{end}"]
     return summary
+
+
+def _ceiling(config: Config, dataset: Dataset, folder: Path, task: str, bases: tuple[bool, ...]) -> dict[str, float]:
+    """`ceiling_of_bases`, which networks that see the same bases have in common."""
+    return ceiling_of_bases(config, dataset, folder, task, np.array(bases))

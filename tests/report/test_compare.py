@@ -1,6 +1,7 @@
 """Runs side by side: which settings differ, and differences by paired statistics where sequences are the same."""
 
 import json
+import math
 import shutil
 import sys
 
@@ -10,12 +11,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from scipy.stats import norm, wilcoxon
+from scipy.stats import norm, ttest_ind, wilcoxon
 
 from simbench_tf.cli import app
 from simbench_tf.cli import program as cli
 from simbench_tf.errors import InputError
-from simbench_tf.report.compare import compare_runs, write_comparison
+from simbench_tf.report.compare import compare_runs, shown, write_comparison
 from simbench_tf.score import holm
 
 GRAD, PATH = "grad_x_input@none", "integrated_gradients@shuffle2+n_steps=3"
@@ -93,6 +94,59 @@ def test_other_letters_under_the_same_ids_are_no_pairs(tiny_run, tmp_path):
         assert line.p_value == pytest.approx(2 * norm.sf(abs(line.difference) / se))
 
 
+def with_seeds(run, target, shifts):
+    """A copy of a run whose network was trained from several seeds, each of which shifts the scores."""
+
+    def scores(table):
+        rng = np.random.default_rng(5)
+        parts = [
+            table.assign(model=f"basset-seed{n}", auprc=table["auprc"] + shift + rng.normal(0, 0.01, len(table)))
+            for n, shift in enumerate(shifts, 1)
+        ]
+        return pd.concat(parts, ignore_index=True)
+
+    return changed(run, target, scores=scores)
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_of_several_seeds_a_row_speaks_of_other_trainings(tiny_run, tmp_path, same):
+    """Trainings that differ by far more than sequences do: the error is that of two samples of trainings, and t's."""
+    shifts = np.array([-0.4, -0.1, 0.2]), np.array([0.1, 0.2, 0.9, 0.4])
+    one = with_seeds(tiny_run, tmp_path / "one", shifts[0])
+    two = with_seeds(tiny_run, tmp_path / "two", shifts[1])
+    if not same:
+        other = changed(tiny_run, tmp_path / "letters", sequences=lambda text: text[::-1])
+        shutil.copytree(other / "dataset", two / "dataset", dirs_exist_ok=True)
+    comparison = compare_runs([one, two])
+    table = comparison.differences
+    assert table["n_models"].tolist() == [1] * 12 + [3] * 4
+    assert set(table["paired"]) == {same}
+    assert table["model"].tolist() == [f"basset-seed{n}" for n in (1, 2, 3) for _ in range(4)] + ["basset"] * 4
+    right = ttest_ind(*shifts, equal_var=False)
+    for line in table[12:].itertuples():
+        means = [auprc_of_all(run, line.task, line.key).groupby("model")["auprc"].mean() for run in (one, two)]
+        assert line.difference == pytest.approx(means[0].mean() - means[1].mean())
+        error = math.sqrt(sum(each.var() / len(each) for each in means))
+        if same:  # of the sequences' spread, all are alike in both runs
+            assert line.se == pytest.approx(error, rel=0.01)
+            assert line.p_value == pytest.approx(right.pvalue, rel=0.1)
+        else:
+            spread = [auprc_of_all(run, line.task, line.key).groupby(level=0)["auprc"].mean() for run in (one, two)]
+            of_sequences = sum(each.var() / each.count() for each in spread)
+            # of half the sequences each, a table counts trainings by up to sqrt(n / (n - 1)) too much
+            assert line.se == pytest.approx(math.sqrt(error**2 + of_sequences), rel=0.08)
+        assert line.low < line.difference < line.high
+        assert (line.low < 0 < line.high) == (line.p_value > 0.05)
+    note = shown(comparison)[-1].note
+    assert note.endswith("and p is for new ones of both.")
+    assert "Of one training p speaks of these trainings alone" in note
+
+
+def auprc_of_all(run, task, key):
+    table = pd.read_parquet(run / "scores" / "per_sequence.parquet")
+    return table[(table.task == task) & (table.key == key)].set_index("seq_id")
+
+
 def test_only_settings_that_differ_are_told_in_dotted_keys(tiny_run, tmp_path):
     def settings(raw):
         raw["training"]["max_batches"] = 99
@@ -111,6 +165,7 @@ def test_only_settings_that_differ_are_told_in_dotted_keys(tiny_run, tmp_path):
         "models.two.padding": [None, "valid"],
         "models.two.trained": [None, "false"],
         "models.two.width": [None, "1.0"],
+        "models.two.training": [None, "{}"],
         "models.two.seeds": [None, "1"],
         "training.max_batches": ["24", "99"],
         "attribution.methods.ism": [None, "yes"],
@@ -207,6 +262,8 @@ def test_a_page_needs_nothing_and_names_are_text(tiny_run, tmp_path):
     before = path.read_bytes()
     write_comparison(compare_runs([tiny_run, other]), path)
     assert path.read_bytes() == before
+    alone = "Every p speaks of these trainings alone: other trainings may differ otherwise; train with seeds: 4 or more"
+    assert alone in page
 
 
 def test_the_command_prints_and_writes(monkeypatch, capsys, tiny_run, tmp_path):
@@ -219,7 +276,8 @@ def test_the_command_prints_and_writes(monkeypatch, capsys, tiny_run, tmp_path):
         cli.main()
     out, err = capsys.readouterr()
     assert (stop.value.code, err) == (0, "")
-    for text in ("Settings that differ", "seed", "Models on the test split", GRAD, "[red]other", "paired"):
+    for text in ("Settings that differ", "seed", "Models on the test split", GRAD, "[red]other", "paired",
+                 "Every p speaks of these trainings alone"):  # fmt: skip
         assert text in out
     assert f"written: {tmp_path / 'c.html'}" in out
 

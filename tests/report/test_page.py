@@ -262,17 +262,17 @@ def test_times_change_nothing_but_the_times(tmp_path, markup):
 
 def test_the_oracle_is_shown_where_there_is_one(tmp_path, markup):
     table = per_sequence()
-    run = grammar_run(summary=summarised(table, oracle_auprc=0.9312), sequences=[])
+    run = grammar_run(summary=summarised(table, oracle_auprc=0.9312, oracle_auprc_se=0.0034), sequences=[])
     run["metrics"]["basset"]["HepG2"] |= {"oracle_auroc": 0.9012, "oracle_auprc": 0.8123}
     page = written(tmp_path, run)
-    assert "oracle auPRC 0.931" in page.text
+    assert "oracle auPRC 0.931 ± 0.003 (a reference" in page.text
     assert "0.901" in page.cells
     # (auroc - .5) of (.9012 - .5), and auPRC of .9312
     reached = (run["metrics"]["basset"]["HepG2"]["auroc"] - 0.5) / 0.4012
     assert f"{100 * reached:.0f}%" in page.cells
     assert f"{100 * run['summary']['auprc'].max() / 0.9312:.0f}%" in page.cells
     assert "a reference, not a strict bound" in page.text
-    assert "the best that any model can do" in page.text
+    assert "the best that any model can do in expectation" in page.text
     assert "oracle" not in Page(markup).text.lower()
 
 
@@ -423,8 +423,9 @@ def difference_bars(found):
     return [{at[x] for x in line.get_xdata()} for line in ax.lines if line.get_gid() == "level"]
 
 
-def quality(auroc, oracle=None):
-    return {"HepG2": {"auroc": auroc, "auprc": 0.5, "oracle_auroc": oracle}}
+def quality(auroc, oracle=None, kmers=None):
+    more = {} if kmers is None else {"kmer_auroc": kmers, "kmer_k": 5.0}
+    return {"HepG2": {"auroc": auroc, "auprc": 0.5, "oracle_auroc": oracle, **more}}
 
 
 @pytest.mark.parametrize(
@@ -448,6 +449,31 @@ def test_networks_that_learnt_little_come_first(auroc, oracle, warning):
         assert found.sentence.startswith("On HepG2, in-silico")
     told = "" if auroc is None else f", network auROC {auroc:.2f}" + (f" of {oracle:.2f} reachable" if oracle else "")
     assert found.sentence.endswith(f"; 30 sequences{told}.")
+
+
+@pytest.mark.parametrize(
+    ("auroc", "oracle", "kmers", "warning"),
+    [
+        (0.55, None, 0.63, "auROC 0.55, a 5-mer classifier reaches 0.63; what follows says little of the methods."),
+        (0.7, None, 0.75, "auROC 0.70, a 5-mer classifier reaches 0.75;"),  # .6 is not enough where more is easy
+        (0.58, None, 0.55, ""),  # nor asked for where it is not
+        (0.49, None, 0.45, "auROC 0.49, a 5-mer classifier reaches 0.45;"),  # worse than a guess is never enough
+        (0.88, 0.97, 0.9, ""),  # a ceiling is the better measure
+    ],
+)
+def test_where_no_ceiling_is_known_a_classifier_of_kmers_is_the_bound(auroc, oracle, kmers, warning):
+    found = answers(per_sequence(tasks=("HepG2",)), LABELS, {"basset": quality(auroc, oracle, kmers)})[0]
+    first = f"The network has learnt little: {warning}" if warning else "On HepG2, in-silico"
+    assert found.sentence.startswith(first)
+
+
+def test_the_kmers_auroc_is_beside_the_networks(tmp_path, markup):
+    run = grammar_run(sequences=[])
+    run["metrics"]["basset"]["HepG2"] |= {"kmer_auroc": 0.6543, "kmer_k": 5.0}
+    page = written(tmp_path, run)
+    assert "k-mer auROC is that of a logistic regression on counts of 5-mers" in page.text
+    assert "0.654" in page.cells
+    assert "k-mer" not in Page(markup).text
 
 
 def test_of_several_networks_the_worst_is_named():

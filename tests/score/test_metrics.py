@@ -125,6 +125,7 @@ def test_the_columns_of_the_summary_are_those_of_the_metrics_in_a_fixed_order():
         "rank_accuracy", "rank_accuracy_se", "pointing_game", "pointing_game_se", "top_k", "top_k_se",
         "signed_auroc", "signed_auroc_se", "signed_auprc", "signed_auprc_se",
         "positive_mass_fraction", "positive_mass_fraction_se", "auroc_low", "auroc_high", "auprc_low", "auprc_high",
+        "scan_auprc", "absolute_auprc", "auprc_all_bases", "oracle_auprc_se", "sign", "scored_bases",
     )  # fmt: skip
     assert {f"{name}{end}" for name in METRICS for end in ("", "_se")} <= set(tables.SUMMARY_COLUMNS)
 

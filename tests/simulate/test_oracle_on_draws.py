@@ -140,6 +140,7 @@ def test_attribution_ceiling_is_the_score_of_the_occupancy(grammar: Grammar) -> 
     truth = mask.any(axis=2)
     occupancy = explain(grammar, bases, labels).occupancy
     ceiling = attribution_ceiling(occupancy, truth)
+    assert ceiling["attribution_sequences"] == 200
     mean, pooled = summarise(score_attributions(occupancy, truth)), pooled_scores(occupancy, truth)
     for name in ("auroc", "auprc"):
         assert ceiling[f"attribution_{name}"] == mean[name]

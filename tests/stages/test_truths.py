@@ -112,10 +112,12 @@ def test_bases_that_the_network_cannot_see_are_left_out(tiny_config, tiny_run, t
         assert line["scored_bases"] == 168
         assert line["auprc"] == pytest.approx(mean_auprc(abs(scores[:, seen]), mask[:, seen]))
         assert line["auprc_all_bases"] == pytest.approx(mean_auprc(abs(scores), mask))
-        ceiling = attribution_ceiling(
-            occupancy[task].loc[dataset.seq_ids("test")[places]].to_numpy()[:, seen], mask[:, seen]
-        )
-        assert line["oracle_auprc"] == pytest.approx(ceiling["attribution_auprc"])
+        positive = np.flatnonzero(dataset.labels("test")[:, dataset.tasks.index(task)])
+        assert set(places) < set(positive), "the ceiling is of all positives"
+        kept, truth = occupancy[task].loc[dataset.seq_ids("test")[positive]], dataset.mask("test", task)[positive]
+        ceiling = attribution_ceiling(kept.to_numpy()[:, seen], truth[:, seen])
+        for end in ("", "_se"):
+            assert line[f"oracle_auprc{end}"] == pytest.approx(ceiling[f"attribution_auprc{end}"])
         # sites of which a part cannot be seen are no misses of a method
         sites = dataset.true_sites("test", task, rows=places)
         recall = pd.read_csv(run / "scores" / "motif_recall.csv")
