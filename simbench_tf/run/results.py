@@ -20,6 +20,7 @@ from simbench_tf.config import Config, config_dict, versions
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.run.attributions import all_attribution_files, read_attributions
+from simbench_tf.run.models import is_measured, metrics_file
 
 #: For each task: auroc, auprc, positive_fraction and, where the exact posterior is known, oracle_auroc, oracle_auprc.
 Metrics = dict[str, dict[str, float | None]]
@@ -75,9 +76,10 @@ class RunResults(NamedTuple):
     per_sequence : DataFrame
         RUN/scores/per_sequence.parquet: `tables.PER_SEQUENCE_KEYS`, the metrics and chance_auprc.
     metrics : dict
-        For each model, its `Metrics` on the test split.
+        For each model, its `Metrics` on the test split; of an outside model where its predictions were given.
     histories : dict
-        For each model, RUN/models/MODEL/history.csv: batch, loss, valid_loss and any other ``valid_`` columns.
+        For each model of the run, RUN/models/MODEL/history.csv: batch, loss, valid_loss and any other ``valid_``
+        columns.
     sequences : sequence of AttributedSequences
     comparisons, motif_recall, variance, faithfulness : DataFrame, optional
         Of RUN/scores.
@@ -122,6 +124,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
     is_null = summary["method"].str.startswith("null_")
     of_run = {each.name for each in config.replicates}  # other tools' models are known by name alone
     models = [name for name in summary["model"].unique() if name in of_run]
+    measured = models if config.models else [name for name in summary["model"].unique() if is_measured(folder, name)]
     dataset, ceilings = open_dataset(folder / "dataset"), read_ceilings(folder)
     return RunResults(
         config=config_dict(config),
@@ -132,7 +135,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
         nulls=summary[is_null].reset_index(drop=True),
         other_truth=None if other_truth.empty else other_truth,
         per_sequence=pd.read_parquet(scores / "per_sequence.parquet"),
-        metrics={name: with_ceilings(read_metrics(folder, name), ceilings) for name in models},
+        metrics={name: with_ceilings(read_metrics(folder, name), ceilings) for name in measured},
         histories={name: read_table(folder / "models" / name / "history.csv") for name in models},
         sequences=read_sequences(config, folder) if sequences else (),
         comparisons=_some_rows(scores / "comparisons.csv"),
@@ -171,7 +174,7 @@ def read_metrics(folder: Path, model: str) -> Metrics:
     InputError
         There is no such file.
     """
-    path = folder / "models" / model / "metrics.json"
+    path = metrics_file(folder, model)
     if not path.is_file():
         raise InputError(path, "is missing", "train the model again with `simbench train`")
     metrics = json.loads(path.read_text(encoding="utf-8"))
