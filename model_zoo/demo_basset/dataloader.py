@@ -1,6 +1,6 @@
 """Intervals of a genome as one-hot DNA for Kipoi: BED and FASTA in, float32 (L, 4) out, one sample per interval.
 
-Everything that can be wrong with the two files is found before the first batch, so that a failing prediction leaves
+Everything that can be wrong with the files is found before the first batch, so that a failing prediction leaves
 no output behind.
 """
 
@@ -9,6 +9,8 @@ import gzip
 import os
 import shutil
 import tempfile
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +41,15 @@ class SequenceIntervals(Dataset):
         the reverse complement.
     resize : bool
         Take as many bases as the model needs around the middle of each interval; else every interval must have them.
+    targets_file : str, optional
+        Labels to train on or to compare with, one row per interval in the same order: numbers with tabs between them,
+        one column per task, plain or gzip; a first line that is no numbers names the columns. Without it samples
+        have no targets.
     """
 
-    def __init__(self, fasta_file: str, intervals_file: str, resize: bool | str = False) -> None:
+    def __init__(
+        self, fasta_file: str, intervals_file: str, resize: bool | str = False, targets_file: str | None = None
+    ) -> None:
         entry = getattr(self, "source_dir", None)
         fasta, bed = _existing(fasta_file, "fasta_file", entry), _existing(intervals_file, "intervals_file", entry)
         self._fasta = (fasta, _index(fasta))
@@ -50,6 +58,9 @@ class SequenceIntervals(Dataset):
         lengths = {name: record.rlen for name, record in self._faidx().index.items()}
         seq_length = self.get_output_schema().inputs.shape[0]
         self.intervals = _read_intervals(bed, lengths, seq_length, _flag(resize, "resize"))
+        self.targets: np.ndarray | None = None
+        if targets_file:
+            self.targets = _read_targets(_existing(targets_file, "targets_file", entry), len(self.intervals))
 
     def __len__(self) -> int:
         return len(self.intervals)
@@ -63,7 +74,8 @@ class SequenceIntervals(Dataset):
         if strand == "-":
             one_hot = one_hot[::-1, ::-1]
         ranges = GenomicRanges(chr=chrom, start=start, end=end, id=name, strand=strand)
-        return {"inputs": np.ascontiguousarray(one_hot), "metadata": {"ranges": ranges}}
+        sample = {"inputs": np.ascontiguousarray(one_hot), "metadata": {"ranges": ranges}}
+        return sample if self.targets is None else {**sample, "targets": self.targets[index]}
 
     def _faidx(self) -> pyfaidx.Faidx:
         # an open file is shared with forked workers, and their reads would move each other's place in it
@@ -115,19 +127,52 @@ Interval = tuple[str, int, int, str, str]
 def _read_intervals(path: Path, lengths: dict[str, int], seq_length: int, resize: bool) -> list[Interval]:
     """Read and check a BED file: a list of (chrom, start, end, name, strand), each of seq_length bases."""
     intervals = []
-    opened: Any = gzip.open if path.suffix in (".gz", ".bgz") else open
-    with opened(path, "rt", encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, 1):
-            line = line.rstrip("\r\n")
-            if not line.strip() or line.startswith(("#", "track ", "track\t", "browser ", "browser\t")):
-                continue
-            try:
-                intervals.append(_interval(line, lengths, seq_length, resize))
-            except ValueError as error:
-                raise ValueError(f"{path}:{number}: {error}") from None
+    for number, line in _lines(path):
+        if line.startswith(("track ", "track\t", "browser ", "browser\t")):
+            continue
+        try:
+            intervals.append(_interval(line, lengths, seq_length, resize))
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: {error}") from None
     if not intervals:
         raise ValueError(f"{path}:1: the file holds no interval")
     return intervals
+
+
+def _lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Lines of a text file with their numbers from 1, without comments, blank lines and a byte order mark."""
+    opened: Any = gzip.open if path.suffix in (".gz", ".bgz") else open
+    try:
+        with opened(path, "rt", encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, 1):
+                if line.strip() and not line.startswith("#"):
+                    yield number, line.rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: is no UTF-8 text: {error.reason}; save it as UTF-8") from None
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path}: cannot be unpacked: {error}") from None
+
+
+def _read_targets(path: Path, n_intervals: int) -> np.ndarray:
+    """Read and check a table of labels: float32 (N, T)."""
+    rows: list[list[float]] = []
+    width, is_first = 0, True
+    for number, line in _lines(path):
+        fields = line.split("\t")
+        try:
+            row = [float(field) for field in fields]
+        except ValueError:
+            if is_first:  # a head
+                width, is_first = len(fields), False
+                continue
+            raise ValueError(f"{path}:{number}: targets must be numbers with tabs between them: {line!r}") from None
+        is_first, width = False, width or len(row)
+        if len(row) != width or not np.isfinite(row).all():
+            raise ValueError(f"{path}:{number}: needs {width} finite numbers, as the line above: {line!r}")
+        rows.append(row)
+    if len(rows) != n_intervals:
+        raise ValueError(f"{path}: holds {len(rows)} rows of targets, the intervals are {n_intervals}")
+    return np.array(rows, np.float32)
 
 
 def _interval(line: str, lengths: dict[str, int], seq_length: int, resize: bool) -> Interval:

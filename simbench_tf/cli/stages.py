@@ -216,6 +216,14 @@ def score(
     model_name: Annotated[
         str | None, typer.Option("--model-name", help="The explained model's name, in a run without models.")
     ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            "--predictions",
+            metavar="FILE",
+            help="That model's probabilities for the test split, to say how good it is: an array or a table.",
+        ),
+    ] = None,
     task: Annotated[
         str | None, typer.Option("--task", help="The task that was explained, where there are several.")
     ] = None,
@@ -231,14 +239,22 @@ def score(
     names), unless its rows are the explained sequences in order. It is imported to
     RUN/attributions/others/MODEL/TASK/NAME.h5 and stays part of the run.
 
+    A file of predictions has a column for each task, or an array predictions (N, T); and seq_id, unless its rows are
+    the test split in order.
+
     Example: [bold]simbench score runs/demo[/]
 
     Example: [bold]simbench score runs/demo --attributions captum.npz --task K562[/]
     """
     from simbench_tf import pipeline
     from simbench_tf.interchange.import_attributions import take_attributions
+    from simbench_tf.interchange.import_predictions import take_predictions
 
     config = config_of(run)
+    if attributions is None and (name or model or task or seq_ids or (model_name and predictions is None)):
+        raise InputError("--attributions", "is needed with the other options", "add --attributions FILE")
+    if predictions is not None:
+        say(f"taken: {take_predictions(config, run, predictions, model_name=model_name)}")
     if attributions is not None:
         taken = take_attributions(
             config,
@@ -252,8 +268,6 @@ def score(
             seq_ids=seq_ids,
         )
         say(f"taken: {taken.path}")
-    elif name or model or model_name or task or seq_ids:
-        raise InputError("--attributions", "is needed with the other options", "add --attributions FILE")
     with bars() as track:
         summary = pipeline.score(config, run, track=track)
     say(f"scores: {summary}")

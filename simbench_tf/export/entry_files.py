@@ -131,6 +131,11 @@ def dataloader_description(seq_length: int, authors: list[dict[str, str]], licen
                 "type": "bool",
                 "optional": True,
             },
+            "targets_file": {
+                "doc": "Labels to train on, a row per interval and a column per task, with tabs; else no targets.",
+                "type": "str",
+                "optional": True,
+            },
         },
         "info": {
             "authors": authors,
@@ -140,6 +145,8 @@ def dataloader_description(seq_length: int, authors: list[dict[str, str]], licen
         "dependencies": pinned(DATALOADER_PACKAGES),
         "output_schema": {
             "inputs": schema_inputs(seq_length),
+            # of a group each member has its own number of tasks, and all share the data loader
+            "targets": {"shape": "(None,)", "doc": "The row of targets_file; absent without one."},
             "metadata": {"ranges": {"type": "GenomicRanges", "doc": "The interval that was read."}},
         },
     }

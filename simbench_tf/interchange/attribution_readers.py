@@ -70,26 +70,26 @@ def read_attribution_file(path: Path, loci: pd.DataFrame | None) -> OtherArray:
 
 def read_npz(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
     """Read the attributions of a NumPy archive."""
-    with _file_errors(path), np.load(path, allow_pickle=False) as arrays:
+    with file_errors(path), np.load(path, allow_pickle=False) as arrays:
         return _chosen(path, arrays, arrays.files)
 
 
 def read_npy(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
     """Read the attributions of a NumPy file of one array."""
-    with _file_errors(path):
+    with file_errors(path):
         return OtherArray("arr_0", np.load(path, allow_pickle=False))
 
 
 def read_hdf5(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
     """Read the attributions of an HDF5 file."""
-    with _file_errors(path), h5py.File(path) as h5:
+    with file_errors(path), h5py.File(path) as h5:
         names: list[str] = []
         h5.visititems(lambda name, each: names.append(name) if isinstance(each, h5py.Dataset) else None)
         return _chosen(path, h5, names)
 
 
 @contextmanager
-def _file_errors(path: Path) -> Iterator[None]:
+def file_errors(path: Path) -> Iterator[None]:
     """Report what NumPy and h5py say of a file as bad input."""
     try:
         yield

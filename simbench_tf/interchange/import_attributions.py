@@ -119,13 +119,23 @@ def _place(config: Config, folder: Path, model: str | None, model_name: str | No
         return places[_one_of("--model", model, models), task]
     if model is not None:
         raise InputError("--model", f"{model!r} is none of the run's, which has none", "give --model-name NAME")
-    if model_name is None:
+    return unknown_model(config, folder, check_model_name(model_name), task)
+
+
+def check_model_name(name: str | None) -> str:
+    """Return what a model is called that a run without models knows by name alone.
+
+    Raises
+    ------
+    InputError
+        The name is not given, or cannot be a folder's.
+    """
+    if name is None:
         what = "is needed, the run has no models"
         raise InputError("--model-name", what, "add --model-name NAME, what to call the model that was explained")
-    if not safe_name(model_name):
-        what = f"{model_name!r} cannot be a folder's name"
-        raise InputError("--model-name", what, "give one of letters, digits, . _ -")
-    return unknown_model(config, folder, model_name, task)
+    if not safe_name(name):
+        raise InputError("--model-name", f"{name!r} cannot be a folder's name", "give one of letters, digits, . _ -")
+    return name
 
 
 def _one_of(option: str, chosen: str | None, names: Iterable[str]) -> str:

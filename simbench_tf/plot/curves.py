@@ -275,7 +275,8 @@ def _dot_rows(
         ax.text(0, 0.22 - row, readable(name, 64), ha="left", fontsize=size, **style)
         ax.text(1, 0.22 - row, shown, ha="right", fontsize=10, weight="bold" if row == best else "normal", **style)
         ax.plot([0, most], [-row, -row], color=FAINT, linewidth=1, zorder=0, solid_capstyle="butt")
-        reach = np.nan_to_num([[value - low[row]], [high[row] - value]])
+        # where all sequences have one value, an end of its interval may be off by rounding to the wrong side
+        reach = np.maximum(np.nan_to_num([[value - low[row]], [high[row] - value]]), 0)
         ax.errorbar(value, -row, xerr=reach, fmt="o", color=colour, markersize=6, elinewidth=2)
     handles = []
     for label, places, colour in ticks:

@@ -9,11 +9,13 @@ where it is and only gives predictions.
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from simbench_tf.config import Model, Replicate
 from simbench_tf.errors import InputError
+from simbench_tf.run.manifest import fingerprint, fresh_files, stage_checksums
 
 
 class ModelOfRun(NamedTuple):
@@ -66,6 +68,27 @@ def find_model(model: Replicate, tasks: list[str], folder: Path) -> ModelOfRun:
 def outputs_of_tasks(model: Model, tasks: list[str]) -> dict[str, int]:
     """The number of the output that predicts each task, of a Keras model: as configured, else the tasks in order."""
     return {task: number for number, task in enumerate(tasks)} if model.outputs is None else dict(model.outputs)
+
+
+def metrics_file(folder: Path, model: str) -> Path:
+    """Where a run keeps what a model reaches on the test split."""
+    return folder / "models" / model / "metrics.json"
+
+
+def predictions_fingerprint(folder: Path, model: str) -> str:
+    """Hash of what decides which sequences an outside model predicts, and of where its metrics are kept."""
+    made_from = {"dataset": stage_checksums(folder, "simulate"), "model": model}
+    return fingerprint("predictions", made_from)
+
+
+def is_measured(folder: Path, model: str) -> bool:
+    """Whether a run holds metrics of an outside model; those of an earlier data set do not count, with a warning."""
+    if fresh_files(folder, predictions_fingerprint(folder, model)):
+        return True
+    if (path := metrics_file(folder, model)).is_file():
+        mend = f"take it again with `simbench score RUN --predictions FILE --model-name {model}`, or delete it"
+        warnings.warn(f"{path}: left out, it is not of the test split as it is now; {mend}", stacklevel=2)
+    return False
 
 
 def snapshots_of(folder: Path, model: str) -> Path:

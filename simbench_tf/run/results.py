@@ -20,6 +20,7 @@ from simbench_tf.config import Config, config_dict, versions
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.run.attributions import all_attribution_files, read_attributions
+from simbench_tf.run.models import is_measured, metrics_file
 
 #: For each task: auroc, auprc, positive_fraction; where the exact posterior is known, oracle_auroc and oracle_auprc;
 #: where a classifier of k-mers stands in for it, kmer_auroc and kmer_k.
@@ -76,9 +77,10 @@ class RunResults(NamedTuple):
     per_sequence : DataFrame
         RUN/scores/per_sequence.parquet: `tables.PER_SEQUENCE_KEYS`, the metrics and chance_auprc.
     metrics : dict
-        For each model, its `Metrics` on the test split.
+        For each model, its `Metrics` on the test split; of an outside model where its predictions were given.
     histories : dict
-        For each model, RUN/models/MODEL/history.csv: batch, loss, valid_loss and any other ``valid_`` columns.
+        For each model of the run, RUN/models/MODEL/history.csv: batch, loss, valid_loss and any other ``valid_``
+        columns.
     sequences : sequence of AttributedSequences
     comparisons, motif_recall, variance, faithfulness : DataFrame, optional
         Of RUN/scores.
@@ -124,7 +126,8 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
     of_run = {each.name for each in config.replicates}  # other tools' models are known by name alone
     models = [name for name in summary["model"].unique() if name in of_run]
     dataset, ceilings, kmers = open_dataset(folder / "dataset"), read_ceilings(folder), read_kmer_classifier(folder)
-    measured = {name: with_ceilings(read_metrics(folder, name), ceilings) for name in models}
+    known = models if config.models else [name for name in summary["model"].unique() if is_measured(folder, name)]
+    measured = {name: with_ceilings(read_metrics(folder, name), ceilings) for name in known}
     return RunResults(
         config=config_dict(config),
         versions=versions(),
@@ -173,7 +176,7 @@ def read_metrics(folder: Path, model: str) -> Metrics:
     InputError
         There is no such file.
     """
-    path = folder / "models" / model / "metrics.json"
+    path = metrics_file(folder, model)
     if not path.is_file():
         raise InputError(path, "is missing", "train the model again with `simbench train`")
     metrics = json.loads(path.read_text(encoding="utf-8"))

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from simbench_tf.config import Config
+from simbench_tf.config import Config, MethodSettings, Replicate
+from simbench_tf.dataset import open_dataset
 from simbench_tf.run.folder import check_requests
-from simbench_tf.run.manifest import read_manifest
+from simbench_tf.run.manifest import fingerprint, fresh_files
+from simbench_tf.run.models import find_model, load_model
+from simbench_tf.stages.method_checks import check_methods, say_unseen
 from simbench_tf.stages.simulate import check_files
+from simbench_tf.stages.step import dataset_checksums
 from simbench_tf.stages.train import check_models, inputs
-
-_log = logging.getLogger(__name__)
 
 
 def check_ahead(config: Config, folder: Path) -> None:
     """Check the files, functions and entries that a configuration names, every model against the data, and
     every method against the models.
 
-    Models that the run holds already are not built again; where only the data say how long the sequences are, models
-    are checked when the data are there, before the first is trained.
+    Models that the run holds already are not built again, and loaded only for methods that they were not explained by
+    yet. Where only the data say how long the sequences are, models and methods are checked when the data are there,
+    before the first is trained.
 
     Raises
     ------
@@ -34,42 +33,54 @@ def check_ahead(config: Config, folder: Path) -> None:
     check_files(config)
     for replicate in config.replicates:
         inputs(config, replicate)
-    records, length = read_manifest(folder), config.simulation.length
-    missing = [each for each in config.replicates if f"models/{each.name}/metrics.json" not in records]
+    held = _held(config, folder)
+    for replicate in held:
+        _check_new_methods(config, folder, replicate)
+    missing, length = [each for each in config.replicates if each not in held], config.simulation.length
     if missing and length is not None:
+        models = {model.name: model for model in config.models}
         for name, network in check_models(missing, length, config.tasks, config.attribution.output).items():
             check_methods(config, network, length)
-            say_unseen(name, network, length)
+            say_unseen(models[name], network, length)
 
 
-def say_unseen(name: str, network: Any, seq_length: int) -> None:
-    """Say in a note which bases a network cannot see, whatever it learns."""
-    from simbench_tf.attribution.receptive_field import visible_bases
+def _held(config: Config, folder: Path) -> list[Replicate]:
+    """Models that the run holds as they are configured now."""
+    if not (folder / "dataset" / "dataset.json").is_file():
+        return []
+    data = dataset_checksums(folder)
+    return [
+        each
+        for each in config.replicates
+        if fresh_files(folder, fingerprint("train", {"dataset": data, **inputs(config, each)}))
+    ]
 
-    unseen = np.flatnonzero(~visible_bases(network, seq_length))
-    if unseen.size:
-        where = f"{unseen.size} of {seq_length} bases, from {unseen[0]} to {unseen[-1]}"
-        _log.warning("models.%s cannot see %s, and is not scored there; `padding: same` sees all", name, where)
+
+def _check_new_methods(config: Config, folder: Path, replicate: Replicate) -> None:
+    """Check the methods by which a model that the run holds was not explained yet."""
+    new = _new_methods(config, folder, replicate)
+    file = find_model(replicate, config.tasks, folder).file
+    if new and file.suffix == ".keras":
+        from simbench_tf.devices import strategy
+
+        strategy()  # before TensorFlow computes anything
+        check_methods(config, load_model(file), open_dataset(folder / "dataset").seq_length, new)
 
 
-def check_methods(config: Config, network: Any, seq_length: int) -> None:
-    """Attribute two random sequences by every method but mutagenesis, which takes any model and long.
+def _new_methods(config: Config, folder: Path, replicate: Replicate) -> list[MethodSettings]:
+    from simbench_tf.attribution import method_key
 
-    Raises
-    ------
-    InputError
-        A method has no rule for a layer of the model, or finds no layer to look at.
-    """
-    from simbench_tf.attribution import attribute, methods
-    from simbench_tf.dna import one_hot
+    def is_there(method: MethodSettings, task: str) -> bool:
+        key = method_key(method.method, method.references, method.settings)
+        return (folder / "attributions" / replicate.name / task / f"{key}.h5").is_file()
 
-    x = one_hot(np.random.default_rng(0).integers(0, 4, (2, seq_length), np.uint8))
-    asked = [*config.attribution.methods, *([config.dynamics.method] if config.dynamics is not None else [])]
-    for method in asked:
-        known, settings = methods()[method.method], dict(method.settings)
-        if known.function.__module__.startswith("simbench_tf.attribution.mutagenesis"):
-            continue
-        if "n_steps" in known.settings:
-            settings["n_steps"] = 1  # more of the same
-        few = "shuffle:1" if (method.references or "").startswith("shuffle") else method.references
-        attribute(network, x, method.method, references=few, output=config.attribution.output, **settings)
+    new = [
+        method
+        for method in config.attribution.methods
+        if not all(is_there(method, task) for task in config.attributed_tasks)
+    ]
+    watched = config.dynamics is not None and replicate in config.watched
+    if watched and not (folder / "dynamics" / replicate.name / "dynamics.csv").is_file():
+        assert config.dynamics is not None
+        new.append(config.dynamics.method)
+    return new

@@ -25,6 +25,7 @@ from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import Track, silent
 from simbench_tf.run.manifest import checksum_named, fingerprint, fresh_files
 from simbench_tf.run.models import outputs_of_tasks, snapshots_of
+from simbench_tf.stages.method_checks import check_methods, say_unseen
 from simbench_tf.stages.step import Made, dataset_checksums, step
 
 if TYPE_CHECKING:  # TensorFlow waits until a model is trained
@@ -47,12 +48,23 @@ def train(config: Config, folder: Path, track: Track = silent) -> None:
     stale = [
         each for each in config.replicates if not all(fresh_files(folder, key) for key in keys[each.name].values())
     ]
-    if len(stale) > 1:  # before the first is trained, see that the others can be
-        dataset = open_dataset(folder / "dataset")
-        check_models(stale, dataset.seq_length, dataset.tasks, config.attribution.output)
+    _check_before_training(config, folder, stale)
     for replicate in stale:
         mine = keys[replicate.name]
         step(folder, mine, functools.partial(write, config, folder, replicate, "+".join(mine.values()), track))
+
+
+def _check_before_training(config: Config, folder: Path, stale: list[Replicate]) -> None:
+    """See that models after the first can be trained, and, where `check_ahead` had no data yet, what it would see."""
+    at_last = config.simulation.length is None  # the data now say how long sequences are
+    if not stale or (len(stale) == 1 and not at_last):
+        return
+    dataset = open_dataset(folder / "dataset")
+    networks = check_models(stale, dataset.seq_length, dataset.tasks, config.attribution.output)
+    models = {model.name: model for model in config.models}
+    for name, network in networks.items() if at_last else ():
+        check_methods(config, network, dataset.seq_length)
+        say_unseen(models[name], network, dataset.seq_length)
 
 
 def _keys(config: Config, replicate: Replicate, data: dict[str, str]) -> dict[str, str]:

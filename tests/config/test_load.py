@@ -6,7 +6,7 @@ import textwrap
 import pytest
 import yaml
 
-from helpers.folders import SHARED
+from helpers.folders import REPOSITORY, SHARED
 from simbench_tf.config import config_dict, load_config, presets, variants_of, write_config
 from simbench_tf.errors import InputError
 
@@ -280,3 +280,10 @@ def test_the_resolved_configuration_of_a_variant_holds_no_variants(tmp_path, sou
     write_config(config, tmp_path / "config.yaml")
     assert config_dict(load_config(tmp_path / "config.yaml")) == config_dict(config)
     assert "variants" not in yaml.safe_load((tmp_path / "config.yaml").read_text())
+
+
+@pytest.mark.parametrize("source", ["encode_five", "encode_a549", REPOSITORY / "examples" / "chr2.yaml"], ids=str)
+def test_runs_on_real_peaks_rank_by_the_papers_truth(source):
+    config = load_config(source)
+    assert config.simulation.kind == "peaks"
+    assert config.scoring.truth == "rescanned"

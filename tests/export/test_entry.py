@@ -16,7 +16,7 @@ import pytest
 import yaml
 from jinja2 import Template
 
-from helpers.folders import checksums
+from helpers.folders import REPOSITORY, checksums
 from simbench_tf import tables
 from simbench_tf.config import load_config, write_config
 from simbench_tf.dataset import write_dataset
@@ -31,6 +31,7 @@ from simbench_tf.export import (
     export_run_group,
     publish,
 )
+from simbench_tf.export.entry_files import dataloader_description, template
 from simbench_tf.models import basset, beluga
 from simbench_tf.motifs import load_motifs
 
@@ -80,6 +81,16 @@ def test_an_entry_is_described_by_what_it_holds(entry):
         "fasta_file",
         "intervals_file",
     ]
+
+
+@pytest.mark.parametrize("name", ["demo_basset", "demo_beluga"])
+def test_entries_of_the_zoo_have_the_data_loader_of_today(name):
+    entry = REPOSITORY / "model_zoo" / name
+    assert (entry / "dataloader.py").read_text() == template("dataloader.py")
+    described = read_yaml(entry / "dataloader.yaml")
+    length = described["output_schema"]["inputs"]["shape"].strip("()").split(",")[0]
+    today = dataloader_description(int(length), described["info"]["authors"], described["info"]["license"])
+    assert {**described, "dependencies": 0} == {**today, "dependencies": 0}
 
 
 def test_an_entry_stands_alone(entry):

@@ -1,12 +1,13 @@
 """A run without models: simulates, and scores what other tools say of its sequences, under the names given."""
 
+import json
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 import simbench_tf as sb
 from helpers.folders import REPOSITORY, times
@@ -159,24 +160,27 @@ def test_the_sequences_to_explain_are_listed(begun, tmp_path, monkeypatch, capsy
 def test_twelve_lines_of_the_page_do_what_it_says(tmp_path, monkeypatch, capsys):
     text = (REPOSITORY / "docs" / "bring_your_own.md").read_text(encoding="utf-8").partition("## Have a trained")[0]
     blocks = re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
-    assert [kind for kind, _ in blocks] == ["yaml", "sh", "python", "sh", "sh"]
+    assert [kind for kind, _ in blocks] == ["yaml", "sh", "python", "sh", "sh", "python", "sh"]
     assert sum(bool(line.strip()) for _, block in blocks[:4] for line in block.splitlines()) <= 13  # one names the file
     monkeypatch.chdir(tmp_path)
+    names = {}
     for kind, block in blocks:
         if kind == "yaml":
             (tmp_path / "mine.yaml").write_text(block)
         elif kind == "python":
-            exec(compile(block, "bring_your_own.md", "exec"), {})
+            exec(compile(block, "bring_your_own.md", "exec"), names)
         else:
             for line in block.splitlines():
                 assert simbench(monkeypatch, capsys, *line.split()[1:])[0] == 0, line
     summary = without_nulls(pd.read_csv("runs/mine/scores/summary.csv"))
     assert summary[["model", "task", "key"]].to_numpy().tolist() == [["my_cnn", "K562", "captum_ig"]]
-    explained = pd.read_csv("data/explained.tsv", sep="\t").query("task == 'K562'")
-    dataset = sb.open_dataset("runs/mine")
+    data = names["data"]
+    explained = attributed_rows(data, load_config("mine.yaml"), "K562")
     assert len(explained) == 20
-    # those of them that hold a true base enter the means
-    with_truth = dataset.mask("test", "K562")[explained["row"]].any(axis=1).sum()
-    assert summary.n_sequences[0] == with_truth
+    assert summary.n_sequences[0] == data.mask("test", task="K562")[explained].any(axis=1).sum()  # others have no truth
     assert (tmp_path / "runs" / "mine" / "report.html").is_file()
     assert (tmp_path / "data" / "explained.tsv").is_file()
+    metrics = json.loads((tmp_path / "runs" / "mine" / "models" / "my_cnn" / "metrics.json").read_text())
+    labels = data.labels("test")[:, data.tasks.index("K562")]
+    predicted = names["probabilities"][:, data.tasks.index("K562")]
+    assert metrics["K562"]["auroc"] == pytest.approx(roc_auc_score(labels, predicted))

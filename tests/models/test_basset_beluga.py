@@ -1,10 +1,13 @@
 """Basset and Beluga are those of the papers: every length and every parameter."""
 
+import functools
 import itertools
 
 import numpy as np
 import pytest
 
+from simbench_tf.attribution.receptive_field import visible_bases
+from simbench_tf.config import load_config, presets, variants_of
 from simbench_tf.models import basset, beluga
 
 
@@ -169,3 +172,25 @@ def test_max_norm_bounds_the_weights_of_every_unit():
 def test_batch_normalisation_settles_as_in_torch():
     layer = basset(width=0.01).get_layer("conv1_bn")
     assert (layer.momentum, layer.epsilon) == (0.9, 1e-5)
+
+
+SOURCES = [each for name, path in presets().items() for each in (name, *(f"{name}:{v}" for v in variants_of(path)))]
+
+
+@functools.cache
+def n_unseen(architecture, seq_length, padding, kernel_size):
+    build = {"basset": basset, "beluga": beluga}[architecture]
+    more = {} if kernel_size is None else {"kernel_size": kernel_size}
+    return int((~visible_bases(build(seq_length=seq_length, width=0.02, padding=padding, **more), seq_length)).sum())
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_networks_of_the_presets_see_every_base(source):
+    config = load_config(source)
+    own = [model for model in config.models if model.architecture is not None]
+    assert own
+    unseen = {
+        model.name: n_unseen(model.architecture, config.simulation.length, model.padding, model.kernel_size)
+        for model in own
+    }
+    assert unseen == dict.fromkeys(unseen, 0)

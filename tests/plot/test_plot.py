@@ -313,3 +313,12 @@ def test_twelve_logos_of_a_whole_sequence_take_seconds_and_little_room():
     markups = [plot.svg(plot.logo(contributions), "logo", f"l{number}-") for number in range(12)]
     assert time.process_time() - start < 6  # half a second on an idle machine; logomaker takes 15
     assert max(map(len, markups)) < 150_000  # half of logomaker's
+
+
+def test_an_interval_that_rounding_moved_off_its_mean_is_drawn_without_length():
+    value = 0.20000000000000004  # as the mean of .2, .2 and .2 may be, where the bootstrap's are .2
+    summary = pd.DataFrame({"key": ["a", "b"], "auprc": [value, 0.1], "auprc_se": [0.0, 0.02], "chance_auprc": 0.1})
+    summary = summary.assign(auprc_low=[np.nextafter(value, 1), 0.07], auprc_high=[np.nextafter(value, 0), 0.12])
+    ax = plot.method_ranking(summary)
+    ends = [container.lines[2][0].get_segments()[0][:, 0] for container in ax.containers]
+    np.testing.assert_allclose(ends, [[value, value], [0.07, 0.12]])

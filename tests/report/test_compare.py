@@ -293,3 +293,21 @@ def test_null_methods_are_not_compared(tiny_run, tmp_path):
         with_nulls(pd.read_csv(path)).to_csv(path, index=False)
     compared = compare_runs(runs)
     assert set(compared.differences["key"]) == set(compared.scores["key"]) == {GRAD, PATH}
+
+
+def test_no_p_value_is_shown_as_zero(tiny_run, tmp_path):
+    comparison = compare_runs([tiny_run, changed(tiny_run, tmp_path / "other", scores=better)])
+    small = comparison.differences.assign(p_value=[1e-30, 4e-5, 0.00012, 0.5], p_holm=[4e-5, 0.00016, 0.00048, 0.5])
+    comparison = comparison._replace(differences=small)
+    (table,) = (each.table for each in shown(comparison) if each.title == "Differences")
+    at = [table.heads.index("p"), table.heads.index("p (Holm)")]
+    assert [[row[column] for column in at] for row in table.rows] == [
+        ["under 0.0001", "under 0.0001"],
+        ["under 0.0001", "0.0002"],
+        ["0.0001", "0.0005"],
+        ["0.5000", "0.5000"],
+    ]
+    write_comparison(comparison, tmp_path / "c.html")
+    page = (tmp_path / "c.html").read_text(encoding="utf-8")
+    assert page.count("under 0.0001") == 3
+    assert "0.0000" not in page

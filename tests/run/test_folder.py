@@ -104,8 +104,8 @@ OUTSIDE = [
     "",
     ".",
     "..",
-    "a\\..\\..\victim",
-    "C:\victim",
+    r"a\..\..\victim",
+    r"C:\victim",
 ]
 
 

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import yaml
 
+from helpers.folders import times
+from helpers.tiny_run import TINY_RUN
 from simbench_tf import pipeline
 from simbench_tf.config import load_config
 from simbench_tf.errors import InputError
@@ -95,6 +97,17 @@ def build(seq_length, n_tasks):
 """
 
 
+POOLED = """
+import keras
+
+def build(seq_length, n_tasks):
+    x = inputs = keras.Input((seq_length, 4))
+    x = keras.layers.MaxPooling1D(54)(keras.layers.Conv1D(3, 5, activation="relu")(x))
+    return keras.Model(inputs, keras.layers.Dense(n_tasks, "sigmoid")(keras.layers.Flatten()(x)))
+"""
+OWN = 'give its convolutions padding="same", or choose a length that its pooling divides'
+
+
 @pytest.mark.parametrize(
     ("method", "message"),
     [
@@ -124,21 +137,81 @@ def test_a_file_of_the_simulation_is_missed_before_a_model_is_built(tmp_path, co
     assert computed == []
 
 
-def test_where_only_the_data_say_the_length_models_are_checked_before_the_first_is_trained(tmp_path, monkeypatch):
+def texts(tmp_path):
+    """Data of kind text, of 60 bases."""
     rng = np.random.default_rng(0)
     for label in ("positives", "negatives"):
         texts = ["".join(rng.choice(list("ACGT"), 60)) for _ in range(40)]
         sites = [site_text(Site("M", False, 10, 18, 9.0, 1e-5, text[10:18])) for text in texts]
         lines = [f"{label}{i}\t{text}\t{site}\n" for i, (text, site) in enumerate(zip(texts, sites, strict=True))]
         (tmp_path / f"{label}.txt").write_text(f"{HEADER}\n{''.join(lines)}")
-    text = {"kind": "text", "positives": {"K562": "positives.txt"}, "negatives": "negatives.txt"}
-    config = config_of(tmp_path, GOOD, {"name": "bad", "keras": "long.keras"}, simulation=text)
+    return {"kind": "text", "positives": {"K562": "positives.txt"}, "negatives": "negatives.txt"}
+
+
+def test_where_only_the_data_say_the_length_models_are_checked_before_the_first_is_trained(tmp_path, monkeypatch):
+    config = config_of(tmp_path, GOOD, {"name": "bad", "keras": "long.keras"}, simulation=texts(tmp_path))
     trained = []
     monkeypatch.setattr(train_stage, "write", lambda *_: trained.append("model"))
     with pytest.raises(InputError, match="80"):
         pipeline.run(config, tmp_path / "run")
     assert (tmp_path / "run" / "dataset" / "dataset.json").is_file()
     assert trained == []
+
+
+@pytest.mark.parametrize("kind", ["one model", "two models"])
+def test_where_only_the_data_say_the_length_methods_are_checked_before_the_first_is_trained(
+    tmp_path, monkeypatch, kind
+):
+    (tmp_path / "lstm.py").write_text(LAYERS)
+    models = [{"name": "net", "python": "lstm.py:build"}, *([GOOD] if kind == "two models" else [])]
+    methods = [{"method": "saliency"}, {"method": "deeplift_rescale", "references": "zeros"}]
+    config = config_of(tmp_path, *models, simulation=texts(tmp_path), attribution={"methods": methods})
+    trained = []
+    monkeypatch.setattr(train_stage, "write", lambda *_: trained.append("model"))
+    with pytest.raises(InputError, match="LSTM"):
+        pipeline.run(config, tmp_path / "run")
+    assert (tmp_path / "run" / "dataset" / "dataset.json").is_file()
+    assert trained == []
+
+
+def test_new_methods_are_checked_against_models_that_are_there_and_those_alone(
+    tiny_config, copied_run, monkeypatch, computed
+):
+    known = TINY_RUN["attribution"]["methods"]
+    ending = {"method": "gradcam", "layer": "conv_7"}
+    attributed = times(copied_run / "attributions")
+    with pytest.raises(InputError, match="conv_7"):
+        pipeline.run(changed(tiny_config, [*known, ending]), copied_run)
+    assert times(copied_run / "attributions") == attributed
+    checked = []
+    monkeypatch.setattr(
+        "simbench_tf.stages.checks.check_methods",
+        lambda config, network, length, new: checked.append((length, [each.method for each in new])),
+    )
+    check_ahead(changed(tiny_config, [*known, {"method": "saliency"}]), copied_run)
+    assert checked == [(200, ["saliency"])]
+    check_ahead(load_config(tiny_config), copied_run)
+    assert len(checked) == 1
+    assert computed == []
+
+
+def test_a_model_that_is_there_and_will_be_trained_otherwise_is_checked_as_one_that_is_not(
+    tiny_config, tiny_run, monkeypatch
+):
+    built = []
+    monkeypatch.setattr(
+        "simbench_tf.stages.checks.check_models", lambda missing, *_: built.extend(each.name for each in missing) or {}
+    )
+    check_ahead(load_config(tiny_config, ["training.max_batches=25"]), tiny_run)
+    assert built == ["basset"]
+
+
+def changed(tiny_config, methods):
+    """The small run's configuration with other methods."""
+    settings = yaml.safe_load(tiny_config.read_text())
+    path = tiny_config.with_name("methods.yaml")
+    path.write_text(yaml.safe_dump({**settings, "attribution": {**settings["attribution"], "methods": methods}}))
+    return load_config(path)
 
 
 def test_models_that_are_there_are_not_built_again(tiny_config, tiny_run, monkeypatch):
@@ -155,11 +228,25 @@ def test_which_bases_a_network_cannot_see_is_said_once_and_ahead(tmp_path, compu
         {"name": "same", "architecture": "basset", "width": 0.02, "padding": "same"},
         {"name": "deep", "architecture": "beluga", "width": 0.02},
         {"name": "wide", "architecture": "beluga", "width": 0.02, "padding": "same"},
+        {"name": "mine", "python": "pooled.py:build"},
+        {"name": "file", "keras": "pooled.keras"},
+        {"name": "done", "keras": "pooled.keras", "trained": True},
     ]
+    (tmp_path / "pooled.py").write_text(POOLED)
+    names = {}
+    exec(POOLED, names)
+    names["build"](400, 2).save(tmp_path / "pooled.keras")
     check_ahead(config_of(tmp_path, *models, simulation=simulation), tmp_path / "run")
     notes = [record.getMessage() for record in caplog.records if "cannot see" in record.getMessage()]
     assert notes == [
-        f"models.{name} cannot see {what}, and is not scored there; `padding: same` sees all"
-        for name, what in (("valid", "40 of 400 bases, from 360 to 399"), ("deep", "10 of 400 bases, from 390 to 399"))
+        f"models.{name} cannot see {what}, and is not scored there{mend}"
+        for name, what, mend in (
+            ("valid", "40 of 400 bases, from 360 to 399", "; `padding: same` sees all"),
+            ("deep", "10 of 400 bases, from 390 to 399", "; `padding: same` sees all"),
+            # of 396 positions 7 pools of 54 take 378: the last sees bases up to 377 + 4
+            ("mine", "18 of 400 bases, from 382 to 399", f"; {OWN}"),
+            ("file", "18 of 400 bases, from 382 to 399", f"; {OWN}"),
+            ("done", "18 of 400 bases, from 382 to 399", ""),
+        )
     ]
     assert not computed

@@ -474,6 +474,18 @@ def test_an_empty_or_space_separated_bed(kipoi, entry, genome, tmp_path):
     _fails(kipoi, entry, arguments_of(genome, bed), tmp_path, told)
 
 
+def test_a_byte_order_mark_is_dropped_and_what_is_no_utf8_is_refused(kipoi, entry, genome, tmp_path):
+    bed = bed_of(tmp_path, "chr1 0 200 é")
+    bed.write_bytes(b"\xef\xbb\xbf" + bed.read_bytes())
+    output = tmp_path / "marked.tsv"
+    ran = kipoi("predict", entry, "--source=dir", f"--dataloader_args={arguments_of(genome, bed)}", "-m", "-o", output)
+    assert ran.code == 0, ran.err
+    table = pd.read_csv(output, sep="\t")
+    assert table[["metadata/ranges/chr", "metadata/ranges/id"]].to_numpy().tolist() == [["chr1", "é"]]
+    bed.write_text("chr1\t0\t200\té\n", encoding="latin-1")
+    _fails(kipoi, entry, arguments_of(genome, bed), tmp_path, f"ValueError: {bed}: is no UTF-8 text: ")
+
+
 def test_missing_and_damaged_files(kipoi, entry, genome, tmp_path):
     bed = bed_of(tmp_path, *INTERVALS)
     gone = tmp_path / "gone"
@@ -610,6 +622,46 @@ def test_two_entries_in_one_process_and_a_foreign_model_py_on_the_path(entry, en
     print("done")
     """
     assert in_python(code, work, environment, entry, other).strip().endswith("done")
+
+
+def test_batch_train_iter_gives_the_targets_of_a_file_and_samples_have_none_without(
+    entry, genome, environment, tmp_path
+):
+    bed = bed_of(tmp_path, "chr1 0 200", "chr1 200 400", "chr1 400 600")
+    (tmp_path / "labels.tsv").write_text("HepG2\tK562\n0\t1\n1\t0\n1\t1\n")
+    (tmp_path / "bare.tsv").write_text("0\t1\n1\t0\n1\t1\n")
+    (tmp_path / "short.tsv").write_text("0\t1\n1\t0\n")
+    (tmp_path / "ragged.tsv").write_text("0\t1\n1\n1\t1\n")
+    (tmp_path / "words.tsv").write_text("0\t1\nyes\tno\n1\t1\n")
+    code = """
+    import sys
+    from pathlib import Path
+    import kipoi, numpy as np
+    entry, fasta, bed, folder = sys.argv[1:]
+    loader = kipoi.get_dataloader_factory(entry, source="dir")
+    for name in ("labels.tsv", "bare.tsv"):
+        given = loader(fasta_file=fasta, intervals_file=bed, targets_file=str(Path(folder, name)))
+        (x, y), (x2, y2) = given.batch_train_iter(cycle=False, batch_size=2)
+        assert y.dtype == np.float32 and y.tolist() == [[0, 1], [1, 0]] and y2.tolist() == [[1, 1]]
+        assert x.shape == (2, 200, 4) and x2.shape == (1, 200, 4)
+        assert loader.output_schema.compatible_with_batch(next(given.batch_iter(batch_size=2)))
+    without = loader(fasta_file=fasta, intervals_file=bed)
+    assert set(next(without.batch_iter(batch_size=2))) == {"inputs", "metadata"}
+    assert loader.output_schema.compatible_with_batch(next(without.batch_iter(batch_size=2)))
+    for name, told in (
+        ("short.tsv", ": holds 2 rows of targets, the intervals are 3"),
+        ("ragged.tsv", ":2: needs 2 finite numbers, as the line above: '1'"),
+        ("words.tsv", ":2: targets must be numbers with tabs between them: 'yes\\\\tno'"),
+    ):
+        path = str(Path(folder, name))
+        try:
+            loader(fasta_file=fasta, intervals_file=bed, targets_file=path)
+            raise AssertionError(name)
+        except ValueError as error:
+            assert path + told in str(error), error
+    print("done")
+    """
+    assert in_python(code, tmp_path, environment, entry, genome, bed, tmp_path).strip().endswith("done")
 
 
 def test_ism_of_kipoi_interpret(entry, environment, tmp_path):

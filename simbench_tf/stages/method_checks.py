@@ -1,0 +1,58 @@
+"""Methods against a model, before either is used: whether each takes its layers, and which bases it cannot see."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from simbench_tf.config import Config, MethodSettings, Model
+
+_log = logging.getLogger(__name__)
+
+
+def asked_methods(config: Config) -> list[MethodSettings]:
+    """Every method that a run uses, on attributed sequences or to watch learning."""
+    return [*config.attribution.methods, *([config.dynamics.method] if config.dynamics is not None else [])]
+
+
+def check_methods(config: Config, network: Any, seq_length: int, asked: Iterable[MethodSettings] | None = None) -> None:
+    """Attribute two random sequences by every method asked for but mutagenesis, which takes any model and long.
+
+    Raises
+    ------
+    InputError
+        A method has no rule for a layer of the model, or finds no layer to look at.
+    """
+    from simbench_tf.attribution import attribute, methods
+    from simbench_tf.dna import one_hot
+
+    x = one_hot(np.random.default_rng(0).integers(0, 4, (2, seq_length), np.uint8))
+    for method in asked_methods(config) if asked is None else asked:
+        known, settings = methods()[method.method], dict(method.settings)
+        if known.function.__module__.startswith("simbench_tf.attribution.mutagenesis"):
+            continue
+        if "n_steps" in known.settings:
+            settings["n_steps"] = 1  # more of the same
+        few = "shuffle:1" if (method.references or "").startswith("shuffle") else method.references
+        attribute(network, x, method.method, references=few, output=config.attribution.output, **settings)
+
+
+def say_unseen(model: Model, network: Any, seq_length: int) -> None:
+    """Say in a note which bases a network cannot see, whatever it learns, and what would change that."""
+    from simbench_tf.attribution.receptive_field import visible_bases
+
+    unseen = np.flatnonzero(~visible_bases(network, seq_length))
+    if unseen.size:
+        where = f"{unseen.size} of {seq_length} bases, from {unseen[0]} to {unseen[-1]}"
+        _log.warning("models.%s cannot see %s, and is not scored there%s", model.name, where, _to_see_all(model))
+
+
+def _to_see_all(model: Model) -> str:
+    if model.architecture is not None:
+        return "; `padding: same` sees all"
+    if not model.is_trained:
+        return ""  # taken as it is
+    return '; give its convolutions padding="same", or choose a length that its pooling divides'
