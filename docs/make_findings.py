@@ -189,7 +189,7 @@ def _signed(row: NamedTuple) -> str:
 def learnt(name: str) -> str:
     """Spearman's correlations of the order of learning with what might explain it, a column a network."""
     folders = [path.parent for path in sorted((RESULTS / name).glob("*/order.csv"))]
-    tables = {folder.name: read_table(folder / "order.csv").query("task == 'all'") for folder in folders}
+    tables = {folder.name: read_table(folder / "order.csv").query("task == '(all)'") for folder in folders}
     rho = pd.DataFrame({name: each.set_index("quantity")["rho"] for name, each in tables.items()})
     rows = [[quantity, *(fixed(value, 2) for value in values)] for quantity, *values in rho.itertuples()]
     return table(["rho with the batch of learning", *rho], rows)

@@ -26,7 +26,7 @@ def test_presets_are_listed_a_line_each(monkeypatch, capsys):
     assert any(line.startswith("demo  Two tasks") for line in lines)
     (at,) = (number for number, line in enumerate(lines) if line.startswith("five_lines  Five cell lines"))
     assert lines[at + 1].startswith("  five_lines:small  60,000 sequences")
-    assert lines[at + 2].startswith("  five_lines:full  3,000,000 sequences")
+    assert lines[at + 2].startswith("  five_lines:full  networks of full width")
 
 
 def test_methods_are_listed_with_settings_and_references(monkeypatch, capsys):
@@ -135,7 +135,7 @@ def test_the_single_stages_rebuild_what_is_missing(monkeypatch, capsys, tiny_con
     [
         (["run", "dmo", "--out", "x"], "dmo: is neither a file nor a preset; did you mean 'demo'"),
         (["simulate", "five_lines:ful", "--out", "x"], "'ful' is no variant of it; did you mean 'full'"),
-        (["run", "demo:full", "--out", "x"], "demo:full: 'full' is no variant of it, it has none"),
+        (["run", "rules:full", "--out", "x"], "rules:full: 'full' is no variant of it, it has none"),
         (["run", "demo", "--out", "x", "--set", "sed=1"], "unknown key 'sed'; did you mean 'seed'"),
         (["run", "demo", "--out", "x", "--set", "attribution.methods.0.method=izm"], "ism"),
         (["train", "nowhere"], "nowhere: is not a run"),
