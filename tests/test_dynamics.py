@@ -294,6 +294,31 @@ def test_the_level_is_a_share_of_what_the_oracle_reaches_with_a_floor_over_chanc
     assert other["level"].to_dict() == pytest.approx({"sharp": 0.15, "weak": 0.1, "unknown": 0.25})
 
 
+@pytest.mark.parametrize(
+    ("effect", "of_oracle", "expected", "status"),
+    [
+        ([0.0, 0.0, 0.5, 2.5], 3.0, np.sqrt(11 * 101) - 1, "learnt"),  # 1.5, halfway from .5 to 2.5; recall was before
+        ([0.0, 2.0, 2.0, 2.0], 3.0, 10, "learnt"),  # recall's .5 came after
+        ([0.0, 0.0, 0.5, 1.4], 3.0, np.nan, "not yet"),  # under half of 3, and climbing
+        ([0.0, 0.0, 1.4, 0.5], 3.0, np.nan, "not learnt"),
+        ([0.0, 0.0, 0.02, 0.04], 0.0, np.nan, "not learnt"),  # seen, but not used, as is right: it bears on nothing
+        ([0.0, 0.0, -0.5, -2.5], -3.0, np.sqrt(11 * 101) - 1, "learnt"),  # sites that lower the label
+        ([0.0, 0.0, 0.5, 2.5], -3.0, np.nan, "not learnt"),  # the other way round
+    ],
+)
+def test_a_motif_is_learnt_when_it_is_used_too(effect, of_oracle, expected, status):
+    table = table_of([0.1, 0.1, 0.5, 0.9]).assign(effect=effect, effect_se=0.05)
+    oracle = pd.DataFrame({"task": "t", "motif": ["m"], "recall": 1.0, "effect": of_oracle})
+    (line,) = learnt_at(table, oracle).itertuples()
+    assert line.learnt_at == pytest.approx(expected, nan_ok=True)
+    assert line.status == status
+    level = max(abs(of_oracle) / 2, 0.1)
+    assert (line.final_effect, line.effect_level) == (effect[-1], -level if of_oracle < 0 else level)
+    (alone,) = learnt_at(table, oracle[["task", "motif", "recall"]]).itertuples()
+    assert alone.learnt_at == pytest.approx(10)
+    assert np.isnan(alone.effect_level)
+
+
 def test_a_motif_of_which_little_is_learnt_is_not_the_first():
     hardly, well = table_of([0.1, 0.2, 0.2, 0.2]), table_of([0.1, 0.1, 0.6, 0.9])
     lines = learnt_at(pd.concat([hardly.assign(motif="hardly"), well.assign(motif="well")])).set_index("motif")
@@ -413,6 +438,11 @@ def test_the_level_of_a_grammars_motif_is_half_of_what_its_posterior_reaches(run
     probe = learnt.probe_of(7, Dynamics(n_sequences=20), dataset, "K562")
     grammar = build_grammar(config.simulation, load_motifs("default"))
     occupancy = explain(grammar, probe.positives, labels=np.tile([-1, 1], (20, 1))).occupancy
+
+    def log_odds(bases):
+        probability = explain(grammar, bases).label_probability[:, 1]
+        return np.log(probability / (1 - probability))
+
     lines = pd.read_csv(run / "dynamics" / "basset" / "learnt.csv")
     lines = lines[lines["task"] == "K562"].set_index("motif")
     in_any = np.zeros(occupancy.shape, bool)
@@ -430,6 +460,13 @@ def test_the_level_of_a_grammars_motif_is_half_of_what_its_posterior_reaches(run
             recalls.append(average_precision_score(mine[ranked], occupancy[row, ranked]))
         assert np.mean(recalls) > 0.5
         assert lines.loc[motif, "level"] == pytest.approx(np.mean(recalls) / 2, rel=1e-6)
+        drops = []
+        for row, numbers in own.groupby("row").groups.items():
+            of_sites = [log_odds(probe.positives[[row]])[0] - log_odds(probe.deleted[site]).mean() for site in numbers]
+            drops.append(np.mean(of_sites))
+        effect = np.mean(drops)
+        expected = np.sign(effect) * max(abs(effect) / 2, 0.1)
+        assert lines.loc[motif, "effect_level"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_a_probe_holds_positives_others_and_the_sites_as_they_read(run):

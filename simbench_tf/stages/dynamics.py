@@ -23,9 +23,11 @@ from simbench_tf.dynamics import (
     DYNAMICS_COLUMNS,
     LEARNT_COLUMNS,
     LEARNT_SHARE,
+    MIN_EFFECT,
     MIN_OVER_CHANCE,
     WatchedSequences,
     delete_sites,
+    effect_of_motifs,
     learnt_at,
     measure,
     order_of_learning,
@@ -84,7 +86,7 @@ def inputs(config: Config, folder: Path, model: str, checkpoints: list[Checkpoin
         "dataset": dataset_checksums(folder),
         "dynamics": config.dynamics.model_dump(mode="json", exclude={"models"}),
         "seed": config.seed,
-        "learnt": [LEARNT_SHARE, MIN_OVER_CHANCE],
+        "learnt": [LEARNT_SHARE, MIN_OVER_CHANCE, MIN_EFFECT],
         "weights": [(batch, checksum(Path(path))) for batch, path in checkpoints],
     }
 
@@ -145,7 +147,7 @@ def write(
     order = ["task", "motif", "batch"]
     table["task"] = pd.Categorical(table["task"], tasks)
     table = table.sort_values(order).astype({"task": str})[list(DYNAMICS_COLUMNS)]
-    learnt = learnt_at(table, oracle_recall(config, dataset, model_file.parents[2], probes)).merge(
+    learnt = learnt_at(table, oracle_measures(config, dataset, model_file.parents[2], probes)).merge(
         motif_rates(dataset, tasks), on=["task", "motif"], how="left"
     )
     written = {
@@ -183,16 +185,17 @@ def probe_of(seed: int, dynamics: Dynamics, dataset: Dataset, task: str) -> Watc
     return WatchedSequences(bases[positives], bases[others], sites, deleted)
 
 
-def oracle_recall(
+def oracle_measures(
     config: Config, dataset: Dataset, folder: Path, watched: dict[str, WatchedSequences]
 ) -> pd.DataFrame | None:
-    """The recall that the exact posterior of a grammar reaches of each motif (task, motif, recall); None for others.
+    """What the exact posterior of a grammar reaches of each motif: task, motif, recall and effect; None for others.
 
-    Its occupancy of the positives, given the task's label, is ranked as attributions are.
+    Its occupancy of the positives, given the task's label, is ranked as attributions are; its log-odds of the label
+    take the place of the logit.
     """
     if not config.simulation.has_oracle:
         return None
-    from simbench_tf.simulate.oracle import explain
+    from simbench_tf.simulate.oracle import explain, label_log_odds, log_likelihood
 
     grammar = grammar_of(config, folder)
     tables = []
@@ -200,7 +203,15 @@ def oracle_recall(
         labels = np.full((len(sequences.positives), len(dataset.tasks)), -1)
         labels[:, dataset.tasks.index(task)] = 1
         occupancy = explain(grammar, sequences.positives, labels=labels).occupancy
-        tables.append(recall_of_motifs(occupancy, sequences.sites).reset_index().assign(task=task))
+        recall = recall_of_motifs(occupancy, sequences.sites)
+        # with the sequences' own log-odds before those without a site, K each
+        n_sites, n_deletions, length = sequences.deleted.shape
+        both = np.concatenate([sequences.positives, sequences.deleted.reshape(-1, length)])
+        log_odds = label_log_odds(grammar, log_likelihood(grammar, both))[:, dataset.tasks.index(task)]
+        own, without = np.split(log_odds, [len(sequences.positives)])
+        drops = own[sequences.sites["row"].to_numpy()] - without.reshape(n_sites, n_deletions).mean(axis=1)
+        effect = effect_of_motifs(drops, sequences.sites)
+        tables.append(recall.join(effect).reset_index().assign(task=task))
     return pd.concat(tables, ignore_index=True)
 
 

@@ -1,14 +1,12 @@
-"""Learning dynamics: which motif a network has learnt by which batch of its training, and why that one first.
+"""Measures of a network's motifs while it trains: recall by attribution, and effect on the logit.
 
 Fixed *watched sequences* are predicted and attributed with the weights of several batches. They give, for each motif,
 the *recall*, the average precision with which |attribution| ranks the motif's bases above bases in no site, and the
-*effect*, what the logit loses when one of its sites is deleted. A motif is learnt at the batch at which its recall
-passes a level that is the same for all motifs: half of what the exact posterior reaches.
+*effect*, what the logit loses when one of its sites is deleted.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -19,7 +17,7 @@ import pandas as pd
 from simbench_tf.dataset import covered
 from simbench_tf.dna import one_hot
 from simbench_tf.random_streams import uniforms
-from simbench_tf.score import areas, rank_correlation
+from simbench_tf.score import areas
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.floating]
@@ -29,33 +27,12 @@ Floats = npt.NDArray[np.floating]
 MIN_SEQUENCES = 5
 
 
-#: Standard errors of the difference by which recall must have risen for a motif to count as learnt.
-MIN_RISE_IN_ERRORS = 2.0
-
-
-#: A motif is learnt when its recall is this share of the recall that can be reached, ...
-LEARNT_SHARE = 0.5
-
-
-#: ... and is above chance by this much at least.
-MIN_OVER_CHANCE = 0.1
-
-
-#: Motifs that occur this many times as often with a label as without mark it; the paper keeps those of its motifs.
-MIN_ENRICHMENT = 1.2
-
-
 #: Columns of a table of dynamics, one row per task, motif and batch.
 DYNAMICS_COLUMNS = (
     "task", "motif", "batch", "n_sites", "recall", "effect", "loss", "recall_se", "effect_se", "chance", "n_sequences",
 )  # fmt: skip
 
 
-#: Columns of a table of what was learnt, one row per task and motif.
-LEARNT_COLUMNS = (
-    "task", "motif", "n_sites", "final_recall", "learnt_at", "rate", "information", "rate_without", "surplus", "tf",
-    "level", "status",
-)  # fmt: skip
 _BATCH_SEQUENCES = 4096
 
 
@@ -270,148 +247,9 @@ def measure(
     return table[[name for name in DYNAMICS_COLUMNS if name in table]]
 
 
-def learnt_at(
-    table: pd.DataFrame,
-    oracle: pd.DataFrame | None = None,
-    share: float = LEARNT_SHARE,
-    attainable: float = 1.0,
-    min_over_chance: float = MIN_OVER_CHANCE,
-) -> pd.DataFrame:
-    """The batch at which each motif is learnt: where its recall first passes a share of what can be reached.
-
-    The *level* is ``max(share * attainable recall, chance + min_over_chance)``. So a motif of which little is learnt
-    is not learnt early, as it would be at half of its own small rise, and motifs are compared at a common level.
-
-    A motif is learnt if its last recall is at the level, and above its first by more than `MIN_RISE_IN_ERRORS` standard
-    errors of the difference (of two independent means, which errs on the side of caution). Between two batches recall
-    is taken to rise linearly with log(1 + batch).
-
-    Parameters
-    ----------
-    table : DataFrame
-        task, motif, batch, n_sites, recall, recall_se and, for the floor over chance, chance.
-    oracle : DataFrame, optional
-        task, motif and recall: what the exact posterior reaches, by the same measure (`recall_of_motifs` of its
-        occupancy). Then that is attainable.
-    share : float, default .5
-    attainable : float, default 1
-        The attainable recall of motifs that have none in `oracle`.
-    min_over_chance : float, default .1
-        How far the level is above chance at least; with no column chance, there is no such floor.
-
-    Returns
-    -------
-    DataFrame
-        One row per task and motif, in the order of the table: task, motif, n_sites, final_recall, learnt_at (NaN where
-        the motif is not learnt), level, and status: "learnt"; "not yet", where recall has risen, is at its highest at
-        the end, and is below the level; or "not learnt".
-
-    Examples
-    --------
-    >>> table = pd.DataFrame({"task": "K562", "motif": "GATA1", "batch": [0, 9, 99], "n_sites": 50,
-    ...                       "recall": [0.1, 0.3, 0.7], "recall_se": 0.02, "chance": 0.1})
-    >>> learnt_at(table).round(1)[["final_recall", "learnt_at", "level", "status"]]  # .5 is halfway from .3 to .7
-       final_recall  learnt_at  level  status
-    0           0.7       30.6    0.5  learnt
-    >>> oracle = pd.DataFrame({"task": "K562", "motif": ["GATA1"], "recall": 0.9})
-    >>> learnt_at(table, oracle, share=0.9).round(2)[["final_recall", "learnt_at", "level", "status"]]
-       final_recall  learnt_at  level   status
-    0           0.7        NaN   0.81  not yet
-    """
-    known = {} if oracle is None else oracle.set_index(["task", "motif"])["recall"].to_dict()
-    lines = []
-    for (task, motif), rows in table.groupby(["task", "motif"], sort=False):
-        rows = rows.sort_values("batch")
-        batch, recall, error = (rows[name].to_numpy(float) for name in ("batch", "recall", "recall_se"))
-        chance = float(rows["chance"].iloc[-1]) + min_over_chance if "chance" in rows else -math.inf
-        level = max(share * known.get((task, motif), attainable), chance)
-        risen = recall[-1] - recall[0] > MIN_RISE_IN_ERRORS * math.hypot(error[0], error[-1])
-        at, status = math.nan, "not learnt"
-        if risen and recall[-1] >= level:
-            at, status = math.expm1(_first_passing(np.log1p(batch), recall, level)), "learnt"
-        elif risen and recall[-1] >= recall.max():
-            status = "not yet"
-        lines.append((task, motif, int(rows["n_sites"].iloc[-1]), recall[-1], at, level, status))
-    return pd.DataFrame(lines, columns=[*LEARNT_COLUMNS[:5], "level", "status"])
-
-
-def order_of_learning(learnt: pd.DataFrame) -> pd.DataFrame:
-    """What is learnt first, and why: rank correlations of `learnt_at` with what might make a motif easy to learn.
-
-    Only motifs that mark a task's label, by `MIN_ENRICHMENT`, are compared; those not learnt come last, tied.
-
-    Parameters
-    ----------
-    learnt : DataFrame
-        task, learnt_at, rate, rate_without (expected starts in a sequence with and without the task's label),
-        information and surplus (bits).
-
-    Returns
-    -------
-    DataFrame
-        One row per task, and one for all tasks together (task "(all)") where there are several, and a quantity: task,
-        quantity, rho (Spearman; negative where more of it means sooner; NaN for fewer than three motifs, or where
-        one of both is the same for all), n (motifs compared), n_learnt. "enrichment" is the difference of the rates.
-
-    Examples
-    --------
-    >>> learnt = pd.DataFrame({"task": "K562", "learnt_at": [10, 20, 40, None], "rate": [1.0, 0.8, 0.5, 0.9],
-    ...                        "rate_without": [0.1, 0.1, 0.1, 0.9], "information": [9.0, 12.0, 8.0, 20.0],
-    ...                        "surplus": [3.0, 2.0, 1.0, 9.0]})
-    >>> order_of_learning(learnt)[["quantity", "rho", "n"]]  # the last one does not mark the label
-                       quantity  rho  n
-    0                      rate -1.0  3
-    1               information -0.5  3
-    2                   surplus -1.0  3
-    3                enrichment -1.0  3
-    4  enrichment x information -0.5  3
-    5      enrichment x surplus -1.0  3
-    """
-    compared = learnt[learnt["rate"] > MIN_ENRICHMENT * learnt["rate_without"]]
-    at = compared["learnt_at"].fillna(math.inf).rank()
-    enrichment = compared["rate"] - compared["rate_without"]
-    quantities = {
-        "rate": compared["rate"],
-        "information": compared["information"],
-        "surplus": compared["surplus"],
-        "enrichment": enrichment,
-        "enrichment x information": enrichment * compared["information"],
-        "enrichment x surplus": enrichment * compared["surplus"],
-    }
-    tasks = list(learnt["task"].unique())
-    groups = {task: compared["task"] == task for task in tasks}
-    if len(tasks) > 1:
-        groups["(all)"] = pd.Series(True, index=compared.index)
-    lines = [
-        (
-            task,
-            name,
-            rank_correlation(at[rows], values[rows], min_values=3),
-            int(rows.sum()),
-            compared["learnt_at"][rows].count(),
-        )
-        for task, rows in groups.items()
-        for name, values in quantities.items()
-    ]
-    return pd.DataFrame(lines, columns=["task", "quantity", "rho", "n", "n_learnt"])
-
-
 def _average_precision(
     size: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_], ranked: npt.NDArray[np.bool_]
 ) -> float:
     values, truth = size[ranked], truth[ranked]
     order = np.argsort(-values, kind="stable")
     return areas(values[order], truth[order])[1]
-
-
-def _first_passing(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64], level: float) -> float:
-    """Where a line through the points first reaches a level that the last point is not below."""
-    after = int(np.argmax(y >= level))
-    if after == 0:
-        return float(x[0])
-    share = (level - y[after - 1]) / (y[after] - y[after - 1])
-    return float(x[after - 1] + share * (x[after] - x[after - 1]))
-
-
-# earlier names
-Probe, FEWEST, LEVEL, ENRICHED = WatchedSequences, MIN_SEQUENCES, MIN_RISE_IN_ERRORS, MIN_ENRICHMENT
