@@ -3,14 +3,22 @@ PYTHON ?= python3.11
 BIN = .venv/bin
 INSTALLED = .venv/.installed
 
-.PHONY: demo test test-fast lint figures notebooks clean
+.PHONY: demo test test-first test-second test-fast lint figures notebooks clean
 
 demo: $(INSTALLED)
 	$(BIN)/simbench run demo --out runs/demo
 	@echo "Open runs/demo/report.html in a browser."
 
+# two halves side by side, one for each core
+SECOND = $(addprefix tests/,export interchange report run stages training whole)
 test: lint
-	$(BIN)/pytest -q
+	$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line test-first test-second
+
+test-first: $(INSTALLED)
+	$(BIN)/pytest -q $(addprefix --ignore=,$(SECOND))
+
+test-second: $(INSTALLED)
+	$(BIN)/pytest -q $(SECOND)
 
 # the daily loop: what takes over about five seconds is left out
 test-fast: lint

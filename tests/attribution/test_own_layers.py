@@ -54,8 +54,13 @@ class Calling(keras.Model):
         return keras.ops.square(super().call(x, training=training))
 
 
-def model_of(*stack):
+@pytest.fixture(autouse=True)
+def seeded():
+    """Layers draw the seeds of their weights when they are made, before there is a model."""
     keras.utils.set_random_seed(1)
+
+
+def model_of(*stack):
     return keras.Sequential([keras.Input((LENGTH, 4)), *stack])
 
 
