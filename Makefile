@@ -12,7 +12,7 @@ demo: $(INSTALLED)
 # two halves side by side, one for each core
 SECOND = $(addprefix tests/,export interchange report run stages training whole)
 test: lint
-	$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=line test-first test-second
+	$(MAKE) --no-print-directory --jobs=2 --keep-going test-first test-second
 
 test-first: $(INSTALLED)
 	$(BIN)/pytest -q $(addprefix --ignore=,$(SECOND))
