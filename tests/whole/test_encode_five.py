@@ -132,7 +132,7 @@ def test_a_background_that_is_no_file_is_said_in_one_line(tmp_path: Path, backgr
     with pytest.raises(InputError) as error:
         load_config(tmp_path / "c.yaml")
     assert str(error.value) == (
-        f"{tmp_path / 'c.yaml'}: simulation.background: is no file and no list of files; give one or the other"
+        f"{tmp_path / 'c.yaml'}: simulation.background: is no file and no list of files; give the one or the other"
     )
 
 
@@ -211,8 +211,9 @@ def test_the_presets_run_on_stand_ins_of_their_files(
     for preset in ("encode_five", "encode_a549"):
         code, out, err = simbench(monkeypatch, capsys, "run", preset, "--out", preset, *settings)
         notes = [line for line in err.splitlines() if " peaks with" not in line]  # one for each file of peaks
-        assert (code, notes) == (0, ["training basset on cpu, float32"])
-        assert out == f"report: {preset}/report.html\n"
+        assert code == 0
+        assert "training basset on cpu, float32" in notes
+        assert out.endswith(f"report: {preset}/report.html\n")
 
     five = regions_of(tmp_path / "encode_five" / "dataset")
     assert set(five["at"]) == set(open_in), "every region is where a summit, or the middle of a peak without one, is"
