@@ -101,6 +101,12 @@ def read_attributions(path: Path) -> tuple[npt.NDArray[np.float32], list[str]]:
         return h5["scores"][:], list(h5["seq_id"].asstr()[:])
 
 
+def read_seq_ids(path: Path) -> list[str]:
+    """Read the N seq_id of an attribution file, and not its scores."""
+    with h5py.File(path) as h5:
+        return list(h5["seq_id"].asstr()[:])
+
+
 #: The references of a tool that does not state them.
 UNKNOWN_REFERENCES = "-"
 

@@ -14,6 +14,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from simbench_tf.score.null_scores import word_numbers
+
 Bases = npt.NDArray[np.uint8]
 Labels = npt.NDArray[np.integer]
 
@@ -46,19 +48,12 @@ def kmer_counts(bases: Bases, k: int) -> npt.NDArray[np.float32]:
     [[1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]]
     """
     column, n_words = _columns(k)
-    n, n_starts = len(bases), max(0, bases.shape[1] - k + 1)
-    counts = np.zeros((n, n_words), np.float32)
-    for first in range(0, n, _PIECE):
-        piece = bases[first : first + _PIECE].astype(np.int64)
-        words = np.zeros((len(piece), n_starts), np.int64)
-        whole = np.ones(words.shape, np.bool_)
-        for offset in range(k):
-            letters = piece[:, offset : offset + n_starts]
-            words = 4 * words + letters % 4
-            whole &= letters < 4
-        rows = np.broadcast_to(np.arange(len(piece))[:, None], words.shape)
-        places = rows[whole] * n_words + column[words[whole]]
-        counts[first : first + _PIECE] = np.bincount(places, minlength=len(piece) * n_words).reshape(-1, n_words)
+    counts = np.zeros((len(bases), n_words), np.float32)
+    for first in range(0, len(bases), _PIECE):
+        words = word_numbers(bases[first : first + _PIECE], k)
+        rows, places = np.nonzero(words < 4**k)
+        cells = rows * n_words + column[words[rows, places]]
+        counts[first : first + _PIECE] = np.bincount(cells, minlength=len(words) * n_words).reshape(-1, n_words)
     return counts
 
 

@@ -77,9 +77,11 @@ def kmer_scores(train_bases: Bases, train_mask: Bools, bases: Bases, k: int = 3)
     if train_bases.shape != train_mask.shape or not train_bases.size:
         raise ValueError(f"need training bases and mask of one shape, not {train_bases.shape} and {train_mask.shape}")
     average = float(train_mask.mean(dtype=np.float64))
-    seen, true = _count_words(train_bases, train_mask, k)
+    words = word_numbers(train_bases, k).ravel()
+    seen = np.bincount(words, minlength=4**k + 1)[:-1]
+    true = np.bincount(words, train_mask.ravel(), minlength=4**k + 1)[:-1]
     share = np.append((true + average) / (seen + 1), average)
-    return share.astype(np.float32)[_words(bases, k)]
+    return share.astype(np.float32)[word_numbers(bases, k)]
 
 
 def kmer_position_scores(train_bases: Bases, train_mask: Bools, bases: Bases, k: int = 3) -> Scores:
@@ -98,23 +100,11 @@ def kmer_position_scores(train_bases: Bases, train_mask: Bools, bases: Bases, k:
 
 
 @njit()
-def _count_words(bases: Bases, mask: Bools, k: int) -> tuple[Floats, Floats]:
-    """How often each word of k bases occurs, and how often its middle base is true, (4 ** k,) each."""
-    seen, true = np.zeros(4**k), np.zeros(4**k)
-    for row in range(bases.shape[0]):
-        word, known = 0, 0
-        for position in range(bases.shape[1]):
-            known = known + 1 if bases[row, position] < 4 else 0
-            word = (word * 4 + (bases[row, position] & 3)) % 4**k
-            if known >= k:
-                seen[word] += 1
-                true[word] += mask[row, position - k // 2]
-    return seen, true
+def word_numbers(bases: Bases, k: int) -> npt.NDArray[np.int64]:
+    """Number of the word about each base, 4 ** k where it leaves the sequence or holds an N, int64 (M, L).
 
-
-@njit()
-def _words(bases: Bases, k: int) -> npt.NDArray[np.int64]:
-    """Number of the word about each base, 4 ** k where it leaves the sequence or holds an N, int64 (M, L)."""
+    Of an even k the base is the first of the word's second half.
+    """
     words = np.full(bases.shape, 4**k, np.int64)
     for row in range(bases.shape[0]):
         word, known = 0, 0

@@ -25,7 +25,13 @@ from simbench_tf.dataset import Dataset, covered, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import Track, silent
-from simbench_tf.run.attributions import AttributionFile, all_attribution_files, null_files, read_attributions
+from simbench_tf.run.attributions import (
+    AttributionFile,
+    all_attribution_files,
+    null_files,
+    read_attributions,
+    read_seq_ids,
+)
 from simbench_tf.run.manifest import discard, fingerprint, read_manifest, stage_checksums
 from simbench_tf.run.results import read_ceilings
 from simbench_tf.score import (
@@ -236,7 +242,7 @@ def _null_lines(
                 keys = _keys(file) | {"key": f"null_untrained@{file.key}", "method": "null_untrained"}
                 scores, seq_ids = read_attributions(null.path)
                 yield from (keys | _scored(truth, scores, seq_ids, bases).line for truth in truths[task])
-        seq_ids = read_attributions(first.path)[1]
+        seq_ids = read_seq_ids(first.path)
         for truth in truths[task]:
             wanted = (task, truth.name, tuple(seq_ids))
             if wanted not in without_model:
@@ -270,8 +276,9 @@ def _scored(truth: Truth, scores: npt.NDArray[np.float32], seq_ids: list[str], b
     for metric in COMPARED:
         line[f"{metric}_low"], line[f"{metric}_high"] = bootstrap_interval(table[metric])
     line |= {"sign": truth.sign, "scored_bases": int(bases.sum())}
-    line["absolute_auprc"] = score_attributions(scores[:, bases], mask[:, bases])["auprc"].mean()
-    line["auprc_all_bases"] = score_attributions(scores, mask, truth.sign)["auprc"].mean()
+    by_size = table if truth.sign == "absolute" else score_attributions(scores[:, bases], mask[:, bases])
+    everywhere = table if bases.all() else score_attributions(scores, mask, truth.sign)
+    line |= {"absolute_auprc": by_size["auprc"].mean(), "auprc_all_bases": everywhere["auprc"].mean()}
     unseen = np.concatenate([[0], np.cumsum(~bases)])
     whole = unseen[sites["end"].to_numpy()] == unseen[sites["start"].to_numpy()]
     return _Scored(table, line, sites[whole])

@@ -18,7 +18,7 @@ import pandas as pd
 from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset
 from simbench_tf.errors import InputError
-from simbench_tf.run.attributions import AttributionFile, read_attributions
+from simbench_tf.run.attributions import AttributionFile, read_seq_ids
 from simbench_tf.run.models import load_model
 from simbench_tf.score import takes_sign
 from simbench_tf.stages.nulls import Motifs, Origin
@@ -58,7 +58,7 @@ def truths_of(config: Config, dataset: Dataset, task: str, files: list[Attributi
     split = config.attribution.split
     motifs = config.scoring.motifs if dataset.element_tasks is not None else "all"
     seq_ids = pd.Index(dataset.seq_ids(split))
-    explained = [seq_ids.get_indexer(read_attributions(file.path)[1]) for file in files if file.task == task]
+    explained = [seq_ids.get_indexer(read_seq_ids(file.path)) for file in files if file.task == task]
     rows = np.unique(np.concatenate(explained))
     bits = dataset.motifs.set_index("motif")["bits"]
     # of motifs that do not bear on the task it is not known what they do
@@ -78,7 +78,7 @@ def origins(config: Config) -> list[Origin]:
     return [first, second] if config.simulation.has_chance_hits else [first]
 
 
-@functools.lru_cache(maxsize=1)
+@functools.cache
 def _seen(model_file: Path, _changed: int, seq_length: int) -> Bools:
     from simbench_tf.attribution.receptive_field import visible_bases
 
@@ -93,5 +93,4 @@ def scored_bases(config: Config, file: AttributionFile, seq_length: int) -> Bool
     path = file.model_file
     if config.scoring.bases == "all" or path.suffix != ".keras" or not path.is_file():
         return np.ones(seq_length, bool)
-    # files come model by model, so one is kept
     return _seen(path, path.stat().st_mtime_ns, seq_length)
