@@ -50,7 +50,7 @@ def kmer_counts(bases: Bases, k: int) -> npt.NDArray[np.float32]:
     column, n_words = _columns(k)
     counts = np.zeros((len(bases), n_words), np.float32)
     for first in range(0, len(bases), _PIECE):
-        words = word_numbers(bases[first : first + _PIECE], k)
+        words = word_numbers(np.ascontiguousarray(bases[first : first + _PIECE]), k)
         rows, places = np.nonzero(words < 4**k)
         cells = rows * n_words + column[words[rows, places]]
         counts[first : first + _PIECE] = np.bincount(cells, minlength=len(words) * n_words).reshape(-1, n_words)
