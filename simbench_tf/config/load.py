@@ -71,8 +71,8 @@ def load_config(source: str | Path, overrides: Iterable[str] = ()) -> Config:
     --------
     >>> load_config("demo", ["seed=7"]).seed
     7
-    >>> load_config("five_lines:full").simulation.n_sequences
-    3000000
+    >>> load_config("five_lines:full").training.max_batches
+    30000
     """
     path, variant = _find_file(str(source))
     overrides = list(overrides)

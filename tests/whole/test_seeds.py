@@ -102,7 +102,7 @@ def test_one_seed_changes_nothing(tmp_path):
     assert training_inputs(config, one)["model"] == {
         key: value
         for key, value in plain.model.model_dump(mode="json").items()
-        if key not in ("seeds", "python", "settings", "outputs", "trained")
+        if key not in ("seeds", "python", "settings", "outputs", "trained", "padding", "training")
     }
 
 
@@ -111,7 +111,7 @@ def test_one_seed_changes_nothing(tmp_path):
     [
         ("[{name: a, architecture: basset, seeds: 2}, {name: a-seed1, architecture: beluga}]", "models share a name"),
         ("[{name: a, architecture: basset, seeds: 0}]", "models.0.seeds: Input should be greater than or equal to 1"),
-        ("[{name: a, kipoi: some/model, seeds: 2}]", "models.0: seeds apply to models that are trained"),
+        ("[{name: a, kipoi: some/model, seeds: 2}]", "models.0: seeds are of models that are trained"),
     ],
 )
 def test_what_is_refused(tmp_path, models, message):
