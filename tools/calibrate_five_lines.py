@@ -108,13 +108,14 @@ variants:
   small:
     about: 60,000 sequences and narrow networks, for two cores; the preset itself
   full:
-    about: networks of full width on up to 9,000,000 sequences, each seen once, for a GPU
+    about: three trainings of each network at full width, 9,000,000 sequences at most, each seen once, for a GPU
     name: five_lines_full
     simulation: {{n_sequences: 300000}}
     models:
-      - {{name: basset, architecture: basset, padding: same}}
-      - {{name: beluga, architecture: beluga, padding: same}}
+      - {{name: basset, architecture: basset, padding: same, seeds: 3}}
+      - {{name: beluga, architecture: beluga, padding: same, seeds: 3}}
     training: {{recipe: talk, fresh: true, schedule: constant, batch_size: 300, max_batches: 30000}}
+    attribution: {{n_sequences: 2000}}
 """
 
 

@@ -26,7 +26,7 @@ def test_presets_are_listed_a_line_each(monkeypatch, capsys):
     assert any(line.startswith("demo  Two tasks") for line in lines)
     (at,) = (number for number, line in enumerate(lines) if line.startswith("five_lines  Five cell lines"))
     assert lines[at + 1].startswith("  five_lines:small  60,000 sequences")
-    assert lines[at + 2].startswith("  five_lines:full  networks of full width")
+    assert lines[at + 2].startswith("  five_lines:full  three trainings of each network")
 
 
 def test_methods_are_listed_with_settings_and_references(monkeypatch, capsys):

@@ -79,13 +79,14 @@ def test_drawn_fractions_at_the_presets_seed_and_size(script, enriched):
         assert np.asarray(sequences[line]).mean() == pytest.approx(fraction, abs=0.002)
 
 
-def test_the_full_variant_differs_in_size_alone():
+def test_the_full_variant_differs_in_size_and_seeds_alone():
     small, full = load_config("five_lines"), load_config("five_lines:full")
     assert load_config("five_lines:small") == small
     assert full.simulation == small.simulation.model_copy(update={"n_sequences": 300_000})
     assert [(model.architecture, model.width) for model in full.models] == [("basset", 1.0), ("beluga", 1.0)]
     assert (full.training.batch_size, full.training.max_batches) == (300, 30_000)
-    assert full.attribution == small.attribution
+    assert [len([each for each in full.replicates if each.model is model]) for model in full.models] == [3, 3]
+    assert full.attribution == small.attribution.model_copy(update={"n_sequences": 2000})
 
 
 @pytest.mark.slow
