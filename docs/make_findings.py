@@ -6,18 +6,23 @@ python docs/make_findings.py                      # writes docs/findings.md; wit
 """
 
 import argparse
+import itertools
+import os
+import re
 import shutil
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import yaml
+from scipy.stats import kendalltau
 
 from simbench_tf.report.text import fixed, method_labels, percent, ratio, with_error
 from simbench_tf.run.folder import config_of
-from simbench_tf.run.results import read_ceilings, read_metrics, read_table
+from simbench_tf.run.manifest import read_manifest
+from simbench_tf.run.results import read_ceilings, read_metrics, read_table, with_ceilings
 from simbench_tf.score import without_nulls
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,6 +36,15 @@ TALK = {
 }
 
 
+#: What is copied of a network's measures and their ceilings, and the end of the name of one of several trainings.
+MEASURES = ("auroc", "auprc", "oracle_auroc", "oracle_auprc")
+SEED = r"-seed\d+$"
+
+RANKED = "Mean auPRC ± standard error."
+ALONG = (
+    "Mean auPRC over trainings and tasks. Below it, how far two trainings from different seeds agree on the methods' "
+    "order (Kendall's tau: 1 is the same order, 0 none): one of this length and one of the greatest, and two of this."
+)
 NULLS = {"null_untrained": "best of them on an untrained network", "null_position": "positions of true bases"}
 
 
@@ -89,7 +103,7 @@ def keep(run: Path, name: str) -> None:
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir(parents=True)
     shutil.copy(run / "config.yaml", target)
-    networks_of(run).to_csv(target / "networks.csv", index=False)
+    networks_of(run).round(5).to_csv(RESULTS / f"{name}.csv", index=False)
     for table in ("summary", "comparisons"):
         read_table(run / "scores" / f"{table}.csv").round(5).to_csv(target / f"{table}.csv", index=False)
     for path in run.glob("dynamics/*/*.csv"):
@@ -99,16 +113,27 @@ def keep(run: Path, name: str) -> None:
 
 
 def networks_of(run: Path) -> pd.DataFrame:
-    """A row per network and task: what it reaches, the exact ceiling, and how many sequences it saw."""
-    ceilings, rows = read_ceilings(run), []
+    """A row per network and task: what it reaches, the exact ceiling, its share, how it was trained, and where."""
+    ceilings, manifest, rows = read_ceilings(run), read_manifest(run), []
     for replicate in config_of(run).replicates:
         history = read_table(run / "models" / replicate.name / "history.csv")
-        seen = int(history["n_sequences_seen"].iloc[-1])
-        for task, values in read_metrics(run, replicate.name).items():
-            ceiling = float(ceilings["auroc"].get(task, np.nan))
-            row = {"network": replicate.name, "task": task, "auroc": values["auroc"], "oracle_auroc": ceiling}
-            rows.append(row | {"reached": ratio(float(values["auroc"] or np.nan) - 0.5, ceiling - 0.5), "seen": seen})
+        record = manifest[f"models/{replicate.name}/metrics.json"]
+        cores = f"{os.cpu_count()} CPU cores" if record["device"] == "cpu" else record["device"]
+        made = {
+            "n_sequences_seen": int(history["n_sequences_seen"].iloc[-1]),
+            "machine": f"{cores}, {record['precision']}",
+            "minutes": record["seconds"] / 60,
+        }
+        metrics = with_ceilings(read_metrics(run, replicate.name), ceilings)
+        for task, values in metrics.items():
+            share = ratio(_number(values["auroc"]) - 0.5, _number(values.get("oracle_auroc")) - 0.5)
+            reached = {name: _number(values.get(name)) for name in MEASURES} | {"share": share}
+            rows.append({"model": replicate.name, "task": task} | reached | made)
     return pd.DataFrame(rows)
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else float(value)
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
@@ -117,15 +142,24 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
 
 
 def networks(name: str) -> str:
-    """The networks of a run beside the ceiling and, for the talk's lines, the talk's own."""
-    found = pd.read_csv(RESULTS / name / "networks.csv")
+    """The networks of a run beside the ceiling and, for the talk's lines, the talk's own; means over trainings."""
+    found = read_table(RESULTS / f"{name}.csv")
+    found["network"] = found["model"].str.replace(SEED, "", regex=True)
     talks = name == "five_lines"
-    rows = [
-        [row.network, row.task, fixed(row.auroc), fixed(row.oracle_auroc), percent(row.reached), f"{row.seen:,}"]
-        + ([fixed(TALK[row.network][row.task])] if talks else [])
-        for row in found.itertuples()
-    ]
+    rows = []
+    for (network, task), those in found.groupby(["network", "task"], sort=False):
+        reached = sorted({percent(those["share"].min()), percent(those["share"].max())})
+        cells = [
+            network,
+            task,
+            fixed(those["auroc"].mean()),
+            fixed(those["oracle_auroc"].iloc[0]),
+            " to ".join(reached),
+        ]
+        cells += [f"{those['n_sequences_seen'].max():,}", str(len(those)), fixed(those["minutes"].mean(), 0)]
+        rows.append(cells + ([fixed(TALK[network][task])] if talks else []))
     heads = ["network", "task", "test auROC", "exact ceiling", "reached of (ceiling - .5)", "sequences seen"]
+    heads += ["trainings", "minutes each"]
     return table(heads + (["the talk's (its own data)"] if talks else []), rows)
 
 
@@ -177,6 +211,8 @@ def claims(name: str) -> str:
     rows = []
     for claim in CLAIMS:
         found = differences_of(name, claim)
+        if found.empty:
+            continue  # the run has not both methods
         figures = [
             f"{model} " + ", ".join(_signed(row) for row in mine.itertuples()) for model, mine in found.groupby("model")
         ]
@@ -198,24 +234,88 @@ def learnt(name: str) -> str:
     return table(["rho with the batch of learning", *rho], rows)
 
 
+def along_training(name: str) -> str:
+    """The auPRC of every method beside how far the networks come, and how its order of methods is kept.
+
+    Cells are means over trainings and tasks; Kendall's tau is that of the methods' order with the order of the longest
+    training, and between trainings of one length, over all methods and as a mean over pairs of trainings.
+    """
+    shares = read_table(RESULTS / f"{name}.csv").groupby("model")["share"].mean()
+    summary = without_nulls(read_table(RESULTS / name / "summary.csv"))
+    labels = method_labels(summary)
+    scores = summary.pivot_table("auprc", "key", "model", sort=False)
+    lengths = pd.Series({model: re.sub(SEED, "", model) for model in scores})
+    stages = list(dict.fromkeys(lengths))
+    longest = {stage: [each for each in stages if each.split("-")[0] == stage.split("-")[0]][-1] for stage in stages}
+    trainings = {stage: scores[lengths.index[lengths == stage]] for stage in stages}
+    last = pd.concat([trainings[stage] for stage in set(longest.values())], axis=1).mean(axis=1)
+    rows = [["*reached of (ceiling - .5)*", *(percent(shares[list(trainings[stage])].mean()) for stage in stages)]]
+    rows += [
+        [labels[key], *(fixed(trainings[stage].loc[key].mean(), 2) for stage in stages)]
+        for key in last.sort_values(ascending=False).index
+    ]
+    with_longest = (fixed(_agreement(trainings[each], trainings[longest[each]]), 2) for each in stages)
+    rows.append(["*tau with the longest, other trainings*", *with_longest])
+    rows.append(["*tau between trainings*", *(fixed(_agreement(own, own), 2) for own in trainings.values())])
+    return table(["network, batches", *(stage.replace("-", ", ") for stage in stages)], rows)
+
+
+def _agreement(first: pd.DataFrame, second: pd.DataFrame) -> float:
+    """Mean of Kendall's tau over pairs of two columns, from either table, that are trainings from different seeds."""
+    pairs = [
+        kendalltau(first[one], second[other]).statistic
+        for one, other in itertools.product(first, second)
+        if one.rpartition("-")[2] != other.rpartition("-")[2]
+    ]
+    return float(np.mean(pairs))
+
+
+def side_by_side(names: Mapping[str, str]) -> str:
+    """The auPRC of every method in each of several runs, by what each is called, means over tasks."""
+    tables = {title: without_nulls(read_table(RESULTS / name / "summary.csv")) for name, title in names.items()}
+    means = {title: each.groupby("key", sort=False)[["auprc", "auprc_se"]].mean() for title, each in tables.items()}
+    first = next(iter(tables.values()))
+    labels = method_labels(first)
+    rows = [
+        [labels[key], *(with_error(each["auprc"][key], each["auprc_se"][key], 2) for each in means.values())]
+        for key in first["key"].unique()
+    ]
+    return table(["method", *means], rows)
+
+
+def of_run(name: str) -> str:
+    """The head of a run's section: the command that makes it and its networks."""
+    config = config_of(RESULTS / name)
+    preset = {"demo_questions": "demo:questions"}.get(name, re.sub("^(negative_implants)_", r"\1:", name))
+    made = f"`simbench run {preset}`, seed {config.seed}, {config.attribution.n_sequences} sequences of each task."
+    return f"{made}\n\n{networks(name)}"
+
+
+IMPLANTS = {"negative_implants_with": "in negatives, too", "negative_implants_without": "in positives only"}
+#: What each section of the page holds below the networks of its run.
+SECTIONS: dict[str, Callable[[str], str]] = {
+    "demo_questions": lambda name: (
+        f"### Methods\n\n{RANKED}\n\n{ranking(name)}\n\n### Claims of the paper and the talk\n\n{claims(name)}"
+    ),
+    "five_lines": lambda name: (
+        f"### Methods\n\n{RANKED}\n\n{ranking(name)}\n\n### Claims of the paper and the talk\n\n{claims(name)}"
+    ),
+    "how_well_trained": lambda name: f"### Methods as networks near the ceiling\n\n{ALONG}\n\n{along_training(name)}",
+    "cam_layers": lambda name: f"### Layers\n\n{RANKED}\n\n{ranking(name)}",
+    "kernel_length": lambda name: f"### Lengths of the first kernels\n\n{RANKED}\n\n{ranking(name)}",
+    "what_is_learnt_first": lambda name: f"### What explains the order of learning\n\n{learnt(name)}",
+}
+
+
 def page() -> str:
     """The whole page."""
     parts = [INTRODUCTION]
-    for name in ("demo_questions", "five_lines", "what_is_learnt_first"):
-        if not (RESULTS / name).is_dir():
-            continue
-        config = yaml.safe_load((RESULTS / name / "config.yaml").read_text(encoding="utf-8"))
-        seeds = sum(model["seeds"] for model in config["models"])
-        n = config["attribution"]["n_sequences"]
-        command = f"simbench run {name.replace('demo_', 'demo:')}"
-        made = f"`{command}`, seed {config['seed']}, {seeds} networks, {n} sequences of each task."
-        parts.append(f"## {name}\n\n{made}\n\n{networks(name)}")
-        if name == "what_is_learnt_first":
-            parts.append(f"### What explains the order of learning\n\n{learnt(name)}")
-            continue
-        parts.append(f"### Methods\n\nMean auPRC ± standard error.\n\n{ranking(name)}")
-        if name == "demo_questions":
-            parts.append(f"### Claims of the paper and the talk\n\n{claims(name)}")
+    for name, section in SECTIONS.items():
+        if (RESULTS / name).is_dir():
+            parts.append(f"## {name}\n\n{of_run(name)}\n\n{section(name)}")
+    if all((RESULTS / name).is_dir() for name in IMPLANTS):
+        runs = "\n\n".join(of_run(name) for name in IMPLANTS)
+        parts.append(f"## Motifs in negatives, or not\n\n{runs}\n\n{RANKED}\n\n{side_by_side(IMPLANTS)}")
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
