@@ -416,33 +416,6 @@ def test_a_page_is_held_to_its_run_by_the_script_of_the_figures(tiny_run):
     assert len(figures.problems(tiny_run, table.replace("`saliency", "`fancy").replace("`grad_x", "`fancy_x"))) >= 1
 
 
-def test_findings_are_those_of_the_kept_tables():
-    spec = importlib.util.spec_from_file_location("findings", ROOT / "docs" / "make_findings.py")
-    findings = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(findings)
-    assert findings.PAGE.read_text(encoding="utf-8") == findings.page(), "make it again by docs/make_findings.py"
-
-
-@pytest.mark.parametrize(
-    ("differences", "alone", "or_level"),
-    [
-        ([(0.1, 0.01), (0.2, 0.04)], "confirmed", "confirmed"),
-        ([(0.1, 0.01), (0.2, 0.06)], "depends", "confirmed"),
-        ([(0.1, 0.5), (-0.2, 0.06)], "not confirmed", "confirmed"),
-        ([(0.1, 0.01), (-0.2, 0.01)], "depends", "depends"),
-        ([(-0.1, 0.01), (-0.2, 0.01)], "the opposite", "the opposite"),
-        ([(-0.1, 0.01), (-0.2, 0.5)], "not confirmed", "depends"),
-    ],
-)
-def test_verdicts_on_claims(differences, alone, or_level):
-    spec = importlib.util.spec_from_file_location("findings", ROOT / "docs" / "make_findings.py")
-    findings = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(findings)
-    table = pd.DataFrame(differences, columns=["difference", "p_holm"])
-    assert findings.verdict(table) == alone
-    assert findings.verdict(table, or_level=True) == or_level
-
-
 # docs/architecture.md
 
 

@@ -1,0 +1,65 @@
+"""docs/make_findings.py: the page is that of the kept tables, and its figures are what they are said to be."""
+
+import importlib.util
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from helpers.folders import REPOSITORY
+
+
+@pytest.fixture(scope="module")
+def findings():
+    spec = importlib.util.spec_from_file_location("findings", REPOSITORY / "docs" / "make_findings.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_that_of_the_kept_tables(findings):
+    assert findings.PAGE.read_text(encoding="utf-8") == findings.page(), "make it again by docs/make_findings.py"
+
+
+@pytest.mark.parametrize(
+    ("differences", "alone", "or_level"),
+    [
+        ([(0.1, 0.01), (0.2, 0.04)], "confirmed", "confirmed"),
+        ([(0.1, 0.01), (0.2, 0.06)], "depends", "confirmed"),
+        ([(0.1, 0.5), (-0.2, 0.06)], "not confirmed", "confirmed"),
+        ([(0.1, 0.01), (-0.2, 0.01)], "depends", "depends"),
+        ([(-0.1, 0.01), (-0.2, 0.01)], "the opposite", "the opposite"),
+        ([(-0.1, 0.01), (-0.2, 0.5)], "not confirmed", "depends"),
+    ],
+)
+def test_verdicts_on_claims(findings, differences, alone, or_level):
+    table = pd.DataFrame(differences, columns=["difference", "p_holm"])
+    assert findings.verdict(table) == alone
+    assert findings.verdict(table, or_level=True) == or_level
+
+
+def test_networks_of_a_run(findings, tiny_run):
+    table = findings.networks_of(tiny_run)
+    assert list(table) == [
+        *("model", "task", "auroc", "auprc", "oracle_auroc", "oracle_auprc", "share"),
+        *("n_sequences_seen", "machine", "minutes"),
+    ]
+    assert table[["model", "task"]].to_numpy().tolist() == [["basset", "HepG2"], ["basset", "K562"]]
+    ceilings = pd.read_csv(tiny_run / "oracle" / "ceilings.csv").set_index("task")
+    np.testing.assert_allclose(table["oracle_auroc"], ceilings.loc[table["task"], "auroc"])
+    shares = (table["auroc"] - 0.5) / (table["oracle_auroc"] - 0.5)
+    np.testing.assert_allclose(table["share"], shares, atol=1e-9)
+    assert (table["n_sequences_seen"] == 24 * 50).all()
+    assert table["machine"].str.fullmatch(r"\d+ CPU cores, float32").all()
+
+
+def test_agreement_is_between_trainings_from_different_seeds_alone(findings):
+    methods = pd.Index(list("abcd"))
+    one = pd.DataFrame({"m-2-seed1": [1, 2, 3, 4], "m-2-seed2": [4, 3, 2, 1]}, methods)
+    other = pd.DataFrame({"m-9-seed1": [1, 2, 3, 4], "m-9-seed2": [1, 2, 3, 4]}, methods)
+    assert findings._agreement(other, other) == 1
+    assert findings._agreement(one, one) == -1
+    # seed 1 of the short with seed 2 of the long, which it equals, and seed 2 with seed 1, which is its opposite
+    assert findings._agreement(one, other) == 0
+    swapped = other.assign(**{"m-9-seed2": [2, 1, 3, 4]})
+    assert findings._agreement(swapped, swapped) == pytest.approx(1 - 2 / 6)
