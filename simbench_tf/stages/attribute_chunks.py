@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Hashable, Iterator
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +14,8 @@ from simbench_tf.config import Config, MethodSettings
 from simbench_tf.files import checksum
 from simbench_tf.parallel import MapInOrder
 from simbench_tf.run.attributions import AttributionFile
-from simbench_tf.run.models import load_model
 from simbench_tf.run.parts import Part, PartsFolder, read_parts, write_part
+from simbench_tf.stages.resident_models import WantedModel, compiled_for, resident_model
 
 #: Sequences in one piece of work; a constant, so no result depends on the workers.
 CHUNK_SEQUENCES = 16
@@ -106,7 +105,7 @@ def predictions_of(job: Job, bases: npt.NDArray[np.uint8]) -> npt.NDArray[np.flo
     from simbench_tf.attribution.network import open_network
     from simbench_tf.dna import one_hot
 
-    network = open_network(_model_of(job), bases.shape[1], job.target, job.output)
+    network = open_network(resident_model(_model_of(job)), bases.shape[1], job.target, job.output)
     starts = range(0, len(bases), PREDICTED_SEQUENCES)
     parts = [network.outputs(one_hot(bases[first : first + PREDICTED_SEQUENCES]))[0] for first in starts]
     return np.concatenate(parts)
@@ -120,20 +119,21 @@ def seconds_per_sequence(job: Job, bases: npt.NDArray[np.uint8], shuffles: npt.N
     return took / len(chunk[0])
 
 
-#: What this process has attributed, so that it is loaded and compiled: jobs, with the shape of a chunk.
-_WARM: set[tuple[str, ...]] = set()
+#: What this process has compiled: for which architecture, method, output, and shape of a chunk.
+_WARM: set[Hashable] = set()
 
 
 def _attribute(job: Job, chunk: Chunk) -> tuple[dict[str, npt.NDArray[np.float32] | None], float]:
     """Attributions of a chunk of sequences, and the seconds it took; a worker keeps the model it loaded.
 
-    The seconds are NaN where this process loaded the model, or compiled what chunks of this shape need.
+    The seconds are NaN where this process compiled what chunks of this shape need.
     """
     from simbench_tf.attribution import attribute
     from simbench_tf.attribution.references import sequences_as_references
     from simbench_tf.dna import one_hot
 
-    model = _model_of(job)
+    wanted = _model_of(job)
+    model = resident_model(wanted)
     bases, shuffles = chunk
     start = time.perf_counter()
     result = attribute(
@@ -147,27 +147,11 @@ def _attribute(job: Job, chunk: Chunk) -> tuple[dict[str, npt.NDArray[np.float32
         **job.method.settings,
     )
     took = time.perf_counter() - start
-    what = (repr(job), repr(bases.shape))
+    what = (compiled_for(wanted), repr(job.method), job.output, job.target, bases.shape)
     cold = what not in _WARM
     _WARM.add(what)
     return result._asdict(), np.nan if cold else took
 
 
-def _model_of(job: Job) -> Any:
-    if job.untrained:
-        return _untrained(job.model_file, job.version, job.seed)
-    return _loaded(job.model_file, job.version)
-
-
-@functools.lru_cache(maxsize=4)
-def _untrained(model_file: str, version: str, seed: int) -> Any:
-    """A network like a model, with initial weights that follow from the seed."""
-    import keras
-
-    keras.utils.set_random_seed(seed % 2**32)  # for initialisers without a seed of their own
-    return keras.models.clone_model(_loaded(model_file, version))
-
-
-@functools.lru_cache(maxsize=4)
-def _loaded(model_file: str, version: str) -> Any:  # noqa: ARG001 - a file that changed is another model
-    return load_model(Path(model_file))
+def _model_of(job: Job) -> WantedModel:
+    return WantedModel(job.model_file, job.version, job.seed if job.untrained else None)
