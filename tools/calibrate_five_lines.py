@@ -91,7 +91,7 @@ simulation:
 models:
   - {{name: basset, architecture: basset, padding: same, width: 0.25, training: {{learning_rate: 0.002}}}}
   - {{name: beluga, architecture: beluga, padding: same, width: 0.2}}
-training: {{recipe: drawn, schedule: cosine, max_batches: 10000}}
+training: {{recipe: drawn, schedule: cosine, max_batches: 20000}}
 attribution:
   n_sequences: 100
   methods:
