@@ -41,7 +41,7 @@ class _ModelFunction:
     graph: Any | None
     n_outputs: int
     seq_length: int | None
-    compiled: dict[Hashable, Callable[..., Any]] = field(default_factory=dict)
+    compiled: dict[tuple[Any, ...], Callable[..., Any]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,6 +87,10 @@ class Network:
         if (make, *options) not in functions:
             functions[(make, *options)] = make(self._function.forward, *options)
         return functions[(make, *options)]
+
+    def compiled_options(self, make: Callable[..., Callable[..., Any]]) -> list[tuple[Any, ...]]:
+        """List the options with which `compiled` made functions of the model by `make` so far."""
+        return [tuple(options) for made, *options in self._function.compiled if made is make]
 
     def in_batches(self, function: Callable[..., Any], *arrays: npt.NDArray[Any], axis: int = 0) -> Array:
         """Call ``function(*batches)`` on batches of the rows of `arrays` and join what comes out along an axis.

@@ -39,7 +39,7 @@ def export(
 ) -> None:
     """Write trained models as Kipoi model-zoo entries.
 
-    Example: [bold]simbench export runs/demo --model basset --out model_zoo/demo_basset[/]
+    Example: [bold]simbench export runs/demo --model basset --out demo_basset[/]
     """
     from simbench_tf.export import export_run, export_run_group
     from simbench_tf.stages.export import write
@@ -129,7 +129,7 @@ def variants(
 ) -> None:
     """Score variants: each alternative allele against the reference.
 
-    Example: [bold]simbench variants model_zoo/demo_basset --vcf a.vcf --fasta hg38.fa --out a.tsv[/]
+    Example: [bold]simbench variants model_zoo/five_lines_basset --vcf a.vcf --fasta hg38.fa --out a.tsv[/]
     """
     from simbench_tf.variants import score_variants
 

@@ -611,8 +611,9 @@ def test_compiles_once_and_sees_new_weights(monkeypatch):
     np.testing.assert_allclose(doubled, 2 * first[:3], rtol=1e-4, atol=1e-6)
 
 
-def test_one_compiled_graph_a_shape_and_no_retracing(monkeypatch, caplog):
-    """Whatever number of sequences comes, few shapes are compiled, each once, and TensorFlow has nothing to say."""
+@pytest.fixture
+def compiled_shapes(monkeypatch):
+    """Sequences and references, for each time that DeepLIFT is compiled."""
     from simbench_tf.attribution.deeplift.steps import ForwardPass
 
     shapes = []
@@ -623,15 +624,34 @@ def test_one_compiled_graph_a_shape_and_no_retracing(monkeypatch, caplog):
         build(self, steps, one_hot, references)
 
     monkeypatch.setattr(ForwardPass, "__init__", noting)
+    return shapes
+
+
+def rescale(model, x, references):
+    return attribute(model, x, "deeplift_rescale", references=references[:, :1], batch_size=16).scores
+
+
+def test_one_compiled_graph_a_shape_and_no_retracing(compiled_shapes, caplog):
+    """Whatever number of sequences comes, few shapes are compiled, each once, and TensorFlow has nothing to say."""
     x, references = sequences(n=9)
     model = basset_like().model()
-    expected = attribute(model, x, "deeplift_rescale", references=references[:, :1], batch_size=16).scores
-    for _ in range(2):
-        for n in range(1, 10):
-            found = attribute(model, x[:n], "deeplift_rescale", references=references[:n, :1], batch_size=16).scores
-            np.testing.assert_allclose(found, expected[:n], rtol=0, atol=1e-6 * abs(expected).max())
-    assert sorted(shapes) == [(1, 1), (2, 1), (4, 1), (8, 1)]
+    found = [rescale(model, x[:n], references[:n]) for _ in range(2) for n in range(1, 10)]
+    for scores in found:
+        np.testing.assert_allclose(scores, found[-1][: len(scores)], rtol=0, atol=1e-6 * abs(found[-1]).max())
+    assert compiled_shapes == [(1, 1), (2, 1), (4, 1), (8, 1)]
     assert "retracing" not in caplog.text
+
+
+def test_what_is_compiled_is_taken_for_fewer(compiled_shapes):
+    x, references = sequences(n=9)
+    model = basset_like().model()
+    expected = rescale(model, x, references)
+    for n in (3, 1, 8, 5):
+        found = rescale(model, x[:n], references[:n])
+        np.testing.assert_allclose(found, expected[:n], rtol=0, atol=1e-6 * abs(expected).max())
+    assert compiled_shapes == [(8, 1)], "nine are two pieces of one size"
+    attribute(model, x[:2], "deeplift_rescale", references=references[:2, :2], batch_size=16)
+    assert compiled_shapes[1:] == [(2, 2)], "other references are another shape"
 
 
 # the examples of the paper

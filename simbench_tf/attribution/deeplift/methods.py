@@ -61,20 +61,16 @@ def deeplift_genomics(
 
 def _deeplift(network: Network, one_hot: Array, references: Array, rule: str, maxpool: MaxPoolRule) -> Parts:
     n, n_references, length, _ = references.shape
-    together = max(1, _rows(network) // (n_references + 1))
+    size = _size(network, n, (network.graph, rule, maxpool), (n_references, length))
     pieces = []
-    for start in range(0, max(n, 1), together):
-        x, background = one_hot[start : start + together], references[start : start + together]
-        # powers of two, since XLA compiles anew for each size; each has a function of its own, which is never retraced
-        size = min(together, 1 << max(len(x) - 1, 0).bit_length())
+    for start in range(0, max(n, 1), size):
+        x, background = one_hot[start : start + size], references[start : start + size]
         explain = network.compiled(_explainer, network.graph, rule, maxpool, size, n_references, length)
         results = explain(_filled(x, size), _filled(background, size), network.targets)
         pieces.append([result[:, : len(x)] for result in results])
     positive, negative, hypothetical, change = (np.concatenate(piece, axis=1) for piece in zip(*pieces, strict=True))
     contributions = positive + negative
-    delta = contributions.sum(axis=(2, 3), dtype=np.float64) - _own_change(
-        network, one_hot, references, change, together
-    )
+    delta = contributions.sum(axis=(2, 3), dtype=np.float64) - _own_change(network, one_hot, references, change, size)
     return Parts(contributions, hypothetical, positive.sum(axis=-1), negative.sum(axis=-1), delta.astype(np.float32))
 
 
@@ -96,6 +92,20 @@ def _own_change(network: Network, one_hot: Array, references: Array, change: Arr
     if n > n_measured and np.abs(own - change[:, :n_measured]).max() > _ROUNDING * scale:
         own, _ = measured(slice(0, n))
     return np.concatenate([own, change[:, own.shape[1] :]], axis=1)
+
+
+def _size(network: Network, n: int, of_model: tuple[Any, ...], of_references: tuple[int, int]) -> int:
+    """Sequences explained together: what fits, in pieces about equal, or the next size that is compiled already.
+
+    XLA compiles each size anew, which takes longer than to explain some sequences more. Sizes are powers of two, or
+    all that fit.
+    """
+    fitting = max(1, _rows(network) // (of_references[0] + 1))
+    equal = -(-n // -(-n // fitting)) if n else 1
+    size = min(fitting, 1 << max(equal - 1, 0).bit_length())
+    made = (options for options in network.compiled_options(_explainer) if options[:3] == of_model)
+    known = (options[3] for options in made if options[4:] == of_references)
+    return min((each for each in known if size <= each <= fitting), default=size)
 
 
 def _rows(network: Network) -> int:
