@@ -23,7 +23,28 @@ def screen(**options):
 # progress
 
 
-def test_of_many_bars_the_running_one_and_one_for_all_are_seen():
+class Clock:
+    """Stands in for the module `time` where times are told: it moves by what is slept here, however busy the machine."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+    def sleep(self, seconds):
+        self.now += seconds
+        time.sleep(seconds)  # the screen is drawn ten times per second
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    stand_in = Clock()
+    monkeypatch.setattr("simbench_tf.cli.progress.time", stand_in)
+    return stand_in
+
+
+def test_of_many_bars_the_running_one_and_one_for_all_are_seen(clock):
     console = screen(force_terminal=True)
     with bars(console) as track:
         for number in range(40):
@@ -31,7 +52,7 @@ def test_of_many_bars_the_running_one_and_one_for_all_are_seen():
                 advance(3)
                 if number == 35:
                     console.file.truncate(0)
-                    time.sleep(0.4)  # the screen is drawn ten times per second
+                    clock.sleep(0.4)
                     shown = console.file.getvalue()
     assert "method35" in shown
     assert "3/7" in shown
@@ -42,24 +63,24 @@ def test_of_many_bars_the_running_one_and_one_for_all_are_seen():
     assert len(lines) == 1
 
 
-def test_the_stages_of_a_run_have_one_bar():
+def test_the_stages_of_a_run_have_one_bar(clock):
     console = screen(force_terminal=True)
     with bars(console, stages=["simulate", "train", "attribute", "score"]) as track:
         for description in ("simulate", "train basset", "basset K562 ism@none"):
             with track(description, 2):
-                time.sleep(0.3)
+                clock.sleep(0.3)
     shown = console.file.getvalue()
     assert all(f"{done}/4" in shown for done in (0, 1, 2))
     assert "all stages" in shown
     assert "train basset: 0.3 s" in shown
 
 
-def test_away_from_a_terminal_a_run_prints_a_line_per_stage_with_its_time():
+def test_away_from_a_terminal_a_run_prints_a_line_per_stage_with_its_time(clock):
     console = screen()
     with bars(console, stages=["simulate", "train", "attribute"]) as track:
         for description in ("simulate", "train basset", "train train", "train K562 ism@none", "train K562 saliency"):
             with track(description, 2) as advance:
-                time.sleep(0.11)
+                clock.sleep(0.11)
                 advance(2)
     assert console.file.getvalue() == "simulate: 0.1 s\ntrain: 0.2 s\nattribute: 0.2 s\n"
 
