@@ -24,7 +24,7 @@ def screen(**options):
 
 
 class Clock:
-    """Stands in for the module `time` where times are told: it moves by what is slept here, however busy the machine."""
+    """Stands in for the module `time` where times are told: it moves by what is slept here, on the busiest machine."""
 
     def __init__(self):
         self.now = 0.0
