@@ -39,14 +39,14 @@ examples = Path(__file__).parent if "__file__" in globals() else Path()
 # %% [markdown]
 # ## 1. A trained model
 #
-# A small Basset that was trained on the `demo` preset; it lies in `model_zoo`. Yours would come from `simbench run`, or
+# A small Basset that was trained on the `five_lines` preset; it lies in `model_zoo`. Yours would come from `simbench run`, or
 # from anywhere else: a Keras model that reads one-hot DNA.
 
 # %%
 network = keras.saving.load_model(
-    examples / ".." / "model_zoo" / "demo_basset" / "model_files" / "model.keras", compile=False
+    examples / ".." / "model_zoo" / "five_lines_basset" / "model_files" / "model.keras", compile=False
 )
-config = sb.load_config("demo", [f"simulation.n_sequences={N_SEQUENCES}", "seed=99"])  # sequences it has never seen
+config = sb.load_config("five_lines", [f"simulation.n_sequences={N_SEQUENCES}", "seed=99"])  # sequences it has never seen
 pipeline.begin(config, folder / "run")
 pipeline.simulate(config, folder / "run")
 dataset = sb.open_dataset(folder / "run" / "dataset")
@@ -59,24 +59,24 @@ network.input_shape, network.output_shape, dataset.tasks
 # whether the model still answers as it did.
 
 # %%
-entry = folder / "liver_and_blood"
+entry = folder / "five_lines"
 sb.export_kipoi(
     network,
     entry,
     task_names=dataset.tasks,
     sequences=dataset.bases("train")[:20],
     info=sb.EntryInfo(
-        doc="A small Basset: HepG2 and K562 accessibility of simulated DNA.",
+        doc="A small Basset: accessibility of simulated DNA in five cell lines.",
         authors=("A. Author",),
-        trained_on="The demo preset of simbench_tf.",
-        training_procedure="Adam, at most 600 batches of 100.",
+        trained_on="The five_lines preset of simbench_tf.",
+        training_procedure="Adam, 20,000 batches of 100 fresh sequences.",
     ),
 )
 print("\n".join(sorted(path.relative_to(entry).as_posix() for path in entry.rglob("*") if path.is_file())))
 
 # %% [markdown]
 # A model of a run needs no Python, and its entry tells how it was made:
-# `simbench export runs/demo --model basset --out liver_and_blood`.
+# `simbench export runs/five_lines --model basset --out five_lines`.
 #
 # ## 3. Let kipoi test it
 #
@@ -132,14 +132,14 @@ bases = dataset.bases("test")
 minus = np.array(strands) == "-"
 bases[minus] = sb.reverse_complement(bases[minus])
 own = network.predict(sb.one_hot(bases), verbose=0)
-through_kipoi = predictions[["preds/0", "preds/1"]].to_numpy()
+through_kipoi = predictions[[f"preds/{number}" for number in range(len(dataset.tasks))]].to_numpy()
 largest = float(np.abs(own - through_kipoi).max())
 print(f"largest difference of {own.size} predictions: {largest:.0e}")
 assert largest < 1e-5
 
 # %%
 labels = dataset.labels("test")
-figure, axes = plt.subplots(1, 2, figsize=(8, 3.8), sharex=True, sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 5, figsize=(15, 3.3), sharex=True, sharey=True, layout="constrained")
 for ax, task, x, y, label in zip(axes, dataset.tasks, own.T, through_kipoi.T, labels.T, strict=True):
     ax.plot([0, 1], [0, 1], color="#b4bcc5", linewidth=1, zorder=0)
     for value, colour, name in ((0, "#8f99a4", "negatives"), (1, "#12928a", "positives")):
@@ -155,8 +155,9 @@ _ = axes[0].legend(frameon=False)
 # 80 bases around one of its liver motifs into a VCF.
 
 # %%
+hepg2 = dataset.tasks.index("HepG2")
 liver = {element for element, tasks in dataset.notes["elements"].items() if "HepG2" in tasks}
-surest_first = [n for n in np.argsort(-own[:, 0]) if labels[n, 0] and 0 < n < len(texts) - 1]
+surest_first = [n for n in np.argsort(-own[:, hepg2]) if labels[n, hepg2] and 0 < n < len(texts) - 1]
 sites = dataset.sites[dataset.sites.element.isin(liver)]
 number = next(n for n in surest_first if (sites.seq_id == dataset.seq_ids("test")[n]).any())
 site = sites[sites.seq_id == dataset.seq_ids("test")[number]].sort_values("score").iloc[-1]
@@ -202,7 +203,7 @@ assert N_SEQUENCES < 1000 or fall[in_site].mean() > fall[~in_site].mean()
 # place and the checksum in the entry and says which file to upload; `--float16` halves it and tells the largest change
 # of a prediction; `--group` makes one entry of several models. Then send the folder to
 # [kipoi/models](https://github.com/kipoi/models) as a pull request, and everybody can say
-# `kipoi predict YOUR_GROUP/liver_and_blood`.
+# `kipoi predict YOUR_GROUP/five_lines`.
 #
 # The other way round, a model of the zoo is explained and scored by `simbench run` with
 # `models: [{name: theirs, kipoi: SOURCE/NAME}]`.

@@ -319,7 +319,7 @@ def test_data_sets_of_other_kinds_hold_what_the_page_says(simulated):
 
 
 def test_a_kipoi_entry_holds_what_the_page_says():
-    entry = ROOT / "model_zoo" / "demo_basset"
+    entry = ROOT / "model_zoo" / "five_lines_basset"
     files = {f"kipoi/MODEL/{path.relative_to(entry).as_posix()}" for path in entry.rglob("*") if path.is_file()}
     assert {name for name in files if "__pycache__" not in name and not name.endswith(".fai")} == {
         path for path in page() if path.startswith("kipoi/")

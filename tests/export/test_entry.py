@@ -83,7 +83,7 @@ def test_an_entry_is_described_by_what_it_holds(entry):
     ]
 
 
-@pytest.mark.parametrize("name", ["demo_basset", "demo_beluga"])
+@pytest.mark.parametrize("name", ["five_lines_basset", "five_lines_beluga"])
 def test_entries_of_the_zoo_have_the_data_loader_of_today(name):
     entry = REPOSITORY / "model_zoo" / name
     assert (entry / "dataloader.py").read_text() == template("dataloader.py")

@@ -252,12 +252,12 @@ TRAINED = sorted(path.name for path in MODEL_ZOO.iterdir() if path.is_dir())
 
 
 def test_there_are_trained_entries():
-    assert {"demo_basset", "demo_beluga"} <= set(TRAINED)
+    assert {"five_lines_basset", "five_lines_beluga"} <= set(TRAINED)
 
 
 @pytest.mark.parametrize("name", TRAINED)
 def test_trained_entries_of_the_model_zoo(kipoi, tmp_path, name):
-    """They give what is expected of them, load sequences of their own, and tell the two labels apart."""
+    """They give what is expected of them, load sequences of their own, and tell labels apart."""
     trained = shutil.copytree(MODEL_ZOO / name, tmp_path / name)
     ran = kipoi("test", trained, "--source=dir", "-e", trained / "example_files" / "predictions.h5")
     assert ran.code == 0, ran.err
@@ -267,7 +267,7 @@ def test_trained_entries_of_the_model_zoo(kipoi, tmp_path, name):
     ran = kipoi("predict", trained, "--source=dir", f"--dataloader_args={arguments}", "-o", tmp_path / "out.tsv")
     assert ran.code == 0, ran.err
     predictions = pd.read_csv(tmp_path / "out.tsv", sep="\t").filter(like="preds").to_numpy()
-    assert predictions.shape[1] == 2
+    assert predictions.shape[1] == 5
     with h5py.File(trained / "example_files" / "predictions.h5") as h5:
         np.testing.assert_allclose(predictions, h5["preds"][:], atol=1e-3)
     assert np.ptp(predictions, axis=0).min() > 0.05
