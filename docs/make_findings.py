@@ -19,10 +19,11 @@ import numpy as np
 import pandas as pd
 from scipy.stats import kendalltau
 
+from simbench_tf.dataset import covered
 from simbench_tf.report.text import fixed, method_labels, percent, ratio, with_error
 from simbench_tf.run.folder import config_of
 from simbench_tf.run.manifest import read_manifest
-from simbench_tf.run.results import read_ceilings, read_metrics, read_table, with_ceilings
+from simbench_tf.run.results import read_ceilings, read_metrics, read_sequences, read_table, with_ceilings
 from simbench_tf.score import without_nulls
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -75,6 +76,13 @@ class Claim(NamedTuple):
 DEEPLIFT = "deeplift_rescale@shuffle10"
 ZEROS, PATH = "integrated_gradients@zeros", "integrated_gradients@shuffle5+n_steps=5"
 CAM, ACTIVATION, FIRST = "gradcam@none", "grad_x_activation@none", "+layer=first"
+#: Methods whose recall of weak and strong sites is shown, and what these are called.
+OF_SITES = ("ism@none", DEEPLIFT, "grad_x_input@none", "saliency@none", ACTIVATION + FIRST)
+STRENGTHS = ["weak", "middling", "strong"]
+SITES = (
+    "The share of a site's bases among the sequence's highest (as many as are true), by whether the site is in the "
+    "lowest, middle or highest third of its motif's scores."
+)
 POOLED = "pooling over positions adds nothing: gradient x activation is no worse"
 CLAIMS = (
     Claim("DeepLIFT with shuffles is ahead of gradient x input", "paper", DEEPLIFT, "grad_x_input@none"),
@@ -106,6 +114,7 @@ def keep(run: Path, name: str) -> None:
     networks_of(run).round(5).to_csv(RESULTS / f"{name}.csv", index=False)
     for table in ("summary", "comparisons"):
         read_table(run / "scores" / f"{table}.csv").round(5).to_csv(target / f"{table}.csv", index=False)
+    recall_by_strength(run).round(5).to_csv(target / "recall_by_strength.csv", index=False)
     for path in run.glob("dynamics/*/*.csv"):
         if path.stem in ("learnt", "order"):
             (target / path.parent.name).mkdir(exist_ok=True)
@@ -134,6 +143,32 @@ def networks_of(run: Path) -> pd.DataFrame:
 
 def _number(value: float | None) -> float:
     return np.nan if value is None else float(value)
+
+
+def recall_by_strength(run: Path) -> pd.DataFrame:
+    """How much each method finds of true sites by their strength: columns model, task, key, strength, recall, n.
+
+    A site is strong by the thirds of its motif's scores among the sites of that motif; what is found of it is the share
+    of its bases among the sequence's highest, by |score|, of which there are as many as true bases.
+    """
+    rows = []
+    for each in read_sequences(config_of(run), run):
+        sites = each.sites[each.sites["counted"]].copy()
+        rank = sites.groupby("motif")["score"].rank(pct=True)
+        sites["strength"] = pd.cut(rank, [0, 1 / 3, 2 / 3, 1], labels=STRENGTHS)
+        true = covered(sites, each.bases.shape)
+        for key, scores in each.scores.items():
+            order = np.argsort(np.argsort(-np.abs(scores), axis=1, kind="stable"), axis=1)
+            highest = order < true.sum(axis=1, keepdims=True)
+            found = [highest[site.row, site.start : site.end].mean() for site in sites.itertuples()]
+            by_strength = pd.Series(found, sites.index).groupby(sites["strength"], observed=True)
+            rows.append(
+                pd.DataFrame({"recall": by_strength.mean(), "n": by_strength.size()})
+                .rename_axis("strength")
+                .reset_index()
+                .assign(model=each.model, task=each.task, key=key)
+            )
+    return pd.concat(rows)[["model", "task", "key", "strength", "recall", "n"]]
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
@@ -181,6 +216,20 @@ def ranking(name: str) -> str:
     oracle = ranked.groupby("model")["oracle_auprc"].mean()
     rows.append(["*exact posterior*", *(fixed(oracle[model], 2) for model in models)])
     return table(["method", *models], rows)
+
+
+def strengths(name: str) -> str:
+    """What mutagenesis and others find of weak and strong sites, means over tasks."""
+    labels = method_labels(without_nulls(read_table(RESULTS / name / "summary.csv")))
+    table_ = read_table(RESULTS / name / "recall_by_strength.csv")
+    means = table_.pivot_table("recall", "key", ["model", "strength"], sort=False)
+    columns = [(model, strength) for model in table_["model"].unique() for strength in STRENGTHS]
+    rows = [
+        [labels[key], *(fixed(means.loc[key, column], 2) for column in columns)]
+        for key in OF_SITES
+        if key in means.index
+    ]
+    return table(["method", *(f"{model}, {strength}" for model, strength in columns)], rows)
 
 
 def verdict(differences: pd.DataFrame, or_level: bool = False) -> str:
@@ -291,15 +340,19 @@ def of_run(name: str) -> str:
     return f"{made}\n\n{networks(name)}"
 
 
+def methods_and_claims(name: str) -> str:
+    """The ranking of methods, what is claimed of them, and what they find of weak and strong sites."""
+    return (
+        f"### Methods\n\n{RANKED}\n\n{ranking(name)}\n\n### Claims of the paper and the talk\n\n{claims(name)}\n\n"
+        f"### Weak and strong sites\n\n{SITES}\n\n{strengths(name)}"
+    )
+
+
 IMPLANTS = {"negative_implants_with": "in negatives, too", "negative_implants_without": "in positives only"}
 #: What each section of the page holds below the networks of its run.
 SECTIONS: dict[str, Callable[[str], str]] = {
-    "demo_questions": lambda name: (
-        f"### Methods\n\n{RANKED}\n\n{ranking(name)}\n\n### Claims of the paper and the talk\n\n{claims(name)}"
-    ),
-    "five_lines": lambda name: (
-        f"### Methods\n\n{RANKED}\n\n{ranking(name)}\n\n### Claims of the paper and the talk\n\n{claims(name)}"
-    ),
+    "demo_questions": methods_and_claims,
+    "five_lines": methods_and_claims,
     "how_well_trained": lambda name: f"### Methods as networks near the ceiling\n\n{ALONG}\n\n{along_training(name)}",
     "cam_layers": lambda name: f"### Layers\n\n{RANKED}\n\n{ranking(name)}",
     "kernel_length": lambda name: f"### Lengths of the first kernels\n\n{RANKED}\n\n{ranking(name)}",

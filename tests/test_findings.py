@@ -8,6 +8,7 @@ import pytest
 
 from helpers.folders import REPOSITORY
 from simbench_tf.dataset import open_dataset
+from simbench_tf.run.results import AttributedSequences
 
 
 @pytest.fixture(scope="module")
@@ -66,3 +67,22 @@ def test_agreement_is_between_trainings_from_different_seeds_alone(findings):
     assert findings._agreement(one, other) == 0
     swapped = other.assign(**{"m-9-seed2": [2, 1, 3, 4]})
     assert findings._agreement(swapped, swapped) == pytest.approx(1 - 2 / 6)
+
+
+def test_what_is_found_of_weak_and_strong_sites(findings, tiny_run, monkeypatch):
+    """Six sites of four bases, the weakest to the strongest, and a method that knows the strong and half of others."""
+    sites = pd.DataFrame(
+        {"row": range(6), "start": 2, "end": 6, "motif": "M", "score": [3.0, 1.0, 2.0, 6.0, 4.0, 5.0], "counted": True}
+    )
+    uncounted = sites.iloc[[0]].assign(start=10, end=14, score=9.0, counted=False)
+    scores = np.zeros((6, 20), np.float32)
+    scores[:, 4:8] = 1.0  # two bases of each site, and two beside it
+    scores[[3, 5]] = 0.0
+    scores[[3, 5], 2:6] = -1.0  # the two strongest, whole, and negative
+    bases = np.zeros((6, 20), np.uint8)
+    each = AttributedSequences("m", "K562", list("abcdef"), bases, pd.concat([sites, uncounted]), {"k": scores})
+    monkeypatch.setattr(findings, "read_sequences", lambda _config, _run: [each])
+    table = findings.recall_by_strength(tiny_run)
+    assert table[["model", "task", "key"]].drop_duplicates().to_numpy().tolist() == [["m", "K562", "k"]]
+    assert dict(zip(table["strength"], table["recall"], strict=True)) == {"weak": 0.5, "middling": 0.5, "strong": 1.0}
+    assert table["n"].tolist() == [2, 2, 2]
