@@ -20,10 +20,7 @@ class Adam(keras.optimizers.Adam):
 
 @contextmanager
 def averages_in_place(model: keras.Model) -> Iterator[None]:
-    """Exchange a compiled model's weights for their averages within the context, where its optimizer keeps any.
-
-    Statistics of batch normalisation are those of the weights that were trained.
-    """
+    """Exchange a compiled model's weights for their averages within the context, where its optimizer keeps any."""
     optimizer = model.optimizer
     if not optimizer.use_ema:
         yield
@@ -37,3 +34,20 @@ def averages_in_place(model: keras.Model) -> Iterator[None]:
     finally:
         for variable, value in zip(weights, before, strict=True):
             variable.assign(value)
+
+
+@contextmanager
+def statistics_as_slow_as_averages(model: keras.Model, ema_momentum: float | None) -> Iterator[None]:
+    """Let batch normalisation's running statistics lag as far behind as averages of the weights, within the context.
+
+    Those of its own, shorter memory are of newer weights than the averages, and do not fit them.
+    """
+    layers = [each for each in model._flatten_layers() if isinstance(each, keras.layers.BatchNormalization)]
+    before = [layer.momentum for layer in layers]
+    for layer in layers:
+        layer.momentum = max(layer.momentum, ema_momentum or 0.0)
+    try:
+        yield
+    finally:
+        for layer, momentum in zip(layers, before, strict=True):
+            layer.momentum = momentum

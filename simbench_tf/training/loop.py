@@ -18,7 +18,7 @@ from simbench_tf.dataset import Dataset
 from simbench_tf.devices import Computation, agreed, computation, is_chief, n_hosts, strategy
 from simbench_tf.errors import InputError, Stopped
 from simbench_tf.simulate.grammar import Grammar
-from simbench_tf.training.averaging import averages_in_place
+from simbench_tf.training.averaging import averages_in_place, statistics_as_slow_as_averages
 from simbench_tf.training.checkpoints import Checkpoint, Progress, read_checkpoint, watch_for_stop, write_checkpoint
 from simbench_tf.training.evaluate import validation_metrics, validation_set
 from simbench_tf.training.fresh_batches import fresh_data
@@ -84,7 +84,11 @@ def fit(
     _log.info("training %s on %s", model.name, chosen)
     advance(progress.done)
     rounds = _Rounds(plan, progress, checkpoint, _validator(model, shell, dataset, training), advance, log)
-    with watch_for_stop(checkpoint is not None) as stop_requested, _another_host_may_end():
+    with (
+        watch_for_stop(checkpoint is not None) as stop_requested,
+        _another_host_may_end(),
+        statistics_as_slow_as_averages(network, training.ema_momentum),
+    ):
         # last, so that a checkpoint is written after the other callbacks have seen its batch
         writer = _CheckpointWriter(rounds, checkpoint, training.checkpoint_interval, stop_requested)
         while not plan.is_over(rounds.progress):

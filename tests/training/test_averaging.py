@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from helpers.interruptions import CutError, cut_after
-from helpers.planted_words import TASKS, make_dataset, network, recipe
+from helpers.planted_words import LENGTH, TASKS, make_dataset, network, recipe
 from simbench_tf.training import predict, split_metrics, train
 from simbench_tf.training.checkpoints import Checkpoint
 
@@ -85,3 +85,37 @@ def test_averages_outlive_a_kill(ds, tmp_path):
     assert begun[0] == 6
     pd.testing.assert_frame_equal(history, expected, rtol=1e-4)
     assert_near(model.get_weights(), unbroken.get_weights())
+
+
+def normalised(momentum):
+    """A network with batch normalisation of this momentum, from the same weights each time."""
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((LENGTH, 4))
+    x = keras.layers.Conv1D(4, 6, padding="same")(inputs)
+    x = keras.layers.BatchNormalization(momentum=momentum)(x)
+    x = keras.layers.GlobalMaxPooling1D()(keras.layers.ReLU()(x))
+    return keras.Model(inputs, keras.layers.Dense(len(TASKS), "sigmoid")(x))
+
+
+def statistics(model):
+    (layer,) = (each for each in model.layers if isinstance(each, keras.layers.BatchNormalization))
+    return [layer.moving_mean.numpy(), layer.moving_variance.numpy()]
+
+
+def test_running_statistics_lag_as_far_behind_as_the_averages(tmp_path):
+    """The weights are trained on statistics of each batch, so that only what is kept for prediction differs."""
+    dataset = make_dataset(tmp_path, {"train": 100, "test": 20})
+    fast, slow = normalised(0.5), normalised(0.9)
+    train(fast, dataset, recipe(**SETTINGS, ema_momentum=0.9), seed=1)
+    train(slow, dataset, recipe(**SETTINGS), seed=1)
+    assert_near(statistics(fast), statistics(slow))
+    (layer,) = (each for each in fast.layers if isinstance(each, keras.layers.BatchNormalization))
+    assert layer.momentum == 0.5, "the model is as it was built"
+    plain = normalised(0.5)
+    train(plain, dataset, recipe(**SETTINGS), seed=1)
+    assert not np.allclose(statistics(fast)[0], statistics(plain)[0], rtol=0.05)
+    slower = normalised(0.95)
+    train(slower, dataset, recipe(**SETTINGS, ema_momentum=0.9), seed=1)
+    again = normalised(0.95)
+    train(again, dataset, recipe(**SETTINGS), seed=1)
+    assert_near(statistics(slower), statistics(again))
