@@ -8,7 +8,7 @@
 # Run it in the repository, in an environment that has the package: `pip install '.[gpu]'`, or, where nothing can be
 # downloaded, wheels fetched elsewhere (`pip download -d wheels '.[gpu]'`, then `pip install --no-index -f wheels .`).
 # BIN=DIR/ takes the programs of an environment that is not active. FOLDER goes to the GPU with the repository, and
-# FOLDER/packed comes back: `cat packed/1.tar.gz.* | tar -xz -C ELSEWHERE`, then 2 and so on, gives FOLDER again.
+# FOLDER/packed comes back: `cat packed/1.tar.gz.* | tar -xz -C FOLDER`, then 2 and so on, adds it to the folder that was prepared.
 # A training that a piece cuts off goes on from its checkpoint; a benchmark that it cuts off begins again.
 set -euo pipefail
 
@@ -34,8 +34,7 @@ pack() {
     number=$(($(find packed -name "*.gz.aa" | wc -l) + 1))
     if [ -e packed/last ]; then new=(-newer packed/last); fi
     touch packed/next
-    # the data set was made by `prepare`, and is there
-    find run logs -type f -not -path "run/dataset/*" "${new[@]}" -print0 |
+    find run logs -type f "${new[@]}" -print0 |
         tar -cz --null -T - | split -b 15M - "packed/$number.tar.gz."
     mv packed/next packed/last
     ls -l packed
@@ -69,6 +68,9 @@ case $command in
     prepare)
         "${bin}simbench" simulate "$preset" --out "$folder/run"
         "${bin}simbench" oracle "$folder/run"
+        # what is here already need not come back
+        mkdir -p "$folder/packed"
+        touch "$folder/packed/last"
         ;;
     piece) piece ;;
     pack) pack ;;
