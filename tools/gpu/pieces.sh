@@ -8,7 +8,7 @@
 # Run it in the repository, in an environment that has the package: `pip install '.[gpu]'`, or, where nothing can be
 # downloaded, wheels fetched elsewhere (`pip download -d wheels '.[gpu]'`, then `pip install --no-index -f wheels .`).
 # BIN=DIR/ takes the programs of an environment that is not active. FOLDER goes to the GPU with the repository, and
-# FOLDER/packed comes back: `cat packed/1.tar.gz.* | tar -xz -C FOLDER`, then 2 and so on, adds it to the folder that was prepared.
+# FOLDER/packed comes back: `cat packed/1.tar.gz.* | tar -xz -C FOLDER`, then 2 and so on, adds it to what was prepared.
 # A training that a piece cuts off goes on from its checkpoint; a benchmark that it cuts off begins again.
 set -euo pipefail
 
