@@ -39,14 +39,14 @@ examples = Path(__file__).parent if "__file__" in globals() else Path()
 # %% [markdown]
 # ## 1. A trained model
 #
-# A small Basset that was trained on the `five_lines` preset; it lies in `model_zoo`. Yours would come from `simbench run`, or
+# A small Basset, trained on the `five_lines` preset; it lies in `model_zoo`. Yours would come from `simbench run`, or
 # from anywhere else: a Keras model that reads one-hot DNA.
 
 # %%
 network = keras.saving.load_model(
     examples / ".." / "model_zoo" / "five_lines_basset" / "model_files" / "model.keras", compile=False
 )
-config = sb.load_config("five_lines", [f"simulation.n_sequences={N_SEQUENCES}", "seed=99"])  # sequences it has never seen
+config = sb.load_config("five_lines", [f"simulation.n_sequences={N_SEQUENCES}", "seed=99"])  # sequences it never saw
 pipeline.begin(config, folder / "run")
 pipeline.simulate(config, folder / "run")
 dataset = sb.open_dataset(folder / "run" / "dataset")
