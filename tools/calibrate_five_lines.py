@@ -96,10 +96,11 @@ attribution:
   n_sequences: 100
   methods:
     - {{method: ism}}
-    - {{method: grad_x_input}}
+    - {{method: [grad_x_input, saliency]}}
+    - {{method: grad_x_activation, layer: first}}
     - {{method: integrated_gradients, references: zeros, n_steps: 20}}
     - {{method: integrated_gradients, references: "shuffle:10", n_steps: 20}}
-    - {{method: deeplift_rescale, references: "shuffle:10"}}
+    - {{method: deeplift_rescale, references: [zeros, frequency, "shuffle:10"]}}
     - {{method: deeplift_revealcancel, references: "shuffle:10"}}
     - {{method: deeplift_genomics, references: "shuffle:10"}}
     - {{method: gradcam, layer: first}}
