@@ -1,6 +1,7 @@
 """docs/make_findings.py: the page is that of the kept tables, and its figures are what they are said to be."""
 
 import importlib.util
+import re
 
 import numpy as np
 import pandas as pd
@@ -86,3 +87,42 @@ def test_what_is_found_of_weak_and_strong_sites(findings, tiny_run, monkeypatch)
     assert table[["model", "task", "key"]].drop_duplicates().to_numpy().tolist() == [["m", "K562", "k"]]
     assert dict(zip(table["strength"], table["recall"], strict=True)) == {"weak": 0.5, "middling": 0.5, "strong": 1.0}
     assert table["n"].tolist() == [2, 2, 2]
+
+
+#: Rows of README's table of five_lines, by the keys of its methods.
+README_ROWS = {
+    "DeepLIFT, Rescale or genomics default, 10 shuffles": ["deeplift_rescale@shuffle10", "deeplift_genomics@shuffle10"],
+    "in-silico mutagenesis": ["ism@none"],
+    "DeepLIFT RevealCancel, 10 shuffles": ["deeplift_revealcancel@shuffle10"],
+    "saliency": ["saliency@none"],
+    "gradient x input": ["grad_x_input@none"],
+    "integrated gradients, zeros": ["integrated_gradients@zeros"],
+    "DeepLIFT Rescale, zeros": ["deeplift_rescale@zeros"],
+    "GradCAM, first layer": ["gradcam@none+layer=first"],
+    "positions of training sites, no network": ["null_position"],
+}
+
+
+def test_the_table_of_five_lines_on_the_first_page():
+    summary = pd.read_csv(REPOSITORY / "results" / "five_lines" / "summary.csv")
+    means = summary.pivot_table("auprc", "key", "model")
+    page = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"\| auPRC of true motif bases, five lines .*?\n\n", page, re.DOTALL)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in block.strip().splitlines()[2:]]
+    assert [row[0] for row in rows] == list(README_ROWS)
+    for name, *figures in rows:
+        for key in README_ROWS[name]:
+            assert figures == [f"{means[model][key]:.2f}" for model in ("basset", "beluga")]
+
+
+def test_the_zoo_says_what_its_networks_reach():
+    reached = pd.read_csv(REPOSITORY / "results" / "five_lines.csv").set_index(["model", "task"])
+    page = (REPOSITORY / "model_zoo" / "README.md").read_text(encoding="utf-8")
+    head, *rows = (
+        [cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if line.startswith("|")
+    )
+    entries = {row[0].strip("`").removeprefix("five_lines_"): row[2:] for row in rows[1:]}
+    for model in ("basset", "beluga"):
+        rows_of = [reached.loc[model, task] for task in head[2:]]
+        assert entries[model] == [f"{row.auroc:.3f} ({row.share:.0%})" for row in rows_of]
+        assert entries["exact ceiling"] == [f"{row.oracle_auroc:.3f}" for row in rows_of]
