@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -183,14 +183,8 @@ def networks(name: str) -> str:
     talks = name == "five_lines"
     rows = []
     for (network, task), those in found.groupby(["network", "task"], sort=False):
-        reached = sorted({percent(those["share"].min()), percent(those["share"].max())})
-        cells = [
-            network,
-            task,
-            fixed(those["auroc"].mean()),
-            fixed(those["oracle_auroc"].iloc[0]),
-            " to ".join(reached),
-        ]
+        reached = " to ".join(dict.fromkeys((percent(those["share"].min()), percent(those["share"].max()))))
+        cells = [network, task, fixed(those["auroc"].mean()), fixed(those["oracle_auroc"].iloc[0]), reached]
         cells += [f"{those['n_sequences_seen'].max():,}", str(len(those)), fixed(those["minutes"].mean(), 0)]
         rows.append(cells + ([fixed(TALK[network][task])] if talks else []))
     heads = ["network", "task", "test auROC", "exact ceiling", "reached of (ceiling - .5)", "sequences seen"]
@@ -319,24 +313,11 @@ def _agreement(first: pd.DataFrame, second: pd.DataFrame) -> float:
     return float(np.mean(pairs))
 
 
-def side_by_side(names: Mapping[str, str]) -> str:
-    """The auPRC of every method in each of several runs, by what each is called, means over tasks."""
-    tables = {title: without_nulls(read_table(RESULTS / name / "summary.csv")) for name, title in names.items()}
-    means = {title: each.groupby("key", sort=False)[["auprc", "auprc_se"]].mean() for title, each in tables.items()}
-    first = next(iter(tables.values()))
-    labels = method_labels(first)
-    rows = [
-        [labels[key], *(with_error(each["auprc"][key], each["auprc_se"][key], 2) for each in means.values())]
-        for key in first["key"].unique()
-    ]
-    return table(["method", *means], rows)
-
-
 def of_run(name: str) -> str:
     """The head of a run's section: the command that makes it and its networks."""
     config = config_of(RESULTS / name)
-    preset = {"demo_questions": "demo:questions"}.get(name, re.sub("^(negative_implants)_", r"\1:", name))
-    made = f"`simbench run {preset}`, seed {config.seed}, {config.attribution.n_sequences} sequences of each task."
+    command = f"`simbench run {name.replace('demo_', 'demo:')}`"
+    made = f"{command}, seed {config.seed}, {config.attribution.n_sequences} sequences of each task."
     return f"{made}\n\n{networks(name)}"
 
 
@@ -348,13 +329,11 @@ def methods_and_claims(name: str) -> str:
     )
 
 
-IMPLANTS = {"negative_implants_with": "in negatives, too", "negative_implants_without": "in positives only"}
 #: What each section of the page holds below the networks of its run.
 SECTIONS: dict[str, Callable[[str], str]] = {
     "demo_questions": methods_and_claims,
     "five_lines": methods_and_claims,
     "how_well_trained": lambda name: f"### Methods as networks near the ceiling\n\n{ALONG}\n\n{along_training(name)}",
-    "cam_layers": lambda name: f"### Layers\n\n{RANKED}\n\n{ranking(name)}",
     "kernel_length": lambda name: f"### Lengths of the first kernels\n\n{RANKED}\n\n{ranking(name)}",
     "what_is_learnt_first": lambda name: f"### What explains the order of learning\n\n{learnt(name)}",
 }
@@ -366,9 +345,6 @@ def page() -> str:
     for name, section in SECTIONS.items():
         if (RESULTS / name).is_dir():
             parts.append(f"## {name}\n\n{of_run(name)}\n\n{section(name)}")
-    if all((RESULTS / name).is_dir() for name in IMPLANTS):
-        runs = "\n\n".join(of_run(name) for name in IMPLANTS)
-        parts.append(f"## Motifs in negatives, or not\n\n{runs}\n\n{RANKED}\n\n{side_by_side(IMPLANTS)}")
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

@@ -15,7 +15,7 @@ from simbench_tf.files import checksum
 from simbench_tf.parallel import MapInOrder
 from simbench_tf.run.attributions import AttributionFile
 from simbench_tf.run.parts import Part, PartsFolder, read_parts, write_part
-from simbench_tf.stages.resident_models import WantedModel, compiled_for, resident_model
+from simbench_tf.stages.resident_models import IN_USE, WantedModel, compiled_for, resident_model
 
 #: Sequences in one piece of work; a constant, so no result depends on the workers.
 CHUNK_SEQUENCES = 16
@@ -105,9 +105,10 @@ def predictions_of(job: Job, bases: npt.NDArray[np.uint8]) -> npt.NDArray[np.flo
     from simbench_tf.attribution.network import open_network
     from simbench_tf.dna import one_hot
 
-    network = open_network(resident_model(_model_of(job)), bases.shape[1], job.target, job.output)
     starts = range(0, len(bases), PREDICTED_SEQUENCES)
-    parts = [network.outputs(one_hot(bases[first : first + PREDICTED_SEQUENCES]))[0] for first in starts]
+    with IN_USE:
+        network = open_network(resident_model(_model_of(job)), bases.shape[1], job.target, job.output)
+        parts = [network.outputs(one_hot(bases[first : first + PREDICTED_SEQUENCES]))[0] for first in starts]
     return np.concatenate(parts)
 
 
@@ -133,21 +134,23 @@ def _attribute(job: Job, chunk: Chunk) -> tuple[dict[str, npt.NDArray[np.float32
     from simbench_tf.dna import one_hot
 
     wanted = _model_of(job)
-    model = resident_model(wanted)
     bases, shuffles = chunk
-    start = time.perf_counter()
-    result = attribute(
-        model,
-        one_hot(bases),
-        method=job.method.method,
-        target=job.target,
-        references=job.method.references if shuffles is None else sequences_as_references(shuffles),
-        random_state=job.seed,
-        output=job.output,
-        **job.method.settings,
-    )
-    took = time.perf_counter() - start
-    what = (compiled_for(wanted), repr(job.method), job.output, job.target, bases.shape)
+    with IN_USE:
+        model = resident_model(wanted)
+        start = time.perf_counter()
+        result = attribute(
+            model,
+            one_hot(bases),
+            method=job.method.method,
+            target=job.target,
+            references=job.method.references if shuffles is None else sequences_as_references(shuffles),
+            random_state=job.seed,
+            output=job.output,
+            **job.method.settings,
+        )
+        took = time.perf_counter() - start
+        compiled = compiled_for(wanted)
+    what = (compiled, repr(job.method), job.output, job.target, bases.shape)
     cold = what not in _WARM
     _WARM.add(what)
     return result._asdict(), np.nan if cold else took

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import json
+import threading
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from simbench_tf.run.models import load_model
 
 #: Architectures, and weights of as many models, that stay in memory.
 MODELS_TOGETHER = 4
+#: Held while a model is used: another thread of a worker may ask for other weights.
+IN_USE = threading.Lock()
 
 
 class WantedModel(NamedTuple):
@@ -47,7 +50,7 @@ class Resident:
 def resident_model(wanted: WantedModel) -> Any:
     """Load a model, or give its weights to the one of the same architecture that is in memory.
 
-    It has these weights until another is asked for.
+    It has these weights until another is asked for, so hold `IN_USE` as long as it is used.
     """
     weights = _weights(wanted)
     resident = _resident(weights.architecture)

@@ -1,12 +1,16 @@
 """Models in memory: trainings of one architecture share a model and what is compiled, each with its own weights."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
 
 import simbench_tf as sb
 from simbench_tf.attribution.network import open_network
-from simbench_tf.stages import resident_models
+from simbench_tf.config import MethodSettings
+from simbench_tf.stages import attribute_chunks, resident_models
+from simbench_tf.stages.attribute_chunks import Job
 from simbench_tf.stages.resident_models import WantedModel, compiled_for, resident_model
 
 LENGTH = 60
@@ -111,3 +115,18 @@ def test_a_model_that_left_memory_is_loaded_again(tmp_path, one_hot):
     np.testing.assert_allclose(
         resident_model(second).predict(one_hot, verbose=0), alone(second).predict(one_hot, verbose=0), atol=1e-6
     )
+
+
+def test_threads_of_a_worker_do_not_explain_each_others_weights(tmp_path, one_hot):
+    """Two trainings of one architecture, chunk by chunk at the same time, as two runs on one worker would."""
+    bases = one_hot.argmax(axis=-1).astype(np.uint8)
+    jobs = [
+        Job(wanted.file, wanted.checksum, 0, MethodSettings(method="grad_x_input"), "logit", 0)
+        for wanted in (saved(tmp_path, "first", 1), saved(tmp_path, "second", 2))
+    ]
+    expected = [attribute_chunks._attribute(job, (bases, None))[0]["scores"] for job in jobs]
+    assert np.abs(expected[0] - expected[1]).max() > 0.1 * np.abs(expected[0]).max()
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda job: attribute_chunks._attribute(job, (bases, None))[0]["scores"], jobs * 20))
+    for scores, right in zip(found, expected * 20, strict=True):
+        np.testing.assert_allclose(scores, right, atol=1e-5 * np.abs(right).max())
