@@ -11,7 +11,7 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike
+from os import PathLike, cpu_count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from simbench_tf import tables
 from simbench_tf.dataset.at_exit import until_exit
-from simbench_tf.dataset.batches import SITE_FLAG, BatchOrder, epoch_batches, n_batches
+from simbench_tf.dataset.batches import SITE_FLAG, BatchOrder, epoch_batches, made_ahead, n_batches
 from simbench_tf.dataset.files import DESCRIPTION, check_files, label_matrix, part_path, read_description, read_table
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.intervals import covered_bases
@@ -348,8 +348,8 @@ class Dataset:
             data, cardinality = data.repeat(), tf.data.INFINITE_CARDINALITY
         data = data.apply(tf.data.experimental.assert_cardinality(cardinality))
         if not as_bases:
-            data = data.map(decoded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-        return data.prefetch(tf.data.AUTOTUNE)
+            data = data.map(decoded, num_parallel_calls=cpu_count() or 1, deterministic=True)
+        return made_ahead(data)
 
     @property
     def _part_paths(self) -> list[Path]:

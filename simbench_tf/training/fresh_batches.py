@@ -19,7 +19,7 @@ import numpy.typing as npt
 from simbench_tf.config import Config, GrammarSimulation, load_config
 from simbench_tf.dataset import Dataset
 from simbench_tf.dataset.at_exit import until_exit
-from simbench_tf.dataset.batches import augmented
+from simbench_tf.dataset.batches import augmented, made_ahead
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import load_motifs
 from simbench_tf.simulate.grammar import Grammar, build_grammar, draw_bases
@@ -157,4 +157,4 @@ def fresh_data(
         tf.TensorSpec((None, len(grammar.tasks)), tf.uint8),
     )
     data = tf.data.Dataset.from_generator(until_exit(batches), output_signature=signature)
-    return data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)).prefetch(tf.data.AUTOTUNE)
+    return made_ahead(data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)))

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from simbench_tf.config import Training
 from simbench_tf.dataset import Dataset
+from simbench_tf.dataset.batches import made_ahead
 from simbench_tf.devices import Computation, n_hosts
 from simbench_tf.errors import InputError
 from simbench_tf.models.layers import NOT_COPIED, copied_model
@@ -171,7 +172,7 @@ def shared(data: Callable[[], tf.data.Dataset], strategy: tf.distribute.Strategy
             first, *others = [tf.data.Dataset.from_tensors(share(replica, bases, labels)) for replica in mine]
             return functools.reduce(lambda before, after: before.concatenate(after), others, first)
 
-        return data().flat_map(shares).prefetch(tf.data.AUTOTUNE)
+        return made_ahead(data().flat_map(shares))
 
     return strategy.distribute_datasets_from_function(of_host)
 

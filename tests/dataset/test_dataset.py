@@ -574,6 +574,12 @@ def test_every_order_of_a_small_split_is_drawn_alike():
     assert sum((count - 1_000) ** 2 / 1_000 for count in orders.values()) < 20.5
 
 
+@pytest.mark.parametrize("as_bases", [True, False])
+def test_no_thread_tunes_the_pipeline_which_deleting_it_would_wait_for(ds, as_bases):
+    """It looks once a minute at last: a run stood still for 49 s in the middle of its attributions."""
+    assert ds.tf_data("train", as_bases=as_bases).options().autotune.enabled is False
+
+
 def test_keras_fits_on_the_batches_without_a_warning(ds):
     import keras
 

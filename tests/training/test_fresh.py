@@ -149,6 +149,7 @@ def test_strands_and_shifts_of_fresh_sequences_go_on_where_they_were(grammar):
 
 def test_batches_for_keras(grammar):
     data = fresh_data(grammar, 30, seed=5, first_batch=2)
+    assert data.options().autotune.enabled is False, "deleting an iterator would wait for the thread that tunes"
     expected, labels = joined(fresh_batches(grammar, 30, seed=5, first_batch=2), 3)
     got = [(bases.numpy(), marks.numpy()) for bases, marks in data.take(3)]
     np.testing.assert_array_equal(np.concatenate([bases for bases, _ in got]), expected)
