@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,23 @@ def check_methods(config: Config, network: Any, seq_length: int, asked: Iterable
         if "n_steps" in known.settings:
             settings["n_steps"] = 1  # more of the same
         few = "shuffle:1" if (method.references or "").startswith("shuffle") else method.references
-        attribute(network, x, method.method, references=few, output=config.attribution.output, **settings)
+        # what DeepLIFT compiles for a network takes seconds, and this network is thrown away
+        is_deeplift = known.function.__module__.startswith("simbench_tf.attribution.deeplift")
+        with _uncompiled() if is_deeplift else contextlib.nullcontext():
+            attribute(network, x, method.method, references=few, output=config.attribution.output, **settings)
+
+
+@contextlib.contextmanager
+def _uncompiled() -> Iterator[None]:
+    """Run TensorFlow's functions operation by operation."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
 
 
 def say_unseen(model: Model, network: Any, seq_length: int) -> None:
