@@ -24,8 +24,9 @@ from simbench_tf.stages.attribute_chunks import CHUNK_SEQUENCES, attribute_bases
 from simbench_tf.stages.knockouts import knock_outs_of
 from simbench_tf.stages.step import Made, dataset_checksums, step
 
-#: Sequences that an untrained network is attributed on, at most: its mean needs no more.
-NULL_SEQUENCES = 50
+#: Sequences that an untrained network is attributed on, at most: its mean needs no more (.013 its standard error), and
+#: whole chunks need nothing compiled for them.
+NULL_SEQUENCES = 2 * CHUNK_SEQUENCES
 
 
 def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> None:
