@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,19 +14,12 @@ from simbench_tf.dna import reverse_complement as reverse_complement_of
 from simbench_tf.dna.euler_trails import shuffle_dinucleotides
 from simbench_tf.random_streams import permutation, stream_key, uniforms
 
-if TYPE_CHECKING:
-    import tensorflow as tf
-
 Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 Rows = npt.NDArray[np.int64]
 
 
 #: What is added to the code of a base that lies in a site, so that a new background leaves it.
 SITE_FLAG = 8
-
-
-#: Batches that are made before they are asked for.
-_AHEAD = 8
 
 
 # while parts are joined there are, at most, the group before, the parts, the joined group, and it with the rest before
@@ -230,16 +223,3 @@ def _cut(groups: Iterator[tuple[Arrays, Rows]], batch_size: int) -> Iterator[Arr
         rest = bases[order[whole:]], labels[order[whole:]]
     if rest is not None and len(rest[0]):
         yield rest
-
-
-def made_ahead(data: tf.data.Dataset) -> tf.data.Dataset:
-    """The batches of a pipeline, a few of them made before they are asked for, in a thread of TensorFlow's.
-
-    Without its autotuning: the thread that tunes looks at the pipeline less and less often, at last once a minute, and
-    whoever deletes an iterator waits until it has looked once more.
-    """
-    import tensorflow as tf
-
-    options = tf.data.Options()
-    options.autotune.enabled = False
-    return data.prefetch(_AHEAD).with_options(options)

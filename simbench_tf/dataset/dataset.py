@@ -11,7 +11,7 @@ import functools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from os import PathLike, cpu_count
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -21,9 +21,9 @@ import pandas as pd
 import pyarrow as pa
 
 from simbench_tf import tables
-from simbench_tf.dataset.at_exit import until_exit
-from simbench_tf.dataset.batches import SITE_FLAG, BatchOrder, epoch_batches, made_ahead, n_batches
+from simbench_tf.dataset.batches import SITE_FLAG, BatchOrder, epoch_batches, n_batches
 from simbench_tf.dataset.files import DESCRIPTION, check_files, label_matrix, part_path, read_description, read_table
+from simbench_tf.dataset.tf_data import as_tf_data
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import information_content, read_motifs, scan
@@ -310,9 +310,6 @@ class Dataset:
         ValueError
             The split is unknown or empty, or `shift` is not below the length.
         """
-        # here and not above, so that opening, masking and scoring do not load TensorFlow
-        import tensorflow as tf
-
         n = self._count(split)
         if not n or batch_size < 1:
             raise ValueError(f"cannot make batches of {batch_size} from the {n} sequences of {split}")
@@ -333,23 +330,8 @@ class Dataset:
             ),
             memory=in_memory_bytes,
         )
-        signature = (
-            tf.TensorSpec((None, self.seq_length), tf.uint8),
-            tf.TensorSpec((None, len(self.tasks)), tf.uint8),
-        )
-
-        def decoded(bases: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            # 4, an N, is beyond the depth: a row of zeros
-            return tf.one_hot(bases, 4, dtype=tf.float32), tf.cast(labels, tf.float32)
-
-        data = tf.data.Dataset.from_generator(until_exit(one_epoch), output_signature=signature)
-        cardinality = n_batches(n, batch_size)
-        if repeat:
-            data, cardinality = data.repeat(), tf.data.INFINITE_CARDINALITY
-        data = data.apply(tf.data.experimental.assert_cardinality(cardinality))
-        if not as_bases:
-            data = data.map(decoded, num_parallel_calls=cpu_count() or 1, deterministic=True)
-        return made_ahead(data)
+        epoch = None if repeat else n_batches(n, batch_size)
+        return as_tf_data(one_epoch, self.seq_length, len(self.tasks), epoch, as_bases)
 
     @property
     def _part_paths(self) -> list[Path]:

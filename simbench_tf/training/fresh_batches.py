@@ -18,8 +18,8 @@ import numpy.typing as npt
 
 from simbench_tf.config import Config, GrammarSimulation, load_config
 from simbench_tf.dataset import Dataset
-from simbench_tf.dataset.at_exit import until_exit
-from simbench_tf.dataset.batches import augmented, made_ahead
+from simbench_tf.dataset.batches import augmented
+from simbench_tf.dataset.tf_data import as_tf_data
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import load_motifs
 from simbench_tf.simulate.grammar import Grammar, build_grammar, draw_bases
@@ -147,14 +147,8 @@ def fresh_data(
     grammar: Grammar, batch_size: int, seed: int, first_batch: int = 0, reverse_complement: bool = False, shift: int = 0
 ) -> tf.data.Dataset:
     """The batches of `fresh_batches` for Keras: (bases uint8 (B, L), labels uint8 (B, T)), without end."""
-    import tensorflow as tf
 
     def batches() -> Iterator[Arrays]:
         return fresh_batches(grammar, batch_size, seed, first_batch, reverse_complement, shift)
 
-    signature = (
-        tf.TensorSpec((None, grammar.seq_length), tf.uint8),
-        tf.TensorSpec((None, len(grammar.tasks)), tf.uint8),
-    )
-    data = tf.data.Dataset.from_generator(until_exit(batches), output_signature=signature)
-    return made_ahead(data.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY)))
+    return as_tf_data(batches, grammar.seq_length, len(grammar.tasks), None, as_bases=True)

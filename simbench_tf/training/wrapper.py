@@ -17,7 +17,7 @@ import tensorflow as tf
 
 from simbench_tf.config import Training
 from simbench_tf.dataset import Dataset
-from simbench_tf.dataset.batches import made_ahead
+from simbench_tf.dataset.tf_data import made_ahead
 from simbench_tf.devices import Computation, n_hosts
 from simbench_tf.errors import InputError
 from simbench_tf.models.layers import NOT_COPIED, copied_model
