@@ -6,10 +6,9 @@ from simbench_tf.export.entry import (
     GroupMember,
     export_kipoi,
     export_kipoi_group,
-    export_run,
-    export_run_group,
 )
 from simbench_tf.export.publishing import Upload, publish
+from simbench_tf.export.run_entry import export_run, export_run_group
 
 Variant = GroupMember  # its former name
 
