@@ -72,8 +72,9 @@ VARIANCE_COLUMNS = (
 KMER_COLUMNS = ("task", "auroc", "n_train", "n_test", "k")
 
 
-#: One row per model, task, key and interaction (RUN/scores/faithfulness.csv); what `score.faithfulness` gives follows.
-FAITHFULNESS_KEYS = (
+#: One row per model, task, key and interaction (RUN/scores/faithfulness.csv, satisfiability.csv); what
+#: `score.faithfulness` and `score.satisfiability` give follows.
+INTERACTION_KEYS = (
     "model", "task", "key", "method", "references", "settings", "rule", "first", "second", "expected", "n_sequences",
 )  # fmt: skip
 

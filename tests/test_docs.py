@@ -25,7 +25,7 @@ from simbench_tf.interchange.import_attributions import take_attributions
 from simbench_tf.motifs import Motif, write_meme
 from simbench_tf.run.attributions import attribution_files
 from simbench_tf.run.parts import PartsFolder, write_part
-from simbench_tf.score import METRICS, faithfulness, score_attributions
+from simbench_tf.score import METRICS, faithfulness, satisfiability, score_attributions
 from simbench_tf.simulate.peaks.enrichment import MOTIF_LOG_COLUMNS
 from simbench_tf.stages.kmer_classifier import kmer_classifier
 
@@ -383,7 +383,9 @@ def test_columns_of_the_page_are_those_of_the_code():
     assert names("scores/per_sequence.parquet") == [*tables.PER_SEQUENCE_KEYS, *measured]
     assert set(METRICS) < set(names("scores/per_sequence.parquet"))
     of_rules = faithfulness(np.zeros((1, 3, 2)), mask, ~mask, np.zeros((1, 4)), np.zeros((1, 4)))
-    assert names("scores/faithfulness.csv") == [*tables.FAITHFULNESS_KEYS, *of_rules]
+    assert names("scores/faithfulness.csv") == [*tables.INTERACTION_KEYS, *of_rules]
+    satisfied = satisfiability(np.zeros((1, 3, 2)), mask, ~mask, (1, 0, 0, 0))
+    assert names("scores/satisfiability.csv") == [*tables.INTERACTION_KEYS, *satisfied]
 
 
 def test_keys_and_arrays_of_the_page_are_those_of_the_code():

@@ -131,7 +131,7 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
         "other_truth": _both_truths(with_nulls, results.other_truth, labels),
         "signed": text.is_signed(summary),
         "unseen": _unseen(summary, results.dataset_info["seq_length"]),
-        "rules": _rules(results.faithfulness, labels),
+        "rules": _rules(results.faithfulness, results.satisfiability, labels),
         "truth": _truth(summary),
         "descriptions": _descriptions(summary),
         "examples": [_example(each, per_sequence, labels, figures) for each in examples_of(results.sequences)],
@@ -290,11 +290,15 @@ def _unseen(summary: pd.DataFrame, seq_length: int) -> list[str]:
     return [f"{model} {n:.0f}" for model, n in zip(seen["model"], seen["scored_bases"], strict=True)]
 
 
-def _rules(faithfulness: pd.DataFrame | None, labels: Mapping[str, str]) -> list[_Scores]:
+def _rules(
+    faithfulness: pd.DataFrame | None, satisfiability: pd.DataFrame | None, labels: Mapping[str, str]
+) -> list[_Scores]:
     """Return one table per model and interaction."""
-    if faithfulness is None:
+    if faithfulness is None or satisfiability is None:
         return []
-    groups = faithfulness.groupby(["model", "task", "rule", "first", "second"], sort=False)
+    place = ["model", "task", "rule", "first", "second"]
+    measured = satisfiability[[*place, "key", "satisfied", "satisfied_se"]]
+    groups = faithfulness.merge(measured, on=[*place, "key"]).groupby(place, sort=False)
     return [_Scores(text.rule_caption(rows.iloc[0].to_dict()), text.rule_table(rows, labels)) for _, rows in groups]
 
 

@@ -160,12 +160,14 @@ def score_caption(place: str, summary: pd.DataFrame) -> str:
 def rule_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> Table:
     """Attributions and one interaction, one row per method, the one nearest to the model's own answer first."""
     heads = ["method", "change of the first", "change of the second", "agreement", "agreement with the oracle"]
+    heads.append("rule satisfied")
     ranked = rows.sort_values("agreement", ascending=False, kind="stable", na_position="last")
     cells = [
         [
             labels[row["key"]],
             *(with_error(row[name], row[f"{name}_se"], 2) for name in ("first_change", "second_change")),
             *(fixed(row[name], 2) for name in ("agreement", "oracle_agreement")),
+            with_error(row["satisfied"], row["satisfied_se"], 2),
         ]
         for row in ranked.to_dict("records")
     ]

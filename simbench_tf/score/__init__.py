@@ -6,7 +6,7 @@ from simbench_tf.score.correlation import rank_correlation
 from simbench_tf.score.metrics import METRICS, TOP_SHARE, Metric, Sign, areas, sequence_metrics, takes_sign
 from simbench_tf.score.null_scores import kmer_position_scores, kmer_scores, position_scores
 from simbench_tf.score.ranking import models_of_seeds, standings, without_nulls
-from simbench_tf.score.rule_faithfulness import faithfulness
+from simbench_tf.score.rule_faithfulness import faithfulness, satisfiability
 from simbench_tf.score.scores import pooled_scores, score_attributions, summarise, summary_columns
 from simbench_tf.score.significance import (
     MIN_SEQUENCES,
@@ -54,6 +54,7 @@ __all__ = [
     "pooled_scores",
     "position_scores",
     "rank_correlation",
+    "satisfiability",
     "score_attributions",
     "sequence_metrics",
     "standings",

@@ -2,9 +2,9 @@
 
 One row per file and sequence in per_sequence.parquet, per file and truth in summary.csv, per file and group of sites in
 motif_recall.csv, per pair of methods in comparisons.csv. Where models were trained from several seeds, variance.csv
-separates their spread from that of sequences; where labels depend on combinations of elements, faithfulness.csv has
-one row per file and interaction. Of data without an exact posterior, kmer_classifier.csv has what counts of words tell
-of the labels.
+separates their spread from that of sequences; where labels depend on combinations of elements, faithfulness.csv and
+satisfiability.csv have one row per file and interaction. Of data without an exact posterior, kmer_classifier.csv has
+what counts of words tell of the labels.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from simbench_tf.score import (
     faithfulness,
     paired_comparisons,
     pooled_scores,
+    satisfiability,
     score_attributions,
     summarise,
     variance_components,
@@ -123,6 +124,7 @@ def write(config: Config, folder: Path, files: list[AttributionFile], advance: C
     lines += _null_lines(config, dataset, folder, files, truths)
     summary = _with_ceilings(pd.DataFrame(lines), config, dataset, folder, files)
     per_sequence = pd.concat(parts, ignore_index=True)
+    faithful, satisfied = _rules(config, dataset, folder, files)
     target = folder / "scores"
     with whole_file(target / "per_sequence.parquet") as partial:
         per_sequence.to_parquet(partial, index=False)
@@ -132,7 +134,8 @@ def write(config: Config, folder: Path, files: list[AttributionFile], advance: C
         ("motif_recall", pd.concat(recalls, ignore_index=True), tables.MOTIF_RECALL_COLUMNS, True),
         ("comparisons", compare_methods(per_sequence), tables.COMPARISON_COLUMNS, True),
         ("variance", variance_of_seeds(per_sequence), tables.VARIANCE_COLUMNS, False),
-        ("faithfulness", pd.DataFrame(_faithfulness(config, dataset, folder, files)), None, False),
+        ("faithfulness", faithful, None, False),
+        ("satisfiability", satisfied, None, False),
     ):
         path = target / f"{name}.csv"
         if table.empty and not always:
@@ -187,12 +190,14 @@ def variance_of_seeds(per_sequence: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _faithfulness(config: Config, dataset: Dataset, folder: Path, files: list[AttributionFile]) -> list[dict[str, Any]]:
-    """Return one row per file and interaction of its task: how attributions change when its parts are knocked out."""
+def _rules(
+    config: Config, dataset: Dataset, folder: Path, files: list[AttributionFile]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Rows of faithfulness.csv and of satisfiability.csv, one per file and interaction of its task."""
     knock_outs = knock_outs_of(config, dataset, folder)
     # without the oracle stage its answers are not known
     exact = read_exact_answers(folder) or [np.full((len(each.rows), 4), np.nan) for each in knock_outs]
-    rows = []
+    faithful, satisfied = [], []
     for file in files:
         mine = [pair for pair in zip(knock_outs, exact, strict=True) if pair[0].interaction.task == file.task]
         if not mine or not knock_outs_file(file, folder).is_file():  # of other tools' attributions there are none
@@ -208,9 +213,10 @@ def _faithfulness(config: Config, dataset: Dataset, folder: Path, files: list[At
                 "expected": interaction.expected,
                 "n_sequences": len(each.rows),
             }
-            measured = faithfulness(scores, each.first, each.second, answers, oracle)
-            rows.append({name: line[name] for name in tables.FAITHFULNESS_KEYS} | measured)
-    return rows
+            line = {name: line[name] for name in tables.INTERACTION_KEYS}
+            faithful.append(line | faithfulness(scores, each.first, each.second, answers, oracle))
+            satisfied.append(line | satisfiability(scores, each.first, each.second, interaction.truth))
+    return pd.DataFrame(faithful), pd.DataFrame(satisfied)
 
 
 def _keys(file: AttributionFile) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from helpers import grammars
 from helpers.folders import times
 from helpers.grammars import sharp
 from simbench_tf.dna.arrow import bases_of
-from simbench_tf.score import faithfulness
+from simbench_tf.score import faithfulness, satisfiability
 from simbench_tf.simulate.grammar import Grammar, draw
 from simbench_tf.simulate.grammar.knockouts import InteractionPart, interaction_of, interactions, knock_out, part_mask
 from simbench_tf.simulate.oracle import label_log_odds, label_posterior, log_likelihood
@@ -180,6 +180,47 @@ def test_wrong_shapes_are_told() -> None:
         faithfulness(scores, first, second, answers[:, :3], answers)
 
 
+# ---------------------------------------------------------------- rules satisfied
+
+
+@pytest.mark.parametrize("when", ["A and B", "A without B", "B without A", "A or B", "not (A and B)"])
+def test_exact_losses_satisfy_the_rule_and_random_scores_are_at_chance(when: str) -> None:
+    """Of the oracle's log-odds: what the loss of each part costs, beside the other and alone."""
+    grammar = grammar_of(rules=[{"task": "x", "when": when, "with_label": 0.9, "without_label": 0.1}])
+    (tied,) = interactions(grammar)
+    bases, sites, seq_ids = probes(grammar)
+    first, second = (part_mask(grammar, sites, seq_ids, part) for part in (tied.first, tied.second))
+    rows = np.flatnonzero(first.any(axis=1) & second.any(axis=1))
+    variants = knock_out(grammar, bases[rows], first[rows], second[rows], 1, rows)
+    exact = label_log_odds(grammar, log_likelihood(grammar, variants.reshape(-1, 100)))[:, 0].reshape(-1, 4)
+    measured = satisfiability(*exact_credit(exact), tied.truth)
+    assert len(rows) > 100
+    # a site of few bases may look like background, and then its loss costs nothing
+    assert measured["satisfied"] > 0.95
+    by_rule = np.tile(tied.truth, (7, 1))
+    assert satisfiability(*exact_credit(by_rule), tied.truth)["satisfied"] == 1
+    assert satisfiability(*exact_credit(by_rule), tied.truth)["wholly_satisfied"] == 1
+    opposite = satisfiability(*exact_credit(-by_rule), tied.truth)
+    assert opposite["satisfied"] == opposite["wholly_satisfied"] == 0
+    scores, masks = np.random.default_rng(0).normal(size=(4000, 3, 2)), exact_credit(np.zeros((4000, 4)))[1:]
+    chance = satisfiability(scores, *masks, tied.truth)
+    assert chance["satisfied"] == pytest.approx(0.5, abs=4 * chance["satisfied_se"])
+    assert chance["satisfied_se"] < 0.01
+
+
+def test_credit_of_either_sign_counts_by_its_order() -> None:
+    """A and B: the first part is credited beside the second alone, the second part always."""
+    scores, first, second = exact_credit(np.zeros((1, 4)))
+    scores[0, 0], scores[0, 1, 1] = [3.0, 2.0], 2.0
+    # worths: first beside 1, second beside 1, either alone 0, nothing 0; six pairs differ
+    measured = satisfiability(scores, first, second, (1, 0, 0, 0))
+    # of second beside with second alone there is a tie
+    assert measured["satisfied"] == pytest.approx(5.5 / 6)
+    assert measured["wholly_satisfied"] == 0
+    with pytest.raises(ValueError, match="depends on neither part"):
+        satisfiability(scores, first, second, (1, 1, 1, 1))
+
+
 # ---------------------------------------------------------------- a whole run
 
 
@@ -209,7 +250,15 @@ def test_a_run_with_rules_has_its_table(tmp_path: Path) -> None:
     # the oracle knows the rules from so few sequences, too
     assert (np.sign(table["oracle_interaction"]) == table["expected"]).all()
     assert table["oracle_agreement"].notna().all()
+    satisfied = pd.read_csv(tmp_path / "scores" / "satisfiability.csv")
+    same = ["model", "task", "key", "rule", "first", "second", "expected", "n_sequences"]
+    pd.testing.assert_frame_equal(satisfied[same], table[same])
+    assert satisfied["satisfied"].between(0, 1).all()
+    # sizes alone know no sign: a part that lowers the label is credited, too
+    saliency = satisfied[(satisfied["key"] == "saliency@none") & (satisfied["rule"] == "GATA1 without SPI1")]
+    assert (saliency["wholly_satisfied"] == 0).all()
     page = report.read_text(encoding="utf-8")
+    assert "rule satisfied" in page
     assert "Do methods honour the rules?" in page
     assert "alone, basset; GATA1 without SPI1: GATA1 beside SPI1 counts for less (12 sequences" in page
     # nothing is made again, and the files are recorded

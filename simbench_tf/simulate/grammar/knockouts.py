@@ -21,7 +21,7 @@ from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import find_motif
 from simbench_tf.random_streams import stream_key
 from simbench_tf.simulate.grammar.generator import Grammar
-from simbench_tf.simulate.grammar.rules import interaction, main_effect, names_in, parse_rule
+from simbench_tf.simulate.grammar.rules import main_effect, names_in, parse_rule, truth_table
 from simbench_tf.simulate.grammar.sampler import background_letters
 
 Bases = npt.NDArray[np.uint8]
@@ -50,16 +50,21 @@ class Interaction(NamedTuple):
     rule : str
         The rule, or the name of the pair.
     first, second : InteractionPart
-    expected : {1, -1}
-        1 where each counts for more beside the other, as in ``A and B`` or a pair; -1 where for less, as in
-        ``A without B``.
+    truth : tuple of float
+        How far the four versions of a sequence, in the order of `KNOCK_OUTS`, speak for the label by the rule alone, up
+        to a constant: (1, 0, 0, 0) of ``A and B`` and of a pair; negative where what holds makes the label less likely.
     """
 
     task: str
     rule: str
     first: InteractionPart
     second: InteractionPart
-    expected: int
+    truth: tuple[float, ...]
+
+    @property
+    def expected(self) -> int:
+        """1 where each counts for more beside the other, as in ``A and B``; -1 where for less, as ``A without B``."""
+        return int(np.sign(interaction_of(np.array([self.truth]))[0]))
 
 
 def interactions(grammar: Grammar) -> list[Interaction]:
@@ -84,18 +89,17 @@ def interactions(grammar: Grammar) -> list[Interaction]:
     for rule in grammar.rules:
         expression = parse_rule(rule.when)
         for one, other in itertools.combinations(names_in(expression), 2):
-            sign = np.sign(interaction(expression, one, other) * (rule.with_label - rule.without_label))
-            if sign:
-                found.append(
-                    Interaction(
-                        rule.task, rule.when, InteractionPart(one, one), InteractionPart(other, other), int(sign)
-                    )
-                )
+            truth = truth_table(expression, one, other) * np.sign(rule.with_label - rule.without_label)
+            tied = Interaction(
+                rule.task, rule.when, InteractionPart(one, one), InteractionPart(other, other), tuple(truth.tolist())
+            )
+            if tied.expected:
+                found.append(tied)
     for task, element in itertools.product(grammar.tasks, grammar.elements):
         sign = _bearing(grammar, task, element)
         if element.pair and sign:
             first, second = (InteractionPart(element.name, motif, number) for number, motif in enumerate(element.pair))
-            found.append(Interaction(task, element.name, first, second, sign))
+            found.append(Interaction(task, element.name, first, second, (float(sign), 0.0, 0.0, 0.0)))
     return found
 
 

@@ -111,21 +111,24 @@ def holds_at(expression: Expression, present: dict[str, Booleans]) -> Booleans:
     return parts[0] & parts[1] if expression[0] == "and" else parts[0] | parts[1]
 
 
-def interaction(expression: Expression, first: str, second: str) -> float:
-    """How a rule ties two names: f(both) - f(first) - f(second) + f(neither), averaged over the others' presence.
+def truth_table(expression: Expression, first: str, second: str) -> Floats:
+    """What a rule says with two names, without the first, without the second, and without both, float64 (4,).
 
-    Positive where one counts for more beside the other (``A and B``), negative where for less (``A without B``, and
-    ``A or B``, where either is enough).
+    1 where it holds and 0 where not, averaged over the others' presence.
 
     Examples
     --------
-    >>> [interaction(parse_rule(rule), "A", "B") for rule in ("A and B", "A without B", "A or B")]
-    [1.0, -1.0, -1.0]
+    >>> truth_table(parse_rule("A without B"), "A", "B").tolist()
+    [0.0, 0.0, 1.0, 0.0]
     """
     presences = presences_of(names_in(expression))
-    values = holds_at(expression, presences).astype(np.float64)
-    sign = np.where(presences[first] == presences[second], 1.0, -1.0)
-    return float(4 * (sign * values).mean())
+    values = holds_at(expression, presences)
+    return np.array(
+        [
+            values[(presences[first] == with_first) & (presences[second] == with_second)].mean()
+            for with_first, with_second in ((True, True), (False, True), (True, False), (False, False))
+        ]
+    )
 
 
 def main_effect(expression: Expression, name: str) -> float:
