@@ -20,6 +20,7 @@ _PUBLIC = {
     "dinucleotide_shuffle": "dna",
     "export_kipoi": "export",
     "export_kipoi_group": "export",
+    "interactions": "attribution",
     "learnt_at": "dynamics",
     "load_config": "config",
     "load_kipoi_model": "models.kipoi",
@@ -37,6 +38,7 @@ _PUBLIC = {
     "score_attributions": "score",
     "score_variants": "variants",
     "train": "training",
+    "window_pairs": "attribution",
 }
 
 __all__ = sorted(_PUBLIC)

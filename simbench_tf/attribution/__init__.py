@@ -15,7 +15,20 @@ from simbench_tf.attribution import gradients as gradients
 from simbench_tf.attribution import mutagenesis as mutagenesis
 from simbench_tf.attribution import peers as peers
 from simbench_tf.attribution.explain import Attribution, attribute
+from simbench_tf.attribution.interactions import Interactions, interactions, window_pairs
 from simbench_tf.attribution.network import Network
 from simbench_tf.attribution.registry import Method, Parts, method_key, methods, register_method
 
-__all__ = ["Attribution", "Method", "Network", "Parts", "attribute", "method_key", "methods", "register_method"]
+__all__ = [
+    "Attribution",
+    "Interactions",
+    "Method",
+    "Network",
+    "Parts",
+    "attribute",
+    "interactions",
+    "method_key",
+    "methods",
+    "register_method",
+    "window_pairs",
+]

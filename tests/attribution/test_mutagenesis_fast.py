@@ -71,7 +71,7 @@ def largest_error(model, bases, batch_size=64, target=(0,), start=0):
     """Largest error of the changes by windows, over the largest change or, where it is larger, output."""
     network = open_network(model, bases.shape[1], target, "probability", batch_size)
     assert mutagenesis.methods._engine(network, bases.shape[1]) is not None
-    fast = mutagenesis.methods._changes(network, one_hot(bases), start, bases.shape[1], True)
+    fast = mutagenesis.methods.substitution_changes(network, one_hot(bases), start, bases.shape[1], True)
     exact = in_float64(model)
     expected = changes_of_each_mutant(exact, bases)[list(target)]
     expected[:, :, :start] = 0
@@ -192,7 +192,7 @@ def test_windows_are_nearer_to_the_exact_changes_than_whole_passes():
     network = open_network(model, 250)
     expected = changes_of_each_mutant(in_float64(logit), bases)
     errors = [
-        abs(mutagenesis.methods._changes(network, one_hot(bases), 0, 250, fast) - expected).max()
+        abs(mutagenesis.methods.substitution_changes(network, one_hot(bases), 0, 250, fast) - expected).max()
         for fast in (True, False)
     ]
     assert errors[0] < 1e-5 * abs(expected).max()
@@ -342,7 +342,7 @@ def test_functions_are_compiled_once_for_any_number_of_sequences():
     engine = mutagenesis.methods._engine(network, 200)
     for n, start in [(1, 0), (5, 0), (2, 70), (16, 10)]:
         for fast in (True, False):
-            mutagenesis.methods._changes(network, one_hot(bases_with_n(n, 200)), start, 200 - n, fast)
+            mutagenesis.methods.substitution_changes(network, one_hot(bases_with_n(n, 200)), start, 200 - n, fast)
     assert mutagenesis.methods._engine(network, 200) is engine
     assert engine.block.experimental_get_tracing_count() == 1
     assert engine.unchanged.experimental_get_tracing_count() == 1

@@ -36,12 +36,12 @@ def ism(network: Network, one_hot: Array, *, start: int = 0, end: int | None = N
     if not 0 <= start < stop <= length:
         window = f"the window {start} to {stop} is not within {length} bases"
         raise InputError("ism.start, ism.end", window, f"give 0 <= start < end <= {length}")
-    change = _changes(network, one_hot, start, stop, fast)
+    change = substitution_changes(network, one_hot, start, stop, fast)
     hypothetical = (change - change.mean(axis=-1, keepdims=True)) * np.float32(4 / 3)
     return Parts(hypothetical * one_hot, hypothetical)
 
 
-def _changes(network: Network, one_hot: Array, start: int, end: int, fast: bool) -> Array:
+def substitution_changes(network: Network, one_hot: Array, start: int, end: int, fast: bool) -> Array:
     """Change of each target when each base takes the place of the observed one, (T, n, L, 4); 0 at N and outside."""
     bases = bases_of_one_hot(one_hot)
     n, length = bases.shape
