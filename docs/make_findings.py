@@ -11,7 +11,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +46,9 @@ ALONG = (
     "Mean auPRC over trainings and tasks. Below it, how far two trainings from different seeds agree on the methods' "
     "order (Kendall's tau: 1 is the same order, 0 none): one of this length and one of the greatest, and two of this."
 )
+OVER_TRAININGS = (
+    "Differences for other trainings and sequences: three trainings of each network and 50 sequences a task."
+)
 NULLS = {"null_untrained": "best of them on an untrained network", "null_position": "positions of true bases"}
 
 
@@ -59,50 +62,24 @@ is from the best that is possible, and where it is seen that no method ranks bas
 How to read a verdict: a claim is *confirmed* where the difference is significant (p < .05 after Holm's correction for
 all pairs of methods) on every network and task, *the opposite* where it is so the other way round, *depends* where it
 is shown on some, and *not confirmed* where on none. One training of each network is an anecdote: errors are those of
-sequences alone, and another training may turn what lies close together.
+sequences alone, and another training may turn what lies close together. Only `how_well_trained` has several, and its
+verdicts are over them: trainings and sequences are both a random effect there.
 """
 
 
-class Claim(NamedTuple):
-    """A statement that one method is better than another, or no worse, by their keys, and who makes it."""
-
-    text: str
-    source: str
-    better: str
-    worse: str
-    or_level: bool = False
-
-
-DEEPLIFT = "deeplift_rescale@shuffle10"
-ZEROS, PATH = "integrated_gradients@zeros", "integrated_gradients@shuffle5+n_steps=5"
-CAM, ACTIVATION, FIRST = "gradcam@none", "grad_x_activation@none", "+layer=first"
+ZEROS = "integrated_gradients@zeros"
 #: Methods whose recall of weak and strong sites is shown, and what these are called.
-OF_SITES = ("ism@none", DEEPLIFT, "grad_x_input@none", "saliency@none", ACTIVATION + FIRST)
+OF_SITES = (
+    *("ism@none", "deeplift_rescale@shuffle10", "grad_x_input@none", "saliency@none"),
+    "grad_x_activation@none+layer=first",
+)
 STRENGTHS = ["weak", "middling", "strong"]
 SITES = (
     "The share of a site's bases among the sequence's highest (as many as are true), by whether the site is in the "
     "lowest, middle or highest third of its motif's scores."
 )
-POOLED = "pooling over positions adds nothing: gradient x activation is no worse"
-CLAIMS = (
-    Claim("DeepLIFT with shuffles is ahead of gradient x input", "paper", DEEPLIFT, "grad_x_input@none"),
-    Claim("DeepLIFT with shuffles is ahead of saliency", "paper", DEEPLIFT, "saliency@none"),
-    Claim("DeepLIFT with shuffles is ahead of integrated gradients from zeros", "paper", DEEPLIFT, ZEROS),
-    Claim("DeepLIFT with shuffles is ahead of GradCAM of the first layer", "paper", DEEPLIFT, CAM + FIRST),
-    Claim("in-silico mutagenesis is a little below DeepLIFT", "paper", DEEPLIFT, "ism@none"),
-    Claim("shuffles are better references than zeros", "paper", DEEPLIFT, "deeplift_rescale@zeros"),
-    Claim("shuffles are better references than the mean composition", "paper", DEEPLIFT, "deeplift_rescale@frequency"),
-    Claim("10 shuffles are better than 1", "paper", DEEPLIFT, "deeplift_rescale@shuffle1"),
-    Claim("50 shuffles are better than 10", "paper", "deeplift_rescale@shuffle50", DEEPLIFT),
-    Claim("RevealCancel is better than Rescale", "paper", "deeplift_revealcancel@shuffle10", DEEPLIFT),
-    Claim("the genomics default is better than Rescale", "DeepLIFT", "deeplift_genomics@shuffle10", DEEPLIFT),
-    Claim("max-pooling's rescale rule is better than its gradient", "SHAP", DEEPLIFT, f"{DEEPLIFT}+maxpool=gradient"),
-    Claim("integrated gradients from zeros trail gradient x input", "paper", "grad_x_input@none", ZEROS),
-    Claim("a path through shuffles is better than the straight one to them", "talk", f"{PATH}+path=shuffle", PATH),
-    Claim("GradCAM is better at the first layer than at the last", "talk", CAM + FIRST, CAM),
-    Claim(f"at the first layer {POOLED}", "talk", ACTIVATION + FIRST, CAM + FIRST, or_level=True),
-    Claim(f"at the last layer {POOLED}", "talk", ACTIVATION, CAM, or_level=True),
-)
+#: Statements that one method is better than another, or no worse, by their keys, and who makes them.
+CLAIMS = read_table(ROOT / "docs" / "claims.csv")
 
 
 def keep(run: Path, name: str) -> None:
@@ -240,20 +217,23 @@ def verdict(differences: pd.DataFrame, or_level: bool = False) -> str:
     return "depends" if shown.any() or or_level else "not confirmed"
 
 
-def differences_of(name: str, claim: Claim) -> pd.DataFrame:
-    """Mean difference, better less worse, of each network and task."""
+def differences_of(name: str, claim: NamedTuple, models: list[str] | None = None) -> pd.DataFrame:
+    """Mean difference, better less worse, of each network and task, or of some networks alone."""
     table = read_table(RESULTS / name / "comparisons.csv").query("metric == 'auprc'")
+    table = table if models is None else table[table["model"].isin(models)]
+    if ZEROS not in set(table["first"]) | set(table["second"]):  # in 10 steps where not in 20
+        table = table.replace({"first": {f"{ZEROS}+n_steps=10": ZEROS}, "second": {f"{ZEROS}+n_steps=10": ZEROS}})
     straight = table[(table["first"] == claim.better) & (table["second"] == claim.worse)]
     turned = table[(table["first"] == claim.worse) & (table["second"] == claim.better)]
     found = pd.concat([straight, turned.assign(difference=-turned["difference"])])
     return found.sort_values(["model", "task"], kind="stable")
 
 
-def claims(name: str) -> str:
+def claims(name: str, models: list[str] | None = None) -> str:
     """A line a claim: the verdict, and for each network and task the difference in auPRC, * where it is significant."""
     rows = []
-    for claim in CLAIMS:
-        found = differences_of(name, claim)
+    for claim in CLAIMS.itertuples():
+        found = differences_of(name, claim, models)
         if found.empty:
             continue  # the run has not both methods
         figures = [
@@ -261,6 +241,16 @@ def claims(name: str) -> str:
         ]
         rows.append([claim.text, claim.source, f"**{verdict(found, claim.or_level)}**", "; ".join(figures)])
     return table(["claim", "of", "here", "difference in auPRC on each task"], rows)
+
+
+def verdicts(names: list[str]) -> str:
+    """The verdict on every claim in each run that has both methods."""
+    rows = []
+    for claim in CLAIMS.itertuples():
+        found = {name: differences_of(name, claim, longest(name)) for name in names}
+        cells = ["" if each.empty else verdict(each, claim.or_level) for each in found.values()]
+        rows.append([claim.text, claim.source, *cells])
+    return table(["claim", "of", *(f"[{name}](#{name})" for name in names)], rows)
 
 
 def _signed(row: NamedTuple) -> str:
@@ -313,38 +303,85 @@ def _agreement(first: pd.DataFrame, second: pd.DataFrame) -> float:
     return float(np.mean(pairs))
 
 
+def side_by_side(names: Mapping[str, str]) -> str:
+    """The auPRC of every method on each network in each of several runs, by what each is called, means over tasks."""
+    tables = {title: without_nulls(read_table(RESULTS / name / "summary.csv")) for name, title in names.items()}
+    means = {
+        (model, title): of_model.groupby("key", sort=False)[["auprc", "auprc_se"]].mean()
+        for title, each in tables.items()
+        for model, of_model in each.groupby("model", sort=False)
+    }
+    first = next(iter(tables.values()))
+    columns = [(model, title) for model in first["model"].unique() for title in tables]
+    labels = method_labels(first)
+    rows = [
+        [labels[key], *(with_error(*means[column].loc[key, ["auprc", "auprc_se"]], 2) for column in columns)]
+        for key in first["key"].unique()
+    ]
+    return table(["method", *(f"{model}, {title}" for model, title in columns)], rows)
+
+
+def longest(name: str) -> list[str] | None:
+    """Names without seeds of each network's longest trainings, in a run of several lengths."""
+    if name != "how_well_trained":
+        return None
+    names = read_table(RESULTS / f"{name}.csv")["model"].str.replace(SEED, "", regex=True)
+    lengths = names.str.extract(r"^(.*)-(\d+)$").astype({1: int})
+    return [f"{network}-{batches}" for network, batches in lengths.groupby(0)[1].max().items()]
+
+
+def longest_trained(name: str) -> str:
+    """The auPRC along training, and the claims of the longest trainings, over their seeds."""
+    return (
+        f"### Methods as networks near the ceiling\n\n{ALONG}\n\n{along_training(name)}\n\n"
+        f"### Claims of the paper and the talk, of the longest trainings\n\n{OVER_TRAININGS}\n\n"
+        f"{claims(name, longest(name))}"
+    )
+
+
 def of_run(name: str) -> str:
     """The head of a run's section: the command that makes it and its networks."""
     config = config_of(RESULTS / name)
-    command = f"`simbench run {name.replace('demo_', 'demo:')}`"
-    made = f"{command}, seed {config.seed}, {config.attribution.n_sequences} sequences of each task."
+    preset = re.sub("^(demo|negative_implants)_", r"\1:", name)
+    made = f"`simbench run {preset}`, seed {config.seed}, {config.attribution.n_sequences} sequences of each task."
     return f"{made}\n\n{networks(name)}"
 
 
 def methods_and_claims(name: str) -> str:
-    """The ranking of methods, what is claimed of them, and what they find of weak and strong sites."""
-    return (
-        f"### Methods\n\n{RANKED}\n\n{ranking(name)}\n\n### Claims of the paper and the talk\n\n{claims(name)}\n\n"
-        f"### Weak and strong sites\n\n{SITES}\n\n{strengths(name)}"
-    )
+    """The ranking of methods, and what is claimed of them."""
+    return f"### Methods\n\n{RANKED}\n\n{ranking(name)}\n\n### Claims of the paper and the talk\n\n{claims(name)}"
 
 
+def claims_and_sites(name: str) -> str:
+    """The same, and what methods find of weak and strong sites."""
+    return f"{methods_and_claims(name)}\n\n### Weak and strong sites\n\n{SITES}\n\n{strengths(name)}"
+
+
+IMPLANTS = {"negative_implants_with": "in negatives, too", "negative_implants_without": "in positives only"}
 #: What each section of the page holds below the networks of its run.
 SECTIONS: dict[str, Callable[[str], str]] = {
-    "demo_questions": methods_and_claims,
-    "five_lines": methods_and_claims,
-    "how_well_trained": lambda name: f"### Methods as networks near the ceiling\n\n{ALONG}\n\n{along_training(name)}",
+    "demo_questions": claims_and_sites,
+    "five_lines": claims_and_sites,
+    "how_well_trained": longest_trained,
+    "which_reference": methods_and_claims,
+    "how_many_shuffles": methods_and_claims,
+    "gradient_paths": methods_and_claims,
+    "cam_layers": methods_and_claims,
     "kernel_length": lambda name: f"### Lengths of the first kernels\n\n{RANKED}\n\n{ranking(name)}",
     "what_is_learnt_first": lambda name: f"### What explains the order of learning\n\n{learnt(name)}",
 }
 
 
+HOLDING_CLAIMS = (methods_and_claims, claims_and_sites, longest_trained)
+
+
 def page() -> str:
     """The whole page."""
-    parts = [INTRODUCTION]
-    for name, section in SECTIONS.items():
-        if (RESULTS / name).is_dir():
-            parts.append(f"## {name}\n\n{of_run(name)}\n\n{section(name)}")
+    with_claims = [name for name, section in SECTIONS.items() if section in HOLDING_CLAIMS]
+    parts = [INTRODUCTION, f"## The claims, in short\n\n{verdicts(with_claims)}"]
+    parts += [f"## {name}\n\n{of_run(name)}\n\n{section(name)}" for name, section in SECTIONS.items()]
+    runs = "\n\n".join(of_run(name) for name in IMPLANTS)
+    parts.append(f"## Motifs in negatives, or not\n\n{runs}\n\n{RANKED}\n\n{side_by_side(IMPLANTS)}")
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
