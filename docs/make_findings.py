@@ -7,9 +7,7 @@ python docs/make_findings.py                      # writes docs/findings.md; wit
 
 import argparse
 import itertools
-import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -17,17 +15,16 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from keep_results import RESULTS, STRENGTHS, keep
 from scipy.stats import kendalltau
 
-from simbench_tf.dataset import covered
-from simbench_tf.report.text import fixed, method_labels, percent, ratio, with_error
+from simbench_tf.report.text import fixed, method_labels, percent, with_error
 from simbench_tf.run.folder import config_of
-from simbench_tf.run.manifest import read_manifest
-from simbench_tf.run.results import read_ceilings, read_metrics, read_sequences, read_table, with_ceilings
+from simbench_tf.run.results import read_table
 from simbench_tf.score import without_nulls
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "findings.md"
+PAGE = ROOT / "docs" / "findings.md"
 #: A difference counts below this p, after Holm's correction for all pairs of methods on a network and task.
 SIGNIFICANT = 0.05
 #: auROC of the talk's networks on its five cell lines.
@@ -37,8 +34,7 @@ TALK = {
 }
 
 
-#: What is copied of a network's measures and their ceilings, and the end of the name of one of several trainings.
-MEASURES = ("auroc", "auprc", "oracle_auroc", "oracle_auprc")
+#: The end of the name of one of several trainings.
 SEED = r"-seed\d+$"
 
 RANKED = "Mean auPRC ± standard error."
@@ -48,6 +44,11 @@ ALONG = (
 )
 OVER_TRAININGS = (
     "Differences for other trainings and sequences: three trainings of each network and 50 sequences a task."
+)
+RULES = (
+    "How far signed credit stands in the order of the rule's truth table, beside the other part and alone, mean over "
+    "sequences ± standard error: 1 wholly, .5 at chance ([how](scoring.md#rules)). A network without the interaction "
+    "cannot be explained by it."
 )
 NULLS = {"null_untrained": "best of them on an untrained network", "null_position": "positions of true bases"}
 
@@ -73,79 +74,12 @@ OF_SITES = (
     *("ism@none", "deeplift_rescale@shuffle10", "grad_x_input@none", "saliency@none"),
     "grad_x_activation@none+layer=first",
 )
-STRENGTHS = ["weak", "middling", "strong"]
 SITES = (
     "The share of a site's bases among the sequence's highest (as many as are true), by whether the site is in the "
     "lowest, middle or highest third of its motif's scores."
 )
 #: Statements that one method is better than another, or no worse, by their keys, and who makes them.
 CLAIMS = read_table(ROOT / "docs" / "claims.csv")
-
-
-def keep(run: Path, name: str) -> None:
-    """Copy what a page is made from: configuration, networks, scores, comparisons, learning dynamics."""
-    target = RESULTS / name
-    shutil.rmtree(target, ignore_errors=True)
-    target.mkdir(parents=True)
-    shutil.copy(run / "config.yaml", target)
-    networks_of(run).round(5).to_csv(RESULTS / f"{name}.csv", index=False)
-    for table in ("summary", "comparisons"):
-        read_table(run / "scores" / f"{table}.csv").round(5).to_csv(target / f"{table}.csv", index=False)
-    recall_by_strength(run).round(5).to_csv(target / "recall_by_strength.csv", index=False)
-    for path in run.glob("dynamics/*/*.csv"):
-        if path.stem in ("learnt", "order"):
-            (target / path.parent.name).mkdir(exist_ok=True)
-            shutil.copy(path, target / path.parent.name)
-
-
-def networks_of(run: Path) -> pd.DataFrame:
-    """A row per network and task: what it reaches, the exact ceiling, its share, how it was trained, and where."""
-    ceilings, manifest, rows = read_ceilings(run), read_manifest(run), []
-    for replicate in config_of(run).replicates:
-        history = read_table(run / "models" / replicate.name / "history.csv")
-        record = manifest[f"models/{replicate.name}/metrics.json"]
-        cores = f"{os.cpu_count()} CPU cores" if record["device"] == "cpu" else record["device"]
-        made = {
-            "n_sequences_seen": int(history["n_sequences_seen"].iloc[-1]),
-            "machine": f"{cores}, {record['precision']}",
-            "minutes": record["seconds"] / 60,
-        }
-        metrics = with_ceilings(read_metrics(run, replicate.name), ceilings)
-        for task, values in metrics.items():
-            share = ratio(_number(values["auroc"]) - 0.5, _number(values.get("oracle_auroc")) - 0.5)
-            reached = {name: _number(values.get(name)) for name in MEASURES} | {"share": share}
-            rows.append({"model": replicate.name, "task": task} | reached | made)
-    return pd.DataFrame(rows)
-
-
-def _number(value: float | None) -> float:
-    return np.nan if value is None else float(value)
-
-
-def recall_by_strength(run: Path) -> pd.DataFrame:
-    """How much each method finds of true sites by their strength: columns model, task, key, strength, recall, n.
-
-    A site is strong by the thirds of its motif's scores among the sites of that motif; what is found of it is the share
-    of its bases among the sequence's highest, by |score|, of which there are as many as true bases.
-    """
-    rows = []
-    for each in read_sequences(config_of(run), run):
-        sites = each.sites[each.sites["counted"]].copy()
-        rank = sites.groupby("motif")["score"].rank(pct=True)
-        sites["strength"] = pd.cut(rank, [0, 1 / 3, 2 / 3, 1], labels=STRENGTHS)
-        true = covered(sites, each.bases.shape)
-        for key, scores in each.scores.items():
-            order = np.argsort(np.argsort(-np.abs(scores), axis=1, kind="stable"), axis=1)
-            highest = order < true.sum(axis=1, keepdims=True)
-            found = [highest[site.row, site.start : site.end].mean() for site in sites.itertuples()]
-            by_strength = pd.Series(found, sites.index).groupby(sites["strength"], observed=True)
-            rows.append(
-                pd.DataFrame({"recall": by_strength.mean(), "n": by_strength.size()})
-                .rename_axis("strength")
-                .reset_index()
-                .assign(model=each.model, task=each.task, key=key)
-            )
-    return pd.concat(rows)[["model", "task", "key", "strength", "recall", "n"]]
 
 
 def table(heads: list[str], rows: list[list[str]]) -> str:
@@ -339,6 +273,22 @@ def longest_trained(name: str) -> str:
     )
 
 
+def rules(name: str) -> str:
+    """How far each method satisfies each rule, beside how much of the interaction the network has."""
+    measured = read_table(RESULTS / name / "satisfiability.csv")
+    labels = method_labels(without_nulls(read_table(RESULTS / name / "summary.csv")))
+    place = ["model", "task", "rule", "first", "second"]
+    whole = measured.merge(read_table(RESULTS / name / "faithfulness.csv"), on=[*place, "key"])
+    rows = []
+    for (model, _, rule, first, second), those in whole.groupby(place, sort=False):
+        what = rule if rule not in (first, second) else f"{rule}: {first} beside {second}"
+        learnt = f"{fixed(those['interaction'].iloc[0], 2)} of {fixed(those['oracle_interaction'].iloc[0], 2)}"
+        scores = those.set_index("key")
+        cells = [with_error(scores["satisfied"][key], scores["satisfied_se"][key], 2) for key in labels]
+        rows.append([model, what, learnt, *cells])
+    return table(["network", "rule", "interaction, of the exact one", *labels.values()], rows)
+
+
 def of_run(name: str) -> str:
     """The head of a run's section: the command that makes it and its networks."""
     config = config_of(RESULTS / name)
@@ -367,6 +317,7 @@ SECTIONS: dict[str, Callable[[str], str]] = {
     "how_many_shuffles": methods_and_claims,
     "gradient_paths": methods_and_claims,
     "cam_layers": methods_and_claims,
+    "rules": lambda name: f"{methods_and_claims(name)}\n\n### Rules\n\n{RULES}\n\n{rules(name)}",
     "kernel_length": lambda name: f"### Lengths of the first kernels\n\n{RANKED}\n\n{ranking(name)}",
     "what_is_learnt_first": lambda name: f"### What explains the order of learning\n\n{learnt(name)}",
 }

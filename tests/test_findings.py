@@ -14,9 +14,21 @@ from simbench_tf.run.results import AttributedSequences
 
 @pytest.fixture(scope="module")
 def findings():
-    spec = importlib.util.spec_from_file_location("findings", REPOSITORY / "docs" / "make_findings.py")
+    return script("make_findings")
+
+
+@pytest.fixture(scope="module")
+def keep_results(findings):
+    return script("keep_results")
+
+
+def script(name):
+    """A script of docs/, which finds those beside it."""
+    spec = importlib.util.spec_from_file_location(name, REPOSITORY / "docs" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(REPOSITORY / "docs"))
+        spec.loader.exec_module(module)
     return module
 
 
@@ -41,8 +53,8 @@ def test_verdicts_on_claims(findings, differences, alone, or_level):
     assert findings.verdict(table, or_level=True) == or_level
 
 
-def test_networks_of_a_run(findings, tiny_run):
-    table = findings.networks_of(tiny_run)
+def test_networks_of_a_run(keep_results, tiny_run):
+    table = keep_results.networks_of(tiny_run)
     assert list(table) == [
         *("model", "task", "auroc", "auprc", "oracle_auroc", "oracle_auprc", "share"),
         *("n_sequences_seen", "machine", "minutes"),
@@ -70,7 +82,7 @@ def test_agreement_is_between_trainings_from_different_seeds_alone(findings):
     assert findings._agreement(swapped, swapped) == pytest.approx(1 - 2 / 6)
 
 
-def test_what_is_found_of_weak_and_strong_sites(findings, tiny_run, monkeypatch):
+def test_what_is_found_of_weak_and_strong_sites(keep_results, tiny_run, monkeypatch):
     """Six sites of four bases, the weakest to the strongest, and a method that knows the strong and half of others."""
     sites = pd.DataFrame(
         {"row": range(6), "start": 2, "end": 6, "motif": "M", "score": [3.0, 1.0, 2.0, 6.0, 4.0, 5.0], "counted": True}
@@ -82,8 +94,8 @@ def test_what_is_found_of_weak_and_strong_sites(findings, tiny_run, monkeypatch)
     scores[[3, 5], 2:6] = -1.0  # the two strongest, whole, and negative
     bases = np.zeros((6, 20), np.uint8)
     each = AttributedSequences("m", "K562", list("abcdef"), bases, pd.concat([sites, uncounted]), {"k": scores})
-    monkeypatch.setattr(findings, "read_sequences", lambda _config, _run: [each])
-    table = findings.recall_by_strength(tiny_run)
+    monkeypatch.setattr(keep_results, "read_sequences", lambda _config, _run: [each])
+    table = keep_results.recall_by_strength(tiny_run)
     assert table[["model", "task", "key"]].drop_duplicates().to_numpy().tolist() == [["m", "K562", "k"]]
     assert dict(zip(table["strength"], table["recall"], strict=True)) == {"weak": 0.5, "middling": 0.5, "strong": 1.0}
     assert table["n"].tolist() == [2, 2, 2]

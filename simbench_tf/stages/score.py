@@ -87,6 +87,7 @@ def inputs(config: Config, folder: Path, files: list[AttributionFile]) -> dict[s
     read = [path for file in files for path in (file.path, knock_outs_file(file, folder))]
     return {
         "columns": tables.SUMMARY_COLUMNS,
+        "rules": ("faithfulness", "satisfiability"),
         "dataset": dataset_checksums(folder),
         "attributions": {str(path.relative_to(folder)): checksum(path) for path in read if path.is_file()},
         "oracle": stage_checksums(folder, "oracle"),
