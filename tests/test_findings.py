@@ -138,3 +138,26 @@ def test_the_zoo_says_what_its_networks_reach():
         rows_of = [reached.loc[model, task] for task in head[2:]]
         assert entries[model] == [f"{row.auroc:.3f} ({row.share:.0%})" for row in rows_of]
         assert entries["exact ceiling"] == [f"{row.oracle_auroc:.3f}" for row in rows_of]
+
+
+#: Rows of the table of recipes in docs/training.md, by the names in benchmarks/recipes.py.
+RECIPE_ROWS = {
+    "constant .001, batches of 200": "constant, 200",
+    "constant .001, batches of 100": "constant, 100",
+    "constant .001, batches of 50": "constant, 50",
+    "cosine, from .002, batches of 100": "cosine .002, 100",
+    "linear, from .002, batches of 50": "linear .002, 50",
+    "constant .001, average of weights .99, batches of 100": "average .99, 100",
+    "constant .001, average of weights .99, batches of 50": "average .99, 50",
+}
+
+
+def test_the_table_of_recipes_is_that_of_the_study():
+    measured = pd.read_csv(REPOSITORY / "results" / "recipes.csv").pivot_table("reached", "recipe", "network")
+    page = (REPOSITORY / "docs" / "training.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"\| 90,000 sequences \|.*?\n\n", page, re.DOTALL)
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in block.strip().splitlines()[2:]]
+    assert [row[0] for row in rows] == list(RECIPE_ROWS)
+    for name, *figures in rows:
+        reached = measured.loc[RECIPE_ROWS[name], ["basset", "beluga"]]
+        assert figures == ["" if np.isnan(value) else f"{value:.3f}".lstrip("0") for value in reached]
