@@ -20,11 +20,11 @@ from simbench_tf.simulate.grammar import Grammar, draw, element_tasks
 from simbench_tf.simulate.grammar.labels import labels_of
 from simbench_tf.simulate.grammar.rules import (
     holds_at,
-    interaction,
     names_in,
     parse_rule,
     presence_weights,
     presences_of,
+    truth_table,
 )
 from simbench_tf.simulate.grammar.semi_markov import presence_by_rates
 
@@ -125,7 +125,8 @@ def test_precedence_is_pythons() -> None:
     ],
 )
 def test_interaction_by_hand(rule: str, first: str, second: str, expected: float) -> None:
-    assert interaction(parse_rule(rule), first, second) == expected
+    both, without_first, without_second, neither = truth_table(parse_rule(rule), first, second)
+    assert both - without_first - without_second + neither == expected
 
 
 @pytest.mark.parametrize(
