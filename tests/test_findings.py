@@ -145,6 +145,7 @@ RECIPE_ROWS = {
     "constant .001, batches of 200": "constant, 200",
     "constant .001, batches of 100": "constant, 100",
     "constant .001, batches of 50": "constant, 50",
+    "cosine, from .001, batches of 100": "cosine, 100",
     "cosine, from .002, batches of 100": "cosine .002, 100",
     "linear, from .002, batches of 50": "linear .002, 50",
     "constant .001, average of weights .99, batches of 100": "average .99, 100",
