@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from simbench_tf.config import Config, MethodSettings, Model
+from simbench_tf.run.attributions import not_taken
 
 _log = logging.getLogger(__name__)
 
@@ -38,6 +39,16 @@ def check_methods(config: Config, network: Any, seq_length: int, asked: Iterable
             settings["n_steps"] = 1  # more of the same
         few = "shuffle:1" if (method.references or "").startswith("shuffle") else method.references
         attribute(network, x, method.method, references=few, output=config.attribution.output, **settings)
+
+
+def say_not_taken(config: Config) -> None:
+    """Say in a note, for each model that the data make, which of the run's methods it does not take, and why."""
+    left_out: dict[str, dict[str, list[str]]] = {}
+    for each in not_taken(config):
+        left_out.setdefault(each.model, {}).setdefault(each.why, []).append(each.method)
+    for model, reasons in left_out.items():
+        why = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+        _log.warning("models.%s is not explained by %s", model, why)
 
 
 def say_unseen(model: Model, network: Any, seq_length: int) -> None:
