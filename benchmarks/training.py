@@ -122,7 +122,8 @@ def input_rate(dataset: Any, training: Any, n_batches: int = 400) -> float:
 
 def drawing_rate(dataset: Any, batch_size: int, n_batches: int = 400) -> float:
     """Batches per second of fresh sequences alone, on all cores that draw."""
-    from simbench_tf.training.fresh_batches import fresh_batches, grammar_of
+    from simbench_tf.dataset_grammar import grammar_of
+    from simbench_tf.training.fresh_batches import fresh_batches
 
     batches = fresh_batches(grammar_of(dataset), batch_size, seed=0)
     for _ in range(20):

@@ -29,6 +29,7 @@ _PUBLIC = {
     "n_needed": "score",
     "one_hot": "dna",
     "open_dataset": "dataset",
+    "oracle_model": "perfect",
     "paired_comparisons": "score",
     "pooled_scores": "score",
     "publish": "export",

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.attribution.lacking import check_taken
 from simbench_tf.attribution.network import Network, Output, open_network
 from simbench_tf.attribution.references import ReferencesLike, check_fit, make_references
 from simbench_tf.attribution.registry import Parts, Request, check_request
@@ -92,7 +93,8 @@ def attribute(
     Raises
     ------
     InputError
-        Unknown method or setting, references that do not fit, a model of another form.
+        Unknown method or setting, references that do not fit, a model of another form, or one that cannot give what the
+        method needs.
     ValueError
         `one_hot` has another shape, or a row that is neither one-hot nor zero.
 
@@ -109,6 +111,7 @@ def attribute(
     bases = bases_of_one_hot(np.asarray(one_hot))
     x = np.ascontiguousarray(one_hot, np.float32)
     network = open_network(model, x.shape[1], target, output, batch_size)
+    check_taken(model, method)
     if request.references is not None:
         check_fit(request.references, *bases.shape)
     together = _chunk(request, network)

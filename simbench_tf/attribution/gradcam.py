@@ -26,7 +26,7 @@ from simbench_tf.attribution.registry import Parts, register_method
 Array = npt.NDArray[np.float32]
 
 
-@register_method("gradcam", title="Grad-CAM", source="Selvaraju et al. 2017")
+@register_method("gradcam", title="Grad-CAM", source="Selvaraju et al. 2017", needs="layers")
 def gradcam(
     network: Network,
     one_hot: Array,
@@ -44,7 +44,7 @@ def gradcam(
     return _spread(network, one_hot, layer, pooling, relu)
 
 
-@register_method("gradcam_channel", title="Grad-CAM over channels", source="Prakash et al. 2021")
+@register_method("gradcam_channel", title="Grad-CAM over channels", source="Prakash et al. 2021", needs="layers")
 def gradcam_channel(network: Network, one_hot: Array, *, layer: str = "last", relu: bool = True) -> Parts:
     """Grad-CAM with the gradient averaged over channels: each position has a weight of its own.
 
@@ -54,7 +54,7 @@ def gradcam_channel(network: Network, one_hot: Array, *, layer: str = "last", re
     return _spread(network, one_hot, layer, "channel", relu)
 
 
-@register_method("grad_x_activation", title="gradient × activation", source="Prakash et al. 2021")
+@register_method("grad_x_activation", title="gradient × activation", source="Prakash et al. 2021", needs="layers")
 def grad_x_activation(network: Network, one_hot: Array, *, layer: str = "last") -> Parts:
     """Gradient times activation at a layer: sum_k G_k A_k of each position, without pooling and without ReLU."""
     return _spread(network, one_hot, layer, "product", relu=False)

@@ -46,7 +46,7 @@ def grad_x_input(network: Network, one_hot: Array, *, correct: bool = False) -> 
     return Parts(gradients * one_hot, gradients)
 
 
-@register_method("smoothgrad", title="SmoothGrad", source="Smilkov et al. 2017", chunk=256)
+@register_method("smoothgrad", title="SmoothGrad", source="Smilkov et al. 2017", chunk=256, needs="any_rows")
 def smoothgrad(
     network: Network,
     one_hot: Array,

@@ -38,7 +38,12 @@ def _their_imports() -> Iterator[None]:
 
 
 @register_method(
-    "deepshap", title="SHAP DeepExplainer", source="Lundberg & Lee 2017", references="shuffle:20", chunk=16
+    "deepshap",
+    title="SHAP DeepExplainer",
+    source="Lundberg & Lee 2017",
+    references="shuffle:20",
+    chunk=16,
+    needs="layers",
 )
 def deepshap(network: Network, one_hot: Array, references: Array) -> Parts:
     """SHAP's DeepExplainer, run as it is: Rescale over the references of each sequence as its background.
@@ -152,7 +157,12 @@ def _gradients_put_back() -> Iterator[None]:
 # tf-keras-vis
 
 
-@register_method("gradcam_tf_keras_vis", title="Grad-CAM (tf-keras-vis)", source="tf-keras-vis; Selvaraju et al. 2017")
+@register_method(
+    "gradcam_tf_keras_vis",
+    title="Grad-CAM (tf-keras-vis)",
+    source="tf-keras-vis; Selvaraju et al. 2017",
+    needs="layers",
+)
 def gradcam_tf_keras_vis(network: Network, one_hot: Array, *, layer: str = "last", normalize: bool = True) -> Parts:
     """Grad-CAM of tf-keras-vis, run as it is: mean pooling, ReLU, stretched to the sequence by linear interpolation.
 

@@ -132,11 +132,12 @@ def _seen_by_output(graph: Calls, seq_length: int) -> Bools:
         if len(call.outputs) > 1 or (call.kind in _MERGES and len(call.inputs) == 1):
             raise UnsupportedModelError("it is not known what of a tensor is used, or what a constant hides")
         given, output = [fields[number] for number in call.inputs], call.outputs[0]
-        joined[output] = call.kind in _JOINING or any(joined[number] for number in call.inputs)
+        joins = getattr(call.node.operation, "joins_positions", False)  # a layer that says so itself
+        joined[output] = joins or call.kind in _JOINING or any(joined[number] for number in call.inputs)
         if not joined[output]:
             fields[output] = _field_after(call, given)
             continue
-        if call.kind not in (*_JOINING, *_JOINED) and not hasattr(call.node.operation, "linear_part_of"):
+        if not joins and call.kind not in (*_JOINING, *_JOINED) and not hasattr(call.node.operation, "linear_part_of"):
             check_positionwise(call.node.operation)
         fields[output] = np.any(np.concatenate(given), axis=0, keepdims=True)
     visible: Bools = np.any(fields[graph.output], axis=0)

@@ -15,7 +15,7 @@ import math
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import metadata
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 import numpy as np
@@ -34,6 +34,7 @@ _SEED = "random_state"
 _RESERVED = {"true", "false", "none"}
 _LONGEST_KEY = 200
 Array = npt.NDArray[np.float32]
+Needs = Literal["layers", "any_rows"]
 
 
 class Parts(NamedTuple):
@@ -77,6 +78,8 @@ class Method(NamedTuple):
         How many sequences it is given at a time; None for as many as fill a few batches.
     check : callable or None
         ``check(references, settings)`` raises InputError for combinations that make no sense.
+    needs : {"layers", "any_rows"} or None
+        What it needs of a model beside outputs, and gradients, at rows that are mixtures of bases; see `lacking`.
     """
 
     name: str
@@ -89,6 +92,7 @@ class Method(NamedTuple):
     takes_seed: bool
     chunk: int | None
     check: Callable[[References, Mapping[str, Any]], None] | None
+    needs: Needs | None = None
 
 
 class Request(NamedTuple):
@@ -110,6 +114,7 @@ def register_method(
     references: str | None = None,
     chunk: int | None = None,
     check: Callable[[References, Mapping[str, Any]], None] | None = None,
+    needs: Needs | None = None,
 ) -> Callable[[Callable[..., Parts]], Callable[..., Parts]]:
     """Make a function an attribution method, known to `attribute`, to configurations and to the command line.
 
@@ -127,6 +132,9 @@ def register_method(
         Sequences it is given at a time; by default as many as fill a few batches.
     check : callable, optional
         ``check(references, settings)`` raises InputError where they do not fit together.
+    needs : {"layers", "any_rows"}, optional
+        "layers" where it reads the model's layers, "any_rows" where it looks at rows of the input that are no mixture
+        of bases (below 0, or with a sum above 1): models that lack these do not take it.
 
     Returns
     -------
@@ -176,6 +184,7 @@ def register_method(
             takes_seed=takes_seed,
             chunk=chunk,
             check=check,
+            needs=needs,
         )
         return function
 

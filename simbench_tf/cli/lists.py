@@ -8,6 +8,7 @@ from rich.table import Table
 
 from simbench_tf.cli.app import app, console
 from simbench_tf.config import presets, variants_of
+from simbench_tf.config.models import LACKING
 
 
 @app.command(name="presets")
@@ -33,12 +34,23 @@ def methods() -> None:
     Models are swept in the same way: [bold]{architecture: basset, kernel_size: \[7, 19], width: \[0.5, 1]}[/]
     """
     from simbench_tf.attribution import methods as registered
+    from simbench_tf.attribution.lacking import why_not
 
-    table = Table("method", "settings (default)", "references", "what it does", box=None)
+    table = Table("method", "settings (default)", "references", "oracle", "what it does", box=None)
     for method in registered().values():
         settings = ", ".join(f"{name}={value}" for name, value in method.settings.items()) or "-"
-        table.add_row(method.name, escape(settings), escape(method.references or "-"), escape(method.description))
+        oracle = "no" if why_not(method.name, LACKING["oracle"]) else "yes"
+        table.add_row(
+            method.name, escape(settings), escape(method.references or "-"), oracle, escape(method.description)
+        )
     console.print(table)
+    console.print(f"oracle: whether models of `architecture: oracle` take it; they lack {_listed(LACKING['oracle'])}")
+
+
+def _listed(lacking: dict[str, str]) -> str:
+    """What a model lacks, with why."""
+    names = {"layers": "layers to read", "any_rows": "values at rows that are no mixture of bases"}
+    return ", and ".join(f"{names[need]} ({why})" for need, why in lacking.items())
 
 
 @app.command()

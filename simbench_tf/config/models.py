@@ -12,6 +12,17 @@ from pydantic import Field, model_validator
 from simbench_tf.config.base import Strict
 from simbench_tf.files import safe_name
 
+#: Architectures that the grammar of the data makes as they are, with nothing to train.
+FROM_DATA = ("oracle",)
+
+#: What an architecture cannot give to attribution methods (`attribution.register_method`'s `needs`), and why.
+LACKING: dict[str, dict[str, str]] = {
+    "oracle": {
+        "layers": "it is one exact computation, without layers to read",
+        "any_rows": "rows that are no mixture of bases have no likelihood",
+    }
+}
+
 
 class Model(Strict):
     """A network: one of ours by `architecture`, or any Keras model with input (N, L, 4), to be trained.
@@ -25,10 +36,12 @@ class Model(Strict):
     SOURCE/NAME. `width`, `kernel_size` of the first convolution, and `padding` are those of our architectures; without
     them the papers'. Valid convolutions and pooling may leave the last bases over, which the network then cannot see;
     with ``padding: same`` it sees all. `training` changes settings of the run's training for this model.
+
+    With ``architecture: oracle``, nothing is trained: it is the exact posterior of each task, of data of kind grammar.
     """
 
     name: str = "basset"
-    architecture: Literal["basset", "beluga"] | None = None
+    architecture: Literal["basset", "beluga", "oracle"] | None = None
     keras: Path | None = None
     trained: bool = False
     outputs: dict[str, Annotated[int, Field(ge=0)]] | None = None
@@ -43,16 +56,31 @@ class Model(Strict):
 
     @property
     def is_trained(self) -> bool:
-        """Whether the run trains it; a model of Kipoi and a trained Keras model are taken as they are."""
-        return self.kipoi is None and not self.trained
+        """Whether the run trains it; trained models, of Keras or Kipoi, and those of the data are taken as they are."""
+        return self.kipoi is None and not self.trained and not self.is_from_data
+
+    @property
+    def is_from_data(self) -> bool:
+        """Whether the grammar that drew the data makes it."""
+        return self.architecture in FROM_DATA
+
+    @property
+    def lacking(self) -> dict[str, str]:
+        """What it cannot give to attribution methods, and why: a key of `LACKING`'s entry for each."""
+        return LACKING.get(self.architecture or "", {})
 
     @model_validator(mode="after")
     def _architecture_or_keras(self) -> Model:
         if [self.architecture, self.keras, self.python, self.kipoi].count(None) != 3:
             known = (
-                "`architecture` (basset or beluga), `keras` (a .keras file), `python` (a function), `kipoi` (an entry)"
+                "`architecture` (basset, beluga or oracle), `keras` (a .keras file), `python` (a function), "
+                "`kipoi` (an entry)"
             )
             raise ValueError(f"a model needs one of {known}")
+        chosen = [name for name, value in (("width", 1.0), ("kernel_size", None), ("padding", "valid"))
+                  if getattr(self, name) != value]  # fmt: skip
+        if self.is_from_data and chosen:
+            raise ValueError(f"{chosen[0]} is a setting of `architecture` basset or beluga; leave it out")
         if self.python is not None and not re.fullmatch(r".+:[^\W\d]\w*", self.python):
             raise ValueError(f"python {self.python!r} names no function; write e.g. my_model.py:build")
         if self.settings and self.python is None:
@@ -64,6 +92,8 @@ class Model(Strict):
             raise ValueError("training is of models that are trained, this one is taken as it is; leave it out")
         if self.kipoi is not None and self.seeds > 1:
             raise ValueError("seeds are of models that are trained, one of kipoi is taken as it is; leave them out")
+        if self.is_from_data and self.seeds > 1:
+            raise ValueError("seeds are of models that are trained, nothing is trained here; leave them out")
         if self.trained and self.keras is None:
             raise ValueError("trained is a setting of `keras`, a model's file; leave it out")
         if self.trained and self.seeds > 1:

@@ -164,6 +164,11 @@ class Config(Strict):
             except InputError as error:
                 raise ValueError(f"training of model {model.name}: {error.what}; {error.mend}") from error
             _check_outputs(model, self.tasks, self.attributed_tasks)
+            if model.is_from_data and not self.simulation.has_oracle:
+                what = (
+                    f"needs data of kind grammar, not {self.simulation.kind}: of these the exact posterior is unknown"
+                )
+                raise ValueError(f"architecture {model.architecture} of model {model.name} {what}")
         names = [each.name for each in self.replicates]
         if len(set(names)) < len(names):
             raise ValueError(f"models share a name: {names}")

@@ -5,7 +5,7 @@ A sentence names its sequences and the quality of its networks; where these lear
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -58,6 +58,7 @@ def answers(
     labels: Mapping[str, str],
     metrics: Quality | None = None,
     nulls: pd.DataFrame | None = None,
+    perfect: Collection[str] = (),
 ) -> list[Answer]:
     """Say which method is best: over all models and tasks where there are several, then of each model and task.
 
@@ -71,22 +72,32 @@ def answers(
         What each network reaches on the test split, as of `run.results.RunResults`.
     nulls : DataFrame, optional
         Null rows of summary.csv; see `knowing_nothing`.
+    perfect : collection of str
+        Models that were not trained and need not take each method: they are answered for by themselves, and not in
+        what is said over all models, unless there are no others.
     """
     ranked = without_nulls(per_sequence)
     ranked = ranked.assign(base=base_models(ranked["model"]))
     places = list(ranked[["base", "task"]].drop_duplicates().itertuples(index=False, name=None))
-    bases, tasks = {base for base, _ in places}, {task for _, task in places}
+    bases = {base for base, _ in places}
+    trained = ranked[~ranked["base"].isin(perfect)]
     found = []
-    if len(places) > 1:
-        counts = [(len(bases), "model"), (len(tasks), "task")]
-        over = " and ".join(f"{count} {noun}s" for count, noun in counts if count > 1)
-        found.append(_answer(f"Over {over}", ranked, labels, metrics or {}, nulls))
+    if (over := _over_all(ranked if trained.empty else trained)) is not None:
+        found.append(_answer(over, ranked if trained.empty else trained, labels, metrics or {}, nulls))
     for base, task in places:
         rows = ranked[(ranked["base"] == base) & (ranked["task"] == task)]
         place = f"On {task}" + (f" with {base}" if len(bases) > 1 else "")
         found.append(_answer(place, rows, labels, metrics or {}, nulls)._replace(task=task))
     first = found[0]
-    return [first._replace(remark=f"{first.remark} {trainings_remark(ranked)}".strip()), *found[1:]]
+    remark = "" if trained.empty else trainings_remark(trained)
+    return [first._replace(remark=f"{first.remark} {remark}".strip()), *found[1:]]
+
+
+def _over_all(rows: pd.DataFrame) -> str | None:
+    """What to call a ranking over all models and tasks of rows; None where that is one place."""
+    counts = [(rows["base"].nunique(), "model"), (rows["task"].nunique(), "task")]
+    several = [f"{count} {noun}s" for count, noun in counts if count > 1]
+    return f"Over {' and '.join(several)}" if several else None
 
 
 def _answer(

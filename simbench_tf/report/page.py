@@ -119,7 +119,7 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
     summary, per_sequence, recall = results.summary, results.per_sequence, results.motif_recall
     with_nulls = pd.concat([summary, *([] if results.nulls is None else [results.nulls])], ignore_index=True)
     labels = text.method_labels(with_nulls)
-    answered = answers(per_sequence, labels, results.metrics, results.nulls)
+    answered = answers(per_sequence, labels, results.metrics, results.nulls, results.perfect)
     browsed = browser_data(results.sequences, per_sequence, labels) if results.sequences else None
     # in this order, which numbers the figures
     return {
@@ -134,6 +134,7 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
         "rules": _rules(results.faithfulness, results.satisfiability, labels),
         "truth": _truth(summary),
         "descriptions": _descriptions(summary),
+        "not_taken": sections.not_taken(results.not_taken) if results.not_taken else None,
         "examples": [_example(each, per_sequence, labels, figures) for each in examples_of(results.sequences)],
         "cost": _cost(answered[0], summary, labels, figures),
         "differences": sections.differences(answered, labels, figures),

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from simbench_tf import plot
 from simbench_tf.report import text
 from simbench_tf.report.answers import Answer
+from simbench_tf.run.attributions import NotTaken
 from simbench_tf.score.ranking import SIGNIFICANT
 
 #: Figures of the page by id, with the name and the data of each; what is drawn adds itself.
@@ -132,6 +133,12 @@ def seeds(variance: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
         for row in variance[variance["metric"] == "auprc"].to_dict("records")
     ]
     return text.Table(heads, cells, (3, 99))
+
+
+def not_taken(found: Sequence[NotTaken]) -> text.Table:
+    """Methods that some models do not take, and why."""
+    rows = [[each.model, text.method_title(each.method), each.why] for each in found]
+    return text.Table(["model", "method", "why"], rows, (99, 99))
 
 
 def learnt_when(dynamics: Mapping[str, Mapping[str, pd.DataFrame]], figures: Figures) -> Section | None:

@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.config import Config, MethodSettings
+from simbench_tf.config import Config, MethodSettings, Model
 from simbench_tf.dataset import Dataset
 from simbench_tf.errors import InputError
 from simbench_tf.random_streams import choose_rows
@@ -34,6 +34,8 @@ class AttributionFile(NamedTuple):
 def attribution_files(config: Config, folder: Path) -> list[AttributionFile]:
     """List the attribution files that a configuration asks for, in order: model, task, method.
 
+    Of a model that the data make, without the methods that it does not take (`not_taken`).
+
     Raises
     ------
     InputError
@@ -45,7 +47,7 @@ def attribution_files(config: Config, folder: Path) -> list[AttributionFile]:
     for model in config.replicates:
         model_file, outputs = find_model(model, config.tasks, folder)
         for task in config.attributed_tasks:
-            for method in config.attribution.methods:
+            for method in taken_methods(config, model.model):
                 key = method_key(method.method, method.references, method.settings)
                 path = folder / "attributions" / model.name / task / f"{key}.h5"
                 target, chosen = outputs[task], (model.model.outputs or {}).get(task)
@@ -53,17 +55,43 @@ def attribution_files(config: Config, folder: Path) -> list[AttributionFile]:
     return files
 
 
+def taken_methods(config: Config, model: Model) -> list[MethodSettings]:
+    """Those of the run's methods that a model takes: all, but of one that the data make."""
+    from simbench_tf.attribution.lacking import why_not
+
+    return [each for each in config.attribution.methods if why_not(each.method, model.lacking) is None]
+
+
+class NotTaken(NamedTuple):
+    """A method that a model does not take, and is not explained by."""
+
+    model: str
+    method: str
+    why: str
+
+
+def not_taken(config: Config) -> list[NotTaken]:
+    """Methods of a run that some of its models do not take, once each."""
+    from simbench_tf.attribution.lacking import why_not
+
+    names = dict.fromkeys(each.method for each in config.attribution.methods)
+    found = [(model.name, name, why_not(name, model.lacking)) for model in config.models for name in names]
+    return [NotTaken(model, name, why) for model, name, why in found if why is not None]
+
+
 def null_files(config: Config, folder: Path) -> list[AttributionFile]:
     """List RUN/nulls/MODEL/TASK/KEY.h5: attributions by each method of an untrained network like each model.
 
-    None for models that are not Keras models, and none where `scoring.nulls` is off.
+    None for models that are not Keras models or that the data make, which have no weights to be drawn anew, and none
+    where `scoring.nulls` is off.
     """
     if not config.scoring.nulls:
         return []
+    made = {each.name for each in config.replicates if each.model.is_from_data}
     return [
         file._replace(path=folder / "nulls" / file.model / file.task / f"{file.key}.h5")
         for file in attribution_files(config, folder)
-        if file.model_file.suffix == ".keras"
+        if file.model_file.suffix == ".keras" and file.model not in made
     ]
 
 

@@ -11,6 +11,7 @@ from simbench_tf.config import Config, load_config, write_config
 from simbench_tf.devices import is_chief
 from simbench_tf.errors import InputError
 from simbench_tf.files import TEMPORARY_PREFIX, is_abandoned
+from simbench_tf.run.attributions import taken_methods
 
 #: What file managers put into a folder that somebody only looked at.
 _NOBODYS_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
@@ -22,8 +23,8 @@ def begin(config: Config, folder: Path) -> None:
     Raises
     ------
     InputError
-        A method or setting is unknown, two entries ask for the same, the folder cannot be written or holds anything
-        but a run, or this is one of several hosts that only train together.
+        A method or setting is unknown, two entries ask for the same, a model takes none, the folder cannot be written
+        or holds anything but a run, or this is one of several hosts that only train together.
     """
     if not is_chief():
         mend = "begin the run on one, then call `simbench train RUN` on each"
@@ -37,8 +38,9 @@ def begin(config: Config, folder: Path) -> None:
 
 
 def check_requests(config: Config) -> None:
-    """Raise InputError where a method or one of its settings is unknown, or two entries ask for the same."""
+    """Raise InputError where a method or setting is unknown, two entries ask for the same, or a model takes none."""
     from simbench_tf.attribution import method_key
+    from simbench_tf.attribution.lacking import listed, taken
 
     if (watched := config.dynamics) is not None:
         method_key(watched.method.method, watched.method.references, watched.method.settings)
@@ -46,6 +48,10 @@ def check_requests(config: Config) -> None:
     for key in keys:
         if keys.count(key) > 1:
             raise InputError("attribution.methods", f"asks for {key} twice", "leave one out")
+    for model in config.models:
+        if not taken_methods(config, model):
+            works = listed(taken(model.lacking))
+            raise InputError("attribution.methods", f"has none that model {model.name} takes", f"add {works}")
 
 
 def check_folder(folder: Path) -> None:

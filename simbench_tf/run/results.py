@@ -19,7 +19,7 @@ import pandas as pd
 from simbench_tf.config import Config, config_dict, versions
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
-from simbench_tf.run.attributions import all_attribution_files, read_attributions
+from simbench_tf.run.attributions import NotTaken, all_attribution_files, not_taken, read_attributions
 from simbench_tf.run.models import is_measured, metrics_file
 
 #: For each task: auroc, auprc, positive_fraction; where the exact posterior is known, oracle_auroc and oracle_auprc;
@@ -90,6 +90,10 @@ class RunResults(NamedTuple):
         For each model the tables of RUN/dynamics/MODEL: ``dynamics``, ``learnt`` and, where there is one, ``order``.
     motif_log : DataFrame, optional
         RUN/dataset/motif_log.csv, for peaks.
+    not_taken : sequence of NotTaken
+        Methods of the run that some of its models do not take.
+    perfect : sequence of str
+        Models that the grammar of the data made.
     """
 
     config: Mapping[str, Any]
@@ -110,6 +114,8 @@ class RunResults(NamedTuple):
     motif_names: Mapping[str, str] = {}
     dynamics: Mapping[str, Mapping[str, pd.DataFrame]] = {}
     motif_log: pd.DataFrame | None = None
+    not_taken: Sequence[NotTaken] = ()
+    perfect: Sequence[str] = ()
 
 
 def read_results(config: Config, folder: Path, *, sequences: bool = True) -> RunResults:
@@ -149,6 +155,8 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
         motif_names=dict(zip(dataset.motifs["motif"], dataset.motifs["tf"], strict=True)),
         dynamics=_read_dynamics(folder, models),
         motif_log=_some_rows(folder / "dataset" / "motif_log.csv"),
+        not_taken=not_taken(config),
+        perfect=[each.name for each in config.replicates if each.model.is_from_data],
     )
 
 

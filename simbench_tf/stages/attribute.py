@@ -22,6 +22,7 @@ from simbench_tf.run.references import n_shuffles, read_references, references_f
 from simbench_tf.stages import knockouts
 from simbench_tf.stages.attribute_chunks import CHUNK_SEQUENCES, attribute_bases, job_of, seconds_per_sequence
 from simbench_tf.stages.knockouts import knock_outs_of
+from simbench_tf.stages.method_checks import say_not_taken
 from simbench_tf.stages.step import Made, dataset_checksums, step
 
 #: Sequences that an untrained network is attributed on, at most: its mean needs no more (.013 its standard error), and
@@ -42,6 +43,7 @@ def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, trac
     """
     if not config.models:
         return
+    say_not_taken(config)
     dataset, common = open_dataset(folder / "dataset"), common_inputs(config, folder)
     knock_outs = knock_outs_of(config, dataset, folder)
     references = _references(config, folder, dataset, common)

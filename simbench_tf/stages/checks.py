@@ -58,6 +58,8 @@ def _held(config: Config, folder: Path) -> list[Replicate]:
 
 def _check_new_methods(config: Config, folder: Path, replicate: Replicate) -> None:
     """Check the methods by which a model that the run holds was not explained yet."""
+    if replicate.model.is_from_data:
+        return  # what it takes is known without it
     new = _new_methods(config, folder, replicate)
     file = find_model(replicate, config.tasks, folder).file
     if new and file.suffix == ".keras":

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from simbench_tf.config import Config, MethodSettings, Model
+from simbench_tf.run.attributions import not_taken
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +56,16 @@ def _uncompiled() -> Iterator[None]:
         yield
     finally:
         tf.config.run_functions_eagerly(before)
+
+
+def say_not_taken(config: Config) -> None:
+    """Say in a note, for each model that the data make, which of the run's methods it does not take, and why."""
+    left_out: dict[str, dict[str, list[str]]] = {}
+    for each in not_taken(config):
+        left_out.setdefault(each.model, {}).setdefault(each.why, []).append(each.method)
+    for model, reasons in left_out.items():
+        why = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in reasons.items())
+        _log.warning("models.%s is not explained by %s", model, why)
 
 
 def say_unseen(model: Model, network: Any, seq_length: int) -> None:

@@ -12,8 +12,9 @@ import pandas as pd
 from simbench_tf.config import Config, GrammarSimulation, PeaksSimulation, TextSimulation
 from simbench_tf.dataset import finish_dataset, write_part
 from simbench_tf.dataset.write import site_part_path
+from simbench_tf.dataset_grammar import grammar_of_run
 from simbench_tf.genome.sources import check_fetched
-from simbench_tf.motifs import Motif, load_motifs
+from simbench_tf.motifs import Motif
 from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.manifest import (
     check_named,
@@ -153,7 +154,7 @@ def _finish(config: Config, folder: Path, simulation: Simulation, n_parts: int) 
 def _prepare_grammar(settings: GrammarSimulation, seed: int, folder: Path, map_in_order: MapInOrder) -> Simulation:
     from simbench_tf.simulate import grammar as simulator
 
-    grammar = simulator.build_grammar(settings, load_motifs(settings.motifs), folder / "genome")
+    grammar = grammar_of_run(settings, folder)
     draw = functools.partial(_draw_range, grammar, seed)
     return Simulation(
         n_sequences=settings.n_sequences,
@@ -169,10 +170,8 @@ def _prepare_grammar(settings: GrammarSimulation, seed: int, folder: Path, map_i
 
 def grammar_of(config: Config, folder: Path) -> Grammar:
     """The grammar of a configuration whose simulation `has_oracle`."""
-    from simbench_tf.simulate.grammar import build_grammar
-
     assert isinstance(config.simulation, GrammarSimulation)
-    return build_grammar(config.simulation, load_motifs(config.simulation.motifs), folder / "genome")
+    return grammar_of_run(config.simulation, folder)
 
 
 def _draw_range(grammar: Any, seed: int, bounds: tuple[int, int]) -> tuple[Any, Any]:

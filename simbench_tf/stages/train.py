@@ -1,14 +1,15 @@
-"""The train stage: RUN/models, every model trained, or taken as it is: a trained Keras model, or one of Kipoi.
+"""The train stage: RUN/models, every model trained, or taken as it is: a trained Keras model, one of Kipoi, an oracle.
 
 One folder per model, or per model and seed (`Config.replicates`): model.keras, history.csv and metrics.json;
-python.json where a function of the user's built it, trained.json or kipoi.json where it was taken as it is;
-snapshots/ where the run asks for learning dynamics.
+python.json where a function of the user's built it, or the grammar of the data did; trained.json or kipoi.json where it
+was taken as it is; snapshots/ where the run asks for learning dynamics.
 """
 
 from __future__ import annotations
 
 import functools
 import json
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,6 +20,7 @@ import pandas as pd
 
 from simbench_tf.config import Config, Model, Replicate, Training
 from simbench_tf.dataset import Dataset, open_dataset
+from simbench_tf.dataset_grammar import grammar_of
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
@@ -26,11 +28,14 @@ from simbench_tf.parallel import Track, silent
 from simbench_tf.run.manifest import checksum_named, fingerprint, fresh_files
 from simbench_tf.run.models import outputs_of_tasks, snapshots_of
 from simbench_tf.stages.method_checks import check_methods, say_unseen
+from simbench_tf.stages.simulate import by_content
 from simbench_tf.stages.step import Made, dataset_checksums, step
 
 if TYPE_CHECKING:  # TensorFlow waits until a model is trained
     from simbench_tf.attribution.network import Output
     from simbench_tf.models.kipoi import KipoiModel
+
+_log = logging.getLogger(__name__)
 
 
 def train(config: Config, folder: Path, track: Track = silent) -> None:
@@ -79,7 +84,8 @@ def _keys(config: Config, replicate: Replicate, data: dict[str, str]) -> dict[st
 def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[str], output: Output) -> dict[str, Any]:
     """Build or load each model once, without training it; return those that are Keras models, by name.
 
-    Of a trained Keras model also see that its `output`, the logit or what it returns, can be attributed.
+    Of a trained Keras model also see that its `output`, the logit or what it returns, can be attributed. Models that
+    the grammar of the data makes fit it, and are not built.
 
     Raises
     ------
@@ -97,7 +103,7 @@ def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[s
             networks |= {model.name: entry.model} if entry.is_keras else {}
         elif model.trained:
             networks[model.name] = _load_given(model, seq_length, tasks, output)
-        else:
+        elif not model.is_from_data:
             networks[model.name] = build_model(model, seq_length, len(tasks), seed)
     return networks
 
@@ -120,6 +126,9 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
         assert model.keras is not None
         file = checksum_named(model.keras, f"{key}.keras")
         return {"model": {"name": replicate.name, "trained": file, "outputs": model.outputs}}
+    if model.is_from_data:
+        made_by = {"architecture": model.architecture, "settings": model.settings}
+        return {"model": {"name": replicate.name, **made_by}, "simulation": by_content(config)}
     if model.keras is not None:
         settings["keras"] = checksum_named(model.keras, f"{key}.keras")
     if model.python is not None:
@@ -163,6 +172,9 @@ def write(config: Config, folder: Path, replicate: Replicate, key: str, track: T
     if model.trained:
         taken = {"train": take_trained(model, dataset, target, config.attribution.output)} if is_chief() else {}
         return Made(taken, device())
+    if model.is_from_data:
+        made = {"train": make_from_data(model, dataset, target, config)} if is_chief() else {}
+        return Made(made, device())
     network = build_model(model, dataset.seq_length, len(dataset.tasks), replicate.seed)
     callbacks = []
     if config.dynamics is not None and replicate in config.watched and is_chief():
@@ -257,6 +269,31 @@ def take_trained(model: Model, dataset: Dataset, folder: Path, output: Output) -
     _write_record(files[1], {"outputs": outputs})
     _write_empty_history(files[2])
     write_metrics(files[3], split_metrics(labels, predicted, list(outputs)))
+    return files
+
+
+def make_from_data(model: Model, dataset: Dataset, folder: Path, config: Config) -> list[Path]:
+    """Write RUN/models/MODEL of a model that the grammar of the data makes; returns its files.
+
+    Raises
+    ------
+    InputError
+        The configuration draws other sequences than the data set holds.
+    """
+    from simbench_tf.models.custom import write_function
+    from simbench_tf.perfect.build import MODULE, build_from_data
+    from simbench_tf.training import predict, split_metrics, write_metrics
+
+    _log.warning("models.%s is made from the grammar of the data as it is: nothing is trained", model.name)
+    grammar = grammar_of(dataset, config, f"models.{model.name}", "leave the model out")
+    network = build_from_data(model, grammar)
+    files = [folder / name for name in ("model.keras", "history.csv", "metrics.json")]
+    with whole_file(files[0]) as partial:
+        network.save(partial)
+    files.append(write_function(folder, MODULE))
+    _write_empty_history(files[1])
+    predicted = predict(network, dataset.bases("test"))
+    write_metrics(files[2], split_metrics(dataset.labels("test"), predicted, dataset.tasks))
     return files
 
 

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.config import Config, GrammarSimulation, load_config
+from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset
 from simbench_tf.dataset.batches import augmented
 from simbench_tf.dataset.tf_data import as_tf_data
+from simbench_tf.dataset_grammar import grammar_of
 from simbench_tf.errors import InputError
-from simbench_tf.motifs import load_motifs
-from simbench_tf.simulate.grammar import Grammar, build_grammar, draw_bases
+from simbench_tf.simulate.grammar import Grammar, draw_bases
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -33,8 +33,6 @@ Arrays = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]
 PURPOSE = "fresh"
 # one thread draws more than a GPU takes; more would only compete with the training step for a CPU's cores
 _MAX_THREADS = 2
-# sequences of a data set that are drawn again, to see that they are of this grammar
-_COMPARED = 8
 
 
 def source_of(dataset: Dataset, config: Config | None = None) -> Grammar | None:
@@ -43,7 +41,8 @@ def source_of(dataset: Dataset, config: Config | None = None) -> Grammar | None:
     Raises
     ------
     InputError
-        The data were read from text, or are peaks whose background was cleared of chance hits; or as `grammar_of`.
+        The data were read from text, or are peaks whose background was cleared of chance hits; or as
+        `dataset_grammar.grammar_of`.
     """
     if dataset.kind == "grammar":
         return grammar_of(dataset, config)
@@ -55,40 +54,6 @@ def source_of(dataset: Dataset, config: Config | None = None) -> Grammar | None:
         what = f"new backgrounds would bring back the chance hits that {dataset.path} was cleared of"
         raise InputError("training.fresh", what, mend)
     return None
-
-
-def grammar_of(dataset: Dataset, config: Config | None = None) -> Grammar:
-    """The grammar that a data set was drawn from, built again and held against the data set's first sequences.
-
-    Parameters
-    ----------
-    dataset : Dataset
-    config : Config, optional
-        The configuration of its run; by default it is read from config.yaml beside the data set's folder.
-
-    Raises
-    ------
-    InputError
-        There is no configuration, or it draws other sequences.
-    """
-    path = dataset.path.parent / "config.yaml"
-    if config is None:
-        if not path.is_file():
-            what = f"fresh sequences need the configuration that drew {dataset.path}, and there is no {path}"
-            raise InputError("training.fresh", what, "open the data set within its run, or leave it out")
-        config = load_config(path)
-    settings, source = config.simulation, path if path.is_file() else "training.fresh"
-    other = f"draws other sequences than {dataset.path} holds", "simulate again, or leave training.fresh out"
-    if not isinstance(settings, GrammarSimulation):
-        raise InputError(source, *other)
-    grammar = build_grammar(settings, load_motifs(settings.motifs), dataset.path.parent / "genome")
-    kept = dataset.first(_COMPARED)
-    if kept[0].shape[1] != grammar.seq_length or dataset.tasks != list(grammar.tasks):
-        raise InputError(source, *other)
-    drawn = draw_bases(grammar, config.seed, 0, len(kept[0]))
-    if not all(map(np.array_equal, kept, drawn)):
-        raise InputError(source, *other)
-    return grammar
 
 
 def fresh_batches(
@@ -123,6 +88,9 @@ def fresh_batches(
 
     Examples
     --------
+    >>> from simbench_tf.config import GrammarSimulation
+    >>> from simbench_tf.motifs import load_motifs
+    >>> from simbench_tf.simulate.grammar import build_grammar
     >>> grammar = build_grammar(GrammarSimulation(kind="grammar"), load_motifs("default"))
     >>> first, second = itertools.islice(fresh_batches(grammar, 3, seed=1), 2)
     >>> first[0].shape, first[1].shape, bool((next(fresh_batches(grammar, 3, 1, first_batch=1))[0] == second[0]).all())

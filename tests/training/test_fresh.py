@@ -14,6 +14,7 @@ from helpers.planted_words import make_dataset, network, recipe
 from simbench_tf import pipeline
 from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset
+from simbench_tf.dataset_grammar import grammar_of
 from simbench_tf.dna import encode, reverse_complement
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import load_motifs
@@ -22,7 +23,7 @@ from simbench_tf.simulate.grammar import build_grammar, draw, draw_bases
 from simbench_tf.stages.train import inputs as training_inputs
 from simbench_tf.training import train
 from simbench_tf.training.checkpoints import Checkpoint
-from simbench_tf.training.fresh_batches import PURPOSE, fresh_batches, fresh_data, grammar_of
+from simbench_tf.training.fresh_batches import PURPOSE, fresh_batches, fresh_data
 
 WORDS = [encode(["".join(word)])[0] for word in itertools.product("ACGT", repeat=4)]
 

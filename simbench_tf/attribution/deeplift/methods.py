@@ -37,13 +37,15 @@ _ROUNDING = 1e-4
 _ROWS_ON_CPU = 88
 
 
-@register_method("deeplift_rescale", title="DeepLIFT Rescale", source=_SOURCE, references=_REFERENCES)
+@register_method("deeplift_rescale", title="DeepLIFT Rescale", source=_SOURCE, references=_REFERENCES, needs="layers")
 def deeplift_rescale(network: Network, one_hot: Array, references: Array, *, maxpool: MaxPoolRule = "rescale") -> Parts:
     """DeepLIFT, Rescale rule: an activation passes on the ratio of its output's change to its input's."""
     return _deeplift(network, one_hot, references, "rescale", maxpool)
 
 
-@register_method("deeplift_revealcancel", title="DeepLIFT RevealCancel", source=_SOURCE, references=_REFERENCES)
+@register_method(
+    "deeplift_revealcancel", title="DeepLIFT RevealCancel", source=_SOURCE, references=_REFERENCES, needs="layers"
+)
 def deeplift_revealcancel(
     network: Network, one_hot: Array, references: Array, *, maxpool: MaxPoolRule = "rescale"
 ) -> Parts:
@@ -51,7 +53,9 @@ def deeplift_revealcancel(
     return _deeplift(network, one_hot, references, "revealcancel", maxpool)
 
 
-@register_method("deeplift_genomics", title="DeepLIFT (genomics)", source=_SOURCE, references=_REFERENCES)
+@register_method(
+    "deeplift_genomics", title="DeepLIFT (genomics)", source=_SOURCE, references=_REFERENCES, needs="layers"
+)
 def deeplift_genomics(
     network: Network, one_hot: Array, references: Array, *, maxpool: MaxPoolRule = "rescale"
 ) -> Parts:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.attribution.mutagenesis.fast import Engine, find_chain, make_engine, mutant_changes
+from simbench_tf.attribution.mutagenesis.substitutions import substitutions_of
 from simbench_tf.attribution.network import Forward, Network, Output, open_network, padded_size
 from simbench_tf.attribution.references import content_index
 from simbench_tf.attribution.registry import Parts, register_method
@@ -29,7 +30,8 @@ def ism(network: Network, one_hot: Array, *, start: int = 0, end: int | None = N
     values of a position add up to zero, and at the observed base the value is the importance, which is all that
     `contributions` hold. Positions that are N or outside of the window [start, end) are left alone and given zeros.
     By default only what a substitution can change is computed, layer by layer, where the model is a chain of
-    convolutions, poolings and dense layers; else, and with ``fast=False``, 3 L + 1 passes a sequence.
+    convolutions, poolings and dense layers, and all substitutions together by a layer that can (see `substitutions`);
+    else, and with ``fast=False``, 3 L + 1 passes a sequence.
     """
     length = one_hot.shape[1]
     stop = length if end is None else end
@@ -47,6 +49,14 @@ def substitution_changes(network: Network, one_hot: Array, start: int, end: int,
     n, length = bases.shape
     change = np.zeros((len(network.targets), n, length, 4), np.float32)
     if n == 0:
+        return change
+    at_once = substitutions_of(network) if fast else None
+    if at_once is not None:
+        known = (bases[:, start:end] != N_BASE)[:, :, None]
+        mutated, before = at_once(one_hot)[:, :, start:end], one_hot[:, start:end]
+        # at N no base is replaced, and what would be may be infinite
+        mutated = np.where(known, mutated, np.float32(0))
+        change[:, :, start:end] = mutated - (mutated * before).sum(axis=-1, keepdims=True)
         return change
     engine = _engine(network, length) if fast else None
     if engine is None:

@@ -1,0 +1,188 @@
+"""The oracle as a Keras model: the exact posterior log-odds of each task, as a layer that is explained as any other.
+
+The log-odds are ``log P(sequence, label) - log P(sequence, no label)`` under the grammar that drew the data; nothing
+is trained. Both likelihoods are multilinear in the rows of the input: see `single_substitutions` for what follows.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from simbench_tf.config.models import LACKING
+from simbench_tf.dataset import Dataset
+from simbench_tf.dataset_grammar import grammar_of
+from simbench_tf.perfect.groups import Arranged, arrange
+from simbench_tf.perfect.likelihood import evidence
+from simbench_tf.perfect.scan import in_chunks
+from simbench_tf.simulate.grammar import Grammar
+from simbench_tf.simulate.oracle.layout import OracleLayout
+from simbench_tf.simulate.oracle.posterior import grammar_layout
+
+#: Sequences that are computed together, and bytes that a block of positions of theirs may take: a core's cache.
+_MOST_TOGETHER = 64
+_BYTES_TOGETHER = 2**21
+
+
+def oracle_model(dataset: Dataset) -> keras.Model:
+    """The exact posterior of each task's label as a Keras model; of data drawn from a grammar.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        From `open_dataset`, within the run that drew it: the grammar is built again from the config.yaml beside it.
+
+    Returns
+    -------
+    keras.Model
+        Input (N, L, 4) float, output float32 (N, T): P(label = 1 | sequence), by a sigmoid of the log-odds, which are
+        float64. Nothing is to be trained. It can be saved, loaded (after ``import simbench_tf.perfect``), and
+        explained by every method that asks for outputs or gradients alone.
+
+    Raises
+    ------
+    InputError
+        The data are of no grammar, there is no configuration beside them, or it draws other sequences.
+
+    Notes
+    -----
+    A row r of the input enters the likelihood as ``r + (1 - sum(r)) (1, 1, 1, 1)``: one-hot is a base, a distribution
+    a mixture of bases, and a row of zeros a missing base, summed out. The likelihood is linear in each row, and it is
+    positive where rows are none below zero and sum to 1 at most; beyond, the log-odds may be nan. Forward recursion
+    of a hidden semi-Markov model (Rabiner 1989, section IV.D), as `simulate.oracle`.
+
+    Examples
+    --------
+    >>> from simbench_tf.config import GrammarSimulation
+    >>> from simbench_tf.motifs import load_motifs
+    >>> from simbench_tf.simulate.grammar import build_grammar
+    >>> from simbench_tf.dna import one_hot
+    >>> settings = GrammarSimulation(kind="grammar", seq_length=20, tasks={"K562": {"fraction": 0.5}},
+    ...                              elements=[{"motif": "GATA1", "rate": 0.1, "enriched": {"K562": 0.5}}])
+    >>> model = oracle_of(build_grammar(settings, load_motifs("default")))
+    >>> model(one_hot(["CCATTTCTTATCAGCCCGTA", "CCATTTCAATGCAGCCCGTA", "NNNNNNNNNNNNNNNNNNNN"])).numpy().round(2)
+    array([[0.79], [0.31], [0.5 ]], dtype=float32)
+    """
+    return oracle_of(grammar_of(dataset, asked_by="oracle_model", mend="give a data set that was drawn from a grammar"))
+
+
+def oracle_of(grammar: Grammar) -> keras.Model:
+    """The model of `oracle_model`, of a grammar."""
+    inputs = keras.Input((grammar.seq_length, 4), name="one_hot")
+    log_odds = LogOdds.of(grammar)(inputs)
+    probability = keras.layers.Activation("sigmoid", dtype="float64", name="probability")(log_odds)
+    outputs = keras.layers.Activation("linear", dtype="float32", name="label")(probability)
+    return keras.Model(inputs, outputs, name="oracle")
+
+
+@keras.saving.register_keras_serializable("simbench_tf")
+class LogOdds(keras.layers.Layer):
+    """Log-odds of each label given the rows of a sequence: (N, L, 4) -> float64 (N, T).
+
+    Parameters
+    ----------
+    layout : OracleLayout or mapping
+        The grammar, laid out; or what `get_config` has of it.
+    """
+
+    # by these attribution knows what the layer cannot give, and that all bases are looked at
+    lacking = LACKING["oracle"]
+    joins_positions = True
+    # it is compiled within, chunk by chunk, and not once more with what is around it
+    supports_jit = False
+
+    def __init__(self, layout: OracleLayout | Mapping[str, Any], **settings: Any) -> None:
+        super().__init__(**{"dtype": "float64", "trainable": False, "name": "log_odds", **settings})
+        self._layout = layout if isinstance(layout, OracleLayout) else _read_layout(layout)
+        self._arranged = arrange(self._layout)
+        self._evidence = in_chunks(functools.partial(evidence, self._arranged), together(self._arranged))
+
+    @classmethod
+    def of(cls, grammar: Grammar) -> LogOdds:
+        """The layer of a grammar."""
+        return cls(grammar_layout(grammar))
+
+    def call(self, inputs: Any) -> Any:
+        """Log-odds, (N, T)."""
+        without, with_it = tf.unstack(self.evidence(inputs), axis=-1)
+        return with_it - without
+
+    def evidence(self, inputs: Any) -> Any:
+        """``log P(sequence, label)`` of each task without its label and with it, (N, L, 4) -> float64 (N, T, 2)."""
+        return self._evidence(mixtures(inputs))
+
+    def single_substitutions(self, inputs: Any, targets: Any) -> Any:
+        """The layer's outputs for every single substitution, (N, L, 4) and (n_targets,) -> (n_targets, N, L, 4).
+
+        At [t, i, l, c]: the log-odds of task targets[t] if row l of sequence i were base c. A likelihood is linear in a
+        row's mixture m, ``L = sum_c m_c A_c``, where A_c is what it is if the row is base c; so its gradient with
+        regard to the mixture is that of all substitutions, from one pass forward and one backward, exactly.
+        """
+        rows = mixtures(inputs)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch(rows)
+            known = tf.unstack(self._evidence(rows), axis=-1)
+
+        def of_target(target: Any) -> Any:
+            chosen = tf.one_hot(tf.fill(tf.shape(rows)[:1], target), known[0].shape[1], dtype=tf.float64)
+            # the gradient of log L is A / L
+            without, with_it = (
+                tf.reduce_sum(each * chosen, axis=1)[:, None, None] + tf.math.log(tape.gradient(each, rows, chosen))
+                for each in known
+            )
+            return with_it - without
+
+        return tf.map_fn(of_target, targets, fn_output_signature=tf.float64)
+
+    def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, int]:
+        """(N, L, 4) -> (N, T)."""
+        return (input_shape[0], len(self._arranged.carried))
+
+    def get_config(self) -> dict[str, Any]:
+        """The layout, whose arrays are written as text without loss."""
+        return {**super().get_config(), "layout": _written_layout(self._layout)}
+
+
+def mixtures(rows: Any) -> Any:
+    """What the rows of a sequence say of its bases: r + (1 - sum r), (N, L, 4) -> float64 (N, L, 4)."""
+    rows = tf.cast(rows, tf.float64)
+    return rows + (1.0 - tf.reduce_sum(rows, axis=-1, keepdims=True))
+
+
+def together(arranged: Arranged) -> int:
+    """Sequences that are computed together: a power of two, fewer where the states of one take more memory."""
+    states, ending = len(arranged.end) * arranged.start.shape[1], 4**arranged.order * arranged.block
+    numbers = states * (arranged.reach * len(arranged.tails) + ending) + len(arranged.members) * ending
+    fitting = max(1, _BYTES_TOGETHER // (8 * numbers))
+    return min(_MOST_TOGETHER, 1 << (fitting.bit_length() - 1))
+
+
+def _written_layout(layout: OracleLayout) -> dict[str, Any]:
+    return {
+        name: _written(value) if isinstance(value, np.ndarray) else value for name, value in layout._asdict().items()
+    }
+
+
+def _read_layout(written: Mapping[str, Any]) -> OracleLayout:
+    fields: dict[str, Any] = {
+        name: _read(value) if isinstance(value, Mapping) else value for name, value in written.items()
+    }
+    return OracleLayout(**fields)
+
+
+def _written(array: npt.NDArray[Any]) -> dict[str, Any]:
+    content = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes())).decode("ascii")
+    return {"shape": list(array.shape), "dtype": array.dtype.str, "content": content}
+
+
+def _read(written: Mapping[str, Any]) -> npt.NDArray[Any]:
+    content = zlib.decompress(base64.b64decode(written["content"]))
+    return np.frombuffer(content, written["dtype"]).reshape(written["shape"])
