@@ -6,10 +6,10 @@
 
 What is compiled is compiled before the clock starts, and its time is said apart. Each is timed in turn, several times
 over, and the least is taken: processor seconds, which other programs on the machine do not lengthen much, and the
-clock's. `gradient` is of one task's log-odds, with what is computed forward for it; `all substitutions` are the log-odds
-of one task after each of the 3 L substitutions, as method ism takes them; `whole passes` says what these would take by
-one pass each, from the time of a pass forward and, with --whole-passes N, measured on N sequences. Beside them
-`simulate.oracle`, which computes likelihoods of bases alone, without derivatives.
+clock's. `gradient` is of one task's log-odds, with what is computed forward for it; `all substitutions` are the
+log-odds of one task after each of the 3 L substitutions, as method ism takes them; `whole passes` says what these
+would take by one pass each, from the time of a pass forward and, with --whole-passes N, measured on N sequences.
+Beside them `simulate.oracle`, which computes likelihoods of bases alone, without derivatives.
 """
 
 from __future__ import annotations
