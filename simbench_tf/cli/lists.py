@@ -36,21 +36,16 @@ def methods() -> None:
     from simbench_tf.attribution import methods as registered
     from simbench_tf.attribution.lacking import why_not
 
-    table = Table("method", "settings (default)", "references", "oracle", "what it does", box=None)
+    table = Table("method", "settings (default)", "references", "what it does", box=None)
     for method in registered().values():
         settings = ", ".join(f"{name}={value}" for name, value in method.settings.items()) or "-"
-        oracle = "no" if why_not(method.name, LACKING["oracle"]) else "yes"
-        table.add_row(
-            method.name, escape(settings), escape(method.references or "-"), oracle, escape(method.description)
-        )
+        table.add_row(method.name, escape(settings), escape(method.references or "-"), escape(method.description))
     console.print(table)
-    console.print(f"oracle: whether models of `architecture: oracle` take it; they lack {_listed(LACKING['oracle'])}")
-
-
-def _listed(lacking: dict[str, str]) -> str:
-    """What a model lacks, with why."""
-    names = {"layers": "layers to read", "any_rows": "values at rows that are no mixture of bases"}
-    return ", and ".join(f"{names[need]} ({why})" for need, why in lacking.items())
+    for architecture, lacking in LACKING.items():
+        console.print(f"\nNot for models of `architecture: {architecture}`:")
+        for why in lacking.values():
+            names = [name for name in registered() if why_not(name, lacking) == why]
+            console.print(f"  {', '.join(names)}: {escape(why)}")
 
 
 @app.command()

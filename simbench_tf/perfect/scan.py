@@ -16,6 +16,7 @@ import tensorflow as tf
 Tensors = list[Any]
 #: ``step(carry, x, fixed) -> (carry, y)``
 Step = Callable[[Tensors, Tensors, Tensors], tuple[Tensors, Tensors]]
+Shape = tuple[tf.DType, tf.TensorShape]
 
 
 def scan(
@@ -50,28 +51,42 @@ def scan(
     >>> float(total), before.numpy().tolist(), tape.gradient(total, x).numpy().tolist()
     (14.0, [0.0, 1.0, 5.0], [2.0, 4.0, 6.0])
     """
+    first = [[each[0] for each in rows] for rows in (xs, fixed)]
+    results = _scanned(step, _shapes(step(list(carry), *first)[1]), list(carry), list(xs), fixed, backward)
+    return results[: len(carry)], results[len(carry) :]
+
+
+def _scanned(
+    step: Step, of_y: list[Shape], carry: Tensors, xs: Tensors, fixed: Sequence[Any], backward: bool
+) -> Tensors:
+    """`scan`, of a step whose y have these shapes: one that is traced only to learn them takes as long as the loop."""
     n_carry = len(carry)
+
+    def keeping(carry: Tensors, x: Tensors, fixed: Tensors) -> tuple[Tensors, Tensors]:
+        after, y = step(carry, x, fixed)
+        return after, [*carry, *y]
 
     @tf.custom_gradient
     def run(*arguments: Any) -> Any:
         begin, rows = list(arguments[:n_carry]), list(arguments[n_carry:])
-
-        def keeping(carry: Tensors, x: Tensors, fixed: Tensors) -> tuple[Tensors, Tensors]:
-            after, y = step(carry, x, fixed)
-            return after, [*carry, *y]
-
-        end, kept = _loop(keeping, begin, rows, fixed, backward)
+        end, kept = _loop(keeping, [*_shapes(begin), *of_y], begin, rows, fixed, backward)
 
         def gradient(*upstream: Any) -> Tensors:
-            back = functools.partial(_step_back, step, n_carry, len(rows))
-            read = [*kept[:n_carry], *rows, *upstream[n_carry:]]
-            of_begin, of_rows = scan(back, list(upstream[:n_carry]), read, fixed, backward=not backward)
-            return [*of_begin, *of_rows]
+            back = functools.partial(_step_back, keeping, n_carry, len(rows))
+            # the results as the function gave them, whose derivative is this one in turn; that of `kept` would be
+            # TensorFlow's own gradient of the loop
+            read = [*results[n_carry : 2 * n_carry], *rows, *upstream[n_carry:]]
+            of_rows = _shapes([each[0] for each in rows])
+            return _scanned(back, of_rows, list(upstream[:n_carry]), read, fixed, not backward)
 
-        return [*end, *kept[n_carry:]], gradient
+        return [*end, *kept], gradient
 
     results = run(*carry, *xs)
-    return results[:n_carry], results[n_carry:]
+    return [*results[:n_carry], *results[2 * n_carry :]]
+
+
+def _shapes(tensors: Tensors) -> list[Shape]:
+    return [(each.dtype, each.shape) for each in tensors]
 
 
 def _step_back(
@@ -87,13 +102,12 @@ def _step_back(
     return gradients[:n_carry], gradients[n_carry:]
 
 
-def _loop(step: Step, carry: Tensors, xs: Tensors, fixed: Sequence[Any], backward: bool) -> tuple[Tensors, Tensors]:
+def _loop(
+    step: Step, of_y: list[Shape], carry: Tensors, xs: Tensors, fixed: Sequence[Any], backward: bool
+) -> tuple[Tensors, Tensors]:
     """`scan` as a plain loop of TensorFlow, which is never differentiated."""
     n_steps = int((xs or list(fixed))[0].shape[0])
-    first = [[each[0] for each in rows] for rows in (xs, fixed)]
-    # what a step gives is known once it was traced; that of the first is dropped as nothing reads it
-    shapes = [(y.dtype, y.shape) for y in step(carry, *first)[1]]
-    written = [tf.TensorArray(dtype, n_steps, element_shape=shape) for dtype, shape in shapes]
+    written = [tf.TensorArray(dtype, n_steps, element_shape=shape) for dtype, shape in of_y]
 
     def body(number: Any, carry: Tensors, written: Any) -> tuple[Any, Tensors, Any]:
         place = n_steps - 1 - number if backward else number

@@ -26,8 +26,9 @@ LENGTH = 10
 
 
 def pattern_log_likelihood(grammar: Grammar, rows: np.ndarray) -> np.ndarray:
-    """``log P(rows | pattern)``, (N, P), by the recursion in TensorFlow, step by step and not compiled."""
-    odds, log_scale = pattern_odds(arrange(grammar_layout(grammar)), mixtures(rows))
+    """``log P(rows | pattern)``, (N, P), by the recursion in TensorFlow, as a graph that XLA does not compile."""
+    layout = arrange(grammar_layout(grammar))
+    odds, log_scale = tf.function(lambda x: pattern_odds(layout, x), autograph=False)(mixtures(rows))
     with np.errstate(divide="ignore"):
         return (np.log(odds.numpy()) + log_scale.numpy()).T - grammar.seq_length * np.log(4)
 
@@ -153,36 +154,25 @@ def central(function: Any, at: np.ndarray, where: list[tuple[int, ...]], step: f
     return np.array(found)
 
 
+EVERYWHERE = list(itertools.product([0], range(LENGTH), range(4)))
+
+
 @pytest.mark.parametrize("case", ["pair", "two rules"])
-def test_derivatives_are_those_of_finite_differences(case: str) -> None:
+def test_gradients_are_those_of_finite_differences(case: str) -> None:
     layout = arrange(grammar_layout(MIXED[case]))
     at = np.random.default_rng(1).dirichlet(np.ones(4), (1, LENGTH))
     weights = np.random.default_rng(2).normal(size=(1, 2, 2))
 
-    def value(rows: np.ndarray) -> float:
-        return float(tf.reduce_sum(evidence(layout, mixtures(rows)) * weights))
-
-    def gradient(rows: np.ndarray) -> np.ndarray:
-        x = tf.constant(rows)
+    @tf.function(autograph=False)
+    def value_and_gradient(rows: Any) -> Any:
         with tf.GradientTape() as tape:
-            tape.watch(x)
-            total = tf.reduce_sum(evidence(layout, mixtures(x)) * weights)
-        return tape.gradient(total, x).numpy()
+            tape.watch(rows)
+            value = tf.reduce_sum(evidence(layout, mixtures(rows)) * weights)
+        return value, tape.gradient(value, rows)
 
-    everywhere = list(itertools.product([0], range(LENGTH), range(4)))
-    np.testing.assert_allclose(
-        gradient(at).ravel(), central(value, at, everywhere), rtol=1e-6, atol=1e-7 * np.abs(gradient(at)).max()
-    )
-    x, direction = tf.constant(at), np.random.default_rng(3).normal(size=at.shape)
-    with tf.GradientTape() as outer:
-        outer.watch(x)
-        with tf.GradientTape() as inner:
-            inner.watch(x)
-            total = tf.reduce_sum(evidence(layout, mixtures(x)) * weights)
-        along = tf.reduce_sum(inner.gradient(total, x) * direction)
-    found = outer.gradient(along, x).numpy().ravel()
-    expected = central(lambda rows: float((gradient(rows) * direction).sum()), at, everywhere[::3])
-    np.testing.assert_allclose(found[::3], expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max())
+    found = value_and_gradient(tf.constant(at))[1].numpy().ravel()
+    expected = central(lambda rows: float(value_and_gradient(tf.constant(rows))[0]), at, EVERYWHERE)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7 * np.abs(found).max())
 
 
 def test_a_scan_is_a_loop_with_all_its_derivatives() -> None:
@@ -216,19 +206,30 @@ def test_a_scan_is_a_loop_with_all_its_derivatives() -> None:
 
 
 @pytest.mark.slow
-def test_what_is_compiled_is_what_is_computed_step_by_step() -> None:
-    layout = arrange(grammar_layout(MIXED["pair"]))
-    bases, _, _ = drawn(MIXED["pair"], 5)
-    rows = mixtures(0.7 * one_hot(bases) + 0.3 * one_hot(bases[::-1]))
+def test_what_is_compiled_has_second_derivatives_too() -> None:
+    layout = arrange(grammar_layout(MIXED["two motifs"]))
+    bases, _, _ = drawn(MIXED["two motifs"], 5)
     compiled = in_chunks(lambda x: evidence(layout, x), 2)
-    found = []
-    for function in (lambda x: evidence(layout, x), compiled):
+    at = mixtures(0.7 * one_hot(bases) + 0.3 * one_hot(bases[::-1])).numpy()
+    chosen = 5, 2
+
+    def derivatives(rows: np.ndarray) -> list[np.ndarray]:
+        x = tf.constant(rows)
         with tf.GradientTape() as outer, tf.GradientTape() as inner:
-            inner.watch(rows)
-            outer.watch(rows)
-            value = function(rows)
-            gradient = inner.gradient(value[:, 1, 1] - value[:, 1, 0], rows)
-            chosen = gradient[:, 5, 2]
-        found.append([value, gradient, outer.gradient(chosen, rows)])
-    for expected, mine in zip(*found, strict=True):
-        np.testing.assert_allclose(mine, expected, rtol=1e-9, atol=1e-11 * np.abs(expected).max())
+            inner.watch(x)
+            outer.watch(x)
+            value = compiled(x)
+            gradient = inner.gradient(value[:, 1, 1] - value[:, 1, 0], x)
+            one = gradient[:, *chosen]
+        return [each.numpy() for each in (value, gradient, outer.gradient(one, x))]
+
+    def one_value(value: np.ndarray, gradient: np.ndarray, _: np.ndarray) -> np.ndarray:
+        return np.array([value[0, 1, 1] - value[0, 1, 0], gradient[0, *chosen]])
+
+    value, gradient, second = derivatives(at)
+    np.testing.assert_allclose(value, evidence(layout, tf.constant(at)), rtol=1e-12)
+    for number in range(len(at)):
+        rows = at[[number]]
+        expected = central(lambda each: one_value(*derivatives(each)), rows, EVERYWHERE).T
+        for found, by_steps in zip((gradient[number], second[number]), expected, strict=True):
+            np.testing.assert_allclose(found.ravel(), by_steps, rtol=1e-5, atol=1e-6 * np.abs(found).max())
