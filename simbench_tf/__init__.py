@@ -31,6 +31,7 @@ _PUBLIC = {
     "open_dataset": "dataset",
     "oracle_model": "perfect",
     "paired_comparisons": "score",
+    "planted_model": "perfect",
     "pooled_scores": "score",
     "publish": "export",
     "register_method": "attribution",

@@ -21,7 +21,20 @@ DOING_NOTHING = (
     "Identity",
 )
 _POINTWISE = ("ReLU", "LeakyReLU", "ELU", "Softmax", "BatchNormalization", "LayerNormalization")
-_OPERATIONS = ("Relu", "Relu6", "Sigmoid", "Tanh", "Softplus", "Gelu", "Silu", "Elu", "Selu", "LeakyRelu", "Exp")
+_OPERATIONS = (
+    "Relu",
+    "Relu6",
+    "Sigmoid",
+    "Tanh",
+    "Softplus",
+    "Gelu",
+    "Silu",
+    "Elu",
+    "Selu",
+    "LeakyRelu",
+    "Exp",
+    "Log1p",
+)
 
 
 class UnsupportedModelError(Exception):

@@ -1,6 +1,7 @@
 """Methods of other packages, run as they are behind the same call: SHAP's DeepExplainer, tf-keras-vis' Gradcam.
 
-Nothing of them is changed or reimplemented here; they stand beside our own methods to be compared with these. Both are
+Nothing of them is changed or reimplemented here; they stand beside our own methods to be compared with these. SHAP's
+table of rules gains one line: log1p has its rule for functions of single numbers, as exp has. Both packages are
 imported when they are first used. Deprecation warnings of their imports, about packages that *they* use, are for their
 authors and not shown.
 """
@@ -72,6 +73,7 @@ def _explainer(forward: Forward, graph: Any, targets: tuple[int, ...]) -> Callab
 
     with _their_imports():
         import shap
+    _shap_rules()
 
     class Chosen(keras.layers.Layer):
         """SHAP explains every output of a model's last layer, so the others are left out, in a layer of their own."""
@@ -102,6 +104,15 @@ def _explainer(forward: Forward, graph: Any, targets: tuple[int, ...]) -> Callab
     return explain
 
 
+def _shap_rules() -> dict[str, Any]:
+    """SHAP's table of rules by TensorFlow's names of operations, with log1p in it."""
+    with _their_imports():
+        from shap.explainers._deep.deep_tf import nonlinearity_1d, op_handlers
+    op_handlers.setdefault("Log1p", nonlinearity_1d(0))
+    rules: dict[str, Any] = op_handlers
+    return rules
+
+
 def _check_operations(model: Any, seq_length: int) -> None:
     """Refuse a model with an operation that SHAP has no rule for.
 
@@ -111,9 +122,8 @@ def _check_operations(model: Any, seq_length: int) -> None:
     import keras
     import tensorflow as tf
 
-    with _their_imports():
-        from shap.explainers._deep.deep_tf import break_dependence, op_handlers
-
+    op_handlers = _shap_rules()
+    break_dependence = op_handlers["Shape"]
     function = tf.function(lambda x: model([x], training=False), autograph=False)
     operations = function.get_concrete_function(tf.TensorSpec((2, seq_length, 4), tf.float32)).graph
     depend: set[str] = {operations.inputs[0].name}

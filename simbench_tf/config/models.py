@@ -7,13 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from simbench_tf.config.base import Strict
 from simbench_tf.files import safe_name
 
 #: Architectures that the grammar of the data makes as they are, with nothing to train.
-FROM_DATA = ("oracle",)
+FROM_DATA = ("oracle", "planted")
 
 #: What an architecture cannot give to attribution methods (`attribution.register_method`'s `needs`), and why.
 LACKING: dict[str, dict[str, str]] = {
@@ -22,6 +22,17 @@ LACKING: dict[str, dict[str, str]] = {
         "any_rows": "rows that are no mixture of bases have no likelihood",
     }
 }
+
+
+class PlantedSettings(Strict):
+    """Settings of a planted network, each of which breaks one thing: see `perfect.planted_network`."""
+
+    window: Annotated[int, Field(ge=2)] | None = None
+    kernel_size: Annotated[int, Field(ge=1)] | None = None
+    strands: Literal["both", "one"] = "both"
+    activation: Literal["exp", "relu"] = "exp"
+    pooling: Literal["sum", "max"] = "sum"
+    without: tuple[str, ...] = ()
 
 
 class Model(Strict):
@@ -37,11 +48,13 @@ class Model(Strict):
     them the papers'. Valid convolutions and pooling may leave the last bases over, which the network then cannot see;
     with ``padding: same`` it sees all. `training` changes settings of the run's training for this model.
 
-    With ``architecture: oracle``, nothing is trained: it is the exact posterior of each task, of data of kind grammar.
+    Two architectures are made from the grammar that drew the data, with nothing to train: `oracle` is the exact
+    posterior of each task, `planted` a convolutional network near it, whose `settings` break one thing at a time
+    (`PlantedSettings`).
     """
 
     name: str = "basset"
-    architecture: Literal["basset", "beluga", "oracle"] | None = None
+    architecture: Literal["basset", "beluga", "oracle", "planted"] | None = None
     keras: Path | None = None
     trained: bool = False
     outputs: dict[str, Annotated[int, Field(ge=0)]] | None = None
@@ -73,7 +86,7 @@ class Model(Strict):
     def _architecture_or_keras(self) -> Model:
         if [self.architecture, self.keras, self.python, self.kipoi].count(None) != 3:
             known = (
-                "`architecture` (basset, beluga or oracle), `keras` (a .keras file), `python` (a function), "
+                "`architecture` (basset, beluga, oracle or planted), `keras` (a .keras file), `python` (a function), "
                 "`kipoi` (an entry)"
             )
             raise ValueError(f"a model needs one of {known}")
@@ -83,8 +96,10 @@ class Model(Strict):
             raise ValueError(f"{chosen[0]} is a setting of `architecture` basset or beluga; leave it out")
         if self.python is not None and not re.fullmatch(r".+:[^\W\d]\w*", self.python):
             raise ValueError(f"python {self.python!r} names no function; write e.g. my_model.py:build")
-        if self.settings and self.python is None:
-            raise ValueError("settings are those of a `python` model's function; leave them out")
+        if self.architecture == "planted":
+            _check_planted(self.settings)
+        elif self.settings and self.python is None:
+            raise ValueError("settings are those of a `python` model's function or a planted network; leave them out")
         for name in ("seq_length", "n_tasks", "seed"):
             if name in self.settings:
                 raise ValueError(f"settings.{name} is given by the run; leave it out")
@@ -109,6 +124,18 @@ class Model(Strict):
         if not safe_name(self.name):
             raise ValueError(f"model name {self.name!r} cannot be a folder's name; use letters, digits, . _ -")
         return self
+
+
+def _check_planted(settings: dict[str, Any]) -> None:
+    try:
+        PlantedSettings.model_validate(settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(PlantedSettings.model_fields)
+            raise ValueError(f"settings.{name} is no setting of a planted network; choose among {known}") from error
+        raise ValueError(f"settings.{name} of a planted network: {first['msg'].lower()}") from error
 
 
 class Replicate(NamedTuple):

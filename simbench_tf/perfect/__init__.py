@@ -1,5 +1,6 @@
-"""Perfect models: the exact posterior of a grammar as a Keras model, to tell a method's failure from a network's."""
+"""Perfect models, built from the grammar of the data, which tell a method's failure from the network's."""
 
 from simbench_tf.perfect.oracle import LogOdds, oracle_model
+from simbench_tf.perfect.planted import planted_model, planted_network
 
-__all__ = ["LogOdds", "oracle_model"]
+__all__ = ["LogOdds", "oracle_model", "planted_model", "planted_network"]

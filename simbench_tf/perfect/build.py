@@ -8,13 +8,14 @@ import keras
 
 from simbench_tf.config import Model
 from simbench_tf.perfect.oracle import oracle_of
+from simbench_tf.perfect.planted import planted_network
 from simbench_tf.simulate.grammar import Grammar
 
 #: For each of `config.models.FROM_DATA` what makes the model: of a grammar, and with the model's `settings`.
-BUILDERS: dict[str, Callable[..., keras.Model]] = {"oracle": oracle_of}
+BUILDERS: dict[str, Callable[..., keras.Model]] = {"oracle": oracle_of, "planted": planted_network}
 
-#: What is noted beside the saved model, so that whoever loads it imports its layers first.
-MODULE = "simbench_tf.perfect:oracle_model"
+#: Of models with layers of their own: what is noted beside the saved model, so that who loads it imports them first.
+MODULES = {"oracle": "simbench_tf.perfect:oracle_model"}
 
 
 def build_from_data(model: Model, grammar: Grammar) -> keras.Model:

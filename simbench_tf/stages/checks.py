@@ -39,7 +39,7 @@ def check_ahead(config: Config, folder: Path) -> None:
     missing, length = [each for each in config.replicates if each not in held], config.simulation.length
     if missing and length is not None:
         models = {model.name: model for model in config.models}
-        for name, network in check_models(missing, length, config.tasks, config.attribution.output).items():
+        for name, network in check_models(config, missing, length, config.tasks).items():
             check_methods(config, network, length)
             say_unseen(models[name], network, length)
 
@@ -58,7 +58,7 @@ def _held(config: Config, folder: Path) -> list[Replicate]:
 
 def _check_new_methods(config: Config, folder: Path, replicate: Replicate) -> None:
     """Check the methods by which a model that the run holds was not explained yet."""
-    if replicate.model.is_from_data:
+    if replicate.model.lacking:
         return  # what it takes is known without it
     new = _new_methods(config, folder, replicate)
     file = find_model(replicate, config.tasks, folder).file

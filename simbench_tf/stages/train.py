@@ -1,4 +1,4 @@
-"""The train stage: RUN/models, every model trained, or taken as it is: a trained Keras model, one of Kipoi, an oracle.
+"""The train stage: RUN/models, every model trained, or taken as it is: trained Keras models, of Kipoi, perfect ones.
 
 One folder per model, or per model and seed (`Config.replicates`): model.keras, history.csv and metrics.json;
 python.json where a function of the user's built it, or the grammar of the data did; trained.json or kipoi.json where it
@@ -16,17 +16,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from simbench_tf.config import Config, Model, Replicate, Training
 from simbench_tf.dataset import Dataset, open_dataset
-from simbench_tf.dataset_grammar import grammar_of
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import Track, silent
 from simbench_tf.run.manifest import checksum_named, fingerprint, fresh_files
 from simbench_tf.run.models import outputs_of_tasks, snapshots_of
+from simbench_tf.stages.from_data import build_before_data, make_from_data, write_empty_history
 from simbench_tf.stages.method_checks import check_methods, say_unseen
 from simbench_tf.stages.simulate import by_content
 from simbench_tf.stages.step import Made, dataset_checksums, step
@@ -65,7 +64,7 @@ def _check_before_training(config: Config, folder: Path, stale: list[Replicate])
     if not stale or (len(stale) == 1 and not at_last):
         return
     dataset = open_dataset(folder / "dataset")
-    networks = check_models(stale, dataset.seq_length, dataset.tasks, config.attribution.output)
+    networks = check_models(config, stale, dataset.seq_length, dataset.tasks)
     models = {model.name: model for model in config.models}
     for name, network in networks.items() if at_last else ():
         check_methods(config, network, dataset.seq_length)
@@ -81,11 +80,11 @@ def _keys(config: Config, replicate: Replicate, data: dict[str, str]) -> dict[st
     return keys
 
 
-def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[str], output: Output) -> dict[str, Any]:
+def check_models(config: Config, replicates: Sequence[Replicate], seq_length: int, tasks: list[str]) -> dict[str, Any]:
     """Build or load each model once, without training it; return those that are Keras models, by name.
 
-    Of a trained Keras model also see that its `output`, the logit or what it returns, can be attributed. Models that
-    the grammar of the data makes fit it, and are not built.
+    Of a trained Keras model also see that the output asked for, the logit or what it returns, can be attributed. The
+    exact posterior fits the grammar that makes it, and is not built.
 
     Raises
     ------
@@ -102,8 +101,10 @@ def check_models(replicates: Sequence[Replicate], seq_length: int, tasks: list[s
             entry, _ = _load_entry(model.kipoi, seq_length, tasks)
             networks |= {model.name: entry.model} if entry.is_keras else {}
         elif model.trained:
-            networks[model.name] = _load_given(model, seq_length, tasks, output)
-        elif not model.is_from_data:
+            networks[model.name] = _load_given(model, seq_length, tasks, config.attribution.output)
+        elif model.is_from_data:
+            networks |= {} if model.lacking else {model.name: build_before_data(model, config)}
+        else:
             networks[model.name] = build_model(model, seq_length, len(tasks), seed)
     return networks
 
@@ -232,7 +233,7 @@ def adopt(source: str, dataset: Dataset, folder: Path) -> list[Path]:
 
     files = [folder / name for name in ("kipoi.json", "history.csv", "metrics.json")]
     _write_record(files[0], record)
-    _write_empty_history(files[1])
+    write_empty_history(files[1])
     if entry.is_keras:
         files.append(folder / "model.keras")
         with whole_file(files[-1]) as partial:
@@ -267,33 +268,8 @@ def take_trained(model: Model, dataset: Dataset, folder: Path, output: Output) -
     with whole_file(files[0]) as partial:
         shutil.copyfile(model.keras, partial)
     _write_record(files[1], {"outputs": outputs})
-    _write_empty_history(files[2])
+    write_empty_history(files[2])
     write_metrics(files[3], split_metrics(labels, predicted, list(outputs)))
-    return files
-
-
-def make_from_data(model: Model, dataset: Dataset, folder: Path, config: Config) -> list[Path]:
-    """Write RUN/models/MODEL of a model that the grammar of the data makes; returns its files.
-
-    Raises
-    ------
-    InputError
-        The configuration draws other sequences than the data set holds.
-    """
-    from simbench_tf.models.custom import write_function
-    from simbench_tf.perfect.build import MODULE, build_from_data
-    from simbench_tf.training import predict, split_metrics, write_metrics
-
-    _log.warning("models.%s is made from the grammar of the data as it is: nothing is trained", model.name)
-    grammar = grammar_of(dataset, config, f"models.{model.name}", "leave the model out")
-    network = build_from_data(model, grammar)
-    files = [folder / name for name in ("model.keras", "history.csv", "metrics.json")]
-    with whole_file(files[0]) as partial:
-        network.save(partial)
-    files.append(write_function(folder, MODULE))
-    _write_empty_history(files[1])
-    predicted = predict(network, dataset.bases("test"))
-    write_metrics(files[2], split_metrics(dataset.labels("test"), predicted, dataset.tasks))
     return files
 
 
@@ -314,12 +290,6 @@ def _load_given(model: Model, seq_length: int, tasks: list[str], output: Output)
 def _write_record(path: Path, record: dict[str, Any]) -> None:
     with whole_file(path) as partial:
         partial.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-
-
-def _write_empty_history(path: Path) -> None:
-    """Of a model that the run did not train, the head alone."""
-    with whole_file(path) as partial:
-        pd.DataFrame(columns=["batch", "loss"]).to_csv(partial, index=False)
 
 
 def files_of(source: str) -> dict[str, str]:

@@ -22,9 +22,11 @@ from helpers.described_networks import (
     branches,
     check_against_peer,
     every_convolution,
+    odds,
     sequences,
 )
 from simbench_tf.attribution import attribute
+from simbench_tf.attribution.deeplift.nonlinear import Nonlinearity, exp_change, log1p_change
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 
@@ -39,6 +41,7 @@ FUNCTIONS = {
     "tanh": (np.tanh, lambda z: 1 - np.tanh(z) ** 2),
     "softplus": (lambda z: np.log1p(np.exp(z)), lambda z: 1 / (1 + np.exp(-z))),
     "exponential": (np.exp, np.exp),
+    "log1p": (np.log1p, lambda z: 1 / (1 + z)),
     "elu": (lambda z: np.where(z > 0, z, np.expm1(z)), lambda z: np.where(z > 0, 1, np.exp(z))),
     "gelu": (
         lambda z: z * (1 + erf(z / np.sqrt(2))) / 2,
@@ -293,7 +296,7 @@ def plain_deeplift(nodes, x, references, rule, maxpool, target):
     return [*means, means[0].sum() - np.mean(change)], run.x[-1][target]
 
 
-NETS = {"basset_like": basset_like, "every_convolution": every_convolution, "branches": branches}
+NETS = {"basset_like": basset_like, "every_convolution": every_convolution, "branches": branches, "odds": odds}
 
 
 @pytest.fixture
@@ -337,8 +340,8 @@ def test_compiled_equals_a_plain_implementation():
     assert check_against_plain(basset_like(seed=3), "deeplift_genomics", "rescale", *sequences()) > 1e-2
 
 
-# an exponential of an exponential multiplies what float32 rounds
-FUNCTION = st.sampled_from(sorted(set(FUNCTIONS) - {"exponential"}))
+# an exponential of an exponential multiplies what float32 rounds, and logarithms need arguments above -1
+FUNCTION = st.sampled_from(sorted(set(FUNCTIONS) - {"exponential", "log1p"}))
 BLOCK = st.fixed_dictionaries(
     {
         "size": st.integers(2, 5),
@@ -462,6 +465,42 @@ def test_slopes_of_activations_keep_their_digits(name, op_by_op):
     before, after = (exact(tf.constant(at[None], tf.float64)).numpy()[0] for at in (start, start + step))
     slope = (after - before) / step
     np.testing.assert_allclose(found, slope, rtol=5e-6, atol=5e-6)
+
+
+FLOATS = st.floats(0, 1, width=32)
+
+
+@hypothesis.settings(deadline=None, max_examples=200)
+@hypothesis.given(FLOATS, FLOATS, st.booleans(), st.floats(-6, 0))
+def test_exponential_and_logarithm_keep_their_digits_over_many_powers_of_ten(a, b, is_near, shortening):
+    for function, change, numbers, exact in (
+        (tf.exp, exp_change, lambda u: 100 * u - 60, np.exp),
+        (tf.math.log1p, log1p_change, lambda u: 10 ** (24 * u - 12) - 1e-12, np.log1p),
+    ):
+        start, end = np.float32(numbers(a)), np.float32(numbers(b))
+        if is_near:
+            end = np.float32(start + (end - start) * 10**shortening)
+        step = np.float32(end - start)
+        hypothesis.assume(abs(step) > 1e-7)
+        slope = Nonlinearity(function, change=change).slope(*(tf.constant([x]) for x in (start, step, end)))
+        expected = (exact(np.float64(end)) - exact(np.float64(start))) / (np.float64(end) - np.float64(start))
+        np.testing.assert_allclose(slope, [expected], rtol=2e-5)
+
+
+def test_revealcancel_of_a_sum_that_would_lose_its_smaller_part():
+    """log(1 + 1e8 a + b) where a goes and b comes: each is given half of what it changes with and without the other."""
+    inputs = keras.Input((2, 4))
+    dense, last = layers.Dense(1), layers.Dense(1)
+    model = keras.Model(inputs, last(keras.ops.log1p(dense(layers.Flatten()(inputs)))))
+    kernel = np.zeros((8, 1))
+    kernel[0], kernel[5] = 1e8, 3.0  # A at the first base, C at the second
+    dense.set_weights([kernel, np.zeros(1)])
+    last.set_weights([np.ones((1, 1)), np.zeros(1)])
+    result = attribute(model, one_hot(["CC"]), "deeplift_revealcancel", references=one_hot(["AA"])[None])
+    gone, come = np.log(1e8) / 2 + (np.log(1e8) - np.log(4)) / 2, np.log(4) / 2
+    np.testing.assert_allclose(result.scores.sum(), np.log(4) - np.log(1e8), rtol=1e-6)
+    np.testing.assert_allclose(result.negative[0].sum(), -gone, rtol=1e-5)
+    np.testing.assert_allclose(result.positive[0].sum(), come, rtol=1e-5)
 
 
 # ways to write the same network

@@ -55,11 +55,13 @@ class Net:
         self.add(layer, "conv", source, weights=weights, **settings)
         return self.fused(activation)
 
-    def dense(self, units, *inputs, activation=None):
+    def dense(self, units, *inputs, activation=None, only_adds=False):
         source = inputs[0] if inputs else len(self.nodes) - 1
         layer = layers.Dense(units, activation=activation)
         n_in = self.tensors[source].shape[-1]
         weights = {"kernel": self.drawn(n_in, units), "bias": self.rng.normal(0, 0.2, units).astype(np.float32)}
+        if only_adds:
+            weights = {name: np.abs(weight) for name, weight in weights.items()}
         self.add(layer, "dense", source, weights=weights)
         return self.fused(activation)
 
@@ -85,6 +87,10 @@ class Net:
 
     def act(self, function, *inputs):
         return self.add(layers.Activation(function), "activation", *inputs, function=function)
+
+    def log1p(self):
+        """An operation, since Keras has no such layer."""
+        return self.add(keras.ops.log1p, "activation", function="log1p")
 
     def pool(self, size, strides=None, padding="valid"):
         strides = strides or size
@@ -141,6 +147,22 @@ def every_convolution(seed=1):
     net.flatten()
     net.dense(6, activation="sigmoid")
     net.dense(6, activation="exponential")
+    net.dense(2)
+    return net
+
+
+def odds(seed=0):
+    """Sums of odds and their logarithms, as in a network that is built from motifs: arguments up to e^18 or so."""
+    net = Net(seed)
+    net.conv(4, 6, padding="same")
+    net.nodes[-1].weights["kernel"] *= 4
+    net.tensors[-1]._keras_history.operation.set_weights(list(net.nodes[-1].weights.values()))
+    net.act("exponential")
+    net.average(8, 4, "same")
+    net.flatten()
+    net.dense(6, only_adds=True)
+    net.log1p()
+    net.dense(5, activation="softplus")
     net.dense(2)
     return net
 

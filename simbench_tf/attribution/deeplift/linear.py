@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from simbench_tf.attribution.deeplift.steps import ForwardPass, LayerStep, Pair, Tensor, pulled_back, zeros
+from simbench_tf.attribution.deeplift.steps import ForwardPass, LayerStep, Pair, Tensor, by_sign, pulled_back, zeros
 from simbench_tf.attribution.layer_geometry import geometry_of
 
 # up to this many input channels a transposed convolution is quicker as a matrix product
@@ -24,11 +24,14 @@ class Weighted:
 
     The difference is split anew by its sign: P = d+ * W+ + d- * W-, N = d- * W+ + d+ * W-, without the bias. Since
     P + N = d * W and P - N = |d| * |W|, one more product with |W| gives both; likewise in the backward pass.
+    With `each_part`, they are computed as they are written: where they differ by many powers of ten, as before a
+    logarithm, their sum and difference do not hold the smaller one.
     """
 
     layer: Any
     is_convolution: bool = False
     normalisation: Scaled | None = None
+    each_part: bool = False
 
     def kernel(self) -> Tensor:
         """Weights with all groups in one, shape (..., n_in, n_out)."""
@@ -53,6 +56,12 @@ class Weighted:
         return product if bias is None else product + bias
 
     def parts(self, run: ForwardPass, step: LayerStep) -> Pair:
+        if self.each_part:
+            kernel, (up, down) = by_sign(self.kernel()), by_sign(run.difference(step.inputs[0]))
+            return Pair(
+                self._product(up, kernel.positive) + self._product(down, kernel.negative),
+                self._product(up, kernel.negative) + self._product(down, kernel.positive),
+            )
         whole = run.difference(step.output)
         spread = self._product(tf.abs(run.difference(step.inputs[0])), tf.abs(self.kernel()))
         # max and min take away what rounding leaves where a part is empty
@@ -66,6 +75,13 @@ class Weighted:
         (empty, *signs), kernel = saved, self.kernel()
         if m.is_one:
             into = self._transposed(m.positive, kernel, empty.shape)
+        elif self.each_part:
+            up, down = by_sign(kernel)
+            rising, falling = (
+                self._transposed(m.positive, first, empty.shape) + self._transposed(m.negative, second, empty.shape)
+                for first, second in ((up, down), (down, up))
+            )
+            into = tf.where(signs[0] > 0, rising, tf.where(signs[0] < 0, falling, (rising + falling) / 2))
         else:
             # d > 0: T(m+, W+) + T(m-, W-), and d < 0: T(m+, W-) + T(m-, W+), as mean and half difference
             mean, half = (m.positive + m.negative) / 2, (m.positive - m.negative) / 2

@@ -23,6 +23,10 @@ from simbench_tf.attribution.layer_geometry import padded_geometry
 
 # steps below which derivatives give a slope more exactly than a quotient does, whose digits float32 loses
 _SHORT_STEP = 0.1
+# the logarithm below is taken for this: log(1e-6) is -14
+_LOG1P_FROM = -1.0 + 1e-6
+# by what share of its terms a sum in float32 may be off
+_LOST_DIGITS = 1e-6
 
 
 # activations
@@ -39,19 +43,28 @@ class Nonlinearity:
         For the family of ReLU, whose slopes are then computed without rounding: the slope below zero.
     kinks : tuple of float
         Where it lacks a derivative of some order, at least `_SHORT_STEP` apart; between them it is smooth.
+    change : callable, optional
+        ``change(start, step, end)``, f(end) - f(start) where end is start + step: for functions whose values and
+        arguments span so many powers of ten that the difference has to be written in another way.
     """
 
     function: Callable[[Tensor], Tensor]
     negative_slope: Any = None
     kinks: tuple[float, ...] = ()
+    change: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
 
     def derivative(self, at: Tensor) -> Tensor:
         if self.negative_slope is not None:
             return tf.where(at > 0, 1.0, self._below())
         return pulled_back(self.function, [at], tf.ones_like(at))[0]
 
-    def slope(self, start: Tensor, step: Tensor) -> Tensor:
-        """(f(start + step) - f(start)) / step; step must not be zero."""
+    def slope(self, start: Tensor, step: Tensor, end: Tensor | None = None) -> Tensor:
+        """(f(start + step) - f(start)) / step; step must not be zero.
+
+        `end` is start + step where that is known with digits that the sum of the two, far larger, would lose.
+        """
+        if self.change is not None:
+            return self.change(start, step, start + step if end is None else end) / step
         if self.negative_slope is not None:
             size = tf.abs(step)
             share = tf.clip_by_value(tf.maximum(start, start + step), 0.0, size) / size
@@ -78,6 +91,20 @@ class Nonlinearity:
 
     def _below(self) -> Tensor:
         return tf.cast(tf.convert_to_tensor(self.negative_slope), tf.float32)
+
+
+def exp_change(start: Tensor, step: Tensor, end: Tensor) -> Tensor:
+    """e^end - e^start."""
+    return -tf.sign(step) * tf.exp(tf.maximum(start, end)) * tf.math.expm1(-tf.abs(step))
+
+
+def log1p_change(start: Tensor, step: Tensor, end: Tensor) -> Tensor:
+    """log(1 + end) - log(1 + start), with what RevealCancel's sums of parts take below -1 put at the edge."""
+    start, end = tf.maximum(start, _LOG1P_FROM), tf.maximum(end, _LOG1P_FROM)
+    ratio = step / (1.0 + start)
+    # far steps by the ends' own digits, near ones by the step's
+    near = tf.abs(ratio) < 0.5
+    return tf.where(near, tf.math.log1p(tf.where(near, ratio, 0.0)), tf.math.log1p(end) - tf.math.log1p(start))
 
 
 @dataclass(frozen=True)
@@ -112,15 +139,20 @@ class Elementwise:
         """dy / dx of both parts."""
         (number,) = step.inputs
         reference, slope = run.reference(number), self.nonlinearity.slope
+        end = None if self.nonlinearity.change is None else run.observed(number)
         if self.reveal_cancel:
             p, n = run.parts(number).map(_away_from_zero)
+            if end is None:
+                with_p, with_n = reference + p, reference + n
+            else:
+                with_p, with_n = _with_part(reference, p, end, n), _with_part(reference, n, end, p)
             return Pair(
-                (slope(reference, p) + slope(reference + n, p)) / 2,
-                (slope(reference, n) + slope(reference + p, n)) / 2,
+                (slope(reference, p, with_p) + slope(with_n, p, end)) / 2,
+                (slope(reference, n, with_n) + slope(with_p, n, end)) / 2,
             )
         difference = run.difference(number)
         near = tf.abs(difference) < NEAR_ZERO
-        quotient = slope(reference, tf.where(near, 1.0, difference))
+        quotient = slope(reference, tf.where(near, 1.0, difference), end)
         both = tf.where(near, self.nonlinearity.derivative(reference), quotient)
         return Pair(both, both)
 
@@ -129,6 +161,14 @@ def _away_from_zero(part: Tensor) -> Tensor:
     """Let no part vanish, so that it can be divided by."""
     nudge = tf.where(part < 0, -NEAR_ZERO, NEAR_ZERO)
     return tf.where(tf.abs(part) < NEAR_ZERO / 2, part + nudge, part)
+
+
+def _with_part(reference: Tensor, part: Tensor, observed: Tensor, other: Tensor) -> Tensor:
+    """The reference with one part of the difference, from the end that loses fewer digits; 0 where all are lost."""
+    from_reference = tf.abs(reference) + tf.abs(part) <= tf.abs(observed) + tf.abs(other)
+    total = tf.where(from_reference, reference + part, observed - other)
+    lost = _LOST_DIGITS * tf.minimum(tf.abs(reference) + tf.abs(part), tf.abs(observed) + tf.abs(other))
+    return tf.where(tf.abs(total) < lost, 0.0, total)
 
 
 # max-pooling

@@ -5,6 +5,7 @@ A layer without a rule is an error: a gradient in its stead would look right and
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import re
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import tensorflow as tf
 from keras import layers
 
 from simbench_tf.attribution.deeplift.linear import Linear, Scaled, Weighted
-from simbench_tf.attribution.deeplift.nonlinear import Elementwise, MaxPool, Nonlinearity
+from simbench_tf.attribution.deeplift.nonlinear import Elementwise, MaxPool, Nonlinearity, exp_change, log1p_change
 from simbench_tf.attribution.deeplift.steps import LayerStep, Rule
 from simbench_tf.attribution.layer_geometry import DOING_NOTHING, is_quantized
 from simbench_tf.attribution.model_graph import Calls, read_calls
@@ -39,12 +40,14 @@ _LINEAR = (
 # activations by the name that Keras and TensorFlow give them, and where they have kinks
 _KINKS: dict[str, tuple[float, ...]] = {
     **dict.fromkeys(("sigmoid", "log_sigmoid", "tanh", "softplus", "squareplus", "gelu", "silu", "mish"), ()),
-    **dict.fromkeys(("exponential", "exp"), ()),
+    **dict.fromkeys(("exponential", "exp", "log1p"), ()),
     **dict.fromkeys(("elu", "selu", "celu", "softsign"), (0.0,)),
     **dict.fromkeys(("hard_sigmoid", "hard_silu"), (-3.0, 3.0)),
     "relu6": (0.0, 6.0),
     "hard_tanh": (-1.0, 1.0),
 }
+# and those whose change is not the difference of two values
+_CHANGES = {"exponential": exp_change, "exp": exp_change, "log1p": log1p_change}
 
 
 def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule) -> list[LayerStep]:
@@ -68,7 +71,7 @@ def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule) -> list[L
         A layer has no rule.
     """
     steps, output = _steps_of(read_calls(model), maxpool)
-    steps = _with_folded_normalisation(steps, output)
+    steps = _with_exact_parts(_with_folded_normalisation(steps, output))
     return _marked([_with_activation_rule(step, rule, steps) for step in steps])
 
 
@@ -190,8 +193,9 @@ def _activation_layer(layer: Any) -> Nonlinearity | None:
     if name == "LeakyRelu":
         return Nonlinearity(layer.call, float(layer.negative_slope))
     # operations of keras.ops go by their class, "LogSigmoid"; those with settings of their own keep them
-    kinks = _KINKS.get(re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())
-    return None if kinks is None else Nonlinearity(layer.call, kinks=kinks)
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+    kinks = _KINKS.get(name)
+    return None if kinks is None else Nonlinearity(layer.call, kinks=kinks, change=_CHANGES.get(name))
 
 
 def _activation(layer: Any, function: Callable[[Any], Any]) -> list[Rule]:
@@ -210,7 +214,7 @@ def _known_functions() -> dict[Callable[[Any], Any], Nonlinearity]:
         for name, kinks in _KINKS.items():
             function = getattr(module, name, None)
             if function is not None:
-                known[function] = Nonlinearity(function, kinks=kinks)
+                known[function] = Nonlinearity(function, kinks=kinks, change=_CHANGES.get(name))
         for name, slope in (("relu", 0.0), ("leaky_relu", 0.2)):
             function = getattr(module, name, None)
             if function is not None:
@@ -242,6 +246,21 @@ def _with_folded_normalisation(steps: list[LayerStep], output: int) -> list[Laye
         folded.append(step)
         by_output[step.output] = step
     return folded
+
+
+def _with_exact_parts(steps: list[LayerStep]) -> list[LayerStep]:
+    """Have both parts computed apart in layers before a function whose arguments span many powers of ten."""
+    before = {
+        step.inputs[0]
+        for step in steps
+        if isinstance(step.rule, Elementwise) and step.rule.nonlinearity.change is not None
+    }
+    return [
+        step._replace(rule=dataclasses.replace(step.rule, each_part=True))
+        if isinstance(step.rule, Weighted) and step.output in before
+        else step
+        for step in steps
+    ]
 
 
 def _with_activation_rule(step: LayerStep, rule: ActivationRule, steps: list[LayerStep]) -> LayerStep:

@@ -105,6 +105,10 @@ class ForwardPass:
     def reference(self, number: int) -> Tensor:
         return self.values[number][self.n :]
 
+    def observed(self, number: int) -> Tensor:
+        """x of a tensor once for each of its references, (n R, ...)."""
+        return tf.repeat(self.values[number][: self.n], self.n_references, axis=0)
+
     def difference(self, number: int) -> Tensor:
         """x - reference of a tensor, (n R, ...)."""
         if number not in self._differences:
