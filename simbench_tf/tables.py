@@ -68,6 +68,13 @@ VARIANCE_COLUMNS = (
 )  # fmt: skip
 
 
+#: One row per model, task, key and perfect model (RUN/scores/misses.csv), from `score.misses.split_misses`.
+MISSES_COLUMNS = (
+    "model", "task", "key", "perfect", "n_sequences", "oracle_auprc", "perfect_auprc", "auprc",
+    "method_miss", "method_miss_se", "network_miss", "network_miss_se",
+)  # fmt: skip
+
+
 #: One row per task (RUN/scores/kmer_classifier.csv), of data without an exact posterior.
 KMER_COLUMNS = ("task", "auroc", "n_train", "n_test", "k")
 

@@ -64,7 +64,9 @@ def best_methods(config: Config, run: Path) -> list[str]:
     from simbench_tf.run.results import read_results
 
     results = read_results(config, run, sequences=False)
-    found = answers(results.per_sequence, method_labels(results.summary), results.metrics, results.nulls)
+    found = answers(
+        results.per_sequence, method_labels(results.summary), results.metrics, results.nulls, results.perfect
+    )
     return [f"{answer.sentence} {answer.remark}".strip() for answer in found]
 
 

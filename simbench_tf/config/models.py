@@ -78,6 +78,11 @@ class Model(Strict):
         return self.architecture in FROM_DATA
 
     @property
+    def is_perfect(self) -> bool:
+        """Whether it is known to be right: made from the data, with no setting that breaks it."""
+        return self.is_from_data and not self.settings
+
+    @property
     def lacking(self) -> dict[str, str]:
         """What it cannot give to attribution methods, and why: a key of `LACKING`'s entry for each."""
         return LACKING.get(self.architecture or "", {})

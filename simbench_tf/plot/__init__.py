@@ -4,6 +4,7 @@ from simbench_tf.plot.curves import learning_curve, method_ranking, quality_agai
 from simbench_tf.plot.figure import BASE_COLOURS, svg
 from simbench_tf.plot.heat_maps import learnt_against, motif_dynamics, motif_heat_map
 from simbench_tf.plot.logos import attribution_panels, bars, logo, mark_sites
+from simbench_tf.plot.misses import split_of_misses
 from simbench_tf.plot.rank_diagram import critical_difference_diagram, difference_diagram
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "motif_dynamics",
     "motif_heat_map",
     "quality_against_cost",
+    "split_of_misses",
     "svg",
     "task_quality",
 ]

@@ -140,6 +140,7 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
         "differences": sections.differences(answered, labels, figures),
         "found": None if recall is None else sections.motifs_found(recall, labels, results.motif_names, figures),
         "seeds": None if results.variance is None else sections.seeds(results.variance, labels),
+        "misses": None if results.misses is None else sections.misses(results.misses, labels, figures),
         "learnt": sections.learnt_when(results.dynamics, figures),
         "browsed": None if browsed is None else embedded(browsed),
     }

@@ -21,6 +21,10 @@ from simbench_tf.score.ranking import SIGNIFICANT
 Figures = dict[str, dict[str, str]]
 
 
+#: Parts of a miss, as columns of misses.csv.
+_PARTS = ("method_miss", "network_miss")
+
+
 class Picture(NamedTuple):
     """A drawn figure: its id in the page, its caption, its markup."""
 
@@ -118,6 +122,38 @@ def motifs_found(
         cells = [[labels.get(key, key), *(text.fixed(value, 2) for value in line)] for key, *line in table.itertuples()]
         tables.append((f"{place}: share of sites found, by", text.Table(heads, cells, (1, 99))))
     return Section(pictures, tables) if pictures or tables else None
+
+
+def misses(table: pd.DataFrame, labels: Mapping[str, str], figures: Figures) -> Section:
+    """What each method misses on each network, taken apart: means over tasks."""
+    pictures, tables = [], []
+    for model, mine in table.groupby("model", sort=False):
+        of_tasks = mine.groupby(["key", "perfect"], sort=False)
+        means = of_tasks.mean(numeric_only=True)
+        for part in _PARTS:  # tasks have sequences of their own, but for some
+            means[f"{part}_se"] = of_tasks[f"{part}_se"].agg(lambda errors: np.sqrt((errors**2).sum()) / len(errors))
+        means = means.reset_index().sort_values("auprc", ascending=False, kind="stable")
+        # of several perfect models the first that takes the method: the exact posterior where it is there
+        drawn = plot.split_of_misses(means.drop_duplicates("key"), labels)
+        what = f"Whose miss on {model}: the method's, and what the network adds"
+        pictures.append(picture(drawn, figures, str(model), what, mine))
+        tables.append((f"With {model}", _miss_table(means, labels)))
+    return Section(pictures, tables)
+
+
+def _miss_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
+    heads = ["method", "perfect model", "auPRC there", "auPRC here", "the method's miss", "the network's"]
+    cells = [
+        [
+            labels.get(row["key"], row["key"]),
+            str(row["perfect"]),
+            text.fixed(row["perfect_auprc"], 2),
+            text.fixed(row["auprc"], 2),
+            *(f"{text.fixed(row[name], 2)} ± {text.fixed(row[f'{name}_se'], 2)}" for name in _PARTS),
+        ]
+        for row in rows.to_dict("records")
+    ]
+    return text.Table(heads, cells, (2, 99))
 
 
 def seeds(variance: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:

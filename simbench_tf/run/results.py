@@ -82,7 +82,7 @@ class RunResults(NamedTuple):
         For each model of the run, RUN/models/MODEL/history.csv: batch, loss, valid_loss and any other ``valid_``
         columns.
     sequences : sequence of AttributedSequences
-    comparisons, motif_recall, variance, faithfulness, satisfiability : DataFrame, optional
+    comparisons, motif_recall, variance, misses, faithfulness, satisfiability : DataFrame, optional
         Of RUN/scores.
     motif_names : dict
         What to call each motif of `motif_recall`.
@@ -109,6 +109,7 @@ class RunResults(NamedTuple):
     comparisons: pd.DataFrame | None = None
     motif_recall: pd.DataFrame | None = None
     variance: pd.DataFrame | None = None
+    misses: pd.DataFrame | None = None
     faithfulness: pd.DataFrame | None = None
     satisfiability: pd.DataFrame | None = None
     motif_names: Mapping[str, str] = {}
@@ -150,6 +151,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
         comparisons=_some_rows(scores / "comparisons.csv"),
         motif_recall=_some_rows(scores / "motif_recall.csv"),
         variance=_some_rows(scores / "variance.csv"),
+        misses=_some_rows(scores / "misses.csv"),
         faithfulness=_some_rows(scores / "faithfulness.csv"),
         satisfiability=_some_rows(scores / "satisfiability.csv"),
         motif_names=dict(zip(dataset.motifs["motif"], dataset.motifs["tf"], strict=True)),

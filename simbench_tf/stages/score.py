@@ -2,9 +2,10 @@
 
 One row per file and sequence in per_sequence.parquet, per file and truth in summary.csv, per file and group of sites in
 motif_recall.csv, per pair of methods in comparisons.csv. Where models were trained from several seeds, variance.csv
-separates their spread from that of sequences; where labels depend on combinations of elements, faithfulness.csv and
-satisfiability.csv have one row per file and interaction. Of data without an exact posterior, kmer_classifier.csv has
-what counts of words tell of the labels.
+separates their spread from that of sequences; beside perfect models, misses.csv takes apart what a method and what a
+network misses; where labels depend on combinations of elements, faithfulness.csv and satisfiability.csv have one row
+per file and interaction. Of data without an exact posterior, kmer_classifier.csv has what counts of words tell of the
+labels.
 """
 
 from __future__ import annotations
@@ -44,6 +45,7 @@ from simbench_tf.score import (
     summarise,
     variance_components,
 )
+from simbench_tf.score.misses import split_misses
 from simbench_tf.score.motif_recall import motif_recall
 from simbench_tf.score.ranking import models_of_seeds, pairs_of, without_nulls
 from simbench_tf.stages.kmer_classifier import kmer_classifier
@@ -94,6 +96,7 @@ def inputs(config: Config, folder: Path, files: list[AttributionFile]) -> dict[s
         "scoring": config.scoring.model_dump(mode="json"),
         "nulls": [checksum(file.path) for file in null_files(config, folder) if file.path.is_file()],
         **_truth_of_peaks(folder),
+        **({"perfect": perfect} if (perfect := perfect_models(config)) else {}),
     }
 
 
@@ -125,6 +128,7 @@ def write(config: Config, folder: Path, files: list[AttributionFile], advance: C
     lines += _null_lines(config, dataset, folder, files, truths)
     summary = _with_ceilings(pd.DataFrame(lines), config, dataset, folder, files)
     per_sequence = pd.concat(parts, ignore_index=True)
+    misses = split_misses(per_sequence, read_ceilings(folder), perfect_models(config))
     faithful, satisfied = _rules(config, dataset, folder, files)
     target = folder / "scores"
     with whole_file(target / "per_sequence.parquet") as partial:
@@ -135,17 +139,24 @@ def write(config: Config, folder: Path, files: list[AttributionFile], advance: C
         ("motif_recall", pd.concat(recalls, ignore_index=True), tables.MOTIF_RECALL_COLUMNS, True),
         ("comparisons", compare_methods(per_sequence), tables.COMPARISON_COLUMNS, True),
         ("variance", variance_of_seeds(per_sequence), tables.VARIANCE_COLUMNS, False),
+        ("misses", misses, tables.MISSES_COLUMNS, False),
         ("faithfulness", faithful, None, False),
         ("satisfiability", satisfied, None, False),
     ):
         path = target / f"{name}.csv"
         if table.empty and not always:
-            discard(folder, [f"scores/{name}.csv"])  # of rules or seeds that were dropped
+            discard(folder, [f"scores/{name}.csv"])  # of rules, seeds or perfect models that were dropped
             continue
         with whole_file(path) as partial:
             (table if columns is None else table.reindex(columns=list(columns))).to_csv(partial, index=False)
         written.append(path)
     return written
+
+
+def perfect_models(config: Config) -> list[str]:
+    """Models that are known to be right, the exact posterior first."""
+    names = [(each.model.architecture != "oracle", each.name) for each in config.replicates if each.model.is_perfect]
+    return [name for _, name in sorted(names, key=lambda pair: pair[0])]
 
 
 def compare_methods(per_sequence: pd.DataFrame) -> pd.DataFrame:
