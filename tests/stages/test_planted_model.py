@@ -60,6 +60,20 @@ def test_every_method_explains_it(run):
     assert (methods["blind"] < 0.2).all()
 
 
+def test_what_a_broken_network_misses_is_the_networks(run):
+    misses = pd.read_csv(run / "scores" / "misses.csv")
+    assert set(misses["model"]) == {"blind"}
+    assert set(misses["perfect"]) == {"planted"}
+    added = misses.pivot_table("network_miss", "key", "task")
+    assert (added.loc[["ism@none", "deeplift_rescale@shuffle2"], "K562"] > 0.3).all()
+    assert added["HepG2"].abs().max() < 0.1
+    whole = misses["method_miss"] + misses["network_miss"]
+    assert whole.to_numpy() == pytest.approx((misses["oracle_auprc"] - misses["auprc"]).to_numpy())
+    page = (run / "report.html").read_text()
+    assert "Whose miss is it: the method's or the network's?" in page
+    assert "With blind" in page
+
+
 def test_a_second_run_makes_nothing_again(run):
     before = times(run / "models")
     pipeline.run(load_config(run / "config.yaml"), run)
