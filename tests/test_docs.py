@@ -241,7 +241,7 @@ FULL_RUN = {
         ],
         "rules": [{"task": "K562", "when": "GATA1 and SPI1"}],
     },
-    "models": [{**TINY_RUN["models"][0], "seeds": 2}],
+    "models": [{**TINY_RUN["models"][0], "seeds": 2}, {"name": "planted", "architecture": "planted"}],
     "training": {"batch_size": 50, "max_batches": 4, "warmup_batches": 2},
     "dynamics": {"checkpoints": 2, "n_sequences": 16, "tasks": ["K562"]},
     "attribution": {
@@ -375,6 +375,7 @@ def test_columns_of_the_page_are_those_of_the_code():
     assert names("scores/motif_recall.csv") == list(tables.MOTIF_RECALL_COLUMNS)
     assert names("scores/comparisons.csv") == list(tables.COMPARISON_COLUMNS)
     assert names("scores/variance.csv") == list(tables.VARIANCE_COLUMNS)
+    assert names("scores/misses.csv") == list(tables.MISSES_COLUMNS)
     assert names("scores/kmer_classifier.csv") == list(tables.KMER_COLUMNS)
     assert names("dynamics/MODEL/dynamics.csv") == list(dynamics.DYNAMICS_COLUMNS)
     assert names("dynamics/MODEL/learnt.csv") == list(dynamics.LEARNT_COLUMNS)

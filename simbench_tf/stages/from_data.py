@@ -71,4 +71,4 @@ def _built(model: Model, grammar: Grammar) -> Any:
 def write_empty_history(path: Path) -> None:
     """Of a model that the run did not train, the head alone."""
     with whole_file(path) as partial:
-        pd.DataFrame(columns=["batch", "loss"]).to_csv(partial, index=False)
+        pd.DataFrame(columns=["batch", "n_sequences_seen", "loss"]).to_csv(partial, index=False)
