@@ -26,8 +26,8 @@ def keep(run: Path, name: str) -> None:
     target.mkdir(parents=True)
     shutil.copy(run / "config.yaml", target)
     networks_of(run).round(5).to_csv(RESULTS / f"{name}.csv", index=False)
-    for table in ("summary", "comparisons", "faithfulness", "satisfiability"):
-        if (run / "scores" / f"{table}.csv").is_file():  # without rules there are no more than two
+    for table in ("summary", "comparisons", "faithfulness", "satisfiability", "misses", "site_importance"):
+        if (run / "scores" / f"{table}.csv").is_file():  # without rules and perfect models there are no more than two
             read_table(run / "scores" / f"{table}.csv").round(5).to_csv(target / f"{table}.csv", index=False)
     recall_by_strength(run).round(5).to_csv(target / "recall_by_strength.csv", index=False)
     for path in run.glob("dynamics/*/*.csv"):
@@ -43,9 +43,9 @@ def networks_of(run: Path) -> pd.DataFrame:
         history = read_table(run / "models" / replicate.name / "history.csv")
         record = manifest[f"models/{replicate.name}/metrics.json"]
         cores = f"{os.cpu_count()} CPU cores" if record["device"] == "cpu" else record["device"]
-        made = {
-            "n_sequences_seen": int(history["n_sequences_seen"].iloc[-1]),
-            "machine": f"{cores}, {record['precision']}",
+        made = {  # a perfect model has seen none
+            "n_sequences_seen": int(history["n_sequences_seen"].max()) if len(history) else 0,
+            "machine": f"{cores}, {record['precision']}" if len(history) else cores,
             "minutes": record["seconds"] / 60,
         }
         metrics = with_ceilings(read_metrics(run, replicate.name), ceilings)

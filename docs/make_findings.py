@@ -50,6 +50,12 @@ RULES = (
     "sequences ± standard error: 1 wholly, .5 at chance ([how](scoring.md#rules)). A network without the interaction "
     "cannot be explained by it."
 )
+MISSES = (
+    "A miss is the exact posterior's auPRC less a method's, mean over tasks. Its own miss is what it misses on a model "
+    "that is known to be right: the exact posterior, and the network built from the generator. After +, what another "
+    "model adds to the miss on the exact posterior, where the method takes that, else on the planted network; below 0, "
+    "more is found on the network than on the perfect model."
+)
 NULLS = {"null_untrained": "best of them on an untrained network", "null_position": "positions of true bases"}
 
 
@@ -283,10 +289,29 @@ def rules(name: str) -> str:
     for (model, _, rule, first, second), those in whole.groupby(place, sort=False):
         what = rule if rule not in (first, second) else f"{rule}: {first} beside {second}"
         learnt = f"{fixed(those['interaction'].iloc[0], 2)} of {fixed(those['oracle_interaction'].iloc[0], 2)}"
-        scores = those.set_index("key")
-        cells = [with_error(scores["satisfied"][key], scores["satisfied_se"][key], 2) for key in labels]
+        scores = those.set_index("key")[["satisfied", "satisfied_se"]].reindex(list(labels))
+        cells = ["–" if np.isnan(score) else with_error(score, error, 2) for score, error in scores.to_numpy()]
         rows.append([model, what, learnt, *cells])
     return table(["network", "rule", "interaction, of the exact one", *labels.values()], rows)
+
+
+def misses(name: str) -> str:
+    """For each method its miss on each perfect model and, for each other model, the part of its miss that this adds.
+
+    Means over tasks. A network is held against the first perfect model that the method takes.
+    """
+    found = read_table(RESULTS / name / "misses.csv")
+    labels = method_labels(without_nulls(read_table(RESULTS / name / "summary.csv")))
+    of_method = found.drop_duplicates(["task", "key", "perfect"]).pivot_table(
+        "method_miss", "key", "perfect", sort=False
+    )
+    first = found.drop_duplicates(["model", "task", "key"])
+    added = first.pivot_table("network_miss", "key", "model", sort=False)
+    rows = []
+    for key in of_method.min(axis=1).sort_values(kind="stable").index:
+        own = ["–" if np.isnan(value) else fixed(value, 2) for value in of_method.loc[key]]
+        rows.append([labels[key], *own, *(fixed(value, 2) for value in added.loc[key])])
+    return table(["method", *(f"its own miss on {each}" for each in of_method), *(f"+ {each}" for each in added)], rows)
 
 
 def of_run(name: str) -> str:
@@ -307,6 +332,13 @@ def claims_and_sites(name: str) -> str:
     return f"{methods_and_claims(name)}\n\n### Weak and strong sites\n\n{SITES}\n\n{strengths(name)}"
 
 
+def perfect_models(name: str) -> str:
+    """The split of misses, and where labels follow rules how far methods honour them on a model that has the rule."""
+    split = f"### How much of the miss is the method's\n\n{MISSES}\n\n{misses(name)}"
+    ruled = (RESULTS / name / "satisfiability.csv").is_file()
+    return f"{split}\n\n### Rules\n\n{RULES}\n\n{rules(name)}" if ruled else split
+
+
 IMPLANTS = {"negative_implants_with": "in negatives, too", "negative_implants_without": "in positives only"}
 #: What each section of the page holds below the networks of its run.
 SECTIONS: dict[str, Callable[[str], str]] = {
@@ -319,6 +351,8 @@ SECTIONS: dict[str, Callable[[str], str]] = {
     "cam_layers": methods_and_claims,
     "rules": lambda name: f"{methods_and_claims(name)}\n\n### Rules\n\n{RULES}\n\n{rules(name)}",
     "kernel_length": lambda name: f"### Lengths of the first kernels\n\n{RANKED}\n\n{ranking(name)}",
+    "perfect_models": perfect_models,
+    "perfect_models_rules": perfect_models,
     "what_is_learnt_first": lambda name: f"### What explains the order of learning\n\n{learnt(name)}",
 }
 

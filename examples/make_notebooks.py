@@ -13,6 +13,7 @@ SCRIPTS = [
     "backpropagation",
     "saturation",
     "integrated_gradients_paths",
+    "perfect_models",
     "your_own_peaks",
     "your_own_model_and_method",
     "share_through_kipoi",

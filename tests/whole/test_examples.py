@@ -42,6 +42,11 @@ def test_integrated_gradients_paths_runs():
 
 
 @pytest.mark.slow
+def test_perfect_models_runs():
+    python("perfect_models.py", MAX_BATCHES="20", N_EXPLAINED="4")
+
+
+@pytest.mark.slow
 def test_a_plain_keras_script_trains_on_our_data(tiny_run):
     assert "auroc" in python("train_keras.py", tiny_run / "dataset", "--max-batches", 5).lower()
 
