@@ -89,7 +89,7 @@ misses.set_index(misses["key"].map(labels))[columns].round(2)
 
 # %% [markdown]
 # Mutagenesis and DeepLIFT's Rescale miss little by themselves: two thirds of their miss here is Basset's. Plain
-# gradients miss more by themselves than Basset adds. RevealCancel is the other way round: it splits what comes into each
+# gradients miss more by themselves than Basset adds. RevealCancel is the other way round: it splits what comes into a
 # unit by its sign and gives each part a slope of its own, and before the planted network's exponential the parts are
 # huge, so that they drown what they add up to; on Basset it is the best of all.
 #
