@@ -56,6 +56,7 @@ MISSES = (
     "model adds to the miss on the exact posterior, where the method takes that, else on the planted network; below 0, "
     "more is found on the network than on the perfect model."
 )
+NEAR = "Of networks that reach over 95% of (ceiling - .5): the whole miss, and what the method misses on a perfect model."
 NULLS = {"null_untrained": "best of them on an untrained network", "null_position": "positions of true bases"}
 
 
@@ -314,6 +315,23 @@ def misses(name: str) -> str:
     return table(["method", *(f"its own miss on {each}" for each in of_method), *(f"+ {each}" for each in added)], rows)
 
 
+def near_the_ceiling(name: str) -> str:
+    """Of trained networks near the ceiling: each method's whole miss, and how much of it is its own."""
+    trained = read_table(RESULTS / f"{name}.csv").query("n_sequences_seen > 0").groupby("model")["share"].mean()
+    found = read_table(RESULTS / name / "misses.csv").drop_duplicates(["model", "task", "key"])
+    labels = method_labels(without_nulls(read_table(RESULTS / name / "summary.csv")))
+    means = found.groupby(["model", "key"], sort=False)[["method_miss", "network_miss"]].mean()
+    models = [model for model, share in trained.items() if share > 0.95]
+    if not models:
+        return ""
+    rows = []
+    for key in found["key"].unique():
+        parts = [means.loc[model, key] for model in models]
+        whole = [f"{fixed(each.sum(), 2)}, its own {fixed(each['method_miss'], 2)}" for each in parts]
+        rows.append([labels[key], *whole])
+    return f"{NEAR}\n\n{table(['method', *models], rows)}"
+
+
 def of_run(name: str) -> str:
     """The head of a run's section: the command that makes it and its networks."""
     config = config_of(RESULTS / name)
@@ -334,7 +352,9 @@ def claims_and_sites(name: str) -> str:
 
 def perfect_models(name: str) -> str:
     """The split of misses, and where labels follow rules how far methods honour them on a model that has the rule."""
-    split = f"### How much of the miss is the method's\n\n{MISSES}\n\n{misses(name)}"
+    split = (
+        f"### How much of the miss is the method's\n\n{MISSES}\n\n{misses(name)}\n\n{near_the_ceiling(name)}".strip()
+    )
     ruled = (RESULTS / name / "satisfiability.csv").is_file()
     return f"{split}\n\n### Rules\n\n{RULES}\n\n{rules(name)}" if ruled else split
 
