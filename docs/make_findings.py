@@ -56,7 +56,7 @@ MISSES = (
     "model adds to the miss on the exact posterior, where the method takes that, else on the planted network; below 0, "
     "more is found on the network than on the perfect model."
 )
-NEAR = "Of networks that reach over 95% of (ceiling - .5): the whole miss, and what the method misses on a perfect model."
+NEAR = "Of networks that reach over 95% of (ceiling - .5): the whole miss, and what is missed on a perfect model."
 NULLS = {"null_untrained": "best of them on an untrained network", "null_position": "positions of true bases"}
 
 
