@@ -58,6 +58,9 @@ class Scoring(Strict):
     every element of a task's truth only raises its label, so that negative credit is a mistake, else |attribution|.
     `bases` says which count: those that the network can see, or all. Of peaks both truths are scored; `truth` is the
     one that rankings hold attributions against.
+
+    With `site_importance`, of data of kind grammar, each method's sums over true sites are held against what the sites
+    are worth: exact Shapley values of their evidence.
     """
 
     truth: Literal["embedded", "rescanned"] = "embedded"
@@ -66,6 +69,7 @@ class Scoring(Strict):
     nulls: bool = True
     sign: Literal["absolute", "signed", "auto"] = "absolute"
     bases: Literal["visible", "all"] = "visible"
+    site_importance: bool = False
 
 
 def _method_by_name(value: Any) -> Any:
@@ -169,6 +173,12 @@ class Config(Strict):
                     f"needs data of kind grammar, not {self.simulation.kind}: of these the exact posterior is unknown"
                 )
                 raise ValueError(f"architecture {model.architecture} of model {model.name} {what}")
+        if self.scoring.site_importance and not self.simulation.has_oracle:
+            kind = self.simulation.kind
+            raise ValueError(
+                f"scoring.site_importance needs data of kind grammar, not {kind}: of these the exact posterior is "
+                "unknown; leave it out"
+            )
         names = [each.name for each in self.replicates]
         if len(set(names)) < len(names):
             raise ValueError(f"models share a name: {names}")
