@@ -29,9 +29,9 @@ class SequenceValues(NamedTuple):
 
 
 def sites_of(dataset: Dataset, rows: npt.ArrayLike, split: str = "test") -> pd.DataFrame:
-    """The true sites of some sequences: seq_id, row (its sequence's place in `rows`), element, motif, start, end, strand.
+    """The true sites of some sequences, in the order of `rows`, and of start within each.
 
-    In the order of the rows, and of start within each.
+    Columns seq_id, row (its sequence's place in `rows`), element, motif, start, end, strand.
     """
     seq_ids = np.asarray(dataset.seq_ids(split))[np.asarray(rows, np.int64)]
     sites = dataset.sites[["seq_id", "element", "motif", "start", "end", "strand"]].copy()

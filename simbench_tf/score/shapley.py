@@ -1,7 +1,7 @@
 """Shapley values of a sequence's sites and their interactions, from what every coalition of the sites is worth.
 
-The Shapley value of a site (Shapley 1953) is what it adds to those that came before it, averaged over all orders, so the
-values of all sites sum to what all of them together add to none.
+The Shapley value of a site (Shapley 1953) is what it adds to those that came before it, averaged over all orders, so
+the values of all sites sum to what all of them together add to none.
 """
 
 from __future__ import annotations

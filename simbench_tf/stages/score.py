@@ -4,7 +4,7 @@ One row per file and sequence in per_sequence.parquet, per file and truth in sum
 motif_recall.csv, per pair of methods in comparisons.csv. Where models were trained from several seeds, variance.csv
 separates their spread from that of sequences; where labels depend on combinations of elements, faithfulness.csv and
 satisfiability.csv have one row per file and interaction. Of data without an exact posterior, kmer_classifier.csv has
-what counts of words tell of the labels. Where it is asked for, site_importance.csv says whether credit of sites is right.
+what counts of words tell of the labels. Where it is asked for, site_importance.csv says whether credit is right.
 """
 
 from __future__ import annotations

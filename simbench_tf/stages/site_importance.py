@@ -191,7 +191,7 @@ def _explained(config: Config, dataset: Dataset) -> tuple[npt.NDArray[np.uint8],
 
 
 def _computed(game: _Game, parts: PartsFolder, title: str, track: Track) -> Arrays:
-    """Values of all sites: scores and error, (S, T), and of each pair in a sequence its sites and index, (P, 2), (P, T).
+    """Values of all sites, `scores` and `error`, (S, T); of each `pair`, (P, 2), its index, `together`, (P, T).
 
     What a killed call has done is kept, in parts of whole sequences.
     """
