@@ -154,12 +154,12 @@ def _credit_caption(row: Mapping[str, Any]) -> str:
     --------
     >>> row = {"task": "K562", "model": "basset", "n_sites": 90, "n_sequences": 20, "model_rank_correlation": .714}
     >>> _credit_caption(row | {"model_rank_correlation_se": .05})
-    'On K562 with basset: 90 sites in 20 sequences; the network has their order to 0.71 ± 0.05'
+    'On K562 with basset: 90 sites in 20 sequences; the model has their order to 0.71 ± 0.05'
     """
     place = f"On {row['task']} with {row['model']}: {text.fixed(row['n_sites'], 0)} sites"
     place += f" in {text.fixed(row['n_sequences'], 0)} sequences"
     known = text.with_error(row["model_rank_correlation"], row["model_rank_correlation_se"], 2)
-    return place if known == "–" else f"{place}; the network has their order to {known}"
+    return place if known == "–" else f"{place}; the model has their order to {known}"
 
 
 def seeds(variance: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:

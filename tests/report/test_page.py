@@ -684,7 +684,7 @@ def test_whether_the_credit_of_sites_is_right_is_shown_where_it_is_known(tmp_pat
     assert "Is the credit right?" not in markup
     page = written(tmp_path, grammar_run(), site_importance=credit_rows())
     assert "Is the credit right?" in page.text
-    assert "On HepG2 with basset: 1,234 sites in 56 sequences; the network has their order to 0.67 ± 0.04" in page.text
+    assert "On HepG2 with basset: 1,234 sites in 56 sequences; the model has their order to 0.67 ± 0.04" in page.text
     assert "On K562 with basset: 1,234 sites in 56 sequences method" in page.text
     first = page.cells.index("0.82 ± 0.04")
     expected = [LABELS["integrated_gradients@zeros+n_steps=20"], *["0.82 ± 0.04"] * 3, "4.50", "0.82"]

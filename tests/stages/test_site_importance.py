@@ -16,24 +16,26 @@ from simbench_tf.interchange.import_attributions import take_attributions
 from simbench_tf.parallel import silent
 from simbench_tf.run.attributions import attribution_files, read_attributions
 from simbench_tf.run.parts import PartsFolder
+from simbench_tf.run.results import read_table
 from simbench_tf.score.shapley import shapley_interactions
 from simbench_tf.stages import site_importance as stage
 
 ELEMENTS = [
-    {"motif": "HNF4A", "rate": 0.4, "enriched": {"HepG2": 1.5}},
-    {"motif": "GATA1", "rate": 0.4, "enriched": {"HepG2": 0.8, "K562": 1.5}},
+    {"motif": "HNF4A", "rate": 0.1, "enriched": {"HepG2": 1.2}},
+    {"motif": "GATA1", "rate": 0.4, "enriched": {"HepG2": 0.6, "K562": 1.5}},
+    {"motif": "FOXA1", "rate": 0.2, "enriched": {"HepG2": 0.8}},
     {"motif": "CTCF", "rate": 0.8},
 ]
 CONFIG = {
     **TINY_RUN,
-    "simulation": {**TINY_RUN["simulation"], "seq_length": 150, "n_sequences": 400, "elements": ELEMENTS},
+    "simulation": {**TINY_RUN["simulation"], "seq_length": 150, "n_sequences": 600, "elements": ELEMENTS},
     "models": [
         {"name": "exact", "architecture": "oracle"},
         {"name": "planted", "architecture": "planted"},
         {**TINY_RUN["models"][0], "padding": "same"},
     ],
     "training": {"batch_size": 50, "max_batches": 4, "precision": "float32"},
-    "attribution": {"n_sequences": 30, "tasks": ["HepG2"], "methods": [{"method": "ism"}]},
+    "attribution": {"n_sequences": 40, "tasks": ["HepG2"], "methods": [{"method": "ism"}]},
     "scoring": {"site_importance": True, "nulls": False},
 }
 
@@ -100,11 +102,17 @@ def test_a_second_run_makes_nothing_again_and_a_new_method_the_table_alone(score
     pipeline.run(load_config(run / "config.yaml"), run)
     after = times(run)
     assert {name for name in before if after[name] != before[name]} <= {"config.yaml"}
-    more = load_config(run / "config.yaml", ["attribution.methods=[{method: ism}, {method: saliency}]"])
-    pipeline.run(more, run)
+    config, theirs = load_config(run / "config.yaml"), tmp_path / "zeros.npz"
+    file = next(each for each in attribution_files(config, run) if each.model == "planted")
+    np.savez(theirs, scores=np.zeros(read_attributions(file.path)[0].shape, np.float32))
+    take_attributions(config, run, theirs, model="planted", task="HepG2", name="zeros")
+    pipeline.run(config, run)
     changed = {name for name, time in times(run).items() if before.get(name) != time}
     assert "scores/site_importance.csv" in changed
     assert not [name for name in changed if "site_values" in name or "site_pairs" in name]
+    zeros = read_table(run / "scores" / "site_importance.csv").set_index("key").loc["zeros"]
+    assert np.isnan(zeros["rank_correlation"])
+    assert zeros["scaled_error"] == 1
     assert "Is the credit right?" in (run / "report.html").read_text()
 
 
