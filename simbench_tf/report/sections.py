@@ -158,8 +158,10 @@ def _credit_caption(row: Mapping[str, Any]) -> str:
     """
     place = f"On {row['task']} with {row['model']}: {text.fixed(row['n_sites'], 0)} sites"
     place += f" in {text.fixed(row['n_sequences'], 0)} sequences"
+    if text.fixed(row["model_rank_correlation"]) == "–":
+        return place
     known = text.with_error(row["model_rank_correlation"], row["model_rank_correlation_se"], 2)
-    return place if known == "–" else f"{place}; the model has their order to {known}"
+    return f"{place}; the model has their order to {known}"
 
 
 def seeds(variance: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:

@@ -232,6 +232,6 @@ def test_it_needs_data_of_a_grammar(tmp_path):
 def test_tasks_are_not_called_like_its_columns(tmp_path, name):
     simulation = {"kind": "grammar", "tasks": {name: {}, "K562": {}}}
     (tmp_path / "c.yaml").write_text(yaml.safe_dump({"simulation": simulation}))
-    assert load_config(tmp_path / "c.yaml").tasks[0] == name
+    assert name in load_config(tmp_path / "c.yaml").tasks
     with pytest.raises(InputError, match=f"task name '{name}' is a column of scoring.site_importance; call the task"):
         load_config(tmp_path / "c.yaml", ["scoring.site_importance=true"])
