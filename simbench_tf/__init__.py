@@ -39,6 +39,7 @@ _PUBLIC = {
     "scan": "motifs",
     "score_attributions": "score",
     "score_variants": "variants",
+    "site_importance": "perfect",
     "train": "training",
     "window_pairs": "attribution",
 }

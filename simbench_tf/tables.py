@@ -75,6 +75,14 @@ MISSES_COLUMNS = (
 )  # fmt: skip
 
 
+#: One row per model, task and key (RUN/scores/site_importance.csv), with `scoring.site_importance`.
+SITE_IMPORTANCE_COLUMNS = (
+    "model", "task", "key", "n_sites", "n_sequences", "rank_correlation", "rank_correlation_se", "correlation", "slope",
+    "error", "scaled_error", "own_sites_rank_correlation", "own_sites_rank_correlation_se", "model_rank_correlation",
+    "model_rank_correlation_se", "against_model_rank_correlation", "against_model_rank_correlation_se",
+)  # fmt: skip
+
+
 #: One row per task (RUN/scores/kmer_classifier.csv), of data without an exact posterior.
 KMER_COLUMNS = ("task", "auroc", "n_train", "n_test", "k")
 

@@ -48,6 +48,7 @@ NOT_HERE = {
     "models/MODEL/checkpoint.npz",
     "models/MODEL/tensorboard/FILE",
     "knockouts/MODEL/TASK/KEY.parts/NUMBER/FIRST-STOP.h5",
+    "oracle/site_values.parquet.parts/FIRST-STOP.h5",
 }
 
 
@@ -250,6 +251,7 @@ FULL_RUN = {
         "arrays": ["contributions", "hypothetical"],
         "methods": [{"method": "grad_x_input"}],
     },
+    "scoring": {"site_importance": True},
 }
 
 
@@ -376,6 +378,7 @@ def test_columns_of_the_page_are_those_of_the_code():
     assert names("scores/comparisons.csv") == list(tables.COMPARISON_COLUMNS)
     assert names("scores/variance.csv") == list(tables.VARIANCE_COLUMNS)
     assert names("scores/misses.csv") == list(tables.MISSES_COLUMNS)
+    assert names("scores/site_importance.csv") == list(tables.SITE_IMPORTANCE_COLUMNS)
     assert names("scores/kmer_classifier.csv") == list(tables.KMER_COLUMNS)
     assert names("dynamics/MODEL/dynamics.csv") == list(dynamics.DYNAMICS_COLUMNS)
     assert names("dynamics/MODEL/learnt.csv") == list(dynamics.LEARNT_COLUMNS)

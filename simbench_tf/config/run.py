@@ -58,6 +58,9 @@ class Scoring(Strict):
     every element of a task's truth only raises its label, so that negative credit is a mistake, else |attribution|.
     `bases` says which count: those that the network can see, or all. Of peaks both truths are scored; `truth` is the
     one that rankings hold attributions against.
+
+    With `site_importance`, of data of kind grammar, each method's sums over true sites are held against what the sites
+    are worth: exact Shapley values of their evidence.
     """
 
     truth: Literal["embedded", "rescanned"] = "embedded"
@@ -66,6 +69,7 @@ class Scoring(Strict):
     nulls: bool = True
     sign: Literal["absolute", "signed", "auto"] = "absolute"
     bases: Literal["visible", "all"] = "visible"
+    site_importance: bool = False
 
 
 def _method_by_name(value: Any) -> Any:
@@ -169,10 +173,26 @@ class Config(Strict):
                     f"needs data of kind grammar, not {self.simulation.kind}: of these the exact posterior is unknown"
                 )
                 raise ValueError(f"architecture {model.architecture} of model {model.name} {what}")
+        if self.scoring.site_importance:
+            _check_site_importance(self.simulation, self.tasks)
         names = [each.name for each in self.replicates]
         if len(set(names)) < len(names):
             raise ValueError(f"models share a name: {names}")
         return self
+
+
+def _check_site_importance(simulation: Any, tasks: list[str]) -> None:
+    """Check that sites have an exact worth, and that no task is called like another column of the tables of it."""
+    if not simulation.has_oracle:
+        what = (
+            f"needs data of kind grammar, not {simulation.kind}: of these the exact posterior is unknown; leave it out"
+        )
+        raise ValueError(f"scoring.site_importance {what}")
+    sides = [f"{side}_{name}" for side in ("first", "second") for name in ("element", "motif", "start", "end")]
+    taken = {"row", "element", "motif", "strand", *sides, *(f"{task}_error" for task in tasks)}
+    for task in tasks:
+        if task in taken:
+            raise ValueError(f"task name {task!r} is a column of scoring.site_importance; call the task otherwise")
 
 
 def _check_outputs(model: Model, tasks: list[str], attributed: list[str]) -> None:

@@ -2,5 +2,6 @@
 
 from simbench_tf.perfect.oracle import LogOdds, oracle_model
 from simbench_tf.perfect.planted import planted_model, planted_network
+from simbench_tf.perfect.site_importance import site_importance
 
-__all__ = ["LogOdds", "oracle_model", "planted_model", "planted_network"]
+__all__ = ["LogOdds", "oracle_model", "planted_model", "planted_network", "site_importance"]

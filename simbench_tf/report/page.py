@@ -132,6 +132,7 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
         "signed": text.is_signed(summary),
         "unseen": _unseen(summary, results.dataset_info["seq_length"]),
         "rules": _rules(results.faithfulness, results.satisfiability, labels),
+        "credit": sections.credit_of_sites(results.site_importance, labels),
         "truth": _truth(summary),
         "descriptions": _descriptions(summary),
         "not_taken": sections.not_taken(results.not_taken) if results.not_taken else None,

@@ -156,6 +156,50 @@ def _miss_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
     return text.Table(heads, cells, (2, 99))
 
 
+def credit_of_sites(found: pd.DataFrame | None, labels: Mapping[str, str]) -> list[tuple[str, text.Table]]:
+    """Per model and task, methods by how well their sums over sites follow what the sites are worth."""
+    if found is None:
+        return []
+    return [
+        (_credit_caption(rows.iloc[0].to_dict()), _credit_table(rows, labels))
+        for _, rows in found.groupby(["model", "task"], sort=False)
+    ]
+
+
+def _credit_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
+    """Credit of sites against what they are worth, one row per method, the best order first."""
+    heads = ["method", "rank correlation", "of the task's own sites", "with the model's own worth"]
+    heads += ["slope", "error at the best scale"]
+    ranked = rows.sort_values("rank_correlation", ascending=False, kind="stable", na_position="last")
+    correlations = ("rank_correlation", "own_sites_rank_correlation", "against_model_rank_correlation")
+    cells = [
+        [
+            labels.get(row["key"], row["key"]),
+            *(text.with_error(row[name], row[f"{name}_se"], 2) for name in correlations),
+            *(text.fixed(row[name], 2) for name in ("slope", "scaled_error")),
+        ]
+        for row in ranked.to_dict("records")
+    ]
+    return text.Table(heads, cells, (1, 99))
+
+
+def _credit_caption(row: Mapping[str, Any]) -> str:
+    """Where it is, of how many sites, and how well the model itself has their worth.
+
+    Examples
+    --------
+    >>> row = {"task": "K562", "model": "basset", "n_sites": 90, "n_sequences": 20, "model_rank_correlation": .714}
+    >>> _credit_caption(row | {"model_rank_correlation_se": .05})
+    'On K562 with basset: 90 sites in 20 sequences; the model has their order to 0.71 ± 0.05'
+    """
+    place = f"On {row['task']} with {row['model']}: {text.fixed(row['n_sites'], 0)} sites"
+    place += f" in {text.fixed(row['n_sequences'], 0)} sequences"
+    if text.fixed(row["model_rank_correlation"]) == "–":
+        return place
+    known = text.with_error(row["model_rank_correlation"], row["model_rank_correlation_se"], 2)
+    return f"{place}; the model has their order to {known}"
+
+
 def seeds(variance: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
     """How far models of several seeds differ, apart from how far sequences do."""
     heads = ["model", "task", "method", "mean auPRC", "between models", "between sequences", "residual", "models"]

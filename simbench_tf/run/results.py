@@ -82,7 +82,7 @@ class RunResults(NamedTuple):
         For each model of the run, RUN/models/MODEL/history.csv: batch, loss, valid_loss and any other ``valid_``
         columns.
     sequences : sequence of AttributedSequences
-    comparisons, motif_recall, variance, misses, faithfulness, satisfiability : DataFrame, optional
+    comparisons, motif_recall, variance, misses, faithfulness, satisfiability, site_importance : DataFrame, optional
         Of RUN/scores.
     motif_names : dict
         What to call each motif of `motif_recall`.
@@ -112,6 +112,7 @@ class RunResults(NamedTuple):
     misses: pd.DataFrame | None = None
     faithfulness: pd.DataFrame | None = None
     satisfiability: pd.DataFrame | None = None
+    site_importance: pd.DataFrame | None = None
     motif_names: Mapping[str, str] = {}
     dynamics: Mapping[str, Mapping[str, pd.DataFrame]] = {}
     motif_log: pd.DataFrame | None = None
@@ -154,6 +155,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
         misses=_some_rows(scores / "misses.csv"),
         faithfulness=_some_rows(scores / "faithfulness.csv"),
         satisfiability=_some_rows(scores / "satisfiability.csv"),
+        site_importance=_some_rows(scores / "site_importance.csv"),
         motif_names=dict(zip(dataset.motifs["motif"], dataset.motifs["tf"], strict=True)),
         dynamics=_read_dynamics(folder, models),
         motif_log=_some_rows(folder / "dataset" / "motif_log.csv"),

@@ -8,6 +8,7 @@ from simbench_tf.score.null_scores import kmer_position_scores, kmer_scores, pos
 from simbench_tf.score.ranking import models_of_seeds, standings, without_nulls
 from simbench_tf.score.rule_faithfulness import faithfulness, satisfiability
 from simbench_tf.score.scores import pooled_scores, score_attributions, summarise, summary_columns
+from simbench_tf.score.shapley import shapley_interactions, shapley_values
 from simbench_tf.score.significance import (
     MIN_SEQUENCES,
     VarianceComponents,
@@ -21,6 +22,7 @@ from simbench_tf.score.significance import (
     pareto_front,
     variance_components,
 )
+from simbench_tf.score.site_credit import credit_scores, site_credit
 
 FEWEST = MIN_SEQUENCES  # its earlier name
 
@@ -38,6 +40,7 @@ __all__ = [
     "areas",
     "bootstrap_interval",
     "comparisons_over_models",
+    "credit_scores",
     "critical_difference",
     "faithfulness",
     "holm",
@@ -57,6 +60,9 @@ __all__ = [
     "satisfiability",
     "score_attributions",
     "sequence_metrics",
+    "shapley_interactions",
+    "shapley_values",
+    "site_credit",
     "standings",
     "summarise",
     "summary_columns",

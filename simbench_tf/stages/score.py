@@ -5,7 +5,7 @@ motif_recall.csv, per pair of methods in comparisons.csv. Where models were trai
 separates their spread from that of sequences; beside perfect models, misses.csv takes apart what a method and what a
 network misses; where labels depend on combinations of elements, faithfulness.csv and satisfiability.csv have one row
 per file and interaction. Of data without an exact posterior, kmer_classifier.csv has what counts of words tell of the
-labels.
+labels. Where it is asked for, site_importance.csv says whether credit is right.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ from simbench_tf.stages.kmer_classifier import kmer_classifier
 from simbench_tf.stages.knockouts import knock_outs_file, knock_outs_of, read_knock_outs
 from simbench_tf.stages.nulls import NullScores, null_scores
 from simbench_tf.stages.oracle import ceiling_of_bases, read_exact_answers
+from simbench_tf.stages.site_importance import site_importance
 from simbench_tf.stages.step import Made, dataset_checksums, step
 from simbench_tf.stages.truths import Truth, scored_bases, truths_of
 
@@ -81,6 +82,7 @@ def score(config: Config, folder: Path, track: Track = silent) -> Path:
 
     step(folder, {"score": fingerprint("score", inputs(config, folder, files))}, make)
     kmer_classifier(config, folder, list(dict.fromkeys(file.task for file in files)))
+    site_importance(config, folder, files, track)
     return folder / "scores" / "summary.csv"
 
 
@@ -93,7 +95,8 @@ def inputs(config: Config, folder: Path, files: list[AttributionFile]) -> dict[s
         "dataset": dataset_checksums(folder),
         "attributions": {str(path.relative_to(folder)): checksum(path) for path in read if path.is_file()},
         "oracle": stage_checksums(folder, "oracle"),
-        "scoring": config.scoring.model_dump(mode="json"),
+        # the importance of sites is a step of its own
+        "scoring": config.scoring.model_dump(mode="json", exclude={"site_importance"}),
         "nulls": [checksum(file.path) for file in null_files(config, folder) if file.path.is_file()],
         **_truth_of_peaks(folder),
         **({"perfect": perfect} if (perfect := perfect_models(config)) else {}),

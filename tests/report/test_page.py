@@ -18,6 +18,7 @@ from helpers.report_data import (
     METRICS,
     browsed,
     comparisons,
+    credit_rows,
     dynamics_tables,
     example,
     grammar_run,
@@ -677,3 +678,15 @@ def test_the_sign_and_the_bases_that_count_are_said(tmp_path):
     assert f"{table['auprc'].max() - 0.0111:.3f}" in page.cells
     assert "0.123" in page.cells
     assert f"of {LENGTH}: basset 100." in page.text
+
+
+def test_whether_the_credit_of_sites_is_right_is_shown_where_it_is_known(tmp_path, markup):
+    assert "Is the credit right?" not in markup
+    page = written(tmp_path, grammar_run(), site_importance=credit_rows())
+    assert "Is the credit right?" in page.text
+    assert "On HepG2 with basset: 1,234 sites in 56 sequences; the model has their order to 0.67 ± 0.04" in page.text
+    assert "On K562 with basset: 1,234 sites in 56 sequences method" in page.text
+    first = page.cells.index("0.82 ± 0.04")
+    expected = [LABELS["integrated_gradients@zeros+n_steps=20"], *["0.82 ± 0.04"] * 3, "4.50", "0.82"]
+    assert page.cells[first - 1 : first + 5] == expected
+    assert page.cells[first + 5 : first + 7] == [LABELS["ism@none"], "0.31 ± 0.04"]
