@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 from keep_results import RESULTS, STRENGTHS, keep
+from markdown_table import table
+from perfect_model_tables import CREDIT, MISSES, credit, misses, near_the_ceiling
 from scipy.stats import kendalltau
 
 from simbench_tf.report.text import fixed, method_labels, percent, with_error
@@ -50,13 +52,6 @@ RULES = (
     "sequences ± standard error: 1 wholly, .5 at chance ([how](scoring.md#rules)). A network without the interaction "
     "cannot be explained by it."
 )
-MISSES = (
-    "A miss is the exact posterior's auPRC less a method's, mean over tasks. Its own miss is what it misses on a model "
-    "that is known to be right: the exact posterior, and the network built from the generator. After +, what another "
-    "model adds to the miss on the exact posterior, where the method takes that, else on the planted network; below 0, "
-    "more is found on the network than on the perfect model."
-)
-NEAR = "Of networks that reach over 95% of (ceiling - .5): the whole miss, and what is missed on a perfect model."
 NULLS = {"null_untrained": "best of them on an untrained network", "null_position": "positions of true bases"}
 
 
@@ -87,11 +82,6 @@ SITES = (
 )
 #: Statements that one method is better than another, or no worse, by their keys, and who makes them.
 CLAIMS = read_table(ROOT / "docs" / "claims.csv")
-
-
-def table(heads: list[str], rows: list[list[str]]) -> str:
-    """Write a Markdown table."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *rows))
 
 
 def networks(name: str) -> str:
@@ -296,42 +286,6 @@ def rules(name: str) -> str:
     return table(["network", "rule", "interaction, of the exact one", *labels.values()], rows)
 
 
-def misses(name: str) -> str:
-    """For each method its miss on each perfect model and, for each other model, the part of its miss that this adds.
-
-    Means over tasks. A network is held against the first perfect model that the method takes.
-    """
-    found = read_table(RESULTS / name / "misses.csv")
-    labels = method_labels(without_nulls(read_table(RESULTS / name / "summary.csv")))
-    of_method = found.drop_duplicates(["task", "key", "perfect"]).pivot_table(
-        "method_miss", "key", "perfect", sort=False
-    )
-    first = found.drop_duplicates(["model", "task", "key"])
-    added = first.pivot_table("network_miss", "key", "model", sort=False)
-    rows = []
-    for key in of_method.min(axis=1).sort_values(kind="stable").index:
-        own = ["–" if np.isnan(value) else fixed(value, 2) for value in of_method.loc[key]]
-        rows.append([labels[key], *own, *(fixed(value, 2) for value in added.loc[key])])
-    return table(["method", *(f"its own miss on {each}" for each in of_method), *(f"+ {each}" for each in added)], rows)
-
-
-def near_the_ceiling(name: str) -> str:
-    """Of trained networks near the ceiling: each method's whole miss, and how much of it is its own."""
-    trained = read_table(RESULTS / f"{name}.csv").query("n_sequences_seen > 0").groupby("model")["share"].mean()
-    found = read_table(RESULTS / name / "misses.csv").drop_duplicates(["model", "task", "key"])
-    labels = method_labels(without_nulls(read_table(RESULTS / name / "summary.csv")))
-    means = found.groupby(["model", "key"], sort=False)[["method_miss", "network_miss"]].mean()
-    models = [model for model, share in trained.items() if share > 0.95]
-    if not models:
-        return ""
-    rows = []
-    for key in found["key"].unique():
-        parts = [means.loc[model, key] for model in models]
-        whole = [f"{fixed(each.sum(), 2)}, its own {fixed(each['method_miss'], 2)}" for each in parts]
-        rows.append([labels[key], *whole])
-    return f"{NEAR}\n\n{table(['method', *models], rows)}"
-
-
 def of_run(name: str) -> str:
     """The head of a run's section: the command that makes it and its networks."""
     config = config_of(RESULTS / name)
@@ -355,6 +309,7 @@ def perfect_models(name: str) -> str:
     split = (
         f"### How much of the miss is the method's\n\n{MISSES}\n\n{misses(name)}\n\n{near_the_ceiling(name)}".strip()
     )
+    split += f"\n\n### Is the credit right?\n\n{CREDIT}\n\n{credit(name)}"
     ruled = (RESULTS / name / "satisfiability.csv").is_file()
     return f"{split}\n\n### Rules\n\n{RULES}\n\n{rules(name)}" if ruled else split
 
