@@ -11,7 +11,7 @@ import itertools
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import h5py
 import numpy as np
@@ -57,7 +57,7 @@ def read_parts(folder: PartsFolder) -> list[Part]:
     return parts
 
 
-def write_part(folder: PartsFolder, first: int, arrays: Mapping[str, npt.NDArray[np.float32]]) -> Part:
+def write_part(folder: PartsFolder, first: int, arrays: Mapping[str, npt.NDArray[Any]]) -> Part:
     """Write rows from `first` on."""
     stop = first + len(arrays["scores"])
     path = folder.path / f"{first:09d}-{stop:09d}.h5"
