@@ -128,7 +128,7 @@ def interactions(
 
 
 def pair_effects(network: Network, one_hot: Array, pairs: npt.NDArray[np.int64], fast: bool) -> Array:
-    """The effects of pairs in one sequence, (L, 4), for all targets of a network: (T, P, 4, 4), as of `Interactions`."""
+    """Effects of pairs in one sequence, (L, 4), for all targets of a network: (T, P, 4, 4), as of `Interactions`."""
     effects = np.zeros((len(network.targets), len(pairs), 4, 4), np.float32)
     if not len(pairs):
         return effects
@@ -140,16 +140,15 @@ def pair_effects(network: Network, one_hot: Array, pairs: npt.NDArray[np.int64],
         beside = _beside(network, one_hot, firsts[begin : begin + _FIRSTS_TOGETHER], _window(pairs[mine]), fast)
         effects[:, mine] = beside[:, first, :, second].transpose(1, 0, 2, 3) - alone[:, second][:, :, None]
     # at N nothing is replaced, and the base that is there changes nothing, but for rounding
-    first, second = one_hot[pairs[:, 0]], one_hot[pairs[:, 1]]
-    changed = _is_known(first)[:, None] & (first == 0)
-    effects *= changed[:, :, None] & (_is_known(second)[:, None] & (second == 0))[:, None]
+    replaced = (one_hot == 0) & _is_known(one_hot)[:, None]
+    effects *= replaced[pairs[:, 0], :, None] & replaced[pairs[:, 1], None, :]
     return effects
 
 
 def _beside(
     network: Network, one_hot: Array, firsts: npt.NDArray[np.int64], window: tuple[int, int], fast: bool
 ) -> Array:
-    """Change by each substitution of the window beside each at `firsts`, (T, F, 4, L, 4); 0 where no base is replaced."""
+    """Change by each substitution of the window beside each at `firsts`, (T, F, 4, L, 4); 0 where none is made."""
     place, letter = np.nonzero((one_hot[firsts] == 0) & _is_known(one_hot[firsts])[:, None])
     mutants = np.repeat(one_hot[None], len(place), axis=0)
     mutants[np.arange(len(place)), firsts[place]] = np.eye(4, dtype=np.float32)[letter]
@@ -159,8 +158,7 @@ def _beside(
 
 
 def _is_known(rows: Array) -> npt.NDArray[np.bool_]:
-    known: npt.NDArray[np.bool_] = rows.any(axis=-1)
-    return known
+    return np.asarray(rows.any(axis=-1))
 
 
 def _window(pairs: npt.NDArray[np.int64]) -> tuple[int, int]:

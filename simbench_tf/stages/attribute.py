@@ -110,9 +110,10 @@ def write(
 ) -> Made:
     """Attribute the chosen sequences and write `file.path`: scores (N, L), seq_id, and the arrays asked for.
 
-    An array that the method does not define is left out; what is `OF_PAIRS` is always kept. Rows that a killed call finished under the same fingerprint
-    `key` are kept, in the folder of parts, which stays until the caller has recorded the file. Its record holds the
-    seconds a sequence took, the median over chunks in which nothing was loaded or compiled.
+    An array that the method does not define is left out; those `OF_PAIRS` are always kept. Rows that a killed call
+    finished under the same fingerprint `key` are kept, in the folder of parts, which stays until the caller has
+    recorded the file. Its record holds the seconds a sequence took, the median over chunks in which nothing was loaded
+    or compiled.
     """
     rows = attributed_rows(dataset, config, file.task)[: NULL_SEQUENCES if untrained else None]
     split = config.attribution.split

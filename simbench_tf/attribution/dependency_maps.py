@@ -1,4 +1,4 @@
-"""Dependency maps as a method: how strongly each two bases of a window depend on each other, and a score of each base."""
+"""Dependency maps as a method: how strongly each two bases of a window depend on each other, and a score a base."""
 
 from __future__ import annotations
 
