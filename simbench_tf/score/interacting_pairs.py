@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
@@ -81,13 +82,14 @@ def pair_truth(
     first, last = np.asarray(starts, np.int64), np.asarray(ends, np.int64)
     bases = np.arange(*window)
     inside = ((bases >= first[:, None]) & (bases < last[:, None])).astype(np.int32)
-    of_one = np.array([[one == other for other in elements] for one in elements], bool).reshape(len(first), -1)
-    related = of_one | ((first[:, None] < last) & (first < last[:, None]))
-    either_way = {*interacting, *((other, one) for one, other in interacting)}
-    named = np.array([[pair in either_way for pair in ((a, b) for b in elements)] for a in elements], bool)
-    left_out = inside.T @ related.astype(np.int32) @ inside > 0
+    overlap = (first[:, None] < last) & (first < last[:, None])
+    of_one, named = np.zeros_like(overlap), np.zeros_like(overlap)
+    for (i, one), (j, other) in itertools.product(enumerate(elements), repeat=2):
+        of_one[i, j] = one == other
+        named[i, j] = (one, other) in interacting or (other, one) in interacting
+    left_out = inside.T @ (of_one | overlap).astype(np.int32) @ inside > 0
     counted = np.triu(~left_out, 1)
-    return PairTruth(counted & (inside.T @ named.reshape(related.shape).astype(np.int32) @ inside > 0), counted)
+    return PairTruth(counted & (inside.T @ named.astype(np.int32) @ inside > 0), counted)
 
 
 def pair_score(strengths: npt.NDArray[np.floating], truth: PairTruth) -> PairScore:
