@@ -153,11 +153,11 @@ def dependencies(
         drawn = plot.dependency_map(each.strengths, each.start, each.sites, output)
         caption = f"{each.task}, {each.model}: {each.seq_id}, {labels.get(each.key, each.key)}"
         first, second = np.triu_indices(len(each.strengths), 1)
-        shown = {"first": first + each.start, "second": second + each.start}
+        shown = pd.DataFrame({"first": first + each.start, "second": second + each.start})
         # three digits: the page holds every pair
         shown["strength"] = [f"{strength:.3g}" for strength in each.strengths[first, second]]
         what = "Which bases depend on each other: pairs of bases, the sites on both axes"
-        pictures.append(picture(drawn, figures, caption, what, pd.DataFrame(shown)))
+        pictures.append(picture(drawn, figures, caption, what, shown))
     if not pictures:
         return None
     if pairs is None:
