@@ -1,6 +1,7 @@
 """Dependency maps as a method: against a plain loop over whole passes; on the exact posterior: tests/perfect."""
 
 import itertools
+import sys
 
 import keras
 import numpy as np
@@ -61,7 +62,8 @@ def by_whole_passes(value, bases, start, end):
 @pytest.mark.parametrize("fast", [True, False])
 def test_maps_and_scores_are_those_of_a_plain_loop(fast, monkeypatch):
     # fewer positions together than the window has, so that blocks are joined
-    monkeypatch.setattr("simbench_tf.attribution.interactions._FIRSTS_TOGETHER", 4)
+    # (in the package the module's name is the function)
+    monkeypatch.setattr(sys.modules[interactions_of.__module__], "_FIRSTS_TOGETHER", 4)
     model, bases = network(), sequences()
     found = sb.attribute(model, sb.one_hot(bases), "dependency_map", target=[1, 0], window=11, centre=20, fast=fast)
     assert found.dependency_maps.shape == (2, 2, 11, 11)

@@ -21,8 +21,8 @@ from simbench_tf.run.manifest import read_manifest
 from simbench_tf.run.models import load_model
 from simbench_tf.score import pair_score, pair_truth
 from simbench_tf.stages import attribute_chunks
+from simbench_tf.stages.checks import check_ahead
 
-#: Two small windows, so that keys differ.
 MAPPED = "[{method: dependency_map, window: 8}]"
 SETTINGS = ["attribution.n_sequences=4", "attribution.tasks=[HepG2]", f"attribution.methods={MAPPED}"]
 KEY = "dependency_map@none+window=8"
@@ -78,17 +78,12 @@ def test_maps_are_kept_and_a_killed_job_goes_on_at_the_sequence_it_reached(
     assert read_manifest(run)[f"attributions/basset/HepG2/{KEY}.h5"]["seconds_per_sequence"] > 0
 
 
-def test_a_window_off_the_sequence_is_told_before_anything_is_trained(tiny_config, tmp_path):
-    methods = "attribution.methods=[{method: dependency_map, centre: 200}]"
+def test_a_window_off_the_sequence_is_told_before_anything_is_computed(tiny_config, tmp_path):
+    config = load_config(tiny_config, ["attribution.methods=[{method: dependency_map, centre: 200}]"])
     with pytest.raises(
         InputError, match=r"dependency_map.centre: 200 is not in a sequence of 200 bases; give 0 to 199"
     ):
-        pipeline.train(load_config(tiny_config, [methods]), _simulated(tiny_config, tmp_path))
-
-
-def _simulated(tiny_config, tmp_path):
-    pipeline.simulate(load_config(tiny_config), tmp_path / "run")
-    return tmp_path / "run"
+        check_ahead(config, tmp_path / "run")
 
 
 RULES = {
@@ -107,7 +102,7 @@ RULES = {
     },
     "training": {**TINY_RUN["training"], "max_batches": 4},
     "attribution": {
-        "n_sequences": 6,
+        "n_sequences": 5,
         "methods": [{"method": "grad_x_input"}, {"method": "dependency_map", "window": 50, "centre": 80}],
     },
     "scoring": {"nulls": False},
