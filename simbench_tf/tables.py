@@ -94,6 +94,13 @@ INTERACTION_KEYS = (
 )  # fmt: skip
 
 
+#: One row per model, task and key with dependency maps (RUN/scores/interacting_pairs.csv); after the keys, from
+#: `score.mean_pair_score`.
+INTERACTING_PAIRS_COLUMNS = (
+    "model", "task", "key", "n_sequences", "average_precision", "average_precision_se", "chance", "strength_ratio",
+)  # fmt: skip
+
+
 def __getattr__(name: str) -> Any:
     """What loads numba, half a second that reading a configuration must not wait for, on first use."""
     if name == "SUMMARY_COLUMNS":  # one row per model, task and key (RUN/scores/summary.csv)

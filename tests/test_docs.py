@@ -25,8 +25,9 @@ from simbench_tf.interchange.import_attributions import take_attributions
 from simbench_tf.motifs import Motif, write_meme
 from simbench_tf.run.attributions import attribution_files
 from simbench_tf.run.parts import PartsFolder, write_part
-from simbench_tf.score import METRICS, faithfulness, satisfiability, score_attributions
+from simbench_tf.score import METRICS, faithfulness, mean_pair_score, satisfiability, score_attributions
 from simbench_tf.simulate.peaks.enrichment import MOTIF_LOG_COLUMNS
+from simbench_tf.stages.attribute import OF_PAIRS
 from simbench_tf.stages.kmer_classifier import kmer_classifier
 
 ROOT = Path(__file__).parents[1]
@@ -249,7 +250,7 @@ FULL_RUN = {
         "n_sequences": 12,
         "tasks": ["K562"],
         "arrays": ["contributions", "hypothetical"],
-        "methods": [{"method": "grad_x_input"}],
+        "methods": [{"method": "grad_x_input"}, {"method": "dependency_map", "window": 40}],
     },
     "scoring": {"site_importance": True},
 }
@@ -379,6 +380,8 @@ def test_columns_of_the_page_are_those_of_the_code():
     assert names("scores/variance.csv") == list(tables.VARIANCE_COLUMNS)
     assert names("scores/misses.csv") == list(tables.MISSES_COLUMNS)
     assert names("scores/site_importance.csv") == list(tables.SITE_IMPORTANCE_COLUMNS)
+    assert names("scores/interacting_pairs.csv") == list(tables.INTERACTING_PAIRS_COLUMNS)
+    assert list(mean_pair_score([])) == list(tables.INTERACTING_PAIRS_COLUMNS[3:])
     assert names("scores/kmer_classifier.csv") == list(tables.KMER_COLUMNS)
     assert names("dynamics/MODEL/dynamics.csv") == list(dynamics.DYNAMICS_COLUMNS)
     assert names("dynamics/MODEL/learnt.csv") == list(dynamics.LEARNT_COLUMNS)
@@ -397,7 +400,7 @@ def test_keys_and_arrays_of_the_page_are_those_of_the_code():
     tops = dict.fromkeys(name.split(".")[0].removesuffix("[]") for name in names("dataset/dataset.json", "key"))
     assert list(tops) == [*DESCRIPTION, *DEFAULT_SCAN, "elements", "unlabelled", "lost", "files"]
     kept = get_args(get_args(AttributionSettings.model_fields["arrays"].annotation)[0])
-    assert names("attributions/MODEL/TASK/KEY.h5", "array") == ["scores", *kept, "seq_id"]
+    assert names("attributions/MODEL/TASK/KEY.h5", "array") == ["scores", *kept, *OF_PAIRS, "seq_id"]
     of_manifest = [name.removeprefix("PATH.") for name in names("manifest.json", "key")]
     assert set(Computation._fields) < set(of_manifest)
 

@@ -1,9 +1,9 @@
 """Attribution methods behind one call, over any Keras model whose input is (N, L, 4); it knows arrays, not files.
 
-One file a family of methods: `deeplift`, `gradcam`, `gradients`, `mutagenesis`, and `peers` of other packages. Each
-method joins the list by `register_method`; other packages add theirs through the entry-point group
-`simbench_tf.attribution_methods`. TensorFlow is loaded when a model is explained, not when methods are listed or
-requests are checked.
+One file a family of methods: `deeplift`, `gradcam`, `gradients`, `mutagenesis`, `peers` of other packages, and
+`dependency_maps` of pairs of bases. Each method joins the list by `register_method`; other packages add theirs by the
+entry-point group `simbench_tf.attribution_methods`. TensorFlow is loaded when a model is explained, not when methods
+are listed or requests are checked.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from simbench_tf.attribution import gradcam as gradcam
 from simbench_tf.attribution import gradients as gradients
 from simbench_tf.attribution import mutagenesis as mutagenesis
 from simbench_tf.attribution import peers as peers
+from simbench_tf.attribution.dependency_maps import dependency_map as dependency_map
 from simbench_tf.attribution.explain import Attribution, attribute
 from simbench_tf.attribution.interactions import Interactions, interactions, window_pairs
 from simbench_tf.attribution.network import Network

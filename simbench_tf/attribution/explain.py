@@ -38,6 +38,10 @@ class Attribution(NamedTuple):
         DeepLIFT's parts apart.
     convergence_delta : float32 array, shape (N,), or None
         Sum of contributions less the difference of the outputs, for methods that promise completeness.
+    dependency_maps : float32 array, shape (N, W, W), or None
+        Strengths of pairs of bases of a window, for methods of pairs.
+    window_start : int64 array, shape (N,), or None
+        The window's first base.
     """
 
     scores: Array
@@ -46,6 +50,8 @@ class Attribution(NamedTuple):
     positive: Array | None = None
     negative: Array | None = None
     convergence_delta: Array | None = None
+    dependency_maps: Array | None = None
+    window_start: npt.NDArray[np.int64] | None = None
 
 
 def attribute(
@@ -159,7 +165,7 @@ def _explain(
 
 
 def _joined(parts: list[Parts], single: bool) -> Attribution:
-    joined: list[Array | None] = []
+    joined: list[npt.NDArray[Any] | None] = []
     for pieces in zip(*parts, strict=True):
         array = None if pieces[0] is None else np.concatenate(pieces, axis=1)
         joined.append(array[0] if array is not None and single else array)

@@ -9,11 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.attribution.mutagenesis.methods import substitution_changes
-from simbench_tf.attribution.network import Output, open_network
-from simbench_tf.dna import N_BASE, bases_of_one_hot
+from simbench_tf.attribution.network import Network, Output, open_network
+from simbench_tf.dna import bases_of_one_hot
 from simbench_tf.errors import InputError
 
 Array = npt.NDArray[np.float32]
+
+#: First positions whose mutants are explained together: bounds the memory, and of a window's pairs, each first position
+#: meets only those right of it, so that by blocks little is computed twice.
+_FIRSTS_TOGETHER = 32
 
 
 class Interactions(NamedTuple):
@@ -114,25 +118,52 @@ def interactions(
     chosen = window_pairs(0, length) if pairs is None else np.asarray(pairs, np.int64).reshape(-1, 2)
     _check(chosen, length)
     network = open_network(model, length, target, output, batch_size)
-    firsts, which = np.unique(chosen[:, 0], return_inverse=True)
-    seconds = chosen[:, 1]
-    window = (int(seconds.min()), int(seconds.max()) + 1) if len(chosen) else (0, 1)
     effects = np.zeros((n, len(chosen), 4, 4), np.float32)
     x = np.ascontiguousarray(one_hot, np.float32)
     for row in range(n):
-        alone = substitution_changes(network, x[row : row + 1], *window, fast)[0, 0]
-        mutants = np.repeat(x[row : row + 1], 4 * len(firsts), axis=0).reshape(len(firsts), 4, length, 4)
-        mutants[np.arange(len(firsts)), :, firsts] = np.eye(4, dtype=np.float32)
-        beside = substitution_changes(network, mutants.reshape(-1, length, 4), *window, fast)[0]
-        beside = beside.reshape(len(firsts), 4, length, 4)
-        effects[row] = beside[which, :, seconds] - alone[seconds][:, None]
-        effects[row, (bases[row, chosen] == N_BASE).any(axis=1)] = 0
-        # the base that is there changes nothing, but for rounding
-        known = np.flatnonzero(bases[row, chosen[:, 0]] != N_BASE)
-        effects[row, known, bases[row, chosen[known, 0]]] = 0
+        effects[row] = pair_effects(network, x[row], chosen, fast)[0]
         if progress is not None:
             progress(1)
     return Interactions(chosen, effects)
+
+
+def pair_effects(network: Network, one_hot: Array, pairs: npt.NDArray[np.int64], fast: bool) -> Array:
+    """Effects of pairs in one sequence, (L, 4), for all targets of a network: (T, P, 4, 4), as of `Interactions`."""
+    effects = np.zeros((len(network.targets), len(pairs), 4, 4), np.float32)
+    if not len(pairs):
+        return effects
+    firsts, which = np.unique(pairs[:, 0], return_inverse=True)
+    alone = substitution_changes(network, one_hot[None], *_window(pairs), fast)[:, 0]
+    for begin in range(0, len(firsts), _FIRSTS_TOGETHER):
+        mine = np.flatnonzero((which >= begin) & (which < begin + _FIRSTS_TOGETHER))
+        first, second = which[mine] - begin, pairs[mine, 1]
+        beside = _beside(network, one_hot, firsts[begin : begin + _FIRSTS_TOGETHER], _window(pairs[mine]), fast)
+        effects[:, mine] = beside[:, first, :, second].transpose(1, 0, 2, 3) - alone[:, second][:, :, None]
+    # at N nothing is replaced, and the base that is there changes nothing, but for rounding
+    replaced = (one_hot == 0) & _is_known(one_hot)[:, None]
+    effects *= replaced[pairs[:, 0], :, None] & replaced[pairs[:, 1], None, :]
+    return effects
+
+
+def _beside(
+    network: Network, one_hot: Array, firsts: npt.NDArray[np.int64], window: tuple[int, int], fast: bool
+) -> Array:
+    """Change by each substitution of the window beside each at `firsts`, (T, F, 4, L, 4); 0 where none is made."""
+    place, letter = np.nonzero((one_hot[firsts] == 0) & _is_known(one_hot[firsts])[:, None])
+    mutants = np.repeat(one_hot[None], len(place), axis=0)
+    mutants[np.arange(len(place)), firsts[place]] = np.eye(4, dtype=np.float32)[letter]
+    found = np.zeros((len(network.targets), len(firsts), 4, *one_hot.shape), np.float32)
+    found[:, place, letter] = substitution_changes(network, mutants, *window, fast)
+    return found
+
+
+def _is_known(rows: Array) -> npt.NDArray[np.bool_]:
+    return np.asarray(rows.any(axis=-1))
+
+
+def _window(pairs: npt.NDArray[np.int64]) -> tuple[int, int]:
+    """The first of the pairs' second positions, and the one after the last."""
+    return int(pairs[:, 1].min()), int(pairs[:, 1].max()) + 1
 
 
 def _check(pairs: npt.NDArray[np.int64], length: int) -> None:

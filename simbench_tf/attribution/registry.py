@@ -46,6 +46,10 @@ class Parts(NamedTuple):
     hypothetical : float32 array, shape (T, n, L, 4), or None
     positive, negative : float32 array, shape (T, n, L), or None
     convergence_delta : float32 array, shape (T, n), or None
+    dependency_maps : float32 array, shape (T, n, W, W), or None
+        Strengths of pairs of bases of a window.
+    window_start : int64 array, shape (T, n), or None
+        The window's first base.
     """
 
     contributions: Array
@@ -53,6 +57,8 @@ class Parts(NamedTuple):
     positive: Array | None = None
     negative: Array | None = None
     convergence_delta: Array | None = None
+    dependency_maps: Array | None = None
+    window_start: npt.NDArray[np.int64] | None = None
 
 
 class Method(NamedTuple):
@@ -80,6 +86,8 @@ class Method(NamedTuple):
         ``check(references, settings)`` raises InputError for combinations that make no sense.
     needs : {"layers", "any_rows"} or None
         What it needs of a model beside outputs, and gradients, at rows that are mixtures of bases; see `lacking`.
+    is_of_pairs : bool
+        Whether it measures pairs of bases: it gives `dependency_maps`, and a sequence takes it long.
     """
 
     name: str
@@ -93,6 +101,7 @@ class Method(NamedTuple):
     chunk: int | None
     check: Callable[[References, Mapping[str, Any]], None] | None
     needs: Needs | None = None
+    is_of_pairs: bool = False
 
 
 class Request(NamedTuple):
@@ -115,6 +124,7 @@ def register_method(
     chunk: int | None = None,
     check: Callable[[References, Mapping[str, Any]], None] | None = None,
     needs: Needs | None = None,
+    is_of_pairs: bool = False,
 ) -> Callable[[Callable[..., Parts]], Callable[..., Parts]]:
     """Make a function an attribution method, known to `attribute`, to configurations and to the command line.
 
@@ -135,6 +145,8 @@ def register_method(
     needs : {"layers", "any_rows"}, optional
         "layers" where it reads the model's layers, "any_rows" where it looks at rows of the input that are no mixture
         of bases (below 0, or with a sum above 1): models that lack these do not take it.
+    is_of_pairs : bool, default False
+        Whether it gives `dependency_maps`: a run keeps these, and goes through its sequences one by one.
 
     Returns
     -------
@@ -185,6 +197,7 @@ def register_method(
             chunk=chunk,
             check=check,
             needs=needs,
+            is_of_pairs=is_of_pairs,
         )
         return function
 

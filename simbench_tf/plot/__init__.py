@@ -1,6 +1,7 @@
 """Plots of attributions, training and scores: each function draws into matplotlib axes and returns them."""
 
 from simbench_tf.plot.curves import learning_curve, method_ranking, quality_against_cost, task_quality
+from simbench_tf.plot.dependency_maps import dependency_map
 from simbench_tf.plot.figure import BASE_COLOURS, svg
 from simbench_tf.plot.heat_maps import learnt_against, motif_dynamics, motif_heat_map
 from simbench_tf.plot.logos import attribution_panels, bars, logo, mark_sites
@@ -12,6 +13,7 @@ __all__ = [
     "attribution_panels",
     "bars",
     "critical_difference_diagram",
+    "dependency_map",
     "difference_diagram",
     "learning_curve",
     "learnt_against",

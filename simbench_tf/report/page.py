@@ -121,6 +121,7 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
     labels = text.method_labels(with_nulls)
     answered = answers(per_sequence, labels, results.metrics, results.nulls, results.perfect)
     browsed = browser_data(results.sequences, per_sequence, labels) if results.sequences else None
+    output = results.config.get("attribution", {}).get("output", "logit")
     # in this order, which numbers the figures
     return {
         "answers": answered,
@@ -133,6 +134,7 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
         "unseen": _unseen(summary, results.dataset_info["seq_length"]),
         "rules": _rules(results.faithfulness, results.satisfiability, labels),
         "credit": sections.credit_of_sites(results.site_importance, labels),
+        "dependencies": sections.dependencies(results.maps, results.interacting_pairs, labels, output, figures),
         "truth": _truth(summary),
         "descriptions": _descriptions(summary),
         "not_taken": sections.not_taken(results.not_taken) if results.not_taken else None,

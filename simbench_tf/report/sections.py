@@ -15,8 +15,11 @@ from simbench_tf import plot
 from simbench_tf.report import text
 from simbench_tf.report.answers import Answer
 from simbench_tf.run.attributions import NotTaken
+from simbench_tf.run.dependency_maps import DependencyMap
 from simbench_tf.score.ranking import SIGNIFICANT
 
+#: Dependency maps drawn, at most.
+MAPS = 6
 #: Figures of the page by id, with the name and the data of each; what is drawn adds itself.
 Figures = dict[str, dict[str, str]]
 
@@ -219,6 +222,39 @@ def not_taken(found: Sequence[NotTaken]) -> text.Table:
     """Methods that some models do not take, and why."""
     rows = [[each.model, text.method_title(each.method), each.why] for each in found]
     return text.Table(["model", "method", "why"], rows, (99, 99))
+
+
+def dependencies(
+    maps: Sequence[DependencyMap], pairs: pd.DataFrame | None, labels: Mapping[str, str], output: str, figures: Figures
+) -> Section | None:
+    """Heat maps of pairs of bases, of one sequence each, and how well maps rank the pairs that rules tie together."""
+    pictures = []
+    for each in maps[:MAPS]:
+        drawn = plot.dependency_map(each.strengths, each.start, each.sites, output)
+        caption = f"{each.task}, {each.model}: {each.seq_id}, {labels.get(each.key, each.key)}"
+        first, second = np.triu_indices(len(each.strengths), 1)
+        shown = pd.DataFrame({"first": first + each.start, "second": second + each.start})
+        # three digits: the page holds every pair
+        shown["strength"] = [f"{strength:.3g}" for strength in each.strengths[first, second]]
+        what = "Which bases depend on each other: pairs of bases, the sites on both axes"
+        pictures.append(picture(drawn, figures, caption, what, shown))
+    if not pictures:
+        return None
+    if pairs is None:
+        return Section(pictures, [])
+    heads = ["task", "model", "method", "average precision", "chance", "true pairs, times as strong", "sequences"]
+    cells = [
+        [
+            *(str(row[name]) for name in ("task", "model")),
+            labels.get(row["key"], row["key"]),
+            text.with_error(row["average_precision"], row["average_precision_se"]),
+            text.fixed(row["chance"]),
+            text.fixed(row["strength_ratio"], 1),
+            text.fixed(row["n_sequences"], 0),
+        ]
+        for row in pairs.to_dict("records")
+    ]
+    return Section(pictures, [("Pairs of bases that a rule ties together", text.Table(heads, cells, (3, 99)))])
 
 
 def learnt_when(dynamics: Mapping[str, Mapping[str, pd.DataFrame]], figures: Figures) -> Section | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -133,6 +134,19 @@ def read_seq_ids(path: Path) -> list[str]:
     """Read the N seq_id of an attribution file, and not its scores."""
     with h5py.File(path) as h5:
         return list(h5["seq_id"].asstr()[:])
+
+
+def has_dependency_maps(path: Path) -> bool:
+    """Whether an attribution file is of a method of pairs of bases."""
+    with h5py.File(path) as h5:
+        return "dependency_maps" in h5
+
+
+def read_dependency_maps(path: Path) -> Iterator[tuple[str, int, npt.NDArray[np.float32]]]:
+    """Read, sequence by sequence, its seq_id, the first base of the window, and the map, float32 (W, W)."""
+    with h5py.File(path) as h5:
+        for row, (seq_id, start) in enumerate(zip(h5["seq_id"].asstr()[:], h5["window_start"][:], strict=True)):
+            yield seq_id, int(start), h5["dependency_maps"][row]
 
 
 #: The references of a tool that does not state them.

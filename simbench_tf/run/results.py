@@ -6,6 +6,7 @@ they look like; an empty cell is a missing value, and nothing else is.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from simbench_tf.config import Config, config_dict, versions
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.run.attributions import NotTaken, all_attribution_files, not_taken, read_attributions
+from simbench_tf.run.dependency_maps import DependencyMap, read_maps
 from simbench_tf.run.models import is_measured, metrics_file
 
 #: For each task: auroc, auprc, positive_fraction; where the exact posterior is known, oracle_auroc and oracle_auprc;
@@ -82,7 +84,8 @@ class RunResults(NamedTuple):
         For each model of the run, RUN/models/MODEL/history.csv: batch, loss, valid_loss and any other ``valid_``
         columns.
     sequences : sequence of AttributedSequences
-    comparisons, motif_recall, variance, misses, faithfulness, satisfiability, site_importance : DataFrame, optional
+    comparisons, motif_recall, variance, misses, faithfulness, satisfiability, site_importance,
+    interacting_pairs : DataFrame, optional
         Of RUN/scores.
     motif_names : dict
         What to call each motif of `motif_recall`.
@@ -94,6 +97,8 @@ class RunResults(NamedTuple):
         Methods of the run that some of its models do not take.
     perfect : sequence of str
         Models that the grammar of the data made.
+    maps : sequence of DependencyMap
+        One sequence's for each model, task and key that has them.
     """
 
     config: Mapping[str, Any]
@@ -113,11 +118,13 @@ class RunResults(NamedTuple):
     faithfulness: pd.DataFrame | None = None
     satisfiability: pd.DataFrame | None = None
     site_importance: pd.DataFrame | None = None
+    interacting_pairs: pd.DataFrame | None = None
     motif_names: Mapping[str, str] = {}
     dynamics: Mapping[str, Mapping[str, pd.DataFrame]] = {}
     motif_log: pd.DataFrame | None = None
     not_taken: Sequence[NotTaken] = ()
     perfect: Sequence[str] = ()
+    maps: Sequence[DependencyMap] = ()
 
 
 def read_results(config: Config, folder: Path, *, sequences: bool = True) -> RunResults:
@@ -156,11 +163,13 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
         faithfulness=_some_rows(scores / "faithfulness.csv"),
         satisfiability=_some_rows(scores / "satisfiability.csv"),
         site_importance=_some_rows(scores / "site_importance.csv"),
+        interacting_pairs=_some_rows(scores / "interacting_pairs.csv"),
         motif_names=dict(zip(dataset.motifs["motif"], dataset.motifs["tf"], strict=True)),
         dynamics=_read_dynamics(folder, models),
         motif_log=_some_rows(folder / "dataset" / "motif_log.csv"),
         not_taken=not_taken(config),
         perfect=[each.name for each in config.replicates if each.model.is_from_data],
+        maps=read_maps(config, folder, functools.partial(_sites_of, config, dataset)) if sequences else (),
     )
 
 

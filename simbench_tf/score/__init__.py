@@ -3,6 +3,7 @@
 from simbench_tf.score.area_errors import AreaErrors, area_errors, pooled_errors
 from simbench_tf.score.between_models import MeanOverModels, comparisons_over_models, mean_over_models
 from simbench_tf.score.correlation import rank_correlation
+from simbench_tf.score.interacting_pairs import PairScore, PairTruth, mean_pair_score, pair_score, pair_truth
 from simbench_tf.score.metrics import METRICS, TOP_SHARE, Metric, Sign, areas, sequence_metrics, takes_sign
 from simbench_tf.score.null_scores import kmer_position_scores, kmer_scores, position_scores
 from simbench_tf.score.ranking import models_of_seeds, standings, without_nulls
@@ -34,6 +35,8 @@ __all__ = [
     "AreaErrors",
     "MeanOverModels",
     "Metric",
+    "PairScore",
+    "PairTruth",
     "Sign",
     "VarianceComponents",
     "area_errors",
@@ -48,9 +51,12 @@ __all__ = [
     "kmer_scores",
     "mean_and_error",
     "mean_over_models",
+    "mean_pair_score",
     "mean_ranks",
     "models_of_seeds",
     "n_needed",
+    "pair_score",
+    "pair_truth",
     "paired_comparisons",
     "pareto_front",
     "pooled_errors",

@@ -20,7 +20,13 @@ from simbench_tf.run.manifest import fingerprint
 from simbench_tf.run.parts import PartsFolder, discard_parts, join_parts, parts_of, seconds_of
 from simbench_tf.run.references import n_shuffles, read_references, references_file, write_references
 from simbench_tf.stages import knockouts
-from simbench_tf.stages.attribute_chunks import CHUNK_SEQUENCES, attribute_bases, job_of, seconds_per_sequence
+from simbench_tf.stages.attribute_chunks import (
+    CHUNK_SEQUENCES,
+    attribute_bases,
+    chunk_sequences,
+    job_of,
+    seconds_per_sequence,
+)
 from simbench_tf.stages.knockouts import knock_outs_of
 from simbench_tf.stages.method_checks import say_not_taken
 from simbench_tf.stages.step import Made, dataset_checksums, step
@@ -28,12 +34,15 @@ from simbench_tf.stages.step import Made, dataset_checksums, step
 #: Sequences that an untrained network is attributed on, at most: its mean needs no more (.013 its standard error), and
 #: whole chunks need nothing compiled for them.
 NULL_SEQUENCES = 2 * CHUNK_SEQUENCES
+#: What is kept of methods of pairs, whatever arrays are asked for.
+OF_PAIRS = ("dependency_maps", "window_start")
 
 
 def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> None:
     """Write RUN/attributions/MODEL/TASK/KEY.h5 for every model, task and method of the configuration.
 
-    And RUN/knockouts/MODEL/TASK/KEY.h5 for tasks whose label depends on how elements stand together, and
+    And RUN/knockouts/MODEL/TASK/KEY.h5 for tasks whose label depends on how elements stand together (not of methods of
+    pairs, whose strengths have no sign that could follow a rule, and which would take three times as long), and
     RUN/nulls/MODEL/TASK/KEY.h5, what the methods say of a network that was never trained.
 
     Raises
@@ -41,6 +50,8 @@ def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, trac
     InputError
         There is no data set, a model is missing, or the split has no positive of a task.
     """
+    from simbench_tf.attribution import methods
+
     if not config.models:
         return
     say_not_taken(config)
@@ -55,7 +66,7 @@ def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, trac
         make = functools.partial(write, file, config, dataset, references, key, map_in_order, track)
         step(folder, {"attribute": key}, make)
         mine = [each for each in knock_outs if each.interaction.task == file.task]
-        if mine:
+        if mine and not methods()[file.method.method].is_of_pairs:
             key = fingerprint("attribute", knockouts.inputs(config, made_from))
             make = functools.partial(knockouts.write, file, config, folder, mine, key, map_in_order, track)
             step(folder, {"attribute": key}, make)
@@ -99,21 +110,23 @@ def write(
 ) -> Made:
     """Attribute the chosen sequences and write `file.path`: scores (N, L), seq_id, and the arrays asked for.
 
-    An array that the method does not define is left out. Rows that a killed call finished under the same fingerprint
-    `key` are kept, in the folder of parts, which stays until the caller has recorded the file. Its record holds the
-    seconds a sequence took, the median over chunks in which nothing was loaded or compiled.
+    An array that the method does not define is left out; those `OF_PAIRS` are always kept. Rows that a killed call
+    finished under the same fingerprint `key` are kept, in the folder of parts, which stays until the caller has
+    recorded the file. Its record holds the seconds a sequence took, the median over chunks in which nothing was loaded
+    or compiled.
     """
     rows = attributed_rows(dataset, config, file.task)[: NULL_SEQUENCES if untrained else None]
     split = config.attribution.split
     seq_ids, n = np.asarray(dataset.seq_ids(split))[rows], n_shuffles(file.method)
     shuffles = read_references(references, seq_ids, n) if n else None
-    names, bases = ["scores", *([] if untrained else config.attribution.arrays)], dataset.bases(split)[rows]
+    names = ["scores", *([] if untrained else [*config.attribution.arrays, *OF_PAIRS])]
+    bases = dataset.bases(split)[rows]
     parts_folder = PartsFolder(parts_of(file.path), key)
     job = job_of(file, config, untrained=untrained)
     with track(f"{file.model} {file.task} {file.key}{' untrained' if untrained else ''}", len(rows)) as advance:
         parts = attribute_bases(job, bases, shuffles, names, parts_folder, map_in_order, advance)
         with whole_file(file.path) as partial, h5py.File(partial, "w") as h5:
-            join_parts(parts, h5, CHUNK_SEQUENCES)
+            join_parts(parts, h5, chunk_sequences(file.method.method))
             h5.create_dataset("seq_id", data=seq_id_bytes(seq_ids))
             h5.attrs.update(model=file.model, task=file.task, key=file.key, method=file.method.method)
     seconds = seconds_of(parts)

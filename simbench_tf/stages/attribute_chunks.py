@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Hashable, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from simbench_tf.run.attributions import AttributionFile
 from simbench_tf.run.parts import Part, PartsFolder, read_parts, write_part
 from simbench_tf.stages.resident_models import IN_USE, WantedModel, compiled_for, resident_model
 
-#: Sequences in one piece of work; a constant, so no result depends on the workers.
+#: Sequences in one piece of work; a constant, so no result depends on the workers. See `chunk_sequences`.
 CHUNK_SEQUENCES = 16
 #: Sequences predicted in one call.
 PREDICTED_SEQUENCES = 4096
@@ -47,6 +47,13 @@ def job_of(file: AttributionFile, config: Config, *, untrained: bool = False) ->
     """
     version, output = checksum(file.model_file), config.attribution.output
     return Job(str(file.model_file), version, file.target, file.method, output, config.seed, untrained)
+
+
+def chunk_sequences(method: str) -> int:
+    """Sequences in one piece of a method's work: one where it measures pairs of bases, which may take minutes."""
+    from simbench_tf.attribution import methods
+
+    return 1 if methods()[method].is_of_pairs else CHUNK_SEQUENCES
 
 
 def attribute_bases(
@@ -79,9 +86,9 @@ def attribute_bases(
     parts = read_parts(parts_folder)
     done = parts[-1].stop if parts else 0
     advance(done)
-    waiting: list[dict[str, npt.NDArray[np.float32]]] = []
+    waiting: list[dict[str, npt.NDArray[Any]]] = []
     written_at = time.monotonic()
-    for result, took in map_in_order(functools.partial(_attribute, job), _chunks(bases, shuffles, done)):
+    for result, took in map_in_order(functools.partial(_attribute, job), _chunks(job, bases, shuffles, done)):
         kept = {name: values for name in names if (values := result[name]) is not None}
         waiting.append({**kept, "seconds": np.array([took / len(kept["scores"])], np.float32)})
         done += len(kept["scores"])
@@ -94,9 +101,12 @@ def attribute_bases(
     return parts
 
 
-def _chunks(bases: npt.NDArray[np.uint8], shuffles: npt.NDArray[np.uint8] | None, done: int) -> Iterator[Chunk]:
-    for first in range(done, len(bases), CHUNK_SEQUENCES):
-        rows = slice(first, first + CHUNK_SEQUENCES)
+def _chunks(
+    job: Job, bases: npt.NDArray[np.uint8], shuffles: npt.NDArray[np.uint8] | None, done: int
+) -> Iterator[Chunk]:
+    size = chunk_sequences(job.method.method)
+    for first in range(done, len(bases), size):
+        rows = slice(first, first + size)
         yield bases[rows], None if shuffles is None else shuffles[rows]
 
 
@@ -114,7 +124,7 @@ def predictions_of(job: Job, bases: npt.NDArray[np.uint8]) -> npt.NDArray[np.flo
 
 def seconds_per_sequence(job: Job, bases: npt.NDArray[np.uint8], shuffles: npt.NDArray[np.uint8] | None) -> float:
     """Time the first chunk of some sequences, for jobs too short to have one in which nothing was compiled."""
-    chunk = next(_chunks(bases, shuffles, 0))
+    chunk = next(_chunks(job, bases, shuffles, 0))
     _attribute(job, chunk)
     _, took = _attribute(job, chunk)
     return took / len(chunk[0])
@@ -124,7 +134,7 @@ def seconds_per_sequence(job: Job, bases: npt.NDArray[np.uint8], shuffles: npt.N
 _WARM: set[Hashable] = set()
 
 
-def _attribute(job: Job, chunk: Chunk) -> tuple[dict[str, npt.NDArray[np.float32] | None], float]:
+def _attribute(job: Job, chunk: Chunk) -> tuple[dict[str, npt.NDArray[Any] | None], float]:
     """Attributions of a chunk of sequences, and the seconds it took; a worker keeps the model it loaded.
 
     The seconds are NaN where this process compiled what chunks of this shape need.

@@ -28,7 +28,7 @@ def check_methods(config: Config, network: Any, seq_length: int, asked: Iterable
     InputError
         A method has no rule for a layer of the model, or finds no layer to look at.
     """
-    from simbench_tf.attribution import attribute, methods
+    from simbench_tf.attribution import attribute, dependency_map, methods
     from simbench_tf.dna import one_hot
 
     x = one_hot(np.random.default_rng(0).integers(0, 4, (2, seq_length), np.uint8))
@@ -38,6 +38,8 @@ def check_methods(config: Config, network: Any, seq_length: int, asked: Iterable
             continue
         if "n_steps" in known.settings:
             settings["n_steps"] = 1  # more of the same
+        if known.function is dependency_map:
+            settings |= {"window": 2, "fast": False}  # the same, but for what is compiled for a network thrown away
         few = "shuffle:1" if (method.references or "").startswith("shuffle") else method.references
         # what DeepLIFT compiles for a network takes seconds, and this network is thrown away
         is_deeplift = known.function.__module__.startswith("simbench_tf.attribution.deeplift")

@@ -4,8 +4,9 @@ One row per file and sequence in per_sequence.parquet, per file and truth in sum
 motif_recall.csv, per pair of methods in comparisons.csv. Where models were trained from several seeds, variance.csv
 separates their spread from that of sequences; beside perfect models, misses.csv takes apart what a method and what a
 network misses; where labels depend on combinations of elements, faithfulness.csv and satisfiability.csv have one row
-per file and interaction. Of data without an exact posterior, kmer_classifier.csv has what counts of words tell of the
-labels. Where it is asked for, site_importance.csv says whether credit is right.
+per file and interaction, interacting_pairs.csv one per file with dependency maps. Of data without an exact posterior,
+kmer_classifier.csv has what counts of words tell of the labels. Where it is asked for, site_importance.csv says whether
+credit is right.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from simbench_tf.parallel import Track, silent
 from simbench_tf.run.attributions import (
     AttributionFile,
     all_attribution_files,
+    has_dependency_maps,
     null_files,
     read_attributions,
     read_seq_ids,
@@ -48,6 +50,7 @@ from simbench_tf.score import (
 from simbench_tf.score.misses import split_misses
 from simbench_tf.score.motif_recall import motif_recall
 from simbench_tf.score.ranking import models_of_seeds, pairs_of, without_nulls
+from simbench_tf.stages.interacting_pairs import interacting_pairs
 from simbench_tf.stages.kmer_classifier import kmer_classifier
 from simbench_tf.stages.knockouts import knock_outs_file, knock_outs_of, read_knock_outs
 from simbench_tf.stages.nulls import NullScores, null_scores
@@ -100,6 +103,8 @@ def inputs(config: Config, folder: Path, files: list[AttributionFile]) -> dict[s
         "nulls": [checksum(file.path) for file in null_files(config, folder) if file.path.is_file()],
         **_truth_of_peaks(folder),
         **({"perfect": perfect} if (perfect := perfect_models(config)) else {}),
+        # of runs without, scores of earlier versions stay fresh
+        **({"pairs": "interacting"} if any(has_dependency_maps(file.path) for file in files) else {}),
     }
 
 
@@ -145,6 +150,7 @@ def write(config: Config, folder: Path, files: list[AttributionFile], advance: C
         ("misses", misses, tables.MISSES_COLUMNS, False),
         ("faithfulness", faithful, None, False),
         ("satisfiability", satisfied, None, False),
+        ("interacting_pairs", interacting_pairs(config, dataset, folder, files), None, False),
     ):
         path = target / f"{name}.csv"
         if table.empty and not always:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from pathlib import Path
@@ -102,6 +103,23 @@ def test_mutagenesis_by_one_gradient_is_that_of_whole_passes(model, bases, outpu
     assert not at_once.hypothetical[:, 2, 3:5].any()
 
 
+def test_dependency_maps_are_exact(model, grammar, bases) -> None:
+    found = sb.attribute(model, sb.one_hot(bases[:2]), "dependency_map", target=[1, 0], window=6, centre=9)
+    pairs, letters = (list(itertools.product(range(n), repeat=2)) for n in (6, 4))
+    for row in range(2):
+        mutants = np.tile(bases[row], (len(pairs), len(letters), 1))
+        for (number, (i, j)), (kind, (a, b)) in itertools.product(enumerate(pairs), enumerate(letters)):
+            mutants[number, kind, [6 + i, 6 + j]] = a, b
+        values = exact(grammar, mutants.reshape(-1, LENGTH)).reshape(6, 6, 4, 4, 2)
+        # both bases of a pair are one in (i, i), where the second substitution is what stands: on its own
+        alone = np.einsum("iiabt->ibt", values)[:, :] / 4
+        known = exact(grammar, bases[row : row + 1])[0]
+        effects = values - alone[:, None, :, None] - alone[None, :, None] + known
+        expected = np.abs(effects).max(axis=(2, 3)) * (1 - np.eye(6))[:, :, None]
+        assert expected.max() > 0.05
+        np.testing.assert_allclose(found.dependency_maps[::-1, row], expected.transpose(2, 0, 1), rtol=0, atol=1e-5)
+
+
 def test_substitutions_of_any_rows(model, bases) -> None:
     layer, rows = model.layers[1], 0.6 * sb.one_hot(bases[:2]) + 0.1
     found = layer.single_substitutions(tf.constant(rows), tf.constant([1])).numpy()
@@ -115,7 +133,7 @@ def test_other_methods_work_or_are_refused_by_name(model, bases) -> None:
     x = sb.one_hot(bases[:2])
     for method in ("saliency", "grad_x_input", "expected_gradients"):
         assert np.isfinite(sb.attribute(model, x, method, target=1).scores).all()
-    takes = "choose saliency, grad_x_input, integrated_gradients, expected_gradients or ism$"
+    takes = "choose saliency, grad_x_input, integrated_gradients, expected_gradients, ism or dependency_map$"
     refused = {
         "gradcam": "layers to read", "gradcam_channel": "layers to read", "grad_x_activation": "layers to read",
         "deeplift_rescale": "layers to read", "deepshap": "layers to read", "gradcam_tf_keras_vis": "layers to read",

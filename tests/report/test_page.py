@@ -35,6 +35,7 @@ from simbench_tf.report.answers import answers
 from simbench_tf.report.browser import browser_data, embedded
 from simbench_tf.report.sections import _level, differences
 from simbench_tf.report.text import method_labels, motif_story, score_table
+from simbench_tf.run.dependency_maps import DependencyMap
 from simbench_tf.score.ranking import standings
 
 HOSTILE = "<script>alert(1)</script>\"'&<img src=x onerror=alert(2)>"
@@ -581,6 +582,29 @@ def test_tables_of_a_run_have_their_sections(tmp_path):
     csv = {value["name"]: value["csv"] for value in data.values()}
     heat = pd.read_csv(io.StringIO(next(text for name, text in csv.items() if "Motifs found" in name)))
     assert heat["recall"].tolist() == [0.7, 0.7, 0.5, 0.5, 0.25, 0.25]
+
+
+def test_dependency_maps_have_a_section_with_a_map_of_each_place_and_the_scores_of_pairs(tmp_path):
+    hostile = example().sites.assign(tf=HOSTILE)
+    strengths = np.eye(40)[::-1].astype(np.float32) / 3
+    maps = [DependencyMap("basset", task, "ism@none", "seq0", 20, strengths, hostile) for task in ("HepG2", "K562")]
+    line = ("basset", "HepG2", "ism@none", 17, 0.4321, 0.0512, 0.0123, 44.25)
+    pairs = pd.DataFrame([line], columns=list(tables.INTERACTING_PAIRS_COLUMNS))
+    page = written(tmp_path, grammar_run(maps=maps, interacting_pairs=pairs))
+    assert "Which bases depend on each other" in page.text
+    assert page.text.count("full colour: ") == 2
+    assert {"0.432 ± 0.051", "0.012", "44.2", "17"} <= set(page.cells)
+    assert not {tag for tag, attributes in page.elements if "onerror" in attributes}
+    data = json.loads(re.search(r'id="figure-data">(.*?)</script>', (tmp_path / "report.html").read_text("utf-8"))[1])
+    (csv, _) = (value["csv"] for value in data.values() if "depend on each other" in value["name"])
+    shown = pd.read_csv(io.StringIO(csv))
+    assert len(shown) == 40 * 39 / 2
+    assert shown.loc[shown["strength"] > 0, ["first", "second"]].sum(axis=1).eq(2 * 20 + 39).all()
+    # without rules there is no table, and without maps no section
+    alone = written(tmp_path, grammar_run(maps=maps[:1])).text
+    assert "Which bases depend" in alone
+    assert "average precision is 1 when every true pair" not in alone
+    assert "Which bases depend" not in written(tmp_path, grammar_run()).text
 
 
 def test_a_difference_is_told_from_the_best_whichever_stands_first(tmp_path):

@@ -142,7 +142,7 @@ def test_it_needs_data_of_a_grammar(tmp_path):
 
 def test_a_run_in_which_it_takes_no_method(tmp_path):
     config = load_config(write(tmp_path, EXACT, methods=METHODS[2:]))
-    message = r"attribution.methods: has none that model exact takes; add saliency, .* or ism$"
+    message = r"attribution.methods: has none that model exact takes; add saliency, .*, ism or dependency_map$"
     with pytest.raises(InputError, match=message):
         pipeline.run(config, tmp_path / "run")
     assert not (tmp_path / "run").exists()
