@@ -12,6 +12,7 @@ from simbench_tf.config import Config
 from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.attributions import all_attribution_files
 from simbench_tf.run.folder import begin, check_folder
+from simbench_tf.run.lock import locked
 from simbench_tf.run.manifest import discard, read_manifest
 from simbench_tf.stages.attribute import attribute
 from simbench_tf.stages.checks import check_ahead
@@ -49,12 +50,18 @@ def run(
     Raises
     ------
     InputError
-        Anything wrong with the configuration, its files or the output folder; or results would be lost.
+        Anything wrong with the configuration, its files or the output folder; results would be lost; or another process
+        is writing into the folder.
     """
     check_folder(folder)
     if not overwrite:
         check_overwrites(config, folder)
     check_ahead(config, folder)
+    with locked(folder):
+        return _run_stages(config, folder, map_in_order, track)
+
+
+def _run_stages(config: Config, folder: Path, map_in_order: MapInOrder, track: Track) -> Path:
     begin(config, folder)
     simulate(config, folder, map_in_order, track)
     train(config, folder, track)

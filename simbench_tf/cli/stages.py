@@ -14,6 +14,7 @@ from simbench_tf.config import Config, load_config
 from simbench_tf.errors import InputError
 from simbench_tf.interchange.attribution_readers import READERS
 from simbench_tf.run.folder import begin, check_folder, config_of
+from simbench_tf.run.lock import locked
 from simbench_tf.stages.step import STAGES
 
 
@@ -92,8 +93,9 @@ def simulate(
         check_folder(out)
         if not overwrite:
             check_overwrites(config, out)
-        begin(config, out)
-        pipeline.simulate(config, out, map_in_order=map_in_order, track=track)
+        with locked(out):
+            begin(config, out)
+            pipeline.simulate(config, out, map_in_order=map_in_order, track=track)
     say(f"dataset: {out / 'dataset'}")
 
 
@@ -148,8 +150,9 @@ def train(run: Run) -> None:
     """
     from simbench_tf import pipeline
 
-    with bars() as track:
-        pipeline.train(config_of(run), run, track=track)
+    config = config_of(run)
+    with locked(run), bars() as track:
+        pipeline.train(config, run, track=track)
     say(f"models: {run / 'models'}")
 
 
@@ -162,8 +165,9 @@ def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     from simbench_tf import pipeline
     from simbench_tf.parallel import workers
 
-    with workers(n_workers, dask) as map_in_order, bars() as track:
-        target = pipeline.dynamics(config_of(run), run, map_in_order=map_in_order, track=track)
+    config = config_of(run)
+    with locked(run), workers(n_workers, dask) as map_in_order, bars() as track:
+        target = pipeline.dynamics(config, run, map_in_order=map_in_order, track=track)
     say(f"dynamics: {target}")
 
 
@@ -176,8 +180,9 @@ def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     from simbench_tf import pipeline
     from simbench_tf.parallel import workers
 
-    with workers(n_workers, dask) as map_in_order, bars() as track:
-        pipeline.attribute(config_of(run), run, map_in_order=map_in_order, track=track)
+    config = config_of(run)
+    with locked(run), workers(n_workers, dask) as map_in_order, bars() as track:
+        pipeline.attribute(config, run, map_in_order=map_in_order, track=track)
     say(f"attributions: {run / 'attributions'}")
 
 
@@ -193,8 +198,9 @@ def oracle(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     from simbench_tf import pipeline
     from simbench_tf.parallel import workers
 
-    with workers(n_workers, dask) as map_in_order, bars() as track:
-        ceilings = pipeline.oracle(config_of(run), run, map_in_order=map_in_order, track=track)
+    config = config_of(run)
+    with locked(run), workers(n_workers, dask) as map_in_order, bars() as track:
+        ceilings = pipeline.oracle(config, run, map_in_order=map_in_order, track=track)
     say(f"ceilings: {ceilings}")
 
 
@@ -270,7 +276,7 @@ def score(
             seq_ids=seq_ids,
         )
         say(f"taken: {taken.path}")
-    with bars() as track:
+    with locked(run), bars() as track:
         summary = pipeline.score(config, run, track=track)
     say(f"scores: {summary}")
 
@@ -283,7 +289,9 @@ def report(run: Run) -> None:
     """
     from simbench_tf import pipeline
 
-    say(f"report: {pipeline.report(config_of(run), run)}")
+    config = config_of(run)
+    with locked(run):
+        say(f"report: {pipeline.report(config, run)}")
 
 
 @app.command()

@@ -31,6 +31,7 @@ from simbench_tf.run.attributions import (
     seq_id_bytes,
     unknown_model,
 )
+from simbench_tf.run.lock import locked
 from simbench_tf.run.manifest import write_records
 
 
@@ -100,11 +101,14 @@ def take_attributions(
         row, base = faulty[0]
         what = f"has no finite value at base {base} of {ids[rows][row]}, and at {len(faulty) - 1} more bases"
         raise InputError(file, what, "give every base of the explained sequences a number")
-    with whole_file(target.path) as partial, h5py.File(partial, "w") as h5:
-        h5.create_dataset("scores", data=scores, compression="gzip")
-        h5.create_dataset("seq_id", data=seq_id_bytes(ids[rows]))
-        h5.attrs.update(model=target.model, task=target.task, key=target.key, method=name, references=references)
-    write_records(folder, [target.path], "attribute", other_fingerprint(config, folder, target), 0.0, "another tool")
+    with locked(folder):
+        with whole_file(target.path) as partial, h5py.File(partial, "w") as h5:
+            h5.create_dataset("scores", data=scores, compression="gzip")
+            h5.create_dataset("seq_id", data=seq_id_bytes(ids[rows]))
+            h5.attrs.update(model=target.model, task=target.task, key=target.key, method=name, references=references)
+        write_records(
+            folder, [target.path], "attribute", other_fingerprint(config, folder, target), 0.0, "another tool"
+        )
     return target
 
 

@@ -19,6 +19,7 @@ from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.interchange.attribution_readers import ID_ARRAYS, as_text, file_errors
 from simbench_tf.interchange.import_attributions import check_model_name
+from simbench_tf.run.lock import locked
 from simbench_tf.run.manifest import write_records
 from simbench_tf.run.models import metrics_file, predictions_fingerprint
 
@@ -83,8 +84,9 @@ def take_predictions(config: Config, folder: Path, file: Path, *, model_name: st
 
     labels = dataset.labels("test")[:, [dataset.tasks.index(task) for task in tasks]]
     target = metrics_file(folder, name)
-    write_metrics(target, split_metrics(labels, probabilities, tasks))
-    write_records(folder, [target], "train", predictions_fingerprint(folder, name), 0.0, "another tool")
+    with locked(folder):
+        write_metrics(target, split_metrics(labels, probabilities, tasks))
+        write_records(folder, [target], "train", predictions_fingerprint(folder, name), 0.0, "another tool")
     return target
 
 

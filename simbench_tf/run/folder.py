@@ -12,9 +12,10 @@ from simbench_tf.devices import is_chief
 from simbench_tf.errors import InputError
 from simbench_tf.files import TEMPORARY_PREFIX, is_abandoned
 from simbench_tf.run.attributions import taken_methods
+from simbench_tf.run.lock import LOCK
 
-#: What file managers put into a folder that somebody only looked at.
-_NOBODYS_FILES = (".DS_Store", "Thumbs.db", "desktop.ini")
+#: What file managers put into a folder that somebody only looked at, and what a call leaves that wrote nothing else.
+_NOBODYS_FILES = (".DS_Store", "Thumbs.db", "desktop.ini", LOCK)
 
 
 def begin(config: Config, folder: Path) -> None:

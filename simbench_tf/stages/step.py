@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from simbench_tf.errors import InputError
+from simbench_tf.run.lock import locked
 from simbench_tf.run.manifest import fresh_files, stage_checksums, write_records
 
 #: Stages in order; `dynamics` only where it is asked for, as `export`, which is one more.
@@ -52,11 +53,12 @@ def step(folder: Path, keys: Mapping[str, str], make: Callable[[], Made], *, aga
     """
     if not again and all(fresh_files(folder, key) for key in keys.values()):
         return
-    start = time.perf_counter()
-    made = make()
-    seconds = time.perf_counter() - start
-    for stage, files in made.files.items():
-        write_records(folder, files, stage, keys[stage], seconds, made.device, **made.details)
+    with locked(folder):
+        start = time.perf_counter()
+        made = make()
+        seconds = time.perf_counter() - start
+        for stage, files in made.files.items():
+            write_records(folder, files, stage, keys[stage], seconds, made.device, **made.details)
 
 
 def dataset_checksums(folder: Path) -> dict[str, str]:
