@@ -41,6 +41,7 @@ PLACEHOLDERS |= dict.fromkeys(["PATH", "SPLIT", "ELEMENT"], ".+")
 
 #: Files that the runs below do not have: of other kinds of models, of training that goes on, of options.
 NOT_HERE = {
+    ".simbench.lock",  # while a process writes
     "genome/FILE",
     "dataset/sites/part-NNNNN.parquet",
     "models/MODEL/python.json",

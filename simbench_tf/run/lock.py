@@ -22,7 +22,7 @@ except ImportError:  # Windows has no such locks
 
 _log = logging.getLogger(__name__)
 
-#: The file in a run's folder that is locked; it stays there, and says who held it last.
+#: The file in a run's folder that is locked; it says who holds it, and goes when they are done.
 LOCK = ".simbench.lock"
 
 #: Runs that this process has locked, by their folder: what it calls within goes on.
@@ -59,17 +59,42 @@ def locked(folder: Path) -> Iterator[None]:
     if place in _mine or fcntl is None or not is_chief():
         yield
         return
-    file = _opened(folder)
+    file = _held(folder)
     if file is None:
         yield
         return
+    _mine.add(place)
     try:
-        _lock(file, folder)
-        _mine.add(place)
         yield
     finally:
         _mine.discard(place)
+        (folder / LOCK).unlink(missing_ok=True)
         os.close(file)  # and with it the lock
+
+
+def _held(folder: Path) -> int | None:
+    """The lock's file, locked; None where nothing can be written, or nothing locked."""
+    while True:
+        file = _opened(folder)
+        if file is None:
+            return None
+        try:
+            if not _lock(file, folder):
+                os.close(file)
+                return None
+            if _is_there(file, folder / LOCK):
+                return file
+        except BaseException:
+            os.close(file)
+            raise
+        os.close(file)  # who held it has just removed it
+
+
+def _is_there(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.stat())
+    except FileNotFoundError:
+        return False
 
 
 def _opened(folder: Path) -> int | None:
@@ -81,7 +106,8 @@ def _opened(folder: Path) -> int | None:
         return None
 
 
-def _lock(file: int, folder: Path) -> None:
+def _lock(file: int, folder: Path) -> bool:
+    """Lock the file and write who holds it; False where the file system has no locks."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -91,10 +117,11 @@ def _lock(file: int, folder: Path) -> None:
         if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS):
             raise
         _log.warning("%s lies on a file system without locks: see that no second process writes into it", folder)
-        return
+        return False
     holder = {"host": socket.gethostname(), "pid": os.getpid(), "since": f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC"}
     os.ftruncate(file, 0)
     os.pwrite(file, (json.dumps(holder) + "\n").encode(), 0)
+    return True
 
 
 def _holder(file: int) -> str:
