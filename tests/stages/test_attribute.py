@@ -240,7 +240,7 @@ def test_chunks_that_load_or_compile_are_not_timed(config, tiny_run, monkeypatch
     job = attribute_chunks.job_of(attribution_files(config, tiny_run)[0], config)
     bases = dataset.bases("test")[:40]
     monkeypatch.setattr(attribute_chunks, "_WARM", set())
-    took = [attribute_chunks._attribute(job, chunk)[1] for chunk in attribute_chunks._chunks(bases, None, 0)]
+    took = [attribute_chunks._attribute(job, chunk)[1] for chunk in attribute_chunks._chunks(job, bases, None, 0)]
     # 16, 16 and 8 sequences: the first loads, and the last has a shape of its own
     assert np.isnan(took[0])
     assert took[1] > 0
@@ -270,7 +270,7 @@ def test_what_is_told_of_time_holds_no_compilation(config, tiny_run, monkeypatch
     for n in (8, 16, 40, 100):
         monkeypatch.setattr(attribute_chunks, "_WARM", set())
         compiled.clear()
-        took = [attribute_chunks._attribute(job, chunk) for chunk in attribute_chunks._chunks(bases[:n], None, 0)]
+        took = [attribute_chunks._attribute(job, chunk) for chunk in attribute_chunks._chunks(job, bases[:n], None, 0)]
         timed = [seconds / len(result["scores"]) for result, seconds in took if not np.isnan(seconds)]
         assert (timed or [attribute_chunks.seconds_per_sequence(job, bases[:n], None)])[0] == pytest.approx(
             1 / min(n, 16)

@@ -200,7 +200,8 @@ def test_a_model_that_is_there_and_will_be_trained_otherwise_is_checked_as_one_t
 ):
     built = []
     monkeypatch.setattr(
-        "simbench_tf.stages.checks.check_models", lambda missing, *_: built.extend(each.name for each in missing) or {}
+        "simbench_tf.stages.checks.check_models",
+        lambda _, missing, *__: built.extend(each.name for each in missing) or {},
     )
     check_ahead(load_config(tiny_config, ["training.max_batches=25"]), tiny_run)
     assert built == ["basset"]

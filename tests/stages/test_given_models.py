@@ -73,7 +73,7 @@ def test_it_is_kept_as_it_is(explained):
     place = explained / "run" / "models" / "mine"
     assert (place / "model.keras").read_bytes() == (explained / "mine.keras").read_bytes()
     assert json.loads((place / "trained.json").read_text()) == {"outputs": OUTPUTS}
-    assert (place / "history.csv").read_text() == "batch,loss\n"
+    assert (place / "history.csv").read_text() == "batch,n_sequences_seen,loss\n"
     assert {path.name for path in place.iterdir()} == {"model.keras", "trained.json", "history.csv", "metrics.json"}
 
 
