@@ -69,7 +69,7 @@ def test_it_is_made_and_not_trained(explained):
     run, messages = explained
     place = run / "models" / "exact"
     assert {path.name for path in place.iterdir()} == {"model.keras", "python.json", "history.csv", "metrics.json"}
-    assert (place / "history.csv").read_text() == "batch,loss\n"
+    assert (place / "history.csv").read_text() == "batch,n_sequences_seen,loss\n"
     assert not (run / "dynamics" / "exact").exists()
     assert (
         sum("models.exact is made from the grammar of the data as it is: nothing is trained" in m for m in messages)
