@@ -171,7 +171,7 @@ def _by_number(
         inside |= of_genome
     other = ~inside & (chrom != sequences.seq_ids[at].astype(object))
     if other.any():
-        what = f"{chrom[other][0]!r} is not where sequence {sequences.seq_ids[at[other][0]]!r} of this number lies"
+        what = f"{chrom[other][0]!r} is not where sequence {str(sequences.seq_ids[at[other][0]])!r} of this number lies"
         raise InputError(f"{path}:{table.index[other][0]}", what, "say with --seq-ids FILE which sequences are meant")
     return calls.assign(at=at, start=calls["start"] + shift, end=calls["end"] + shift)
 

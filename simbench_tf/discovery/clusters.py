@@ -70,15 +70,16 @@ def cluster_agreement(called: pd.DataFrame, sites: pd.DataFrame) -> ClusterAgree
 
 
 def _stand_on(called: pd.DataFrame, sites: pd.DataFrame) -> Pairs:
-    """For each call that stands on a site, this site: the one with most bases in common, then the nearest centre."""
-    columns = ["row", "start", "end"]
+    """For each call that stands on a site, this site: the one with most bases in common, then the nearest ends."""
+    columns = ["row", "start", "end", "motif"]
     numbered = sites[[*columns, "element"]].assign(site=np.arange(len(sites)))
     both = called[columns].assign(call=np.arange(len(called))).merge(numbered, on="row", suffixes=("", "_site"))
     common = np.minimum(both["end"], both["end_site"]) - np.maximum(both["start"], both["start_site"])
     shorter = np.minimum(both["end"] - both["start"], both["end_site"] - both["start_site"])
-    apart = (both["start"] + both["end"] - both["start_site"] - both["end_site"]).abs()
-    both = both.assign(common=-common, apart=apart)[(common > 0) & (2 * common >= shorter)]
-    first = both.sort_values(["call", "common", "apart", "element"]).drop_duplicates("call")
+    apart = (both["start"] - both["start_site"]).abs() + (both["end"] - both["end_site"]).abs()
+    other = both["motif"] != both["motif_site"]  # of sites at one place, the one that a call names
+    both = both.assign(common=-common, apart=apart, other=other)[(common > 0) & (2 * common >= shorter)]
+    first = both.sort_values(["call", "common", "apart", "other", "element"]).drop_duplicates("call")
     return Pairs(first["call"].to_numpy(np.int64), first["site"].to_numpy(np.int64))
 
 
