@@ -1,5 +1,8 @@
 """`simbench score RUN --motifs FILE`, from callers' files to tables."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,8 +14,11 @@ from helpers.program import simbench
 from simbench_tf import pipeline, tables
 from simbench_tf.config import load_config
 from simbench_tf.run.attributions import attributed_rows
+from simbench_tf.run.folder import begin
 from simbench_tf.run.manifest import read_manifest
+from simbench_tf.stages.found_motifs import score_found
 
+REPOSITORY = Path(__file__).parents[2]
 CONFIG = {
     "name": "small",
     "seed": 3,
@@ -38,8 +44,6 @@ def simulated(tmp_path_factory):
     (folder / "c.yaml").write_text(yaml.safe_dump(CONFIG))
     run = folder / "run"
     config = load_config(folder / "c.yaml")
-    from simbench_tf.run.folder import begin
-
     begin(config, run)
     pipeline.simulate(config, run)
     dataset = sb.open_dataset(run / "dataset")
@@ -181,8 +185,6 @@ def test_fi_nemos_hits_are_scored_beside_and_a_file_taken_again_replaces_its_row
 
 
 def test_rows_of_other_settings_are_dropped_with_a_warning(simulated, run, tmp_path):
-    from simbench_tf.stages.found_motifs import score_found
-
     _, dataset, rows, sites = simulated
     bed_of(sites, dataset, rows, tmp_path / "truth.bed")
     config = load_config(run / "config.yaml")
@@ -225,7 +227,7 @@ def test_options_and_files_that_do_not_fit_are_told_in_one_line(monkeypatch, cap
     for more, message in (
         (
             [],
-            f"{tmp_path / 'a.bed'}:1: 'nobody' is no sequence of the explained split; the first column must be a seq_id",
+            f"{tmp_path / 'a.bed'}:1: 'nobody' is no sequence of the explained split; the first column must be",
         ),
         (["--overlap", "0"], "--overlap: 0.0 is not above 0 and up to 1; give a share of the longer of the two"),
         (["--window", "500"], "--window: 500 is not between 1 and the 120 bases of a sequence; give the central bases"),
@@ -239,3 +241,24 @@ def test_options_and_files_that_do_not_fit_are_told_in_one_line(monkeypatch, cap
     assert not (run / "scores" / "instances.csv").exists()
     code, _, err = simbench(monkeypatch, capsys, "score", run, "--motifs", tmp_path / "a.bed", "--task", "K562")
     assert (code, err.split(";")[0]) == (2, "error: --model-name: is needed, the run has no models")
+
+
+@pytest.mark.slow
+def test_the_caller_of_the_page_is_scored_as_it_says(tmp_path, monkeypatch, capsys):
+    text = (REPOSITORY / "docs" / "motifs.md").read_text(encoding="utf-8").partition("## A caller of your own")[2]
+    blocks = re.findall(r"```(\w+)\n(.*?)```", text, re.DOTALL)
+    assert [kind for kind, _ in blocks] == ["yaml", "sh", "python", "sh"]
+    monkeypatch.chdir(tmp_path)
+    for kind, block in blocks:
+        if kind == "yaml":
+            (tmp_path / "mine.yaml").write_text(block)
+        elif kind == "python":
+            exec(compile(block, "motifs.md", "exec"), {})
+        else:
+            assert simbench(monkeypatch, capsys, *block.split()[1:])[0] == 0, block
+    all_ = read(tmp_path / "runs" / "mine", "instances").iloc[0]
+    assert (all_["model"], all_["task"], all_["key"]) == ("none", "K562", "scan")
+    # most sites are strong enough to be found, and chance hits and other tasks' sites are called, too
+    assert all_["recall"] > 0.6
+    assert all_["chance_recall"] < all_["precision"] < 1
+    assert all_["motif_accuracy"] > 0.9
