@@ -10,6 +10,7 @@ import yaml
 
 import simbench_tf as sb
 from helpers.callers import write_hits, write_modisco
+from helpers.peaks_run import make_peaks_run
 from helpers.program import simbench
 from simbench_tf import pipeline, tables
 from simbench_tf.config import load_config
@@ -241,6 +242,34 @@ def test_options_and_files_that_do_not_fit_are_told_in_one_line(monkeypatch, cap
     assert not (run / "scores" / "instances.csv").exists()
     code, _, err = simbench(monkeypatch, capsys, "score", run, "--motifs", tmp_path / "a.bed", "--task", "K562")
     assert (code, err.split(";")[0]) == (2, "error: --model-name: is needed, the run has no models")
+
+
+def test_calls_in_the_genome_are_those_of_the_peaks_they_lie_in(tmp_path):
+    config, run, dataset = make_peaks_run(tmp_path)
+    rows = attributed_rows(dataset, config, "K562")
+    ids = dataset.seq_ids("test")[rows]
+    loci = dataset.sequences.set_index("seq_id").loc[ids].reset_index()
+    sites = dataset.true_sites("test", "K562", rows=rows)
+    peak = pd.Index(rows).get_indexer(sites["row"])
+    first = loci["start"].to_numpy()[peak]
+    table = sites.assign(chr=loci["chrom"].to_numpy()[peak], peak_id=peak, motif_name=sites["motif"])
+    table = table.assign(start=sites["start"] + first, end=sites["end"] + first)
+    write_hits(tmp_path / "hits.tsv", table.to_dict("records"))
+    table.assign(score=1)[["chr", "start", "end", "motif", "score", "strand"]].to_csv(
+        tmp_path / "calls.bed", sep="\t", header=False, index=False
+    )
+    options = {"task": "K562", "model": "basset"}
+    for name in ("hits.tsv", "calls.bed"):
+        score_found(config, run, tmp_path / name, **options)
+    found = read(run, "instances").query("by == 'all'").set_index("key")
+    assert found.loc["hits", ["precision", "recall", "motif_accuracy", "strand_accuracy"]].tolist() == [1] * 4
+    # regions overlap here, and a call is one of each that it lies in
+    assert found.loc["calls", "recall"] == 1
+    here = [
+        ((loci["chrom"] == call.chr) & (loci["start"] <= call.start) & (loci["end"] >= call.end)).sum()
+        for call in table.itertuples()
+    ]
+    assert found.loc["calls", "n_called"] == sum(here) > len(sites)
 
 
 @pytest.mark.slow
