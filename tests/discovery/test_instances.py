@@ -72,6 +72,20 @@ def test_groups_by_hand():
     assert table[table["by"] == "motif"]["n_matched"].sum() == row(table)["n_matched"]
 
 
+def test_a_call_under_a_wrong_name_is_right_in_place_and_of_its_sites_group():
+    called = SITES.iloc[[0, 1]].assign(motif=["SPI1", "SPI1"], strand=["-", "-"], score=1.0)
+    called.loc[0, ["start", "end"]] = [14, 24]
+    table = sb.score_instances(called, SITES, length=100)
+    assert row(table)[["n_matched", "precision", "motif_accuracy"]].tolist() == [2, 1, 0.5]
+    assert row(table)["strand_accuracy"] == 1  # of the call with the right name
+    columns = ["n_sites", "n_called", "n_matched"]
+    assert row(table, "motif", "GATA1")[columns].tolist() == [2, 1, 1]
+    assert row(table, "motif", "SPI1")[columns].tolist() == [2, 1, 1]
+    site = SITES[:1].assign(start=10, end=20)  # 35 from the centre, and the call 39
+    near = sb.score_instances(site.assign(start=6, end=16, score=1.0), site, length=100)
+    assert near[near["by"] == "distance"][["group", *columns]].values.tolist() == [["25-37.5", 1, 1, 1]]
+
+
 def test_calls_without_names_scores_and_strands_leave_out_what_they_cannot_tell():
     table = sb.score_instances(CALLED[["row", "start", "end"]], SITES.drop(columns=["bits", "strand"]))
     assert set(table["by"]) == {"all", "motif"}
