@@ -38,6 +38,8 @@ _PUBLIC = {
     "reverse_complement": "dna",
     "scan": "motifs",
     "score_attributions": "score",
+    "score_instances": "discovery",
+    "score_motifs": "discovery",
     "score_variants": "variants",
     "site_importance": "perfect",
     "train": "training",

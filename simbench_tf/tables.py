@@ -83,6 +83,21 @@ SITE_IMPORTANCE_COLUMNS = (
 )  # fmt: skip
 
 
+#: One row per model, task, key and group of sites (RUN/scores/instances.csv), from `discovery.score_instances`.
+INSTANCE_COLUMNS = (
+    "model", "task", "key", "by", "group", "n_sites", "n_called", "n_matched", "precision", "recall", "f1", "ap",
+    "boundary_error", "strand_accuracy", "motif_accuracy", "recall_cap", "chance_precision", "chance_recall",
+    "chance_f1", "n_clustered", "purity", "adjusted_rand", "v_measure",
+)  # fmt: skip
+
+
+#: One row per model, task, key and motif, true or found (RUN/scores/motifs.csv), from `discovery.score_motifs`.
+FOUND_MOTIF_COLUMNS = (
+    "model", "task", "key", "kind", "motif", "best", "correlation", "strand", "start_error", "end_error", "n_matches",
+    "status", "chance_correlation",
+)  # fmt: skip
+
+
 #: One row per task (RUN/scores/kmer_classifier.csv), of data without an exact posterior.
 KMER_COLUMNS = ("task", "auroc", "n_train", "n_test", "k")
 

@@ -16,18 +16,21 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from helpers.callers import write_modisco
 from helpers.tiny_run import TINY_RUN
 from simbench_tf import dynamics, pipeline, tables
 from simbench_tf.config import AttributionSettings, Config, load_config
+from simbench_tf.dataset import open_dataset
 from simbench_tf.dataset.files import DEFAULT_SCAN, DESCRIPTION
 from simbench_tf.devices import Computation
 from simbench_tf.interchange.import_attributions import take_attributions
 from simbench_tf.motifs import Motif, write_meme
-from simbench_tf.run.attributions import attribution_files
+from simbench_tf.run.attributions import attributed_rows, attribution_files
 from simbench_tf.run.parts import PartsFolder, write_part
 from simbench_tf.score import METRICS, faithfulness, mean_pair_score, satisfiability, score_attributions
 from simbench_tf.simulate.peaks.enrichment import MOTIF_LOG_COLUMNS
 from simbench_tf.stages.attribute import OF_PAIRS
+from simbench_tf.stages.found_motifs import score_found
 from simbench_tf.stages.kmer_classifier import kmer_classifier
 
 ROOT = Path(__file__).parents[1]
@@ -270,6 +273,13 @@ def full_run(tmp_path_factory):
         arrays = {name: h5[name][:] for name in ("scores", "contributions", "hypothetical")}
     take_attributions(config, run, folder / "theirs.npz", model=file.model, task=file.task)
     pipeline.score(config, run)
+    places = [(row, 20, 50, False) for row in range(5)]
+    dataset = open_dataset(run / "dataset")
+    explained = dataset.bases("test")[attributed_rows(dataset, config, file.task)]
+    write_modisco(folder / "modisco.h5", explained, [(places, np.ones(30))])
+    (folder / "calls.tsv").write_text("row\tstart\tend\tscore\tfdr\n0\t9\t19\t1\t.05\n")
+    for name in ("modisco.h5", "calls.tsv"):
+        score_found(config, run, folder / name, model=file.model, task=file.task)
     seconds = np.zeros(1, np.float32)
     write_part(PartsFolder(file.path.with_suffix(".parts"), "key"), 0, {**arrays, "seconds": seconds})
     return run
@@ -383,6 +393,8 @@ def test_columns_of_the_page_are_those_of_the_code():
     assert names("scores/site_importance.csv") == list(tables.SITE_IMPORTANCE_COLUMNS)
     assert names("scores/interacting_pairs.csv") == list(tables.INTERACTING_PAIRS_COLUMNS)
     assert list(mean_pair_score([])) == list(tables.INTERACTING_PAIRS_COLUMNS[3:])
+    assert names("scores/instances.csv") == list(tables.INSTANCE_COLUMNS)
+    assert names("scores/motifs.csv") == list(tables.FOUND_MOTIF_COLUMNS)
     assert names("scores/kmer_classifier.csv") == list(tables.KMER_COLUMNS)
     assert names("dynamics/MODEL/dynamics.csv") == list(dynamics.DYNAMICS_COLUMNS)
     assert names("dynamics/MODEL/learnt.csv") == list(dynamics.LEARNT_COLUMNS)

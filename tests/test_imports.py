@@ -11,6 +11,7 @@ WITHOUT_TENSORFLOW = [
     "config",
     "dataset",
     "devices",
+    "discovery",
     "dna",
     "genome",
     "interchange",

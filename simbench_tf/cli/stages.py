@@ -215,8 +215,16 @@ def score(
             help=f"Attributions of the run's sequences by any other tool: {', '.join(READERS)}.",
         ),
     ] = None,
+    motifs: Annotated[
+        Path | None,
+        typer.Option(
+            "--motifs",
+            metavar="FILE",
+            help="Motifs or instances found by any caller: modisco's .h5, Fi-NeMo's hits.tsv, BED, MEME.",
+        ),
+    ] = None,
     name: Annotated[
-        str | None, typer.Option("--name", help="Their name in the report; by default the file's name.")
+        str | None, typer.Option("--name", help="Their name in the tables; by default the file's name.")
     ] = None,
     model: Annotated[
         str | None, typer.Option("--model", help="The model that was explained, where there are several.")
@@ -240,6 +248,16 @@ def score(
         Path | None,
         typer.Option("--seq-ids", metavar="FILE", help="The rows' seq_id, one per line; or a BED file. Plain or gzip."),
     ] = None,
+    window: Annotated[
+        int | None,
+        typer.Option("--window", help="With --motifs: the central bases that the caller's positions count from."),
+    ] = None,
+    overlap: Annotated[
+        float, typer.Option("--overlap", help="With --motifs: bases in common, as a share of the longer of the two.")
+    ] = 0.5,
+    subpatterns: Annotated[
+        bool, typer.Option("--subpatterns", help="With --motifs: modisco's sub-patterns in place of their patterns.")
+    ] = False,
 ) -> None:
     """Score the attributions against the true sites; with --attributions, also those of another tool.
 
@@ -250,17 +268,47 @@ def score(
     A file of predictions has a column for each task, or an array predictions (N, T); and seq_id, unless its rows are
     the test split in order.
 
+    With --motifs nothing but that file is scored, unless --attributions or --predictions are given, too: called
+    instances into RUN/scores/instances.csv, motifs into RUN/scores/motifs.csv.
+
     Example: [bold]simbench score runs/demo[/]
 
     Example: [bold]simbench score runs/demo --attributions captum.npz --task K562[/]
+
+    Example: [bold]simbench score runs/demo --motifs modisco.h5 --model basset --task K562[/]
     """
     from simbench_tf import pipeline
     from simbench_tf.interchange.import_attributions import take_attributions
     from simbench_tf.interchange.import_predictions import take_predictions
 
     config = config_of(run)
-    if attributions is None and (name or model or task or seq_ids or (model_name and predictions is None)):
+    of_a_file = name or model or task or seq_ids or (model_name and predictions is None)
+    if attributions is None and motifs is None and of_a_file:
         raise InputError("--attributions", "is needed with the other options", "add --attributions FILE")
+    if attributions is not None and motifs is not None and (name or seq_ids):
+        what = "cannot be given with --name or --seq-ids where there is --attributions, too"
+        raise InputError("--motifs", what, "score one file at a time")
+    if motifs is not None:
+        from simbench_tf.stages.found_motifs import score_found
+
+        with locked(run), bars():
+            tables = score_found(
+                config,
+                run,
+                motifs,
+                name=name,
+                model=model,
+                model_name=model_name,
+                task=task,
+                seq_ids=seq_ids,
+                window=window,
+                overlap=overlap,
+                subpatterns=subpatterns,
+            )
+        for table in tables:
+            say(f"scored: {table}")
+        if attributions is None and predictions is None:
+            return
     if predictions is not None:
         say(f"taken: {take_predictions(config, run, predictions, model_name=model_name)}")
     if attributions is not None:

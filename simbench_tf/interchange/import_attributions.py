@@ -88,8 +88,8 @@ def take_attributions(
     name = file.stem if name is None else name
     if not safe_name(name):
         raise InputError("--name", f"{name!r} cannot be a file's name", "give one of letters, digits, . _ -")
-    task = _one_of("--task", task, config.attributed_tasks)
-    target = other_file(folder, name, _place(config, folder, model, model_name, task), references)
+    task = one_of("--task", task, config.attributed_tasks)
+    target = other_file(folder, name, explained_place(config, folder, model, model_name, task), references)
     dataset = open_dataset(folder / "dataset")
     split, rows = config.attribution.split, attributed_rows(dataset, config, target.task)
     ids = np.asarray(dataset.seq_ids(split))
@@ -112,7 +112,9 @@ def take_attributions(
     return target
 
 
-def _place(config: Config, folder: Path, model: str | None, model_name: str | None, task: str) -> AttributionFile:
+def explained_place(
+    config: Config, folder: Path, model: str | None, model_name: str | None, task: str
+) -> AttributionFile:
     """What was explained: a model of the run, or one that a run without models knows by name alone."""
     if config.models:
         places = model_tasks(config, folder)
@@ -120,7 +122,7 @@ def _place(config: Config, folder: Path, model: str | None, model_name: str | No
         if model_name is not None:
             what = f"is of runs without models, this one has {', '.join(models)}"
             raise InputError("--model-name", what, f"add --model {models[0]}, or another, instead")
-        return places[_one_of("--model", model, models), task]
+        return places[one_of("--model", model, models), task]
     if model is not None:
         raise InputError("--model", f"{model!r} is none of the run's, which has none", "give --model-name NAME")
     return unknown_model(config, folder, check_model_name(model_name), task)
@@ -142,7 +144,8 @@ def check_model_name(name: str | None) -> str:
     return name
 
 
-def _one_of(option: str, chosen: str | None, names: Iterable[str]) -> str:
+def one_of(option: str, chosen: str | None, names: Iterable[str]) -> str:
+    """Return the name that an option chose, or the only one there is; an InputError where it is none of these."""
     known = list(dict.fromkeys(names))
     if chosen is None and len(known) == 1:
         return known[0]

@@ -102,21 +102,43 @@ def motif_recall(
 
 def _groupings(sites: pd.DataFrame, length: int) -> Iterator[tuple[str, Ints, list[str]]]:
     """Yield each way to group sites: its name, the group of each site, and the names of those groups that occur."""
-    half = length / 2
-    distances = np.linspace(0, half, N_DISTANCES + 1)
-    away = ((sites["start"] + sites["end"]) / 2 - half).abs().to_numpy()
-    rings = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(distances)]
-    edges = INFORMATION_EDGES
-    bits = [f"under {edges[0]}", *(f"{low}-{high}" for low, high in itertools.pairwise(edges))]
-    bits.append(f"{edges[-1]} and over")
     for by in ("motif", "strand"):
         codes, names = pd.factorize(sites[by], sort=True)
         yield by, codes.astype(np.int64), [str(name) for name in names]
-    yield "distance", *_occurring(np.searchsorted(distances[1:-1], away, "right"), rings)
-    yield "information", *_occurring(np.searchsorted(edges, sites["bits"].to_numpy(), "right"), bits)
+    yield "distance", *_occurring(*distance_groups(((sites["start"] + sites["end"]) / 2).to_numpy(), length))
+    yield "information", *_occurring(*information_groups(sites["bits"].to_numpy()))
 
 
-def _occurring(numbers: npt.NDArray[np.intp], names: list[str]) -> tuple[Ints, list[str]]:
+def distance_groups(centres: npt.NDArray[np.floating], length: int) -> tuple[Ints, list[str]]:
+    """The ring about the centre of a sequence that each position lies in, and the names of all rings.
+
+    Examples
+    --------
+    >>> numbers, names = distance_groups(np.array([50., 99.]), 100)
+    >>> [names[number] for number in numbers]
+    ['0-12.5', '37.5-50']
+    """
+    half = length / 2
+    edges = np.linspace(0, half, N_DISTANCES + 1)
+    names = [f"{low:g}-{high:g}" for low, high in itertools.pairwise(edges)]
+    return np.searchsorted(edges[1:-1], np.abs(centres - half), "right").astype(np.int64), names
+
+
+def information_groups(bits: npt.NDArray[np.floating]) -> tuple[Ints, list[str]]:
+    """The range of `INFORMATION_EDGES` that each number of bits lies in, and the names of all ranges.
+
+    Examples
+    --------
+    >>> numbers, names = information_groups(np.array([6., 16.]))
+    >>> [names[number] for number in numbers]
+    ['under 8', '16 and over']
+    """
+    edges = INFORMATION_EDGES
+    names = [f"under {edges[0]}", *(f"{low}-{high}" for low, high in itertools.pairwise(edges))]
+    return np.searchsorted(edges, bits, "right").astype(np.int64), [*names, f"{edges[-1]} and over"]
+
+
+def _occurring(numbers: Ints, names: list[str]) -> tuple[Ints, list[str]]:
     there, codes = np.unique(numbers, return_inverse=True)
     return codes.astype(np.int64), [names[number] for number in there]
 

@@ -55,11 +55,16 @@ class Truth(NamedTuple):
 
 def truths_of(config: Config, dataset: Dataset, task: str, files: list[AttributionFile]) -> list[Truth]:
     """The truths of a task, first the one that the configuration names; of the sequences that `files` explain."""
+    seq_ids = pd.Index(dataset.seq_ids(config.attribution.split))
+    explained = [seq_ids.get_indexer(read_seq_ids(file.path)) for file in files if file.task == task]
+    return truths_of_rows(config, dataset, task, np.unique(np.concatenate(explained)))
+
+
+def truths_of_rows(config: Config, dataset: Dataset, task: str, rows: npt.NDArray[np.integer]) -> list[Truth]:
+    """The truths of a task, as `truths_of`, of some sequences of the attributed split."""
     split = config.attribution.split
     motifs = config.scoring.motifs if dataset.element_tasks is not None else "all"
     seq_ids = pd.Index(dataset.seq_ids(split))
-    explained = [seq_ids.get_indexer(read_seq_ids(file.path)) for file in files if file.task == task]
-    rows = np.unique(np.concatenate(explained))
     bits = dataset.motifs.set_index("motif")["bits"]
     # of motifs that do not bear on the task it is not known what they do
     raises = motifs == "task" and dataset.element_tasks is not None and task in config.simulation.tasks_only_raised

@@ -1,0 +1,18 @@
+"""Motif discovery scored: what a caller found in attributions, instances and motifs, against those put in."""
+
+from simbench_tf.discovery.calibration import fdr_curve, stated_fdr
+from simbench_tf.discovery.clusters import cluster_agreement
+from simbench_tf.discovery.instances import score_instances
+from simbench_tf.discovery.motif_match import score_motifs
+from simbench_tf.discovery.readers import Found, Sequences, read_found
+
+__all__ = [
+    "Found",
+    "Sequences",
+    "cluster_agreement",
+    "fdr_curve",
+    "read_found",
+    "score_instances",
+    "score_motifs",
+    "stated_fdr",
+]
