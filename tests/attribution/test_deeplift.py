@@ -527,6 +527,9 @@ def test_nested_models_and_operations_are_the_layers_they_hold(rule, op_by_op):
     expected = attribute(flat, x, rule, references=references)
     found = attribute(nested(flat), x, rule, references=references)
     for mine, theirs in zip(found, expected, strict=True):
+        if theirs is None:  # what other methods have
+            assert mine is None
+            continue
         np.testing.assert_allclose(mine, theirs, rtol=0, atol=1e-6 * abs(expected.contributions).max())
 
 
