@@ -50,8 +50,8 @@ def split_of_misses(misses: pd.DataFrame, labels: Mapping[str, str] | None = Non
     --------
     >>> misses = pd.DataFrame({"key": ["ism@none"], "auprc": [.5], "perfect_auprc": [.8], "oracle_auprc": [.95]})
     >>> ax = split_of_misses(misses)
-    >>> [(round(bar.get_x(), 2), round(bar.get_width(), 2)) for bar in ax.patches]
-    [(0, 0.5), (0.5, 0.3), (0.8, 0.15)]
+    >>> [(round(float(bar.get_x()), 2), round(float(bar.get_width()), 2)) for bar in ax.patches]
+    [(0.0, 0.5), (0.5, 0.3), (0.8, 0.15)]
     """
     rows = misses.sort_values("auprc", ascending=False, kind="stable")
     height = 0.42 * len(rows) + 0.5
