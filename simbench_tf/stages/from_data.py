@@ -52,7 +52,8 @@ def make_from_data(model: Model, dataset: Dataset, folder: Path, config: Config)
     files = [folder / name for name in ("model.keras", "history.csv", "metrics.json")]
     with whole_file(files[0]) as partial:
         network.save(partial)
-    files += [write_function(folder, MODULES[name]) for name in (model.architecture,) if name in MODULES]
+    if (module := MODULES.get(str(model.architecture))) is not None:
+        files.append(write_function(folder, module))
     write_empty_history(files[1])
     predicted = predict(network, dataset.bases("test"))
     write_metrics(files[2], split_metrics(dataset.labels("test"), predicted, dataset.tasks))
