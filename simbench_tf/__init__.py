@@ -17,6 +17,7 @@ _PUBLIC = {
     "basset": "models",
     "beluga": "models",
     "bootstrap_interval": "score",
+    "call_seqlets": "discovery",
     "dinucleotide_shuffle": "dna",
     "export_kipoi": "export",
     "export_kipoi_group": "export",

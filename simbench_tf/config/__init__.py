@@ -1,6 +1,7 @@
 """The configuration of a run: its settings records, and how a YAML file or a preset is read and checked."""
 
 from simbench_tf.config.base import Strict
+from simbench_tf.config.discovery import Discovery
 from simbench_tf.config.load import (
     RECORDED_PACKAGES,
     check_config,
@@ -39,6 +40,7 @@ __all__ = [
     "AttributionSettings",
     "Augment",
     "Config",
+    "Discovery",
     "Dynamics",
     "Element",
     "Export",

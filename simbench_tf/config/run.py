@@ -1,4 +1,4 @@
-"""Settings of a run: simulation, models, training, attribution, scoring, dynamics, export."""
+"""Settings of a run: simulation, models, training, attribution, scoring, dynamics, discovery, export."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
 from simbench_tf.config.base import Strict
+from simbench_tf.config.discovery import Discovery
 from simbench_tf.config.models import Model, Replicate, replicates, safe_name
 from simbench_tf.config.simulation import GrammarSimulation, PeaksSimulation, TextSimulation
 from simbench_tf.config.sweeps import expand_methods, expand_models
@@ -109,6 +110,7 @@ class Config(Strict):
     attribution: AttributionSettings = AttributionSettings()
     dynamics: Dynamics | None = None
     scoring: Scoring = Scoring()
+    discovery: Discovery | None = None
     export: Export = Export()
 
     @property
@@ -173,6 +175,11 @@ class Config(Strict):
                     f"needs data of kind grammar, not {self.simulation.kind}: of these the exact posterior is unknown"
                 )
                 raise ValueError(f"architecture {model.architecture} of model {model.name} {what}")
+        if self.discovery and self.discovery.null == "background" and not self.simulation.has_oracle:
+            raise ValueError(
+                f"discovery.null background draws from a grammar, and the data are of kind {self.simulation.kind}; "
+                "take stretches, shuffles or negatives"
+            )
         if self.scoring.site_importance:
             _check_site_importance(self.simulation, self.tasks)
         names = [each.name for each in self.replicates]

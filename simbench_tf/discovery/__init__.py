@@ -5,10 +5,13 @@ from simbench_tf.discovery.clusters import cluster_agreement
 from simbench_tf.discovery.instances import score_instances
 from simbench_tf.discovery.motif_match import score_motifs
 from simbench_tf.discovery.readers import Found, Sequences, read_found
+from simbench_tf.discovery.seqlets import base_pvalues, call_seqlets
 
 __all__ = [
     "Found",
     "Sequences",
+    "base_pvalues",
+    "call_seqlets",
     "cluster_agreement",
     "fdr_curve",
     "read_found",

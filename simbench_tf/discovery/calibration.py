@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import false_discovery_control
 
 from simbench_tf.discovery.calls import checked_tables
 from simbench_tf.discovery.matching import best_matching
@@ -47,11 +48,7 @@ def stated_fdr(called: pd.DataFrame) -> npt.NDArray[np.float64] | None:
         raise ValueError(f"the column {name} must hold numbers between 0 and 1")
     if name == "qvalue":
         return values
-    order = np.argsort(values)[::-1]
-    raised = values[order] * len(values) / np.arange(len(values), 0, -1)
-    q = np.empty(len(values))
-    q[order] = np.minimum.accumulate(raised)
-    return q
+    return np.asarray(false_discovery_control(values))
 
 
 def fdr_curve(
