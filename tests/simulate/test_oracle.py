@@ -24,7 +24,7 @@ from helpers.oracle_brute_force import (
 from helpers.oracle_grammars import ELEMENTS, LONG, drawn, grammar_of
 from simbench_tf.simulate.grammar import Grammar, hazards, label_prior
 from simbench_tf.simulate.oracle import explain, label_posterior, log_likelihood
-from simbench_tf.simulate.oracle.forward_backward import explain_rows
+from simbench_tf.simulate.oracle.occupancy import explain_rows
 from simbench_tf.simulate.oracle.posterior import grammar_layout
 
 

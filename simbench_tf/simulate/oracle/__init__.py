@@ -9,6 +9,7 @@ from simbench_tf.simulate.oracle.posterior import (
     label_posterior,
     log_likelihood,
 )
+from simbench_tf.simulate.oracle.site_calls import site_calls
 
 __all__ = [
     "Posterior",
@@ -18,4 +19,5 @@ __all__ = [
     "label_log_odds",
     "label_posterior",
     "log_likelihood",
+    "site_calls",
 ]

@@ -10,7 +10,7 @@ sequences may be as long as they like.
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numba as nb
 import numpy as np
@@ -26,22 +26,11 @@ _BLOCK = 16
 
 
 # this many sequences share one set of working arrays
-_CHUNK_SEQUENCES = 32
+CHUNK_SEQUENCES = 32
 
 
-class PosteriorRows(NamedTuple):
-    """What `explain_rows` fills: likelihoods by the forward and by the backward pass, and occupancies."""
-
-    log_likelihood: Floats  # (N, P)
-    backward_log_likelihood: Floats  # (N, P)
-    possible: npt.NDArray[np.bool_]  # (N,) whether any pattern that fits the labels can give the sequence
-    occupancy: Floats  # (N, L)
-    task_occupancy: Floats  # (T, N, L)
-    part_occupancy: Floats  # (N, L, E) or (N, L, M); (0, 0, 0) where not requested
-
-
-class _Scratch(NamedTuple):
-    """Working arrays of one sequence."""
+class Scratch(NamedTuple):
+    """Working arrays of one sequence; `posterior_starts` fills them."""
 
     background: Floats  # (L,) odds of each base as a background base
     gaps: Floats  # (L, longest gap + 1) odds of the background bases from a position on
@@ -61,89 +50,42 @@ def log_likelihood_rows(layout: OracleLayout, bases: Bases) -> Floats:
     return log_likelihood
 
 
-def explain_rows(
-    layout: OracleLayout, bases: Bases, known: Integers, labels: Integers, by: Literal["element", "motif"] | None
-) -> PosteriorRows:
-    """Forward and backward over every sequence.
-
-    Parameters
-    ----------
-    layout : OracleLayout
-    bases : uint8 (N, L)
-    known, labels : int64 (N,)
-        Occupancies are those of the patterns p with ``p & known == labels``, weighted by their posterior.
-    by : {"element", "motif"} or None
-        What `part_occupancy` has a column for.
-    """
-    n, length = bases.shape
-    n_patterns, n_tasks = len(layout.prior), len(layout.task_elements)
-    n_parts = {"element": layout.profile.shape[1], "motif": layout.n_motifs, None: 0}[by]
-    explained = PosteriorRows(
-        log_likelihood=np.empty((n, n_patterns)),
-        backward_log_likelihood=np.empty((n, n_patterns)),
-        possible=np.empty(n, np.bool_),
-        occupancy=np.empty((n, length)),
-        task_occupancy=np.empty((n_tasks, n, length)),
-        part_occupancy=np.empty((n, length, n_parts) if by else (0, 0, 0)),
-    )
-    _explain_rows(layout, bases, known, labels, by == "motif", explained)
-    return explained
-
-
 @njit(parallel=True)
 def _log_likelihood_rows(layout: OracleLayout, bases: Bases, log_likelihood: Floats) -> None:
     n = bases.shape[0]
-    for block in nb.prange((n + _CHUNK_SEQUENCES - 1) // _CHUNK_SEQUENCES):
-        scratch = _new_scratch(layout, 0)
-        for row in range(block * _CHUNK_SEQUENCES, min(n, (block + 1) * _CHUNK_SEQUENCES)):
+    for block in nb.prange((n + CHUNK_SEQUENCES - 1) // CHUNK_SEQUENCES):
+        scratch = new_scratch(layout, 0)
+        for row in range(block * CHUNK_SEQUENCES, min(n, (block + 1) * CHUNK_SEQUENCES)):
             _read(layout, bases[row], scratch)
             _forward(layout, scratch, log_likelihood[row])
 
 
-@njit(parallel=True)
-def _explain_rows(
-    layout: OracleLayout, bases: Bases, known: Integers, labels: Integers, by_motif: bool, explained: PosteriorRows
-) -> None:
-    n = bases.shape[0]
-    for block in nb.prange((n + _CHUNK_SEQUENCES - 1) // _CHUNK_SEQUENCES):
-        scratch = _new_scratch(layout, max(layout.profile.shape[1], layout.n_motifs))
-        for row in range(block * _CHUNK_SEQUENCES, min(n, (block + 1) * _CHUNK_SEQUENCES)):
-            # written in a function of its own: numba's parallel pass drops writes to the arrays of a named tuple
-            _explain_row(layout, bases[row], known[row], labels[row], by_motif, scratch, explained, row)
-
-
 @njit()
-def _explain_row(
+def posterior_starts(
     layout: OracleLayout,
     bases: Bases,
     known: int,
     labels: int,
-    by_motif: bool,
-    scratch: _Scratch,
-    explained: PosteriorRows,
-    row: int,
-) -> None:
+    scratch: Scratch,
+    likelihood: Floats,
+    backward: Floats,
+) -> bool:
+    """Fill the weights of `scratch` with P(each footprint starts | sequence, labels); False if no pattern fits."""
     _read(layout, bases, scratch)
-    likelihood, share = explained.log_likelihood[row], np.empty(layout.prior.size)
+    share = np.empty(layout.prior.size)
     final = _forward(layout, scratch, likelihood)
-    explained.possible[row] = _pattern_posterior(layout.prior, likelihood, known, labels, share)
-    _backward(layout, scratch, share, final, explained.backward_log_likelihood[row])
-    covered = scratch.covered[: layout.profile.shape[1]]
-    _cover(layout, scratch.weights, covered, False)
-    _collect(layout, covered, explained, row)
-    if explained.part_occupancy.size > 0:
-        if by_motif:
-            covered = scratch.covered[: layout.n_motifs]
-            _cover(layout, scratch.weights, covered, True)
-        explained.part_occupancy[row] = covered.T
+    possible = _pattern_posterior(layout.prior, likelihood, known, labels, share)
+    _backward(layout, scratch, share, final, backward)
+    return possible
 
 
 @njit()
-def _new_scratch(layout: OracleLayout, n_covered: int) -> _Scratch:
+def new_scratch(layout: OracleLayout, n_covered: int) -> Scratch:
+    """Working arrays for sequences of this layout; `n_covered` rows for what occupancies are summed in."""
     length, n_states = layout.stay.shape
     n_patterns = layout.prior.size
     longest_gap = (layout.second_start - layout.first_width).max() if (layout.second_motif >= 0).any() else 0
-    return _Scratch(
+    return Scratch(
         np.empty(length),
         np.empty((length + 1, longest_gap + 1)),
         np.empty((length, layout.segment_odds.shape[2])),
@@ -157,7 +99,7 @@ def _new_scratch(layout: OracleLayout, n_covered: int) -> _Scratch:
 
 
 @njit()
-def _read(layout: OracleLayout, bases: Bases, scratch: _Scratch) -> None:
+def _read(layout: OracleLayout, bases: Bases, scratch: Scratch) -> None:
     """All that does not depend on the label pattern: the odds of background, segments and footprints."""
     length = bases.size
     context = 0  # the code of up to k bases before; fewer than k precede the first ones: blocks of 1, 4, ... rows
@@ -183,23 +125,30 @@ def _read(layout: OracleLayout, bases: Bases, scratch: _Scratch) -> None:
 
 
 @njit()
-def _read_footprints(layout: OracleLayout, i: int, scratch: _Scratch) -> None:
+def _read_footprints(layout: OracleLayout, i: int, scratch: Scratch) -> None:
     weights = scratch.weights[i]
     weights[:] = 0.0
     for form in range(layout.form_first.size):
-        footprint = layout.form_footprint[form]
-        spread = layout.profile[i, layout.element[footprint]]
-        if spread > 0:
-            odds = spread * layout.form_probability[form] * scratch.segments[i, layout.form_first[form]]
-            if layout.form_second[form] >= 0:
-                first_width, second_start = layout.first_width[footprint], layout.second_start[footprint]
-                odds *= scratch.gaps[i + first_width, second_start - first_width]
-                odds *= scratch.segments[i + second_start, layout.form_second[form]]
-            weights[footprint] += odds
+        weights[layout.form_footprint[form]] += form_weight(layout, i, form, scratch)
 
 
 @njit()
-def _forward(layout: OracleLayout, scratch: _Scratch, log_likelihood: Floats) -> Integers:
+def form_weight(layout: OracleLayout, i: int, form: int, scratch: Scratch) -> float:
+    """Odds x profile of a form at a position, from the segments and gaps that were read."""
+    footprint = layout.form_footprint[form]
+    spread = layout.profile[i, layout.element[footprint]]
+    if spread == 0:
+        return 0.0
+    odds = spread * layout.form_probability[form] * scratch.segments[i, layout.form_first[form]]
+    if layout.form_second[form] >= 0:
+        first_width, second_start = layout.first_width[footprint], layout.second_start[footprint]
+        odds *= scratch.gaps[i + first_width, second_start - first_width]
+        odds *= scratch.segments[i + second_start, layout.form_second[form]]
+    return odds
+
+
+@njit()
+def _forward(layout: OracleLayout, scratch: Scratch, log_likelihood: Floats) -> Integers:
     """Fill alpha, ``P(bases before i, i is a decision point)``, and the log-likelihood; returns the last exponents."""
     alpha, elements, widths, jumps, rates = scratch.alpha, layout.element, layout.width, layout.jump, layout.rates
     length, n_states = layout.stay.shape
@@ -234,7 +183,7 @@ def _forward(layout: OracleLayout, scratch: _Scratch, log_likelihood: Floats) ->
 
 
 @njit()
-def _backward(layout: OracleLayout, scratch: _Scratch, share: Floats, final: Integers, log_likelihood: Floats) -> None:
+def _backward(layout: OracleLayout, scratch: Scratch, share: Floats, final: Integers, log_likelihood: Floats) -> None:
     """Fill beta, ``P(bases from i on | i is a decision point)``, and turn weights into posterior starts.
 
     `share` is the weight of each pattern in the starts, `final` the exponents of alpha's last row.
@@ -349,43 +298,4 @@ def _pattern_posterior(prior: Floats, log_likelihood: Floats, known: int, labels
     return True
 
 
-@njit()
-def _cover(layout: OracleLayout, starts: Floats, covered: Floats, by_motif: bool) -> None:
-    """Spread starts over the bases of the motifs: sums alone, since differences would blur small probabilities."""
-    covered[:] = 0.0
-    for i in range(starts.shape[0]):
-        for footprint in range(starts.shape[1]):
-            probability = starts[i, footprint]
-            if probability > 0:
-                part = layout.first_motif[footprint] if by_motif else layout.element[footprint]
-                row = covered[part]
-                for position in range(i, i + layout.first_width[footprint]):
-                    row[position] += probability
-                if layout.second_motif[footprint] >= 0:
-                    part = layout.second_motif[footprint] if by_motif else layout.element[footprint]
-                    row = covered[part]
-                    for position in range(i + layout.second_start[footprint], i + layout.width[footprint]):
-                        row[position] += probability
-
-
-@njit()
-def _collect(layout: OracleLayout, covered: Floats, explained: PosteriorRows, row: int) -> None:
-    """Elements never overlap, so that the probability of lying in any of several is the sum of theirs."""
-    n_elements, length = covered.shape
-    everywhere = explained.occupancy[row]
-    everywhere[:] = 0.0
-    for element in range(n_elements):
-        for i in range(length):
-            everywhere[i] += covered[element, i]
-    np.minimum(everywhere, 1.0, everywhere)
-    for task in range(layout.task_elements.shape[0]):
-        occupancy = explained.task_occupancy[task, row]
-        occupancy[:] = 0.0
-        for element in range(n_elements):
-            if layout.task_elements[task, element]:
-                for i in range(length):
-                    occupancy[i] += covered[element, i]
-        np.minimum(occupancy, 1.0, occupancy)
-
-
-Explained = PosteriorRows  # as `layout.Model`, for the cached machine code of earlier versions
+_Scratch = Scratch  # as `layout.Model`, for the cached machine code of earlier versions

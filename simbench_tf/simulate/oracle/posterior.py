@@ -22,8 +22,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from simbench_tf.score import AreaErrors, area_errors, pooled_errors, pooled_scores, score_attributions, summarise
 from simbench_tf.simulate.grammar import Grammar, element_tasks, label_prior
 from simbench_tf.simulate.grammar.labels import labels_of
-from simbench_tf.simulate.oracle.forward_backward import explain_rows, log_likelihood_rows
+from simbench_tf.simulate.oracle.forward_backward import log_likelihood_rows
 from simbench_tf.simulate.oracle.layout import OracleLayout, layout_of
+from simbench_tf.simulate.oracle.occupancy import explain_rows
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -107,8 +108,8 @@ def explain(
     >>> posterior.label_probability.round(2).tolist()
     [[0.79], [0.31]]
     """
-    bases = _checked(grammar, bases)
-    known, given = _known_patterns(labels, len(bases), len(grammar.tasks))
+    bases = checked_bases(grammar, bases)
+    known, given = known_patterns(labels, len(bases), len(grammar.tasks))
     explained = explain_rows(grammar_layout(grammar), bases, known, given, by)
     if not explained.possible.all():
         row = int(np.flatnonzero(~explained.possible)[0])
@@ -128,7 +129,7 @@ def log_likelihood(grammar: Grammar, bases: Bases) -> Floats:
     Pattern p carries the labels of its bits, ``sum_t y_t << t``. Parameters and errors as of :func:`explain`, but a
     sequence that the grammar cannot give has -inf.
     """
-    return log_likelihood_rows(grammar_layout(grammar), _checked(grammar, bases))
+    return log_likelihood_rows(grammar_layout(grammar), checked_bases(grammar, bases))
 
 
 def label_posterior(grammar: Grammar, log_likelihood: Floats) -> Floats:
@@ -236,7 +237,8 @@ def grammar_layout(grammar: Grammar) -> OracleLayout:
     return layout_of(grammar.hmm, label_prior(grammar), np.array(task_elements))
 
 
-def _checked(grammar: Grammar, bases: Bases) -> Bases:
+def checked_bases(grammar: Grammar, bases: Bases) -> Bases:
+    """Sequences as the recursions read them; ValueError where the grammar can draw nothing of their form."""
     if bases.dtype != np.uint8 or bases.ndim != 2 or bases.shape[1] != grammar.seq_length:
         raise ValueError(
             f"bases must be uint8 (N, {grammar.seq_length}), as the grammar draws them, not {bases.dtype} {bases.shape}"
@@ -247,7 +249,7 @@ def _checked(grammar: Grammar, bases: Bases) -> Bases:
     return np.ascontiguousarray(bases)
 
 
-def _known_patterns(
+def known_patterns(
     labels: npt.NDArray[np.integer] | None, n: int, n_tasks: int
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Which bits of a pattern are known, and what they are, int64 (N,) each."""
