@@ -6,11 +6,14 @@ from simbench_tf.discovery.instances import score_instances
 from simbench_tf.discovery.motif_match import score_motifs
 from simbench_tf.discovery.readers import Found, Sequences, read_found
 from simbench_tf.discovery.seqlets import base_pvalues, call_seqlets
+from simbench_tf.discovery.thresholds import BestF1, best_f1
 
 __all__ = [
+    "BestF1",
     "Found",
     "Sequences",
     "base_pvalues",
+    "best_f1",
     "call_seqlets",
     "cluster_agreement",
     "fdr_curve",

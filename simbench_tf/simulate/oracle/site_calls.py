@@ -121,12 +121,12 @@ def site_calls(
         starts *= counted[kinds.element][:, None]
         found += [_calls_of_row(first + row, each, kinds, overlap, at_least) for row, each in enumerate(starts)]
     columns = [np.concatenate(column) for column in zip(*found, strict=True)] if found else [np.empty(0, np.int64)] * 4
-    row, start, kind, score = columns
+    rows, start, kind, score = columns
     motifs = np.array([motif.motif_id for motif in grammar.motifs], object)
     elements = np.array([element.name for element in grammar.elements], object)
     called = pd.DataFrame(
         {
-            "row": row,
+            "row": rows,
             "start": start,
             "end": start + kinds.width[kind],
             "strand": STRANDS.astype(object)[kinds.strand[kind]],
