@@ -26,8 +26,9 @@ from simbench_tf.motifs.files import whole_sites
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 
-#: Activations held at once, whatever the number of sequences.
+#: Activations, and windows, held at once, however many sequences there are.
 _BATCH_VALUES = 2**22
+_WINDOWS = 2**18
 _MEND = "give a Keras model whose first convolution reads one-hot DNA, (N, L, 4)"
 
 
@@ -143,21 +144,21 @@ def _counted(
 
     Filters whose largest activation is not above 0 have no window.
     """
-    n_filters = len(largest)
-    counts, weight = np.zeros((n_filters, unit.span, 4)), np.zeros(n_filters)
+    n_filters, offsets = len(largest), np.arange(unit.span)
+    counts, weight = np.zeros((n_filters, unit.span, 5)), np.zeros(n_filters)
     n_windows = np.zeros(n_filters, np.int64)
-    letters = np.eye(5, 4)  # N is no base
     for part, values in _batches(unit, bases):
-        above = (values > threshold * largest) & (values > 0)
-        weights = (np.where(above, values, 0.0) if weighted else above).astype(np.float64).reshape(-1, n_filters)
-        n_windows += np.count_nonzero(above, axis=(0, 1))
-        weight += weights.sum(axis=0)
-        padded = np.pad(letters[part], ((0, 0), unit.padding, (0, 0)))
-        last = (values.shape[1] - 1) * unit.stride + 1
-        for position in range(unit.span):
-            read = padded[:, position : position + last : unit.stride]
-            counts[:, position] += weights.T @ read.reshape(-1, 4)
-    return counts, n_windows, weight
+        padded = np.pad(part, ((0, 0), unit.padding), constant_values=4)
+        row, position, number = np.nonzero((values > threshold * largest) & (values > 0))
+        worth = values[row, position, number].astype(np.float64) if weighted else np.ones(len(row))
+        n_windows += np.bincount(number, minlength=n_filters)
+        weight += np.bincount(number, worth, n_filters)
+        for first in range(0, len(row), _WINDOWS):
+            some = slice(first, first + _WINDOWS)
+            letters = padded[row[some, None], position[some, None] * unit.stride + offsets]
+            cell = (number[some, None] * unit.span + offsets) * 5 + letters
+            counts += np.bincount(cell.ravel(), np.repeat(worth[some], unit.span), counts.size).reshape(counts.shape)
+    return counts[:, :, :4], n_windows, weight
 
 
 def _batches(unit: _Unit, bases: Bases) -> Iterator[tuple[Bases, npt.NDArray[np.float32]]]:

@@ -78,6 +78,7 @@ def plain(activations, bases, span, stride, left, threshold, weighted, pseudocou
 @pytest.mark.parametrize("weighted", [True, False])
 def test_equal_to_a_plain_loop(settings, stride, left, span, weighted, monkeypatch):
     monkeypatch.setattr(learnt_filters, "_BATCH_VALUES", 500)  # several batches
+    monkeypatch.setattr(learnt_filters, "_WINDOWS", 7)
     inputs = keras.Input((30, 4))
     x = keras.layers.Conv1D(6, 5, **settings)(keras.layers.Dropout(0.2)(inputs))
     unit = keras.layers.ReLU()(keras.layers.BatchNormalization()(x))
