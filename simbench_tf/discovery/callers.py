@@ -26,9 +26,9 @@ PACKAGES = ("modisco", "modisco-lite", "finemo", "memelite")
 _MODISCO = PACKAGES[:2]
 #: Fi-NeMo's sparsity, its default.
 FINEMO_LAMBDA = 0.7
-#: Fi-NeMo keeps attributions as 16-bit floats, of 6e-8 to 65504; its coefficients are relative, so the highest may be
-#: brought near this.
-_LARGEST = 1024.0
+#: Fi-NeMo keeps attributions as 16-bit floats, of 6e-8 to 65504 and exact to a thousandth from 6e-5 on. Where the
+#: highest is outside these, all are brought up, or down, to a highest of about 1; hits do not depend on the unit.
+_HALF_RANGE = (0.01, 30000.0)
 _MODISCO_FILE, _HITS_FILE = "modisco.h5", "hits.tsv"
 
 Floats = npt.NDArray[np.float32]
@@ -232,9 +232,10 @@ def _width(length: int, window: int | None) -> int:
 
 
 def _scale(hypothetical: Floats) -> np.float32:
-    """A power of 2, so that products are exact, that brings the highest contribution near `_LARGEST`."""
+    """A power of 2, so that products are exact, that brings what 16 bits cannot hold (`_HALF_RANGE`) to about 1."""
     highest = float(np.abs(hypothetical).max())
-    return np.float32(2.0 ** np.floor(np.log2(_LARGEST / highest))) if highest > 0 else np.float32(1)
+    fits = highest == 0 or _HALF_RANGE[0] <= highest <= _HALF_RANGE[1]
+    return np.float32(1 if fits else 2.0 ** -np.floor(np.log2(highest)))
 
 
 def _write_arrays(folder: Path, bases: Bases, hypothetical: Floats) -> None:

@@ -22,7 +22,8 @@ def keep(command: list[str]) -> int:
 
 
 def _end_with_input(program: "subprocess.Popen[bytes]") -> None:
-    sys.stdin.buffer.read()
+    while os.read(0, 1024):  # a plain read: a buffered one would hold a lock when Python ends
+        pass
     if hasattr(os, "killpg"):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(program.pid, signal.SIGKILL)

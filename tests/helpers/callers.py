@@ -2,6 +2,7 @@
 
 import h5py
 import numpy as np
+import pandas as pd
 
 HITS = (
     "chr", "start", "end", "start_untrimmed", "end_untrimmed", "motif_name", "hit_coefficient",
@@ -56,3 +57,32 @@ def write_hits(path, rows):
     """hits.tsv of Fi-NeMo from dictionaries; what one leaves out is 1."""
     lines = ["\t".join(HITS)] + ["\t".join(str(row.get(name, 1)) for name in HITS) for row in rows]
     path.write_text("\n".join(lines) + "\n")
+
+
+#: Two motifs without likeness, on either strand, as words.
+WORDS = {"GATA1": "AGATAAGGCA", "ETS1": "ACCGGAAGTG"}
+
+
+def planted(n=150, length=100, seed=0):
+    """Sequences with a site of each motif of `WORDS` on a random strand, and attributions that know them exactly.
+
+    Returns bases (N, L) uint8, hypothetical (N, L, 4) float32 (a site's log odds, and little noise elsewhere), sites
+    (row, motif, start, end, strand), and the motifs' probabilities by name.
+    """
+    rng = np.random.default_rng(seed)
+    bases = rng.integers(0, 4, (n, length)).astype(np.uint8)
+    hypothetical = rng.normal(0, 0.02, (n, length, 4))
+    ppms = {name: 0.04 + 0.84 * np.eye(4)[["ACGT".index(base) for base in word]] for name, word in WORDS.items()}
+    sites = []
+    for row in range(n):
+        halves = rng.permutation([5, length // 2 + 3])  # the half of each motif
+        for (name, ppm), first in zip(ppms.items(), halves, strict=True):
+            start = int(first + rng.integers(0, length // 2 - len(ppm) - 8))
+            end, strand = start + len(ppm), rng.choice(["+", "-"])
+            drawn = np.array([rng.choice(4, p=each) for each in ppm])
+            odds = np.log2(ppm / 0.25)
+            bases[row, start:end] = drawn if strand == "+" else 3 - drawn[::-1]
+            hypothetical[row, start:end] += odds if strand == "+" else odds[::-1, ::-1]
+            sites.append((row, name, start, end, str(strand)))
+    table = pd.DataFrame(sites, columns=["row", "motif", "start", "end", "strand"])
+    return bases, hypothetical.astype(np.float32), table, ppms
