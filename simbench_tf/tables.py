@@ -94,7 +94,7 @@ INSTANCE_COLUMNS = (
 #: One row per model, task, key and motif, true or found (RUN/scores/motifs.csv), from `discovery.score_motifs`.
 FOUND_MOTIF_COLUMNS = (
     "model", "task", "key", "kind", "motif", "best", "correlation", "strand", "start_error", "end_error", "n_matches",
-    "status", "chance_correlation",
+    "status", "chance_correlation", "tomtom_p",
 )  # fmt: skip
 
 

@@ -119,9 +119,11 @@ def run_modisco(
     Raises
     ------
     NoMotifs
-        It found no pattern; nothing is written.
+        It found no pattern, or all attributions have one sign, which it does not take; nothing is written.
+    ProgramFailed
+        It failed, or was killed (for want of memory).
     InputError
-        It is not installed, or failed.
+        It is not installed, or `out` cannot be written.
     ValueError
         The arrays do not fit each other, are empty, or not finite.
 
@@ -131,6 +133,7 @@ def run_modisco(
     """
     _check(bases, hypothetical)
     program = program_of(_modisco_package(), "modisco")
+    _check_signs(out, bases, hypothetical)
     with _folder_beside(out) as folder:
         _write_arrays(folder, bases, hypothetical)
         width = str(_width(bases.shape[1], window))
@@ -179,8 +182,10 @@ def run_finemo(
     ------
     NoMotifs
         It called no hit; nothing is written.
+    ProgramFailed
+        It failed, or was killed (for want of memory).
     InputError
-        It is not installed, or failed.
+        It is not installed, or `out` cannot be written.
     ValueError
         The arrays do not fit each other, are empty, or not finite.
 
@@ -221,6 +226,14 @@ def _check(bases: Bases, hypothetical: Floats) -> None:
         raise ValueError(f"bases {bases.shape} and hypothetical {hypothetical.shape} must be (N, L) and (N, L, 4)")
     if not np.isfinite(hypothetical).all():
         raise ValueError("hypothetical must be finite")
+
+
+def _check_signs(out: Path, bases: Bases, hypothetical: Floats) -> None:
+    """TF-MoDISco draws the null of its seqlets from the window sums of either sign, and fails where one is lacking."""
+    observed = (hypothetical * np.eye(5, 4, dtype=np.float32)[bases]).sum(axis=2)
+    if not observed.min() < 0 < observed.max():
+        what = "TF-MoDISco cannot take attributions of one sign alone: its null is drawn from both"
+        raise NoMotifs(out, what, "leave out this method, or call it with another caller")
 
 
 def _width(length: int, window: int | None) -> int:

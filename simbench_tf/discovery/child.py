@@ -17,6 +17,10 @@ from simbench_tf.errors import InputError
 _THREADS = ("NUMBA_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "POLARS_MAX_THREADS")
 
 
+class ProgramFailed(InputError):  # noqa: N818 - as `NoMotifs`, a result that a stage may tell
+    """A program of others failed; what it was given may suit another one."""
+
+
 def run_program(command: Sequence[str], folder: Path, threads: int = 1) -> None:
     """Run a program in a folder; it ends with this process.
 
@@ -31,8 +35,8 @@ def run_program(command: Sequence[str], folder: Path, threads: int = 1) -> None:
 
     Raises
     ------
-    InputError
-        It failed: with the last line that it printed.
+    ProgramFailed
+        With the last line that it printed.
 
     Examples
     --------
@@ -62,7 +66,7 @@ def run_program(command: Sequence[str], folder: Path, threads: int = 1) -> None:
             kept.stdin.close()
             kept.wait()
     if code:
-        raise InputError(Path(command[-1] if len(command) == 1 else _name(command)), *_failure(log, code))
+        raise ProgramFailed(_name(command), *_failure(log, code))
 
 
 def program_of(package: str, name: str) -> list[str]:
@@ -82,8 +86,8 @@ def program_of(package: str, name: str) -> list[str]:
 
 
 def _name(command: Sequence[str]) -> str:
-    """The program's name: the first word that is not Python's own path."""
-    return Path(command[1] if command[0] == sys.executable else command[0]).name
+    """The program's name: of a Python program that of its file."""
+    return Path(command[1] if command[0] == sys.executable and len(command) > 1 else command[0]).stem
 
 
 def _failure(log: Path, code: int) -> tuple[str, str]:
@@ -91,4 +95,4 @@ def _failure(log: Path, code: int) -> tuple[str, str]:
     what = f"failed with exit code {code}" + (f": {lines[-1]}" if lines else "")
     if code == 128 + 9:
         return what + " (it was killed)", "it may want more memory: give it fewer sequences"
-    return what, "see what it says of its input"
+    return what, "it may not take such attributions"

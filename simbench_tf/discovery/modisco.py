@@ -105,6 +105,8 @@ def _groups(path: Path, h5: h5py.File, subpatterns: bool) -> Iterator[tuple[str,
     if "metacluster_idx_to_submetacluster_results" in h5:
         raise InputError(path, "has the layout of the first TF-MoDISco", "convert it with `modisco convert`")
     groups = [(kind, name) for kind in _GROUPS if kind in h5 for name in sorted(h5[kind], key=_number)]
+    if not groups and ("window_size" in h5.attrs or any(kind in h5 for kind in _GROUPS)):
+        raise InputError(path, "holds no pattern: TF-MoDISco found none", "give it more sequences, some 1,000")
     if not groups:
         raise InputError(path, f"holds no patterns (it holds {', '.join(h5) or 'nothing'})", _MEND)
     for kind, name in groups:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from simbench_tf.discovery.tomtom import tomtom_p_values
 from simbench_tf.motifs import Motif
 from simbench_tf.motifs.files import UNIFORM, base_frequencies
 
@@ -25,7 +26,7 @@ N_SHUFFLES = 20
 #: Columns of the result of `score_motifs`.
 COLUMNS = (
     "kind", "motif", "best", "correlation", "strand", "start_error", "end_error", "n_matches", "status",
-    "chance_correlation",
+    "chance_correlation", "tomtom_p",
 )  # fmt: skip
 
 Floats = npt.NDArray[np.float64]
@@ -118,6 +119,8 @@ def score_motifs(
         - status: of a true motif "missed", "found" or, with several matches, "split"; of a found one "false" (it is
           like no true one), "true" or, as the best of several true ones, "merged".
         - chance_correlation: mean of the same best correlation where the positions of each found motif are shuffled.
+        - tomtom_p: Tomtom's p-value of the found motif with the true one (`tomtom.tomtom_p_values`), of the row's motif
+          and `best`; NaN where memelite is not installed.
 
     Examples
     --------
@@ -133,6 +136,7 @@ def score_motifs(
     aligned = [[align_motifs(true.ppm, each.ppm, background) for each in found] for true in motifs]
     values = _correlations(aligned, len(found))
     chance = _chance(found, motifs, background, n_shuffles, random_state)
+    p_values = tomtom_p_values(found, motifs)
     # how often each is the best of one of the other kind, at the threshold
     n_true, n_found = (_times_best(each, threshold) for each in (values.T, values))
     lines = []
@@ -148,6 +152,7 @@ def score_motifs(
                 line |= {"best": other[best].motif_id} | _ends(
                     aligned[pair[0]][pair[1]], motifs[pair[0]], found[pair[1]]
                 )
+                line["tomtom_p"] = float(p_values[pair])
             is_found = bool(len(other)) and bool(matrix[number].max() >= threshold)
             line["status"] = _status(kind, is_found, int(times[number]))
             line["chance_correlation"] = float(chance[kind][number])

@@ -112,6 +112,8 @@ def broken(path, how):
         pattern = h5["pos_patterns/pattern_0"]
         if how == "no patterns":
             del h5["pos_patterns"]
+        elif how == "none found":  # as modisco leaves it
+            del h5["pos_patterns/pattern_0"]
         elif how == "old layout":
             h5.create_group("metacluster_idx_to_submetacluster_results")
         elif how == "no contributions":
@@ -137,6 +139,7 @@ def broken(path, how):
     ("how", "message"),
     [
         ("no patterns", r"holds no patterns \(it holds nothing\); give the .h5 that `modisco motifs -o` writes"),
+        ("none found", "holds no pattern: TF-MoDISco found none; give it more sequences"),
         ("old layout", "has the layout of the first TF-MoDISco; convert it with `modisco convert`"),
         ("no contributions", "has no pos_patterns/pattern_0/contrib_scores; give the .h5"),
         ("no start", "has no pos_patterns/pattern_0/seqlets/start; give the .h5"),
