@@ -85,16 +85,17 @@ SITE_IMPORTANCE_COLUMNS = (
 
 #: One row per model, task, key and group of sites (RUN/scores/instances.csv), from `discovery.score_instances`.
 INSTANCE_COLUMNS = (
-    "model", "task", "key", "by", "group", "n_sites", "n_called", "n_matched", "precision", "recall", "f1", "ap",
-    "boundary_error", "strand_accuracy", "motif_accuracy", "recall_cap", "chance_precision", "chance_recall",
-    "chance_f1", "n_clustered", "purity", "adjusted_rand", "v_measure",
+    "model", "task", "key", "caller", "by", "group", "n_sites", "n_called", "n_matched", "precision", "recall", "f1",
+    "ap", "best_f1", "best_f1_se", "best_recall", "on_site", "boundary_error", "strand_accuracy", "motif_accuracy",
+    "recall_cap", "chance_precision", "chance_recall", "chance_f1", "n_clustered", "purity", "adjusted_rand",
+    "v_measure", "oracle_ap", "oracle_best_f1", "oracle_best_recall",
 )  # fmt: skip
 
 
 #: One row per model, task, key and motif, true or found (RUN/scores/motifs.csv), from `discovery.score_motifs`.
 FOUND_MOTIF_COLUMNS = (
-    "model", "task", "key", "kind", "motif", "best", "correlation", "strand", "start_error", "end_error", "n_matches",
-    "status", "chance_correlation", "tomtom_p",
+    "model", "task", "key", "caller", "kind", "motif", "best", "correlation", "strand", "start_error", "end_error",
+    "n_matches", "status", "chance_correlation", "tomtom_p",
 )  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def cluster_agreement(called: pd.DataFrame, sites: pd.DataFrame) -> ClusterAgree
 
     called, sites = checked_tables(called, sites)
     element = sites["element" if "element" in sites else "motif"]
-    pairs = _stand_on(called, sites.assign(element=element.fillna("")))
+    pairs = stand_on(called, sites.assign(element=element.fillna("")))
     clusters, elements = called["motif"].iloc[pairs.call].to_numpy(), element.iloc[pairs.site].to_numpy()
     both = pd.notna(clusters) & pd.notna(elements)
     if not both.any():
@@ -69,7 +69,7 @@ def cluster_agreement(called: pd.DataFrame, sites: pd.DataFrame) -> ClusterAgree
     )
 
 
-def _stand_on(called: pd.DataFrame, sites: pd.DataFrame) -> Pairs:
+def stand_on(called: pd.DataFrame, sites: pd.DataFrame) -> Pairs:
     """For each call that stands on a site, this site: the one with most bases in common, then the nearest ends."""
     columns = ["row", "start", "end", "motif"]
     numbered = sites[[*columns, "element"]].assign(site=np.arange(len(sites)))

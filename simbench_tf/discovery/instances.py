@@ -12,16 +12,18 @@ import pandas as pd
 
 from simbench_tf.discovery.calibration import STATED, stated_fdr
 from simbench_tf.discovery.calls import NO_STRAND, checked_tables
-from simbench_tf.discovery.clusters import ClusterAgreement, cluster_agreement
+from simbench_tf.discovery.clusters import ClusterAgreement, cluster_agreement, stand_on
 from simbench_tf.discovery.groups import Names, groupings, meaning_of_names
 from simbench_tf.discovery.matching import Pairs, best_matching
+from simbench_tf.discovery.thresholds import best_threshold, f1_error
 
 #: Times that calls are put at random places; chance is the mean.
 N_SHUFFLES = 20
 #: Columns of the result of `score_instances`.
 COLUMNS = (
-    "by", "group", "n_sites", "n_called", "n_matched", "precision", "recall", "f1", "ap", "boundary_error",
-    "strand_accuracy", "motif_accuracy", "recall_cap", "chance_precision", "chance_recall", "chance_f1",
+    "by", "group", "n_sites", "n_called", "n_matched", "precision", "recall", "f1", "ap", "best_f1", "best_f1_se",
+    "best_recall", "on_site", "boundary_error", "strand_accuracy", "motif_accuracy", "recall_cap", "chance_precision",
+    "chance_recall", "chance_f1",
     *ClusterAgreement._fields,
 )  # fmt: skip
 
@@ -66,6 +68,9 @@ def score_instances(
         - n_sites; n_called, the calls of the group: matched calls are of the group of their site, others of that where
           they lie, or which their name stands for (missing without names); n_matched.
         - precision, recall and f1, of n_matched; ap, the average precision of calls by their score (NaN without).
+        - of by "all" alone, best_f1 and its standard error best_f1_se: F1 of the calls above the score at which it is
+          highest, for other sequences than these; best_recall, of every group: the recall of these calls.
+        - on_site: share of calls that stand on a site, with half of the shorter's bases in common, matched or not.
         - boundary_error: mean distance of the ends of matched calls from those of their sites, bases.
         - strand_accuracy: share of matched calls that have the strand of their site, among those with a strand and, if
           calls have names, the right name; motif_accuracy: share of matched, named calls whose name stands for the
@@ -139,6 +144,9 @@ def _lines(
     pairs = best_matching(called, sites, overlap)
     names = meaning_of_names(called, sites, pairs)
     chance = _chance(sites, overlap, length, names, places)
+    best, best_calls = _best(called, sites, pairs)
+    stands = np.zeros(len(called), bool)
+    stands[stand_on(called, sites.assign(element="")).call] = True
     lines = []
     for groups in groupings(called, sites, names, length, pairs):
         counts = groups.counts(pairs)
@@ -150,6 +158,9 @@ def _lines(
             line = {"by": groups.by, "group": name, "n_sites": n_sites, "n_called": n_called, "n_matched": n_matched}
             line |= dict(zip(("precision", "recall", "f1"), _shares(counts)[:, code].tolist(), strict=True))
             line["ap"] = average_precision(called, mine, groups.of_calls == code, n_sites)
+            line |= best if groups.by == "all" else {}
+            line["best_recall"] = best_calls[mine.call].sum() / n_sites if best and n_sites else np.nan
+            line["on_site"] = _mean(stands[groups.of_calls == code])
             line |= _details(called, sites, mine, names)
             line["recall_cap"] = _recall_cap(called, sites[groups.of_sites == code], window)
             line |= chance.get((groups.by, name), {})
@@ -158,7 +169,22 @@ def _lines(
 
 
 #: Of groups that nameless calls which match no site may or may not be of.
-_UNKNOWN = {"n_called": pd.NA} | dict.fromkeys(("precision", "f1", "ap", "chance_precision", "chance_f1"), np.nan)
+_UNKNOWN = {"n_called": pd.NA} | dict.fromkeys(
+    ("precision", "f1", "ap", "on_site", "chance_precision", "chance_f1"), np.nan
+)
+
+
+def _best(called: pd.DataFrame, sites: pd.DataFrame, pairs: Pairs) -> tuple[dict[str, float], npt.NDArray[np.bool_]]:
+    """F1 at the best threshold of the score and its error, and which calls are above; nothing without scores."""
+    scores = called["score"].to_numpy(np.float64)
+    if np.isnan(scores).any():
+        return {}, np.zeros(len(called), bool)
+    right = np.zeros(len(called), bool)
+    right[pairs.call] = True
+    best = best_threshold(scores, right, len(sites))
+    kept = scores >= best.threshold
+    error = f1_error(called[kept], sites, right[kept])
+    return {"best_f1": best.f1, "best_f1_se": error}, kept
 
 
 def _chance(

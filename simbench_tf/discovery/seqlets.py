@@ -66,7 +66,7 @@ def call_seqlets(
     Examples
     --------
     >>> rng = np.random.default_rng(0)
-    >>> scores, null = rng.normal(size=(20, 100)), rng.normal(size=(200, 100))
+    >>> scores, null = rng.normal(size=(20, 100)), rng.normal(size=(1000, 100))
     >>> scores[7, 40:50] += 4
     >>> call_seqlets(scores, null)[["row", "start", "end"]].values.tolist()
     [[7, 40, 50]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf.discovery.calls import checked_tables
@@ -63,16 +64,60 @@ def best_f1(called: pd.DataFrame, sites: pd.DataFrame, overlap: float = 0.5) -> 
     called, sites = checked_tables(called, sites)
     if called["score"].isna().any():
         raise InputError("called", "has calls without a score", "give each a number in a column score")
-    if not len(called) + len(sites):
-        return BestF1(np.inf, np.nan)
     right = np.zeros(len(called), bool)
     right[best_matching(called, sites, overlap).call] = True
+    return best_threshold(called["score"].to_numpy(np.float64), right, len(sites))
+
+
+def best_threshold(scores: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], n_sites: int) -> BestF1:
+    """The threshold of highest F1, from the score of each call and whether the best matching of all has it.
+
+    Examples
+    --------
+    >>> best_threshold(np.array([.9, .8, .7]), np.array([True, False, True]), n_sites=2)
+    BestF1(threshold=0.7, f1=0.8)
+    """
+    if not len(scores) + n_sites:
+        return BestF1(np.inf, np.nan)
     if not right.any():
         return BestF1(np.inf, 0.0)
-    order = np.argsort(-called["score"].to_numpy(np.float64), kind="stable")
-    scores, matched = called["score"].to_numpy(np.float64)[order], np.cumsum(right[order])
+    order = np.argsort(-scores, kind="stable")
+    ordered, matched = scores[order], np.cumsum(right[order])
     # calls of equal score are kept or dropped together
-    last = np.append(np.flatnonzero(np.diff(scores)), len(scores) - 1)
-    f1 = 2 * matched[last] / (last + 1 + len(sites))
+    last = np.append(np.flatnonzero(np.diff(ordered)), len(ordered) - 1)
+    f1 = 2 * matched[last] / (last + 1 + n_sites)
     best = int(f1.argmax())
-    return BestF1(float(scores[last[best]]), float(f1[best]))
+    return BestF1(float(ordered[last[best]]), float(f1[best]))
+
+
+def f1_error(called: pd.DataFrame, sites: pd.DataFrame, right: npt.NDArray[np.bool_]) -> float:
+    """Standard error of the F1 of some calls, for other sequences than these; NaN for less than two.
+
+    F1 is a ratio of two sums over sequences, 2 x matched and calls + sites, so its error follows from how far each
+    sequence's numerator is from its denominator's share (the delta method).
+
+    Parameters
+    ----------
+    called, sites : DataFrame
+        With row, as `calls.checked_tables` gives them; the calls that are kept.
+    right : bool array, shape (number of calls,)
+
+    References
+    ----------
+    Cochran, Sampling Techniques (1977), section 2.11.
+
+    Examples
+    --------
+    >>> sites = pd.DataFrame({"row": [0, 1]})
+    >>> f1_error(sites, sites, np.array([True, True])), f1_error(sites, sites, np.array([True, False]))
+    (0.0, 0.5)
+    """
+    rows = np.concatenate([called["row"], sites["row"]])
+    known, place = np.unique(rows, return_inverse=True)
+    if len(known) < 2:
+        return np.nan
+    size = np.bincount(place)
+    matched = np.bincount(place[: len(called)][right], minlength=len(known))
+    ratio = 2 * matched.sum() / size.sum()
+    apart = 2 * matched - ratio * size
+    return float(np.sqrt((apart**2).sum() * len(known) / (len(known) - 1)) / size.sum())
