@@ -77,7 +77,7 @@ def best_calls(calls: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.mark.parametrize("case", CASES)
 def test_starts_and_best_scores_are_those_of_every_placement(case: str) -> None:
-    grammar = short_grammar(case, "human", 7)
+    grammar = short_grammar(case, "human", 8)
     bases, _, _ = drawn(grammar, 12)
     kinds, starts = starts_of(grammar, bases)
     number = {kind: k for k, kind in enumerate(zip(kinds.element, kinds.motif, kinds.strand, strict=True))}
@@ -164,7 +164,7 @@ def test_calls_are_those_of_a_plain_greedy_choice(overlap: float) -> None:
 def called(request: pytest.FixtureRequest) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Calls of the truth of task y, its label known, and the true sites."""
     grammar = grammar_of(ELEMENTS, LONG, 100, rules=RULES if request.param == "rules" else [])
-    bases, labels, sites = true_sites(grammar, 5, 3_000)
+    bases, labels, sites = true_sites(grammar, 5, 2_500)
     labels[:, 0] = -1
     of_task = [element for element, tasks in element_tasks(grammar).items() if "y" in tasks]
     return site_calls(grammar, bases, labels=labels, task="y"), sites[sites["element"].isin(of_task)]

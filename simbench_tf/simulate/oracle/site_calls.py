@@ -29,8 +29,6 @@ Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 
-#: Columns of the result of `site_calls`.
-COLUMNS = ("row", "start", "end", "strand", "motif", "element", "score")
 #: Posteriors held at once, of 8 bytes each.
 _CHUNK_VALUES = 2**24
 
@@ -120,23 +118,27 @@ def site_calls(
             )
         starts *= counted[kinds.element][:, None]
         found += [_calls_of_row(first + row, each, kinds, overlap, at_least) for row, each in enumerate(starts)]
+    return _table(grammar, kinds, found)
+
+
+def _table(
+    grammar: Grammar, kinds: SiteKinds, found: list[tuple[Integers, Integers, Integers, Floats]]
+) -> pd.DataFrame:
+    """The calls of all sequences, from row, start, kind and score of each one's."""
     columns = [np.concatenate(column) for column in zip(*found, strict=True)] if found else [np.empty(0, np.int64)] * 4
-    rows, start, kind, score = columns
+    row, start, kind, score = columns
     motifs = np.array([motif.motif_id for motif in grammar.motifs], object)
     elements = np.array([element.name for element in grammar.elements], object)
-    called = pd.DataFrame(
-        {
-            "row": rows,
-            "start": start,
-            "end": start + kinds.width[kind],
-            "strand": STRANDS.astype(object)[kinds.strand[kind]],
-            "motif": motifs[kinds.motif[kind]],
-            "element": elements[kinds.element[kind]],
-            "score": score.astype(np.float64),
-        },
-        columns=list(COLUMNS),
-    )
-    return called.sort_values(["row", "start", "end"], kind="stable", ignore_index=True)
+    called = {
+        "row": row,
+        "start": start,
+        "end": start + kinds.width[kind],
+        "strand": STRANDS.astype(object)[kinds.strand[kind]],
+        "motif": motifs[kinds.motif[kind]],
+        "element": elements[kinds.element[kind]],
+        "score": score.astype(np.float64),
+    }
+    return pd.DataFrame(called).sort_values(["row", "start", "end"], kind="stable", ignore_index=True)
 
 
 def _counted_elements(grammar: Grammar, task: str | None) -> npt.NDArray[np.bool_]:
