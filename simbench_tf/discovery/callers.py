@@ -141,7 +141,7 @@ def run_modisco(
         run_program([*program, "motifs", *arguments, *options], folder, threads)
         if not _n_patterns(folder / _MODISCO_FILE):
             what = f"TF-MoDISco found no motif in {len(bases)} sequences"
-            raise NoMotifs(out, what, "it wants some 1,000, and at least 100 seqlets of one sign")
+            raise NoMotifs(out, what, "it wants some 1,000, and more than 100 seqlets of one sign")
         (folder / _MODISCO_FILE).replace(out)
     return out
 

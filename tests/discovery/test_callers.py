@@ -85,17 +85,19 @@ def test_too_few_sequences_and_one_sign_give_no_motif(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_finemo_calls_hits_at_their_places(modisco, tmp_path):
     pytest.importorskip("finemo")
-    for scale in (np.float32(1), np.float32(1e-7)):  # 16 bits would lose the second
-        hits = run_finemo(BASES, HYPOTHETICAL * scale, modisco, tmp_path / "hits.tsv")
-        found = read_found(hits, SEQUENCES)
-        scores = score_instances(found.instances, SITES, length=LENGTH).iloc[0]
-        assert (scores[["precision", "strand_accuracy", "motif_accuracy"]] > 0.98).all()
-        assert scores["recall"] > 0.7
-        assert scores["boundary_error"] < 0.1
+    tiny = HYPOTHETICAL * np.float32(1e-7)  # 16 bits, as it keeps them, would lose these
+    hits = run_finemo(BASES, tiny, modisco, tmp_path / "hits.tsv")
+    # of a motif that modisco split, both patterns have a hit on a site
+    calls = read_found(hits, SEQUENCES).instances.drop_duplicates(["row", "start", "end"])
+    scores = score_instances(calls, SITES, length=LENGTH).iloc[0]
+    assert (scores[["precision", "strand_accuracy", "motif_accuracy"]] > 0.98).all()
+    assert scores["recall"] > 0.7
+    assert scores["boundary_error"] < 0.1
     with pytest.raises(NoMotifs, match="Fi-NeMo called no hit in 150 sequences; lower its sparsity"):
-        run_finemo(BASES, HYPOTHETICAL, modisco, tmp_path / "none.tsv", sparsity=0.999)
+        run_finemo(BASES, tiny, modisco, tmp_path / "none.tsv", sparsity=0.999)
 
 
 def test_callers_that_are_not_installed_are_told(tmp_path, monkeypatch):
