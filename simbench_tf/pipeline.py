@@ -1,7 +1,7 @@
-"""The order of the stages: simulate, train, dynamics, attribute, oracle, score, report. Those up to date are skipped.
+"""The order of the stages: simulate, train, dynamics, attribute, oracle, score, motifs, report.
 
-Every result is recorded in RUN/manifest.json under a fingerprint of what it was made from, so a run that was killed
-is resumed where it stopped, and a changed setting repeats exactly what depends on it.
+A stage that is up to date is skipped. Every result is recorded in RUN/manifest.json under a fingerprint of what it was
+made from, so a run that was killed is resumed where it stopped, and a changed setting repeats exactly what depends on it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from simbench_tf.stages.attribute import attribute
 from simbench_tf.stages.checks import check_ahead
 from simbench_tf.stages.dynamics import dynamics, unwatched
 from simbench_tf.stages.export import export
+from simbench_tf.stages.motifs import forget, motifs
 from simbench_tf.stages.oracle import oracle
 from simbench_tf.stages.overwritten import check_overwrites
 from simbench_tf.stages.report import report
@@ -74,6 +75,10 @@ def _run_stages(config: Config, folder: Path, map_in_order: MapInOrder, track: T
     if not config.models and not all_attribution_files(config, folder):
         return folder / "dataset"
     score(config, folder, track)
+    if config.discovery is not None:
+        motifs(config, folder, map_in_order, track)
+    else:
+        forget(config, folder)
     path = report(config, folder)
     if config.export.kipoi:
         export(config, folder)

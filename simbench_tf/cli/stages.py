@@ -1,4 +1,4 @@
-"""Commands that run stages: run, simulate, fit, train, dynamics, attribute, oracle, score, report, compare."""
+"""Commands that run stages: run, simulate, fit, train, dynamics, attribute, oracle, score, motifs, report, compare."""
 
 from __future__ import annotations
 
@@ -53,6 +53,7 @@ def _stages_of(config: Config) -> list[str]:
         "report",
         *(() if config.models else ("train",)),
         *(() if config.dynamics else ("dynamics",)),
+        *(() if config.discovery else ("motifs",)),
         *(() if config.simulation.has_oracle else ("oracle",)),
     }
     return [stage for stage in STAGES if stage not in left_out]
@@ -327,6 +328,24 @@ def score(
     with locked(run), bars() as track:
         summary = pipeline.score(config, run, track=track)
     say(f"scores: {summary}")
+
+
+@app.command()
+def motifs(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
+    """Call motifs in the attributions, for a run whose configuration has `discovery`, and score the calls.
+
+    Calls are written to RUN/motifs/MODEL/TASK/KEY/CALLER (BED, MEME), their scores to RUN/scores/instances.csv and
+    motifs.csv.
+
+    Example: [bold]simbench run demo --out runs/demo --set discovery={}[/], then [bold]simbench motifs runs/demo[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.parallel import workers
+
+    config = config_of(run)
+    with locked(run), workers(n_workers, dask) as map_in_order, bars() as track:
+        instances = pipeline.motifs(config, run, map_in_order=map_in_order, track=track)
+    say(f"instances: {instances}")
 
 
 @app.command()

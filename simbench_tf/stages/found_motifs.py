@@ -78,7 +78,7 @@ def score_found(
     found = read_found(file, place.sequences, window=window, subpatterns=subpatterns)
     scored = scored_tables(found, place, dataset)
     origin = {"model": explained.model, "task": explained.task, "key": name, "caller": FILE}
-    written = write_scores(folder, key, _with_others(folder, key, origin, scored))
+    written = write_scores(folder, _with_others(folder, key, origin, scored))
     write_records(folder, list(written.values()), "score", key, time.perf_counter() - start, "cpu")
     return [path for table, path in written.items() if table in scored]
 
@@ -94,21 +94,20 @@ def earlier_rows(folder: Path, key: str) -> dict[str, pd.DataFrame]:
     rows = {}
     for table, columns in COLUMNS.items():
         path = folder / "scores" / f"{table}.csv"
-        rows[table] = read_rows(path) if path in fresh else pd.DataFrame(columns=list(columns))
-        if path.is_file() and path not in fresh:
+        there = read_rows(path) if path.is_file() else pd.DataFrame(columns=list(columns))
+        rows[table] = there if path in fresh else there.reindex(columns=list(columns))[:0]
+        if path not in fresh and ("caller" not in there or (there["caller"] == FILE).any()):
             warnings.warn(f"{path}: its rows are of other data or settings, and are dropped", stacklevel=2)
     return rows
 
 
-def write_scores(folder: Path, key: str, rows: dict[str, list[pd.DataFrame]]) -> dict[str, Path]:
+def write_scores(folder: Path, rows: dict[str, list[pd.DataFrame]]) -> dict[str, Path]:
     """Write both tables, each from some tables one below the other; a table without a row is deleted.
 
     Parameters
     ----------
     folder : path
         RUN.
-    key : str
-        From `scores_key`.
     rows : dict of str to list of DataFrame
         "instances" and "motifs".
 

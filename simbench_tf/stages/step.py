@@ -11,8 +11,8 @@ from simbench_tf.errors import InputError
 from simbench_tf.run.lock import locked
 from simbench_tf.run.manifest import fresh_files, stage_checksums, write_records
 
-#: Stages in order; `dynamics` only where it is asked for, as `export`, which is one more.
-STAGES = ("simulate", "train", "dynamics", "attribute", "oracle", "score", "report")
+#: Stages in order; `dynamics` and `motifs` only where they are asked for, as `export`, which is one more.
+STAGES = ("simulate", "train", "dynamics", "attribute", "oracle", "score", "motifs", "report")
 
 
 #: Where the sites of a data set's parts are until they are joined.
