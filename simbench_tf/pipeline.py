@@ -1,7 +1,8 @@
 """The order of the stages: simulate, train, dynamics, attribute, oracle, score, motifs, report.
 
 A stage that is up to date is skipped. Every result is recorded in RUN/manifest.json under a fingerprint of what it was
-made from, so a run that was killed is resumed where it stopped, and a changed setting repeats exactly what depends on it.
+made from, so a run that was killed is resumed where it stopped, and a changed setting repeats exactly what depends on
+it.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The motifs stage: what motif callers find in a run's attributions, RUN/motifs, and how good it is.
 
 RUN/motifs/MODEL/TASK/KEY/CALLER holds what each caller of `discovery.callers` found, RUN/motifs/MODEL/filters the
-motifs of a network's first filters. All are scored against the truth into RUN/scores/instances.csv and motifs.csv, beside the
-rows of files that were given to `simbench score --motifs`, which stay.
+motifs of a network's first filters. All are scored against the truth into RUN/scores/instances.csv and motifs.csv,
+beside the rows of files that were given to `simbench score --motifs`, which stay.
 """
 
 from __future__ import annotations
