@@ -167,7 +167,8 @@ def run_finemo(
     modisco_h5 : Path
         What `run_modisco` wrote.
     out : Path
-        The table hits.tsv that is written. Its positions count from the window's first base.
+        The table hits.tsv that is written, in the order of sequences and places, since Fi-NeMo's own order of lines
+        differs from run to run. Its positions count from the window's first base.
     sparsity : float, default .7
         Fi-NeMo's lambda (earlier its alpha): higher is fewer hits.
     options : sequence of str
@@ -204,9 +205,8 @@ def run_finemo(
         run_program([*program, "extract-regions-modisco-fmt", *regions], folder, threads)
         hits = ["-r", "regions.npz", "-m", str(modisco_h5.resolve()), "-o", "hits", "-l", f"{sparsity:g}"]
         run_program([*program, "call-hits", *hits, *options], folder, threads)
-        with (folder / "hits" / _HITS_FILE).open() as table:
-            if sum(1 for _ in zip(table, range(2), strict=False)) < 2:
-                raise NoMotifs(out, f"Fi-NeMo called no hit in {len(bases)} sequences", "lower its sparsity")
+        if not _sort_hits(folder / "hits" / _HITS_FILE):
+            raise NoMotifs(out, f"Fi-NeMo called no hit in {len(bases)} sequences", "lower its sparsity")
         (folder / "hits" / _HITS_FILE).replace(out)
     return out
 
@@ -272,3 +272,13 @@ def _folder_beside(out: Path) -> Iterator[Path]:
 def _n_patterns(path: Path) -> int:
     with h5py.File(path) as h5:
         return sum(len(h5[kind]) for kind in h5)
+
+
+def _sort_hits(path: Path) -> int:
+    """Put the lines of Fi-NeMo's table into the order of sequence and place; how many there are."""
+    header, *lines = path.read_text().splitlines()
+    names = header.split("\t")
+    peak, start = names.index("peak_id"), names.index("start")
+    cells = sorted((line.split("\t") for line in lines), key=lambda hit: (int(hit[peak]), int(hit[start]), hit))
+    path.write_text("".join("\t".join(hit) + "\n" for hit in [names, *cells]))
+    return len(cells)
