@@ -18,7 +18,7 @@ class Discovery(Strict):
     ``seqlets`` is our own, ``modisco`` TF-MoDISco (extra ``motif``), ``finemo`` Fi-NeMo, which takes TF-MoDISco's
     motifs (package finemo, which needs torch).
 
-    `fdr` is the rate of false calls that `seqlets` holds, `width` the bases of its windows, and `null` what it takes
+    `fdr` is the rate of false calls that `seqlets` holds, `width` the bases of its windows, and `null_sequences` what it takes
     for sequence without a motif: ``stretches`` shuffles a quarter of each explained sequence, ``shuffles`` all of it,
     ``negatives`` are sequences without the task's label, ``background`` draws of the grammar without any site.
 
@@ -30,7 +30,7 @@ class Discovery(Strict):
 
     callers: Annotated[list[Caller], Field(min_length=1)] = ["seqlets"]
     fdr: Annotated[float, Field(gt=0, lt=1)] = 0.05
-    null: Null = "stretches"
+    null_sequences: Null = "stretches"
     width: Annotated[int, Field(ge=1, le=100)] = 9
     n_seqlets: Annotated[int, Field(ge=100)] = 20_000
     hypothetical: bool = True

@@ -175,9 +175,9 @@ class Config(Strict):
                     f"needs data of kind grammar, not {self.simulation.kind}: of these the exact posterior is unknown"
                 )
                 raise ValueError(f"architecture {model.architecture} of model {model.name} {what}")
-        if self.discovery and self.discovery.null == "background" and not self.simulation.has_oracle:
+        if self.discovery and self.discovery.null_sequences == "background" and not self.simulation.has_oracle:
             raise ValueError(
-                f"discovery.null background draws from a grammar, and the data are of kind {self.simulation.kind}; "
+                f"discovery.null_sequences background draws from a grammar, and the data are of kind {self.simulation.kind}; "
                 "take stretches, shuffles or negatives"
             )
         if self.scoring.site_importance:

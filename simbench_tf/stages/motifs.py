@@ -99,7 +99,7 @@ def _of_file(
     target = folder / _FOLDER / file.model / file.task / file.key
     null = target / "null.h5" if "seqlets" in discovery.callers else None
     if null is not None:
-        asked = {**inputs(file, common_inputs(config, folder)), "null": discovery.null}
+        asked = {**inputs(file, common_inputs(config, folder)), "null": discovery.null_sequences}
         key = fingerprint("motifs", asked)
 
         def make_null(null: Path = null) -> Made:
@@ -121,7 +121,7 @@ def _called(
     """Run one caller, unless what it found is there; returns what this was made from."""
     discovery = config.discovery
     assert discovery is not None
-    settings = {"seqlets": {"fdr", "width", "null"}, "modisco": {"n_seqlets", "hypothetical"}}
+    settings = {"seqlets": {"fdr", "width"}, "modisco": {"n_seqlets", "hypothetical"}}
     settings["finemo"] = settings["modisco"]
     made_of = {
         "attributions": checksum(explained.file.path),

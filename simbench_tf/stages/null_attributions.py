@@ -1,6 +1,6 @@
 """Null attributions of a motif caller: RUN/motifs/MODEL/TASK/KEY/null.h5, what a method says where there is no motif.
 
-The same model and method, put to sequences of `discovery.null`; bases that do not count are NaN.
+The same model and method, put to sequences of `discovery.null_sequences`; bases that do not count are NaN.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def null_sequences(
         Negatives are asked for, and the split holds none.
     """
     assert config.discovery is not None
-    split, kind = config.attribution.split, config.discovery.null
+    split, kind = config.attribution.split, config.discovery.null_sequences
     bases = dataset.bases(split)
     if kind == "stretches":
         return shuffled_stretches(bases[rows], config.seed)
@@ -60,7 +60,7 @@ def null_sequences(
     negatives = np.flatnonzero(dataset.labels(split)[:, dataset.tasks.index(task)] == 0)
     if not negatives.size:
         mend = "take another null, or split"
-        raise InputError("discovery.null", f"asks for negatives, and {split} holds none of {task}", mend)
+        raise InputError("discovery.null_sequences", f"asks for negatives, and {split} holds none of {task}", mend)
     chosen = bases[choose_rows(config.seed, f"null {task}", negatives, len(rows))]
     return NullSequences(chosen, np.ones(chosen.shape, bool))
 
