@@ -177,8 +177,8 @@ class Config(Strict):
                 raise ValueError(f"architecture {model.architecture} of model {model.name} {what}")
         if self.discovery and self.discovery.null_sequences == "background" and not self.simulation.has_oracle:
             raise ValueError(
-                f"discovery.null_sequences background draws from a grammar, and the data are of kind {self.simulation.kind}; "
-                "take stretches, shuffles or negatives"
+                "discovery.null_sequences background draws from a grammar, and the data are of kind "
+                f"{self.simulation.kind}; take stretches, shuffles or negatives"
             )
         if self.scoring.site_importance:
             _check_site_importance(self.simulation, self.tasks)
