@@ -18,9 +18,9 @@ class Discovery(Strict):
     ``seqlets`` is our own, ``modisco`` TF-MoDISco (extra ``motif``), ``finemo`` Fi-NeMo, which takes TF-MoDISco's
     motifs (package finemo, which needs torch).
 
-    `fdr` is the rate of false calls that `seqlets` holds, `width` the bases of its windows, and `null_sequences` what it
-    takes for sequence without a motif: ``stretches`` shuffles a quarter of each explained sequence, ``shuffles`` all of it,
-    ``negatives`` are sequences without the task's label, ``background`` draws of the grammar without any site.
+    `fdr` is the rate of false calls that `seqlets` holds, `width` the bases of its windows, and `null_sequences` what
+    it takes for sequence without a motif: ``stretches`` shuffles a quarter of each explained sequence, ``shuffles`` all
+    of it, ``negatives`` are sequences without the task's label, ``background`` draws of the grammar without any site.
 
     `n_seqlets` is how many seqlets TF-MoDISco clusters of each sign, at most; `hypothetical` whether it and Fi-NeMo get
     the hypothetical contributions of a method that has them (``attribution.arrays``), or those of the observed bases.
