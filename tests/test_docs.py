@@ -39,7 +39,7 @@ PAGES = sorted(path for folder in (".", "docs", "benchmarks", "model_zoo") for p
 
 #: What stands for a name in the paths, columns and keys of docs/files.md; anything else in capitals is itself.
 PLACEHOLDERS = {"NUMBER": r"\d+", "FIRST": r"\d+", "STOP": r"\d+", "NNNNNNN": r"\d{7}", "NNNNN": r"\d{5}"}
-PLACEHOLDERS |= dict.fromkeys(["MODEL", "TASK", "KEY", "NAME", "FILE"], r"[^/]+")
+PLACEHOLDERS |= dict.fromkeys(["MODEL", "TASK", "KEY", "CALLER", "NAME", "FILE"], r"[^/]+")
 PLACEHOLDERS |= dict.fromkeys(["PATH", "SPLIT", "ELEMENT"], ".+")
 
 #: Files that the runs below do not have: of other kinds of models, of training that goes on, of options.
@@ -54,7 +54,18 @@ NOT_HERE = {
     "models/MODEL/tensorboard/FILE",
     "knockouts/MODEL/TASK/KEY.parts/NUMBER/FIRST-STOP.h5",
     "oracle/site_values.parquet.parts/FIRST-STOP.h5",
+    # of real callers, which want more sequences than a test has; and of peaks
+    "motifs/MODEL/TASK/KEY/modisco/modisco.h5",
+    "motifs/MODEL/TASK/KEY/finemo/hits.tsv",
+    "motifs/MODEL/TASK/KEY/CALLER/motifs.meme",
+    "motifs/MODEL/TASK/KEY/CALLER/motifs.csv",
+    "motifs/MODEL/TASK/KEY/CALLER/nothing.txt",
+    "motifs/MODEL/TASK/KEY/seqlets/pvalues.bw",
 }
+
+
+#: Columns of tables that pieces of are kept beside what was scored.
+SCORED = {"instances.csv": tables.INSTANCE_COLUMNS, "motifs.csv": tables.FOUND_MOTIF_COLUMNS}
 
 
 # docs/files.md, read
@@ -117,8 +128,9 @@ class Held(NamedTuple):
 
 
 def held_by(path: Path) -> dict[str, dict[str, Held]]:
-    if path.suffix == ".csv":
-        table = pd.read_csv(path, keep_default_na=False, na_values=[""], dtype=str)
+    if path.suffix in (".csv", ".tsv"):
+        separator = "," if path.suffix == ".csv" else "\t"
+        table = pd.read_csv(path, sep=separator, keep_default_na=False, na_values=[""], dtype=str)
         return {"column": {name: Held(csv_types(table[name].dropna()), table[name].hasnans) for name in table}}
     if path.suffix == ".parquet":
         table = pq.read_table(path)
@@ -201,6 +213,10 @@ def problems(documented: Page, folder: Path, tasks: list[str]) -> list[str]:
             continue
         if pattern("models/MODEL/snapshots/batch-NNNNNNN.weights.h5").fullmatch(name):
             continue  # Keras' own format
+        if name.startswith("motifs/") and name.endswith((".csv", "hits.tsv")) and not documented[fitting[0]]:
+            # a piece of a table under scores/, or another program's
+            found += [f"{name} has {each}" for each in held_by(file)["column"] if each not in SCORED.get(file.name, ())]
+            continue
         held = {} if name.startswith("kipoi/") and file.suffix == ".yaml" else held_by(file)
         for kind in {*held, *documented[fitting[0]]}:
             entries = documented[fitting[0]].get(kind, [])
@@ -257,6 +273,7 @@ FULL_RUN = {
         "methods": [{"method": "grad_x_input"}, {"method": "dependency_map", "window": 40}],
     },
     "scoring": {"site_importance": True},
+    "discovery": {},
 }
 
 

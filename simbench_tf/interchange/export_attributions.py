@@ -145,7 +145,7 @@ def write_tracks(
     loci = read_loci(dataset.path, len(dataset.parts))
     if loci is None:
         raise InputError(run, f"holds sequences that {_NO_PLACE}", "use data of kind peaks, or --format npz")
-    sizes = _chromosome_sizes(config, run, loci)
+    sizes = chromosome_sizes(config, run, loci)
     for file in files:
         scores, seq_ids = read_attributions(file.path)
         explained = loci.iloc[_rows(loci.index, seq_ids, file)]
@@ -163,7 +163,8 @@ WRITERS: dict[str, Callable[[Config, Path, Dataset, list[AttributionFile], Path]
 }
 
 
-def _chromosome_sizes(config: Config, run: Path, loci: pd.DataFrame) -> dict[str, int]:
+def chromosome_sizes(config: Config, run: Path, loci: pd.DataFrame) -> dict[str, int]:
+    """Lengths of the genome's chromosomes or, where it is not at hand, where the last of the regions ends on each."""
     genome = config.simulation.reference_genome
     if genome is not None and genome.is_file():
         return open_genome(genome, run / "genome").lengths

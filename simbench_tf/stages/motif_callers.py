@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ from simbench_tf.discovery.callers import NoMotifs, as_hypothetical, caller_vers
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
+from simbench_tf.interchange.export_attributions import genome_stretches, write_bigwig
 from simbench_tf.motifs import write_meme
 from simbench_tf.run.attributions import AttributionFile, read_attributions, seq_id_bytes
 from simbench_tf.stages.null_attributions import read_null
@@ -29,6 +31,8 @@ from simbench_tf.stages.null_attributions import read_null
 INSTANCES, MOTIFS = "instances.bed", "motifs.meme"
 #: Our own caller's candidates, whatever their q-value, and p-values of bases.
 CANDIDATES, PVALUES = "seqlets.tsv", "pvalues.h5"
+#: Minus the decimal logarithm of these along the genome, where sequences have a place there.
+TRACK = "pvalues.bw"
 #: What the two callers that we did not write leave.
 PATTERNS, HITS = "modisco.h5", "hits.tsv"
 #: Where a caller found nothing, why.
@@ -50,11 +54,14 @@ class Explained(NamedTuple):
     file : AttributionFile
     sequences : Sequences
     null : Path, optional
+    chromosomes : dict, optional
+        Name and length of each, where the sequences have a place in a genome.
     """
 
     file: AttributionFile
     sequences: Sequences
     null: Path | None
+    chromosomes: dict[str, int] | None = None
 
 
 def check_callers(discovery: Discovery) -> None:
@@ -151,11 +158,26 @@ def _call_seqlets(explained: Explained, discovery: Discovery, folder: Path) -> l
     called.insert(0, "seq_id", np.asarray(seq_ids)[called["row"]])
     with whole_file(folder / CANDIDATES) as partial:
         called.drop(columns="row").to_csv(partial, sep="\t", index=False, float_format="%.6g")
+    pvalues = base_pvalues(scores, null, width=discovery.width)
     with whole_file(folder / PVALUES) as partial, h5py.File(partial, "w") as h5:
-        h5.create_dataset("pvalues", data=base_pvalues(scores, null, width=discovery.width), compression="gzip")
+        h5.create_dataset("pvalues", data=pvalues, compression="gzip")
         h5.create_dataset("seq_id", data=seq_id_bytes(seq_ids))
     kept = called[called["qvalue"] <= discovery.fdr].assign(motif="seqlet")
-    return [folder / CANDIDATES, folder / PVALUES, _write_instances(folder, kept, explained.sequences)]
+    files = [folder / CANDIDATES, folder / PVALUES, _write_instances(folder, kept, explained.sequences)]
+    return files + _write_track(folder, pvalues, seq_ids, explained)
+
+
+def _write_track(
+    folder: Path, pvalues: npt.NDArray[np.float32], seq_ids: list[str], explained: Explained
+) -> list[Path]:
+    """Write p-values of bases as a track for genome browsers, where that can be: bigWig needs pyBigWig."""
+    loci = explained.sequences.loci
+    if loci is None or explained.chromosomes is None or find_spec("pyBigWig") is None:
+        return []
+    places = loci.iloc[pd.Index(explained.sequences.seq_ids).get_indexer(pd.Index(seq_ids))]
+    stretches = genome_stretches(places["chrom"].to_numpy(), places["start"].to_numpy(), -np.log10(pvalues))
+    write_bigwig(folder / TRACK, explained.chromosomes, stretches)
+    return [folder / TRACK]
 
 
 def _hypothetical(file: AttributionFile, bases: npt.NDArray[np.uint8], wanted: bool) -> npt.NDArray[np.float32]:
@@ -169,7 +191,7 @@ def _hypothetical(file: AttributionFile, bases: npt.NDArray[np.uint8], wanted: b
 def _write_instances(folder: Path, called: pd.DataFrame | None, sequences: Sequences) -> Path:
     """Write calls as BED, in the genome's coordinates where the sequences have a place there."""
     assert called is not None
-    at = sequences.rows[called["row"].to_numpy(np.int64)]
+    at = pd.Index(sequences.seq_ids).get_indexer(pd.Index(called["seq_id"]))
     chrom, first = sequences.seq_ids[at], np.zeros(len(at), np.int64)
     if sequences.loci is not None:
         loci = sequences.loci.iloc[at]

@@ -18,6 +18,7 @@ from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.discovery import score_motifs
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
+from simbench_tf.interchange.export_attributions import chromosome_sizes
 from simbench_tf.motifs import read_motifs, write_meme
 from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.attributions import AttributionFile, attribution_files
@@ -108,9 +109,12 @@ def _of_file(
 
         step(folder, {"motifs": key}, make_null)
     patterns = target / "modisco" / PATTERNS
+    loci = place.sequences.loci
+    sizes = None if loci is None else chromosome_sizes(config, folder, loci)
+    explained = Explained(file, place.sequences, null, sizes)
     scored = []
     for caller in discovery.callers:
-        made = _called(caller, Explained(file, place.sequences, null), config, folder, target / caller, patterns)
+        made = _called(caller, explained, config, folder, target / caller, patterns)
         scored += _scored(caller, made, place, config, folder, dataset, target / caller)
     return scored
 

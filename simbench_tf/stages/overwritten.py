@@ -20,6 +20,7 @@ _COSTLY = {
     "dynamics": "learning dynamics",
     "attribute": "attributions",
     "oracle": "the oracle's answers",
+    "motifs": "motif calls",
 }
 
 
@@ -77,6 +78,8 @@ def _overwritten_names(config: Config, folder: Path, records: dict[str, Record])
         return
     yield from dynamics.unwatched(config, records)
     yield from (name for name, r in records.items() if r["stage"] == "oracle" and not _is_of(r, config, folder))
+    if config.discovery is None:
+        yield from (name for name, record in records.items() if record["stage"] == "motifs")
     lost_models = set()
     for replicate in config.replicates:
         name = f"models/{replicate.name}/model.keras"
@@ -101,6 +104,8 @@ def _overwritten_attributions(
             continue
         if not _has_key(records[name], fingerprint("attribute", attribute.inputs(file, common))):
             yield name
+            calls = f"motifs/{file.model}/{file.task}/{file.key}/"
+            yield from (each for each in records if each.startswith(calls))
 
 
 def _is_taken(folder: Path, model: str) -> bool:

@@ -1,5 +1,8 @@
 """The motifs stage: callers on every attribution file, their scores, what is made again and what stays."""
 
+import re
+from importlib.util import find_spec
+
 import h5py
 import numpy as np
 import pandas as pd
@@ -7,16 +10,17 @@ import pytest
 import yaml
 
 import simbench_tf as sb
+from helpers.peaks_run import make_peaks_run
 from helpers.program import simbench
 from simbench_tf import pipeline, tables
-from simbench_tf.config import load_config
+from simbench_tf.config import Discovery, load_config
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import read_motifs
-from simbench_tf.run.attributions import attribution_files
+from simbench_tf.run.attributions import attribution_files, read_attributions
 from simbench_tf.run.folder import config_of
 from simbench_tf.run.manifest import read_manifest
 from simbench_tf.stages.call_scores import place_of
-from simbench_tf.stages.motif_callers import versions_of
+from simbench_tf.stages.motif_callers import Explained, call, versions_of
 from simbench_tf.stages.null_attributions import null_sequences, read_null
 
 CONFIG = {
@@ -223,6 +227,39 @@ def test_modisco_runs_as_it_is(made):
         found = {each.motif_id for each in read_motifs(folder / "motifs.meme")}
         assert found == set(motifs[motifs["kind"] == "found"]["motif"])
     pipeline.motifs(config, run)
+
+
+def test_calls_in_peaks_have_their_place_in_the_genome(tmp_path):
+    config, run, dataset = make_peaks_run(tmp_path)
+    file = attribution_files(config, run)[0]
+    scores, seq_ids = read_attributions(file.path)
+    scores[2, 20:30] += 9
+    with h5py.File(file.path, "r+") as h5:
+        h5["scores"][:] = scores
+        # only what is looked at matters: the null of another run's sequences would do as well
+        null = np.random.default_rng(1).normal(size=(400, 40)).astype(np.float32)
+    with h5py.File(tmp_path / "null.h5", "w") as h5:
+        h5["scores"] = null
+    asked = config.model_copy(update={"discovery": Discovery(width=5)})
+    sequences = place_of(config, run, dataset, file.task).sequences
+    chromosomes = {"chr2": 2_000, "chr10": 2_000}
+    explained = Explained(file, sequences, tmp_path / "null.h5", chromosomes)
+    files = call("seqlets", explained, asked, tmp_path / "out", tmp_path / "none")
+    chrom, start, end, name, *_ = next(line.split("\t") for line in files[2].read_text().splitlines())
+    region = re.fullmatch(r"(chr\d+):(\d+)-(\d+)", seq_ids[2])
+    assert (chrom, name) == (region[1], "seqlet")
+    assert abs(int(start) - int(region[2]) - 20) < 4
+    assert abs(int(end) - int(region[2]) - 30) < 4
+    if find_spec("pyBigWig"):
+        import pyBigWig
+
+        with h5py.File(files[1]) as h5:
+            expected = -np.log10(h5["pvalues"][2])
+        with pyBigWig.open(str(files[3])) as track:
+            values = track.values(region[1], int(region[2]), int(region[3]))
+        # where regions overlap the track has their mean
+        assert np.isclose(values, expected, rtol=1e-4).sum() >= 15
+        assert np.argmax(values) in range(18, 32)
 
 
 def test_what_is_wrong_is_told(made, tmp_path, monkeypatch, capsys):
