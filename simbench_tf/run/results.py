@@ -23,6 +23,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.run.attributions import NotTaken, all_attribution_files, not_taken, read_attributions
 from simbench_tf.run.dependency_maps import DependencyMap, read_maps
 from simbench_tf.run.models import is_measured, metrics_file
+from simbench_tf.run.motif_pairs import MotifPair, read_motif_pairs
 
 #: For each task: auroc, auprc, positive_fraction; where the exact posterior is known, oracle_auroc and oracle_auprc;
 #: where a classifier of k-mers stands in for it, kmer_auroc and kmer_k.
@@ -31,7 +32,7 @@ Metrics = dict[str, dict[str, float | None]]
 #: Columns that hold names: a task may be called NA, 1 or 1e3.
 _NAMES = (
     "model", "task", "key", "method", "references", "settings", "truth", "seq_id", "by", "group", "metric", "first",
-    "second", "rule", "motif", "tf", "element", "quantity", "step",
+    "second", "rule", "motif", "tf", "element", "quantity", "step", "caller", "kind", "best", "status", "strand",
 )  # fmt: skip
 
 
@@ -87,8 +88,11 @@ class RunResults(NamedTuple):
     comparisons, motif_recall, variance, misses, faithfulness, satisfiability, site_importance,
     interacting_pairs : DataFrame, optional
         Of RUN/scores.
+    instances, found_motifs : DataFrame, optional
+        RUN/scores/instances.csv and motifs.csv: what motif callers found (`tables.INSTANCE_COLUMNS`,
+        `tables.FOUND_MOTIF_COLUMNS`).
     motif_names : dict
-        What to call each motif of `motif_recall`.
+        What to call each true motif.
     dynamics : dict
         For each model the tables of RUN/dynamics/MODEL: ``dynamics``, ``learnt`` and, where there is one, ``order``.
     motif_log : DataFrame, optional
@@ -99,6 +103,8 @@ class RunResults(NamedTuple):
         Models that the grammar of the data made.
     maps : sequence of DependencyMap
         One sequence's for each model, task and key that has them.
+    motif_pairs : sequence of MotifPair
+        True motifs beside the found ones that are most like them.
     """
 
     config: Mapping[str, Any]
@@ -119,12 +125,15 @@ class RunResults(NamedTuple):
     satisfiability: pd.DataFrame | None = None
     site_importance: pd.DataFrame | None = None
     interacting_pairs: pd.DataFrame | None = None
+    instances: pd.DataFrame | None = None
+    found_motifs: pd.DataFrame | None = None
     motif_names: Mapping[str, str] = {}
     dynamics: Mapping[str, Mapping[str, pd.DataFrame]] = {}
     motif_log: pd.DataFrame | None = None
     not_taken: Sequence[NotTaken] = ()
     perfect: Sequence[str] = ()
     maps: Sequence[DependencyMap] = ()
+    motif_pairs: Sequence[MotifPair] = ()
 
 
 def read_results(config: Config, folder: Path, *, sequences: bool = True) -> RunResults:
@@ -142,6 +151,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
     of_run = {each.name for each in config.replicates}  # other tools' models are known by name alone
     models = [name for name in summary["model"].unique() if name in of_run]
     dataset, ceilings, kmers = open_dataset(folder / "dataset"), read_ceilings(folder), read_kmer_classifier(folder)
+    found_motifs = _some_rows(scores / "motifs.csv")
     known = models if config.models else [name for name in summary["model"].unique() if is_measured(folder, name)]
     measured = {name: with_ceilings(read_metrics(folder, name), ceilings) for name in known}
     return RunResults(
@@ -164,12 +174,15 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
         satisfiability=_some_rows(scores / "satisfiability.csv"),
         site_importance=_some_rows(scores / "site_importance.csv"),
         interacting_pairs=_some_rows(scores / "interacting_pairs.csv"),
+        instances=_some_rows(scores / "instances.csv"),
+        found_motifs=found_motifs,
         motif_names=dict(zip(dataset.motifs["motif"], dataset.motifs["tf"], strict=True)),
         dynamics=_read_dynamics(folder, models),
         motif_log=_some_rows(folder / "dataset" / "motif_log.csv"),
         not_taken=not_taken(config),
         perfect=[each.name for each in config.replicates if each.model.is_from_data],
         maps=read_maps(config, folder, functools.partial(_sites_of, config, dataset)) if sequences else (),
+        motif_pairs=read_motif_pairs(folder, found_motifs) if sequences else (),
     )
 
 
