@@ -3,15 +3,19 @@
 from simbench_tf.plot.curves import learning_curve, method_ranking, quality_against_cost, task_quality
 from simbench_tf.plot.dependency_maps import dependency_map
 from simbench_tf.plot.figure import BASE_COLOURS, svg
-from simbench_tf.plot.heat_maps import learnt_against, motif_dynamics, motif_heat_map
+from simbench_tf.plot.found_motifs import AlignedMotifs, aligned_logos, stated_against_true
+from simbench_tf.plot.heat_maps import correlation_heat_map, learnt_against, motif_dynamics, motif_heat_map
 from simbench_tf.plot.logos import attribution_panels, bars, logo, mark_sites
 from simbench_tf.plot.misses import split_of_misses
 from simbench_tf.plot.rank_diagram import critical_difference_diagram, difference_diagram
 
 __all__ = [
     "BASE_COLOURS",
+    "AlignedMotifs",
+    "aligned_logos",
     "attribution_panels",
     "bars",
+    "correlation_heat_map",
     "critical_difference_diagram",
     "dependency_map",
     "difference_diagram",
@@ -24,6 +28,7 @@ __all__ = [
     "motif_heat_map",
     "quality_against_cost",
     "split_of_misses",
+    "stated_against_true",
     "svg",
     "task_quality",
 ]

@@ -73,6 +73,36 @@ def motif_heat_map(
     return ax
 
 
+def correlation_heat_map(found: pd.DataFrame, names: Mapping[str, str] | None = None, ax: Axes | None = None) -> Axes:
+    """Draw how much the best found motif is like each true one, one row per caller and one column per motif.
+
+    Parameters
+    ----------
+    found : DataFrame
+        name (of the row), motif and correlation (-1 to 1; NaN where nothing was found), as the rows of
+        RUN/scores/motifs.csv whose kind is "true".
+    names : dict, optional
+        What to call each motif, as MA0114.4 by its factor.
+    ax : Axes, optional
+
+    Returns
+    -------
+    Axes
+        Cells as patches, row after row, whose opacity is the correlation; rows and motifs in the order of the table.
+
+    Examples
+    --------
+    >>> found = pd.DataFrame({"name": "ism, TF-MoDISco", "motif": ["CTCF", "GATA1"], "correlation": [.97, None]})
+    >>> [text.get_text() for text in correlation_heat_map(found).texts]
+    ['.97', '–']
+    """
+    table = found.pivot_table("correlation", "name", "motif", sort=False, dropna=False)
+    columns = [str((names or {}).get(motif, motif)) for motif in table.columns]
+    ax = _cells(table.to_numpy(np.float64), [str(name) for name in table.index], columns, ax)
+    ax.set_xlabel("correlation of the best motif found", color=INK, fontsize=SMALL, loc="left")
+    return ax
+
+
 def motif_dynamics(
     dynamics: pd.DataFrame, learnt: pd.DataFrame | None = None, names: Mapping[str, str] | None = None
 ) -> Axes:
