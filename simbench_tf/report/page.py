@@ -23,7 +23,7 @@ from simbench_tf import plot
 from simbench_tf.attribution import methods as registered_methods
 from simbench_tf.dna import one_hot
 from simbench_tf.files import whole_file
-from simbench_tf.report import sections, text
+from simbench_tf.report import caller_sections, sections, text
 from simbench_tf.report.answers import Answer, answers
 from simbench_tf.report.browser import browser_data, embedded
 from simbench_tf.report.jinja import page_script, page_template
@@ -142,6 +142,7 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
         "cost": _cost(answered[0], summary, labels, figures),
         "differences": sections.differences(answered, labels, figures),
         "found": None if recall is None else sections.motifs_found(recall, labels, results.motif_names, figures),
+        "callers": caller_sections.motif_callers(results, labels, figures),
         "seeds": None if results.variance is None else sections.seeds(results.variance, labels),
         "misses": None if results.misses is None else sections.misses(results.misses, labels, figures),
         "learnt": sections.learnt_when(results.dynamics, figures),
