@@ -60,16 +60,17 @@ def _stages_of(config: Config) -> list[str]:
 
 
 def best_methods(config: Config, run: Path) -> list[str]:
-    """Lines that say which methods find the motifs best, as the report does."""
+    """Lines that say which methods, and which callers, find the motifs best, as the report does."""
     from simbench_tf.report.answers import answers
+    from simbench_tf.report.caller_answers import caller_answers
     from simbench_tf.report.text import method_labels
     from simbench_tf.run.results import read_results
 
     results = read_results(config, run, sequences=False)
-    found = answers(
-        results.per_sequence, method_labels(results.summary), results.metrics, results.nulls, results.perfect
-    )
-    return [f"{answer.sentence} {answer.remark}".strip() for answer in found]
+    labels = method_labels(results.summary)
+    found = answers(results.per_sequence, labels, results.metrics, results.nulls, results.perfect)
+    callers = caller_answers(results.instances, results.found_motifs, labels, results.metrics)
+    return [*(f"{each.sentence} {each.remark}".strip() for each in found), *(each.sentence for each in callers)]
 
 
 @app.command()

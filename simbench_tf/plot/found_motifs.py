@@ -33,8 +33,8 @@ Floats = npt.NDArray[np.floating]
 _COLOURS = (ACCENT, CHANCE, CEILING, BASE_COLOURS["C"], BASE_COLOURS["T"], INK)
 #: Area of a dot, in square points: of few calls, and what the most add.
 _LEAST, _MORE = 8.0, 90.0
-#: Lines of the legend, in points, and motifs in a row of logos.
-_LINE, _ACROSS = 14.0, 3
+#: Lines of the legend, in points.
+_LINE = 14.0
 #: Positions beside the true motif that are still drawn.
 _BESIDE = 8
 
@@ -58,7 +58,8 @@ def stated_against_true(calls: pd.DataFrame, ax: Axes | None = None) -> Axes:
 
     Examples
     --------
-    >>> calls = pd.DataFrame({"name": "ism", "stated": [.01, .05, .1], "true": [None, .04, .2], "n_called": [0, 30, 90]})
+    >>> calls = pd.DataFrame({"name": "ism", "stated": [.01, .05, .1], "true": [None, .04, .2],
+    ...                       "n_called": [0, 30, 90]})
     >>> ax = stated_against_true(calls)
     >>> [line.get_xydata().tolist() for line in ax.lines[1:]]
     [[[0.05, 0.04], [0.1, 0.2]]]
@@ -157,13 +158,14 @@ def aligned_logos(pairs: Sequence[AlignedMotifs]) -> Figure:
     """
     if not pairs:
         raise ValueError("no motifs to draw")
-    n_rows = -(-len(pairs) // _ACROSS)
+    across = 2 if len(pairs) in (1, 2, 4) else 3
+    n_rows = -(-len(pairs) // across)
     height = 1.75 * n_rows + 0.1
     figure = Figure(figsize=(10.2, height))
-    grid = figure.add_gridspec(n_rows, _ACROSS, wspace=0.1, hspace=0.32)
-    figure.subplots_adjust(left=0.035, right=0.995, top=1 - 0.28 / height, bottom=0.1 / height)
+    grid = figure.add_gridspec(n_rows, across, wspace=0.1, hspace=0.32)
+    figure.subplots_adjust(left=0.035, right=0.995, top=1 - 0.21 / height, bottom=0.1 / height)
     for number, pair in enumerate(pairs):
-        inner = grid[divmod(number, _ACROSS)].subgridspec(2, 1, hspace=0.28)
+        inner = grid[divmod(number, across)].subgridspec(2, 1, hspace=0.28)
         above, below = (figure.add_subplot(inner[row]) for row in range(2))
         turned = pair.found if pair.strand == "+" else pair.found[::-1, ::-1]
         first = max(-_BESIDE, min(0, pair.start))
@@ -172,7 +174,7 @@ def aligned_logos(pairs: Sequence[AlignedMotifs]) -> Figure:
         _motif(below, turned, pair.start, first, last)
         _above(above, pair.name, 0, "left", INK)
         _above(above, pair.note, 1, "right", QUIET)
-        if number % _ACROSS == 0:
+        if number % across == 0:
             above.set_ylabel("true", color=INK, fontsize=SMALL)
             below.set_ylabel("found", color=INK, fontsize=SMALL)
     return figure
@@ -193,5 +195,5 @@ def _motif(ax: Axes, ppm: Floats, start: int, first: int, last: int) -> None:
 
 
 def _above(ax: Axes, text: str, x: float, align: Any, colour: str) -> None:
-    style: dict[str, Any] = {"xytext": (0, 2), "textcoords": "offset points", "parse_math": False}
+    style: dict[str, Any] = {"xytext": (0, 4), "textcoords": "offset points", "parse_math": False}
     ax.annotate(readable(text, 34), (x, 1), xycoords="axes fraction", ha=align, fontsize=SMALL, color=colour, **style)

@@ -69,7 +69,7 @@ def motif_heat_map(
     columns = [f"{(names or {}).get(group, group)} ({sites[group]})" for group in table.columns]
     rows_of = [(labels or {}).get(key, key) for key in table.index]
     ax = _cells(table.to_numpy(np.float64), [str(name) for name in rows_of], columns, ax)
-    ax.set_xlabel("share of sites found (number of sites)", color=INK, fontsize=SMALL, loc="left")
+    ax.set_xlabel("share of sites found (number of sites)", color=INK, fontsize=SMALL, loc="right")
     return ax
 
 
@@ -99,7 +99,7 @@ def correlation_heat_map(found: pd.DataFrame, names: Mapping[str, str] | None = 
     table = found.pivot_table("correlation", "name", "motif", sort=False, dropna=False)
     columns = [str((names or {}).get(motif, motif)) for motif in table.columns]
     ax = _cells(table.to_numpy(np.float64), [str(name) for name in table.index], columns, ax)
-    ax.set_xlabel("correlation of the best motif found", color=INK, fontsize=SMALL, loc="left")
+    ax.set_xlabel("correlation of the best motif found", color=INK, fontsize=SMALL, loc="right")
     return ax
 
 

@@ -64,13 +64,27 @@ def caller_title(caller: str) -> str:
     return _CALLERS.get(caller, caller)
 
 
-def pair_title(key: str, caller: str, labels: Mapping[str, str], joint: str = ", ") -> str:
-    """What an attribution and a caller are called together.
+def the_caller(caller: str) -> str:
+    """What a caller is called in a sentence.
 
     Examples
     --------
-    >>> pair_title("ism@none", "modisco", {"ism@none": "in-silico mutagenesis"}, " with ")
-    'in-silico mutagenesis with TF-MoDISco'
+    >>> the_caller("modisco"), the_caller("seqlets")
+    ('TF-MoDISco', 'the seqlet caller')
+    """
+    title = caller_title(caller)
+    return f"the {title}" if caller in ("seqlets", "filters", "file") else title
+
+
+def pair_title(key: str, caller: str, labels: Mapping[str, str], *, in_words: bool = False) -> str:
+    """What an attribution and a caller are called together, in a table or in a sentence.
+
+    Examples
+    --------
+    >>> pair_title("ism@none", "modisco", {"ism@none": "in-silico mutagenesis"})
+    'in-silico mutagenesis, TF-MoDISco'
+    >>> pair_title("ism@none", "seqlets", {}, in_words=True)
+    'ism@none with the seqlet caller'
     >>> pair_title("filters", "filters", {}), pair_title("hits.tsv", "file", {})
     ('first filters', 'hits.tsv (given file)')
     """
@@ -78,7 +92,8 @@ def pair_title(key: str, caller: str, labels: Mapping[str, str], joint: str = ",
         return caller_title(caller)
     if caller == "file":
         return f"{key} ({caller_title(caller)})"
-    return f"{labels.get(key, key)}{joint}{caller_title(caller)}"
+    name = labels.get(key, key)
+    return f"{name} with {the_caller(caller)}" if in_words else f"{name}, {caller_title(caller)}"
 
 
 def standings_of_callers(instances: pd.DataFrame | None, found_motifs: pd.DataFrame | None) -> pd.DataFrame:
@@ -197,7 +212,7 @@ def caller_answers(
     ...                        "kind": "true", "motif": ["CTCF", "SP1"], "status": ["found", "missed"],
     ...                        "correlation": [.95, .4]})
     >>> caller_answers(None, motifs, {"ism@none": "in-silico mutagenesis"})[0].sentence
-    'On K562 with basset, in-silico mutagenesis with TF-MoDISco finds the most motifs: 1 of 2.'
+    'On K562 with basset, TF-MoDISco finds the most motifs with in-silico mutagenesis: 1 of 2.'
     """
     known = [table for table in (instances, found_motifs) if table is not None and len(table)]
     if not known:
@@ -208,8 +223,10 @@ def caller_answers(
         networks = [str(name) for name in rows["model"]]
         table = standings_of_callers(*(rows_of(each, networks, str(task)) for each in (instances, found_motifs)))
         place = f"On {task} with {base}"
-        parts = [_sites_sentence(table, labels), _motifs_sentence(table, labels)]
-        sentence = f"{place}, {'; '.join(part for part in parts if part)}."
+        parts = [part for part in (_sites_sentence(table, labels), _motifs_sentence(table, labels)) if part]
+        if not parts:  # tables of an earlier version
+            continue
+        sentence = f"{place}, {'; '.join(parts)}."
         sentence = f"{learnt_little(rows, metrics or {})} {sentence}".strip()
         found.append(CallerAnswer(place, sentence, str(base), str(task), networks, table))
     return found
@@ -226,7 +243,7 @@ def _sites_sentence(table: pd.DataFrame, labels: Mapping[str, str]) -> str:
     if ranked.empty:
         return ""
     best, others = ranked.iloc[0], ranked.iloc[1:]
-    name = pair_title(best["key"], best["caller"], labels, " with the " if best["caller"] == "seqlets" else " with ")
+    name = pair_title(best["key"], best["caller"], labels, in_words=True)
     figures = f"F1 {with_error(best['best_f1'], best['best_f1_se'], 2)} at its best threshold"
     if fixed(best["oracle_best_f1"]) != "–":
         share = percent(ratio(best["best_f1"], best["oracle_best_f1"]))
@@ -237,7 +254,9 @@ def _sites_sentence(table: pd.DataFrame, labels: Mapping[str, str]) -> str:
         return f"{name}, the only one run, finds sites with {figures}"
     level = others[others["level"]]
     if len(level):
-        rivals = _some([pair_title(row["key"], row["caller"], labels, " with ") for row in level.to_dict("records")])
+        rivals = _some(
+            [pair_title(row["key"], row["caller"], labels, in_words=True) for row in level.to_dict("records")]
+        )
         return f"{name} finds the sites best, with no difference shown to {rivals}: {figures}"
     return f"{name} finds the sites best: {figures}"
 
@@ -253,10 +272,13 @@ def _motifs_sentence(table: pd.DataFrame, labels: Mapping[str, str]) -> str:
     best = callers[share == share.max()]
     if not share.max() > 0:
         return f"no caller finds any of the {fixed(best['n_true'].iloc[0], 0)} motifs{beside}"
-    names = [pair_title(row["key"], row["caller"], labels, " with ") for row in best.to_dict("records")]
-    same, count = len(best) > 1, _of(best.iloc[0].to_dict())
-    who = f"{_some(names)} find{'' if same else 's'}"
-    return f"{who} the most motifs: {count}{' each' if same else ''}{beside}"
+    count = f"{_of(best.iloc[0].to_dict())}{' each' if len(best) > 1 else ''}{beside}"
+    callers_of_best = set(best["caller"])
+    if len(callers_of_best) == 1 and "file" not in callers_of_best:
+        names = [labels.get(key, key) for key in best["key"]]
+        return f"{the_caller(callers_of_best.pop())} finds the most motifs with {_some(names)}: {count}"
+    names = [pair_title(row["key"], row["caller"], labels, in_words=True) for row in best.to_dict("records")]
+    return f"{_some(names)} find{'' if len(best) > 1 else 's'} the most motifs: {count}"
 
 
 def _of(row: Mapping[str, Any]) -> str:

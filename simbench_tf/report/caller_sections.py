@@ -17,6 +17,7 @@ from simbench_tf.report.caller_answers import (
     calls_by_stated_rate,
     pair_title,
     rows_of,
+    the_caller,
 )
 from simbench_tf.report.sections import Figures, Picture, picture
 from simbench_tf.run.motif_pairs import MotifPair
@@ -116,15 +117,10 @@ def _sites_found(
             continue
         mine = mine.sort_values("key", key=lambda each, order=keys: each.map(order.index), kind="stable")
         drawn = plot.motif_heat_map(mine, labels, names)
-        caption = f"{answer.task}, {answer.base}: sites found by {_the(caller)}"
+        caption = f"{answer.task}, {answer.base}: sites found by {the_caller(caller)}"
         what = "Share of each motif's sites that a caller finds at its best threshold"
         pictures.append(picture(drawn, figures, caption, what, mine))
     return pictures
-
-
-def _the(caller: str) -> str:
-    title = caller_title(caller)
-    return f"the {title}" if title == "seqlet caller" or title == "given file" else title
 
 
 def _correlations(
@@ -176,20 +172,18 @@ def _lies(pair: MotifPair) -> dict[str, Any]:
     return {**lies, "correlation": pair.correlation, "status": pair.status}
 
 
-def _rates(
-    answer: CallerAnswer, instances: pd.DataFrame, labels: Mapping[str, str], figures: Figures
-) -> list[Picture]:
+def _rates(answer: CallerAnswer, instances: pd.DataFrame, labels: Mapping[str, str], figures: Figures) -> list[Picture]:
     """Stated rates against true ones, attributions from the best down; nothing where no caller states any."""
     calls = calls_by_stated_rate(instances)
     if not (calls["n_called"] > 0).any():
         return []
     order = list(zip(answer.standings["key"], answer.standings["caller"], strict=True))
     pairs = list(zip(calls["key"], calls["caller"], strict=True))
-    one = calls["caller"].nunique() == 1
+    one = len(set(calls["caller"])) == 1
     names = [labels.get(key, key) if one else pair_title(key, caller, labels) for key, caller in pairs]
     calls = calls.assign(name=names, place=[order.index(pair) for pair in pairs])
     calls = calls.sort_values(["place", "stated"], kind="stable").drop(columns="place")
-    who = f": {_the(calls['caller'].iloc[0])}" if one else ""
+    who = f": {the_caller(calls['caller'].iloc[0])}" if one else ""
     caption = f"{answer.task}, {answer.base}{who}"
     what = "Stated false discovery rate against the true one: the diagonal is right"
     return [picture(plot.stated_against_true(calls), figures, caption, what, calls)]

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from simbench_tf import tables
 from simbench_tf.config import Config, config_dict, versions
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
@@ -151,7 +152,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
     of_run = {each.name for each in config.replicates}  # other tools' models are known by name alone
     models = [name for name in summary["model"].unique() if name in of_run]
     dataset, ceilings, kmers = open_dataset(folder / "dataset"), read_ceilings(folder), read_kmer_classifier(folder)
-    found_motifs = _some_rows(scores / "motifs.csv")
+    found_motifs = _calls(scores / "motifs.csv", tables.FOUND_MOTIF_COLUMNS)
     known = models if config.models else [name for name in summary["model"].unique() if is_measured(folder, name)]
     measured = {name: with_ceilings(read_metrics(folder, name), ceilings) for name in known}
     return RunResults(
@@ -174,7 +175,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
         satisfiability=_some_rows(scores / "satisfiability.csv"),
         site_importance=_some_rows(scores / "site_importance.csv"),
         interacting_pairs=_some_rows(scores / "interacting_pairs.csv"),
-        instances=_some_rows(scores / "instances.csv"),
+        instances=_calls(scores / "instances.csv", tables.INSTANCE_COLUMNS),
         found_motifs=found_motifs,
         motif_names=dict(zip(dataset.motifs["motif"], dataset.motifs["tf"], strict=True)),
         dynamics=_read_dynamics(folder, models),
@@ -304,11 +305,17 @@ def _read_dynamics(folder: Path, models: list[str]) -> dict[str, dict[str, pd.Da
     found = {}
     for model in models:
         place = folder / "dynamics" / model
-        tables = {name: _some_rows(place / f"{name}.csv") for name in ("dynamics", "learnt", "order")}
-        there = {name: table for name, table in tables.items() if table is not None}
+        named = {name: _some_rows(place / f"{name}.csv") for name in ("dynamics", "learnt", "order")}
+        there = {name: table for name, table in named.items() if table is not None}
         if {"dynamics", "learnt"} <= set(there):
             found[model] = there
     return found
+
+
+def _calls(path: Path, columns: Sequence[str]) -> pd.DataFrame | None:
+    """What motif callers found; earlier versions knew files that were given only, and fewer columns."""
+    table = _some_rows(path)
+    return None if table is None else table.reindex(columns=list(columns)).fillna({"caller": "file"})
 
 
 def _some_rows(path: Path) -> pd.DataFrame | None:
