@@ -32,7 +32,7 @@ Floats = npt.NDArray[np.floating]
 #: Lines beyond these are drawn alike.
 _COLOURS = (ACCENT, CHANCE, CEILING, BASE_COLOURS["C"], BASE_COLOURS["T"], INK)
 #: Area of a dot, in square points: of few calls, and what the most add.
-_LEAST, _MORE = 8.0, 90.0
+_LEAST, _MORE = 8.0, 160.0
 #: Lines of the legend, in points.
 _LINE = 14.0
 #: Positions beside the true motif that are still drawn.
