@@ -22,7 +22,7 @@ from simbench_tf.interchange.export_attributions import chromosome_sizes
 from simbench_tf.motifs import read_motifs, write_meme
 from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.attributions import AttributionFile, attribution_files
-from simbench_tf.run.manifest import discard, fingerprint, read_manifest
+from simbench_tf.run.manifest import discard, fingerprint, fresh_files, read_manifest
 from simbench_tf.run.models import find_model, load_model
 from simbench_tf.run.parts import discard_parts
 from simbench_tf.stages import null_attributions
@@ -84,10 +84,14 @@ def motifs(config: Config, folder: Path, map_in_order: MapInOrder = map, track: 
 
 
 def forget(config: Config, folder: Path) -> None:
-    """Delete what the stage made of a run that is no longer asked for it; rows of files that were given stay."""
+    """Delete what the stage made of a run that is no longer asked for it, and rows of other data or settings.
+
+    Rows of files that were given for these data stay.
+    """
     names = _stale(folder, [])
-    if names:
-        discard(folder, names)
+    discard(folder, names)
+    there = [path for table in COLUMNS if (path := folder / "scores" / f"{table}.csv").is_file()]
+    if names or set(there) - set(fresh_files(folder, scores_key(config, folder))):
         _gather(config, folder, [])
 
 

@@ -13,7 +13,7 @@ import simbench_tf as sb
 from helpers.peaks_run import make_peaks_run
 from helpers.program import simbench
 from simbench_tf import pipeline, tables
-from simbench_tf.config import Discovery, load_config
+from simbench_tf.config import Discovery, Scoring, load_config
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import read_motifs
 from simbench_tf.run.attributions import attribution_files, read_attributions
@@ -21,6 +21,7 @@ from simbench_tf.run.folder import config_of
 from simbench_tf.run.manifest import read_manifest
 from simbench_tf.stages.call_scores import place_of
 from simbench_tf.stages.motif_callers import Explained, call, versions_of
+from simbench_tf.stages.motifs import forget
 from simbench_tf.stages.null_attributions import null_sequences, read_null
 
 CONFIG = {
@@ -156,11 +157,25 @@ def test_rows_of_a_file_stay_and_what_is_no_longer_asked_for_goes(made, monkeypa
     pipeline.motifs(fewer, run)
     assert set(instances_of(run)["key"]) == {"deeplift_rescale@frequency", "again"}
     assert not own.exists()
-    from simbench_tf.stages.motifs import forget
-
-    forget(config.model_copy(update={"discovery": None}), run)
+    none = config.model_copy(update={"discovery": None})
+    forget(none, run)
     assert set(instances_of(run)["key"]) == {"again"}
     assert not (run / "motifs").exists()
+    table = run / "scores" / "instances.csv"
+    stamp, bytes_ = table.stat().st_mtime_ns, table.read_bytes()
+    forget(none, run)
+    assert table.stat().st_mtime_ns == stamp
+    # of another truth they are no neighbours of what is scored from now on
+    with pytest.warns(UserWarning, match="of other data or settings"):
+        forget(none.model_copy(update={"scoring": Scoring(motifs="all")}), run)
+    assert not table.exists()
+    table.write_bytes(bytes_)
+    with pytest.warns(UserWarning, match="of other data or settings"):
+        pipeline.motifs(config, run)
+    code, _, err = simbench(
+        monkeypatch, capsys, "score", run, "--motifs", run / own.relative_to(run), "--name", "again"
+    )
+    assert code == 0, err
     pipeline.motifs(config, run)
     assert set(instances_of(run)["key"]) == {"deeplift_rescale@frequency", "grad_x_input@none", "again"}
 
