@@ -315,7 +315,9 @@ def _read_dynamics(folder: Path, models: list[str]) -> dict[str, dict[str, pd.Da
 def _calls(path: Path, columns: Sequence[str]) -> pd.DataFrame | None:
     """What motif callers found; earlier versions knew files that were given only, and fewer columns."""
     table = _some_rows(path)
-    return None if table is None else table.reindex(columns=list(columns)).fillna({"caller": "file"})
+    if table is None:
+        return None
+    return (table if "caller" in table else table.assign(caller="file")).reindex(columns=list(columns))
 
 
 def _some_rows(path: Path) -> pd.DataFrame | None:

@@ -191,3 +191,35 @@ def browsed(n=4, keys=tuple(KEYS), length=LENGTH, seq_id="seq{}") -> AttributedS
     scores = {key: rng.normal(size=(n, length)).astype(np.float32) for key in keys}
     ids = [seq_id.format(number) for number in range(n)]
     return AttributedSequences("basset", "HepG2", ids, rng.integers(0, 5, (n, length)).astype(np.uint8), where, scores)
+
+
+def instance_rows(
+    model="basset", task="HepG2", f1=(0.7, 0.5, 0.25), caller="seqlets", error=0.01, oracle=0.8, chance=0.1
+) -> pd.DataFrame:
+    """What a caller found of each method: all sites, two motifs, and calls at two stated rates, the first of none."""
+    rows = []
+    for key, value in zip(KEYS, f1, strict=True):
+        names = {"model": model, "task": task, "key": key, "caller": caller}
+        rows.append(
+            names
+            | {"by": "all", "group": "all", "n_sites": 30, "n_called": 90, "best_f1": value, "best_f1_se": error}
+            | {"ap": value - 0.05, "recall_cap": 1.0, "chance_f1": chance, "oracle_best_f1": oracle}
+        )
+        for motif, n_sites, recall in (("MA1", 10, value / 2), ("MA2", 20, value)):
+            rows.append(names | {"by": "motif", "group": motif, "n_sites": n_sites, "best_recall": recall})
+        rows.append(names | {"by": "stated_fdr", "group": "0.01", "n_sites": 30, "n_called": 0})
+        rows.append(names | {"by": "stated_fdr", "group": "0.05", "n_sites": 30, "n_called": 40, "on_site": value})
+    return pd.DataFrame(rows).reindex(columns=list(tables.INSTANCE_COLUMNS))
+
+
+def found_motif_rows(found: dict, model="basset", task="HepG2", caller="modisco") -> pd.DataFrame:
+    """For each key the correlations of the best found motifs with MA1 and MA2, None where nothing was found."""
+    rows = []
+    for key, correlations in found.items():
+        for motif, value in zip(("MA1", "MA2"), correlations, strict=True):
+            row = {"model": model, "task": task, "key": key, "caller": caller, "kind": "true", "motif": motif}
+            row |= {"status": "found" if value is not None and value >= 0.9 else "missed", "n_matches": 1}
+            if value is not None:
+                row |= {"best": f"pattern_{motif}", "correlation": value, "strand": "-", "start_error": 1}
+            rows.append(row)
+    return pd.DataFrame(rows).reindex(columns=list(tables.FOUND_MOTIF_COLUMNS))
