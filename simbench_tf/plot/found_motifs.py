@@ -54,7 +54,7 @@ def stated_against_true(calls: pd.DataFrame, ax: Axes | None = None) -> Axes:
     Axes
         A line for each name in the table's order, over the diagonal where both rates are equal: a caller above it
         promises too much. The area of a dot grows with the number of calls, the largest of each line is written in
-        the legend.
+        the legend. Lines after the sixth are grey and share an entry.
 
     Examples
     --------
@@ -67,28 +67,35 @@ def stated_against_true(calls: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ['ism: up to 90 calls']
     """
     known = calls[calls["true"].notna() & (calls["n_called"] > 0)]
-    names = list(known["name"].drop_duplicates())
-    height = 3.6 + _LINE * max(1, len(names)) / 72
-    foot = (42 + _LINE * max(1, len(names)) + 6) / 72
+    lines = dict(iter(known.groupby("name", sort=False)))
+    n_named = min(len(lines), len(_COLOURS) + 1)
+    height = 3.6 + _LINE * max(1, n_named) / 72
+    foot = (48 + _LINE * max(1, n_named)) / 72
     ax = new_axes(ax, 4.5, height, left=0.12, right=0.96, bottom=foot / height, top=1 - 0.1 / height)
     ax.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--", zorder=1)
     most = float(known["n_called"].max()) if len(known) else 1.0
-    for number, name in enumerate(names):
-        mine = known[known["name"] == name].sort_values("stated", kind="stable")
+    for number, (name, mine) in enumerate(lines.items()):
+        points = mine.sort_values("stated", kind="stable")[["stated", "true", "n_called"]].to_numpy(np.float64)
         colour = _COLOURS[number] if number < len(_COLOURS) else QUIET
-        counts = mine["n_called"].to_numpy(np.float64)
-        label = f"{readable(name, 52)}: up to {counts.max():,.0f} call{'' if counts.max() == 1 else 's'}"
-        stated, true = (mine[rate].to_numpy(np.float64) for rate in ("stated", "true"))
-        ax.plot(stated, true, color=colour, linewidth=1.4, label=label, marker=".", markersize=4, zorder=2)
-        ax.scatter(stated, true, s=_LEAST + _MORE * counts / most, color=colour, alpha=0.45, linewidths=0, zorder=3)
+        label = _named(str(name), points[:, 2].max())
+        if number >= len(_COLOURS):  # one entry for all of them
+            n_more = len(lines) - len(_COLOURS)
+            label = f"{n_more} more" if number == len(_COLOURS) else "_"
+        ax.plot(*points[:, :2].T, color=colour, linewidth=1.4, label=label, marker=".", markersize=4, zorder=2)
+        sizes = _LEAST + _MORE * points[:, 2] / most
+        ax.scatter(*points[:, :2].T, s=sizes, color=colour, alpha=0.45, linewidths=0, zorder=3)
     largest = max([0.1, *known["stated"], *known["true"]])
     ax.set(xlim=(-0.02 * largest, 1.05 * largest), ylim=(-0.03 * largest, 1.06 * largest))
     ax.set_xlabel("stated false discovery rate", color=INK, fontsize=SMALL, loc="left")
     ax.set_ylabel("calls on no true site", color=INK, fontsize=SMALL)
     style_axes(ax)
-    if names:
+    if lines:
         _legend_below(ax)
     return ax
+
+
+def _named(name: str, n_calls: float) -> str:
+    return f"{readable(name, 40)}: up to {n_calls:,.0f} call{'' if n_calls == 1 else 's'}"
 
 
 def _legend_below(ax: Axes) -> None:

@@ -173,17 +173,18 @@ def _lies(pair: MotifPair) -> dict[str, Any]:
 
 
 def _rates(answer: CallerAnswer, instances: pd.DataFrame, labels: Mapping[str, str], figures: Figures) -> list[Picture]:
-    """Stated rates against true ones, attributions from the best down; nothing where no caller states any."""
+    """For each caller that states rates, these against true ones, attributions from the best down."""
     calls = calls_by_stated_rate(instances)
-    if not (calls["n_called"] > 0).any():
-        return []
-    order = list(zip(answer.standings["key"], answer.standings["caller"], strict=True))
-    pairs = list(zip(calls["key"], calls["caller"], strict=True))
-    one = len(set(calls["caller"])) == 1
-    names = [labels.get(key, key) if one else pair_title(key, caller, labels) for key, caller in pairs]
-    calls = calls.assign(name=names, place=[order.index(pair) for pair in pairs])
-    calls = calls.sort_values(["place", "stated"], kind="stable").drop(columns="place")
-    who = f": {the_caller(calls['caller'].iloc[0])}" if one else ""
-    caption = f"{answer.task}, {answer.base}{who}"
-    what = "Stated false discovery rate against the true one: the diagonal is right"
-    return [picture(plot.stated_against_true(calls), figures, caption, what, calls)]
+    calls = calls.assign(name=calls["key"].map(lambda key: labels.get(key, key)))
+    pictures = []
+    for caller in answer.standings["caller"].drop_duplicates():
+        keys = list(answer.standings.loc[answer.standings["caller"] == caller, "key"])
+        mine = calls[calls["caller"] == caller]
+        if not (mine["n_called"] > 0).any():
+            continue
+        order = mine["key"].map(keys.index)
+        mine = mine.assign(order=order).sort_values(["order", "stated"], kind="stable").drop(columns="order")
+        caption = f"{answer.task}, {answer.base}: {the_caller(caller)}"
+        what = "Stated false discovery rate against the true one: the diagonal is right"
+        pictures.append(picture(plot.stated_against_true(mine), figures, caption, what, mine))
+    return pictures

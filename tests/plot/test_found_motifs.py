@@ -78,6 +78,13 @@ def test_rates_are_where_they_should_be_and_dots_grow_with_calls():
     assert ax.get_ylim()[1] > 0.3
 
 
+def test_many_lines_have_a_short_legend():
+    ax = plot.stated_against_true(pd.concat([rates(name=f"method {n}") for n in range(9)]))
+    assert len(ax.lines) == 10
+    entries = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert entries[5:] == ["method 5: up to 400 calls", "3 more"]
+
+
 def test_without_any_call_only_the_diagonal_is_there():
     ax = plot.stated_against_true(rates(n_called=0))
     assert len(ax.lines) == 1

@@ -144,6 +144,17 @@ def test_figures_hold_what_they_show():
     assert [float(line[data[0].index("true")]) for line in data[2::2]] == pytest.approx([0.3, 0.5, 0.75])
 
 
+def test_each_caller_that_states_rates_has_its_figure():
+    modisco = instance_rows(caller="modisco")
+    rows = pd.concat([instance_rows(f1=(0.2, 0.3, 0.4)), modisco[modisco["by"] != "stated_fdr"]])
+    rows = pd.concat([rows, instance_rows(caller="finemo", f1=(0.1, 0.2, 0.15))])
+    figures: dict = {}
+    section = motif_callers(results(grammar_run(instances=rows)), LABELS, figures)
+    assert [each.caption for each in section.rates] == ["HepG2, basset: the seqlet caller", "HepG2, basset: Fi-NeMo"]
+    keys = [line.partition(",")[0] for line in figures[section.rates[1].figure]["csv"].splitlines()[1::2]]
+    assert keys == [IG, SALIENCY, ISM], "from the best down"
+
+
 def test_the_page_has_the_section_where_there_are_calls_and_not_elsewhere(tmp_path):
     heading = "Do callers find the motifs?"
     assert heading not in write_report(tmp_path / "without.html", results(grammar_run())).read_text()
