@@ -36,6 +36,8 @@ class CallerSection(NamedTuple):
     tables : list of (str, Table)
     sites, motifs, logos, rates : list of Picture
         Heat maps of sites found and of correlations, motifs above each other, stated rates against true ones.
+    n_columns : int
+        Of the widest heat map.
     """
 
     answers: list[CallerAnswer]
@@ -44,6 +46,7 @@ class CallerSection(NamedTuple):
     motifs: list[Picture]
     logos: list[Picture]
     rates: list[Picture]
+    n_columns: int = 0
 
 
 def motif_callers(results: RunResults, labels: Mapping[str, str], figures: Figures) -> CallerSection | None:
@@ -62,7 +65,18 @@ def motif_callers(results: RunResults, labels: Mapping[str, str], figures: Figur
         if found is not None and len(found):
             section.motifs.append(_correlations(answer, found, labels, results.motif_names, figures))
             section.logos.extend(_logos(answer, results, labels, figures))
-    return section
+    return section._replace(n_columns=_n_columns(results))
+
+
+def _n_columns(results: RunResults) -> int:
+    """True motifs of the task that has most of them."""
+    instances, found = results.instances, results.found_motifs
+    counts = [0]
+    if instances is not None:
+        counts.extend(instances[instances["by"] == "motif"].groupby("task")["group"].nunique())
+    if found is not None:
+        counts.extend(found[found["kind"] == "true"].groupby("task")["motif"].nunique())
+    return int(max(counts))
 
 
 def caller_table(standings: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
