@@ -75,15 +75,16 @@ def stated_against_true(calls: pd.DataFrame, ax: Axes | None = None) -> Axes:
     ax.plot([0, 1], [0, 1], color=FAINT, linewidth=1, linestyle="--", zorder=1)
     most = float(known["n_called"].max()) if len(known) else 1.0
     for number, (name, mine) in enumerate(lines.items()):
-        points = mine.sort_values("stated", kind="stable")[["stated", "true", "n_called"]].to_numpy(np.float64)
+        points = mine.sort_values("stated", kind="stable")
+        stated, true, n_calls = (points[column].to_numpy(np.float64) for column in ("stated", "true", "n_called"))
         colour = _COLOURS[number] if number < len(_COLOURS) else QUIET
-        label = _named(str(name), points[:, 2].max())
+        label = _named(str(name), float(n_calls.max()))
         if number >= len(_COLOURS):  # one entry for all of them
             n_more = len(lines) - len(_COLOURS)
             label = f"{n_more} more" if number == len(_COLOURS) else "_"
-        ax.plot(*points[:, :2].T, color=colour, linewidth=1.4, label=label, marker=".", markersize=4, zorder=2)
-        sizes = _LEAST + _MORE * points[:, 2] / most
-        ax.scatter(*points[:, :2].T, s=sizes, color=colour, alpha=0.45, linewidths=0, zorder=3)
+        ax.plot(stated, true, color=colour, linewidth=1.4, label=label, marker=".", markersize=4, zorder=2)
+        sizes = _LEAST + _MORE * n_calls / most
+        ax.scatter(stated, true, s=sizes, color=colour, alpha=0.45, linewidths=0, zorder=3)
     largest = max([0.1, *known["stated"], *known["true"]])
     ax.set(xlim=(-0.02 * largest, 1.05 * largest), ylim=(-0.03 * largest, 1.06 * largest))
     ax.set_xlabel("stated false discovery rate", color=INK, fontsize=SMALL, loc="left")

@@ -179,3 +179,14 @@ def test_one_table_alone_is_enough(table):
 def test_rows_of_an_earlier_version_make_no_section():
     old = instance_rows().assign(best_f1=np.nan, caller="file")
     assert motif_callers(results(grammar_run(instances=old)), LABELS, {}) is None
+
+
+def test_the_last_lines_of_a_run_say_it_too(monkeypatch, tmp_path):
+    from simbench_tf.cli.stages import best_methods
+
+    run = results(grammar_run(instances=instance_rows(), found_motifs=found_motif_rows({ISM: (0.91, None)})))
+    monkeypatch.setattr("simbench_tf.run.results.read_results", lambda config, folder, sequences: run)
+    lines = best_methods(None, tmp_path)
+    assert lines[-1] == caller_answers(run.instances, run.found_motifs, LABELS, run.metrics)[0].sentence
+    assert lines[-1].endswith("TF-MoDISco finds the most motifs with in-silico mutagenesis: 1 of 2.")
+    assert len(lines) == 1 + 2 + 1, "over both tasks, on each, and of callers where there are some"
