@@ -51,6 +51,7 @@ NOT_HERE = {
     "models/MODEL/kipoi.json",
     "models/MODEL/trained.json",
     "models/MODEL/checkpoint.npz",
+    "models/MODEL/checkpoint.previous.npz",
     "models/MODEL/tensorboard/FILE",
     "knockouts/MODEL/TASK/KEY.parts/NUMBER/FIRST-STOP.h5",
     "oracle/site_values.parquet.parts/FIRST-STOP.h5",

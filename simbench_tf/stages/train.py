@@ -35,6 +35,8 @@ if TYPE_CHECKING:  # TensorFlow waits until a model is trained
     from simbench_tf.models.kipoi import KipoiModel
 
 _log = logging.getLogger(__name__)
+#: In RUN/models/MODEL, while it is trained.
+CHECKPOINT = "checkpoint.npz"
 
 
 def train(config: Config, folder: Path, track: Track = silent) -> None:
@@ -56,6 +58,18 @@ def train(config: Config, folder: Path, track: Track = silent) -> None:
     for replicate in stale:
         mine = keys[replicate.name]
         step(folder, mine, functools.partial(write, config, folder, replicate, "+".join(mine.values()), track))
+    _remove_checkpoints(config, folder)
+
+
+def _remove_checkpoints(config: Config, folder: Path) -> None:
+    """Delete the checkpoints of models that are recorded: only now, so that a kill before the record loses nothing."""
+    there = [path for each in config.replicates for path in (folder / "models" / each.name).glob("checkpoint*.npz")]
+    if there:
+        from simbench_tf.devices import is_chief
+        from simbench_tf.training.checkpoints import Checkpoint, remove_checkpoints
+
+        for target in {path.parent for path in there} if is_chief() else ():
+            remove_checkpoints(Checkpoint(target / CHECKPOINT, ""))
 
 
 def _check_before_training(config: Config, folder: Path, stale: list[Replicate]) -> None:
@@ -181,12 +195,11 @@ def write(config: Config, folder: Path, replicate: Replicate, key: str, track: T
     if config.dynamics is not None and replicate in config.watched and is_chief():
         batches = log_spaced_batches(config.dynamics.checkpoints, training.max_batches)
         callbacks.append(Snapshots(snapshots_of(folder, replicate.name), batches))
-    checkpoint = Checkpoint(target / "checkpoint.npz", key)
+    checkpoint = Checkpoint(target / CHECKPOINT, key)
     with track(f"train {replicate.name}", training.max_batches) as advance:
         trained = train(network, dataset, training, replicate.seed, target, advance, callbacks, checkpoint, config)
     if not is_chief():
         return Made({}, trained.computation.device)
-    checkpoint.path.unlink(missing_ok=True)
     files = {"train": [target / name for name in ("model.keras", "history.csv", "metrics.json")]}
     if model.python is not None:
         files["train"].append(write_function(target, model.python))

@@ -2,7 +2,7 @@
 
 A checkpoint holds the weights, the optimizer's variables, the states of dropout, the history, the running loss of the
 round, and the state of early stopping. The order of the data needs no state: it follows from the seed and the number of
-the batch.
+the batch. The checkpoint before it is kept, too: where the last one is damaged, training goes on from that.
 """
 
 from __future__ import annotations
@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 import logging
 import signal
+import struct
 import threading
+import warnings
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,42 +57,111 @@ class Progress(NamedTuple):
     best_weights: Weights | None = None
 
 
+#: What reading a damaged archive raises: of its directory, its headers, its checksums, or what a header promises.
+_DAMAGED = (
+    ValueError,
+    KeyError,
+    TypeError,
+    OSError,
+    EOFError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+    BadZipFile,
+    zlib.error,
+    struct.error,
+)
+
+
 class Checkpoint(NamedTuple):
     """Where checkpoints are written, and the fingerprint of the training that may resume from one."""
 
     path: Path
     key: str
 
+    @property
+    def generations(self) -> tuple[Path, Path]:
+        """The last checkpoint and the one before it."""
+        return self.path, self.path.with_name(f"{self.path.stem}.previous{self.path.suffix}")
+
+
+class _Kept(NamedTuple):
+    """What a checkpoint's file holds."""
+
+    state: dict[str, Any]
+    variables: Weights
+    best: Weights
+
 
 def write_checkpoint(checkpoint: Checkpoint, model: keras.Model, progress: Progress) -> None:
-    """Write a checkpoint; an earlier one is replaced."""
-    state = {**progress._asdict(), "best_weights": None, "key": checkpoint.key}
+    """Write a checkpoint; the last one becomes the one before, which goes."""
     arrays = {
         **_named("variable", [variable.numpy() for variable in _variables(model)]),
         **_named("best", progress.best_weights or []),
-        "state": np.frombuffer(json.dumps(state).encode(), np.uint8),
     }
-    with whole_file(checkpoint.path) as partial, partial.open("wb") as handle:
-        np.savez(handle, allow_pickle=False, **arrays)
+    state = {**progress._asdict(), "best_weights": None, "key": checkpoint.key, "n_arrays": len(arrays)}
+    arrays["state"] = np.frombuffer(json.dumps(state).encode(), np.uint8)
+    last, previous = checkpoint.generations
+    with whole_file(last) as partial:
+        with partial.open("wb") as handle:
+            np.savez(handle, allow_pickle=False, **arrays)
+        if last.is_file():  # killed here, training goes on from the one before
+            last.replace(previous)
 
 
 def read_checkpoint(checkpoint: Checkpoint, model: keras.Model) -> Progress | None:
-    """Restore a model and its built optimizer from a checkpoint of this training; None where there is none."""
-    if not checkpoint.path.is_file():
-        return None
+    """Restore a model and its built optimizer from a checkpoint of this training; None where there is none.
+
+    Warns
+    -----
+    UserWarning
+        A checkpoint is damaged: it says where training goes on.
+    """
+    damaged = []
+    progress = None
+    for path in checkpoint.generations:
+        kept = _read(path) if path.is_file() else None
+        if isinstance(kept, str):
+            damaged.append(f"{path} is damaged ({kept})")
+        elif kept is not None and kept.state.get("key") == checkpoint.key and _fits(kept, model):
+            progress = _restored(kept, model)
+            break
+    if damaged:
+        where = "begins again" if progress is None else f"goes on from {path}, after batch {progress.done}"
+        warnings.warn(f"{' and '.join(damaged)}: training {where}", UserWarning, stacklevel=2)
+    return progress
+
+
+def remove_checkpoints(checkpoint: Checkpoint) -> None:
+    """Delete the checkpoints of a training that is done and recorded."""
+    for path in checkpoint.generations:
+        path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> _Kept | str:
+    """What a checkpoint's file holds or, of a damaged one, what is wrong with it."""
     try:
-        with np.load(checkpoint.path) as arrays:
+        # given a path, numpy leaves a file open that is no archive
+        with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
             state = json.loads(arrays["state"].tobytes())
-            values, best = _listed("variable", arrays), _listed("best", arrays)
-    except (ValueError, KeyError, OSError, BadZipFile):
-        return None  # written by another version; a half-written one cannot exist
-    variables = _variables(model)
-    if state.pop("key") != checkpoint.key or len(values) != len(variables):
-        return None
-    for variable, value in zip(variables, values, strict=True):
+            kept = _Kept(state, _listed("variable", arrays), _listed("best", arrays))
+        # names stand in the archive's directory, which has no checksum
+        if len(kept.variables) + len(kept.best) != state["n_arrays"]:
+            return "arrays are missing"
+    except _DAMAGED as error:
+        return str(error) or type(error).__name__
+    return kept
+
+
+def _fits(kept: _Kept, model: keras.Model) -> bool:
+    return [value.shape for value in kept.variables] == [tuple(each.shape) for each in _variables(model)]
+
+
+def _restored(kept: _Kept, model: keras.Model) -> Progress:
+    for variable, value in zip(_variables(model), kept.variables, strict=True):
         variable.assign(value)
-    history = tuple(state.pop("history"))
-    return Progress(**{**state, "history": history, "best_weights": best or None})
+    state = {name: value for name, value in kept.state.items() if name in Progress._fields}
+    return Progress(**{**state, "history": tuple(state["history"]), "best_weights": kept.best or None})
 
 
 @contextmanager

@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,7 +23,7 @@ from simbench_tf.dataset import open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.models import basset
 from simbench_tf.training import Snapshots, read_snapshots, train
-from simbench_tf.training.checkpoints import Checkpoint, watch_for_stop
+from simbench_tf.training.checkpoints import Checkpoint, Progress, read_checkpoint, watch_for_stop, write_checkpoint
 
 pytestmark = pytest.mark.slow
 
@@ -161,12 +163,61 @@ def test_what_changes_along_training_goes_on_with_it(ds, tmp_path):
     assert_the_same(trained, model, (expected_model, expected))
 
 
-def test_a_broken_checkpoint_is_passed_over(ds, tmp_path):
+def test_a_broken_checkpoint_is_told_of_and_passed_over(ds, tmp_path):
     (tmp_path / "c.npz").write_bytes(b"PK no archive")
     begun = []
     short = TRAINING.model_copy(update={"max_batches": 2})
-    train(network(ds), ds, short, 3, progress=begun.append, checkpoint=Checkpoint(tmp_path / "c.npz", "a"))
+    with pytest.warns(UserWarning, match=r"c\.npz is damaged .*training begins again"):
+        train(network(ds), ds, short, 3, progress=begun.append, checkpoint=Checkpoint(tmp_path / "c.npz", "a"))
     assert begun[0] == 0
+
+
+def test_a_damaged_checkpoint_has_one_before_it(ds, unbroken, tmp_path):
+    checkpoint = Checkpoint(tmp_path / "checkpoint.npz", "a")
+    with pytest.raises(CutError):
+        train(network(ds), ds, TRAINING, seed=3, progress=cut_after(30), checkpoint=checkpoint)
+    last = checkpoint.path
+    whole = last.read_bytes()
+    last.write_bytes(whole[: len(whole) // 2])
+    begun, model = [], network(ds)
+    with pytest.warns(UserWarning, match="goes on from .*checkpoint.previous.npz, after batch 2"):
+        trained = train(model, ds, TRAINING, seed=3, progress=begun.append, checkpoint=checkpoint)
+    assert 30 - 2 * TRAINING.checkpoint_interval <= begun[0] < 30
+    assert_the_same(trained, model, unbroken)
+    # killed between the renaming of the last one and the writing of the next
+    last.unlink()
+    begun = []
+    train(network(ds), ds, TRAINING, seed=3, progress=begun.append, checkpoint=checkpoint)
+    assert begun[0] > 30
+
+
+def test_no_flipped_bit_of_a_checkpoint_goes_unnoticed(tmp_path):
+    """Of 400 bytes of a checkpoint each is changed in turn: what is read is what was written, or a warning tells."""
+    shell = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+    shell.compile(optimizer="adam", loss="mse")
+    shell.optimizer.build(shell.trainable_variables)
+    checkpoint = Checkpoint(tmp_path / "c.npz", "a")
+    progress = Progress(done=7, loss_total=1.5, history=({"batch": 4, "loss": 0.25},), best=0.5, waited=1)
+    write_checkpoint(checkpoint, shell, progress)
+    written = [variable.numpy() for variable in shell.variables]
+    whole = bytearray(checkpoint.path.read_bytes())
+    draws = random.Random(5)
+    told = 0
+    for place in sorted(draws.sample(range(len(whole)), 400)):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << draws.randrange(8)
+        checkpoint.path.write_bytes(bytes(changed))
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            read = read_checkpoint(checkpoint, shell)
+        if read is None:
+            assert [each for each in caught if "damaged" in str(each.message)], place
+            told += 1
+        else:
+            assert read == progress
+            for value, variable in zip(written, shell.variables, strict=True):
+                np.testing.assert_array_equal(variable.numpy(), value)
+    assert told > 200
 
 
 def test_training_that_ended_is_not_begun_again(ds, unbroken, tmp_path):
