@@ -72,8 +72,10 @@ def the_caller(caller: str) -> str:
     >>> the_caller("modisco"), the_caller("seqlets")
     ('TF-MoDISco', 'the seqlet caller')
     """
+    if caller == "file":
+        return "given files"
     title = caller_title(caller)
-    return f"the {title}" if caller in ("seqlets", "filters", "file") else title
+    return f"the {title}" if caller in ("seqlets", "filters") else title
 
 
 def pair_title(key: str, caller: str, labels: Mapping[str, str], *, in_words: bool = False) -> str:
