@@ -146,10 +146,13 @@ def _correlations(
     order = answer.standings.sort_values(["n_found", "correlation"], ascending=False, kind="stable")
     places = {pair: place for place, pair in enumerate(zip(order["key"], order["caller"], strict=True))}
     pairs = list(zip(rows["key"], rows["caller"], strict=True))
-    rows = rows.assign(name=[pair_title(*pair, labels) for pair in pairs], place=[places[pair] for pair in pairs])
+    callers = set(rows["caller"]) - {"filters"}
+    alone = callers.pop() if len(callers) == 1 and "file" not in callers else None  # then the caption names it
+    names_of = [labels.get(key, key) if caller == alone else pair_title(key, caller, labels) for key, caller in pairs]
+    rows = rows.assign(name=names_of, place=[places[pair] for pair in pairs])
     rows = rows.sort_values("place", kind="stable").drop(columns="place")
     drawn = plot.correlation_heat_map(rows, names)
-    caption = f"{answer.task}, {answer.base}: motifs found"
+    caption = f"{answer.task}, {answer.base}: motifs found" + ("" if alone is None else f" by {the_caller(alone)}")
     return picture(drawn, figures, caption, "Correlation of each true motif with the best found one", rows)
 
 

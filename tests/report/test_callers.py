@@ -137,6 +137,8 @@ def test_figures_hold_what_they_show():
     assert {"CTCF (20)", "HNF4A (10)"} <= set(shown)
     shown = re.findall(r"<text[^>]*>([^<]*)</text>", motifs.svg)
     assert [each for each in shown if each.startswith((".", "–"))] == [".91", ".90", ".99", "–"]
+    assert motifs.caption == "HepG2, basset: motifs found by TF-MoDISco"
+    assert {"saliency", "in-silico mutagenesis"} <= set(shown)
     assert logos.caption == "HepG2, basset: saliency, TF-MoDISco", "two motifs are found there"
     assert figures[logos.figure]["csv"].splitlines()[1] == "MA1,pattern_0,-,0,0.95,found"
     assert "in-silico mutagenesis: up to 40 calls" in rates.svg
