@@ -29,7 +29,7 @@ def examine() -> list[Finding]:
     """
     version = sys.version_info
     python = Finding("python", ".".join(map(str, version[:3])), (3, 11) <= version[:2] <= (3, 13), needed=True)
-    return [python, *map(_package, RECORDED_PACKAGES), _cores(), _gpus(), *_optional()]
+    return [python, *map(_package, RECORDED_PACKAGES), _cores(), _gpus(), *_optional(), *_callers()]
 
 
 def _package(name: str) -> Finding:
@@ -66,4 +66,19 @@ def _optional() -> list[Finding]:
         works = importlib.util.find_spec(module) is not None
         state = f"{metadata.version(module)} ({use})" if works else f"for {use}: pip install 'simbench_tf[{extra}]'"
         findings.append(Finding(module, state, works, needed=False))
+    return findings
+
+
+def _callers() -> list[Finding]:
+    """TF-MoDISco, which two packages bring, and Fi-NeMo."""
+    from simbench_tf.discovery.callers import caller_versions
+
+    known = caller_versions()
+    wanted = {"modisco": (("modisco-lite", "modisco"), "'simbench_tf[motif]'"), "finemo": (("finemo",), "finemo")}
+    findings = []
+    for caller, (packages, install) in wanted.items():
+        use = f"discovery.callers: [{caller}]"
+        there = [f"{name} {known[name]}" for name in packages if name in known]
+        state = f"{', '.join(there)} ({use})" if there else f"for {use}: pip install {install}"
+        findings.append(Finding(caller, state, bool(there), needed=False))
     return findings
