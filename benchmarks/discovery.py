@@ -180,7 +180,7 @@ def draw_positives(grammar: Grammar, seed: int, task: str, n: int) -> Drawn:
 
 
 def settings_of(questions: list[str], most: int) -> Iterator[Setting]:
-    """The settings of some questions, in the order of their worth; those that two ask come twice."""
+    """The settings of some questions, in their order; those that two of them ask come twice."""
     modisco = Setting("modisco", TRAINED, DEEPLIFT, "hypothetical", N_SEQUENCES, 0, "")
     for question in questions:
         if question == "rates":
@@ -279,11 +279,9 @@ def rates_of(study: Study, setting: Setting) -> list[dict[str, Any]]:
     scores = (study.hypothetical(setting.network, setting.method, n) * one_hot(bases)).sum(axis=2)
     null = study.null(setting.null, N_NULL)
     of_null = (study.explain(setting.network, setting.method, null.bases) * one_hot(null.bases)).sum(axis=2)
-    clock = time.perf_counter()
     called = call_seqlets(scores, np.where(null.counts, of_null, np.float32(np.nan)), fdr=1)
-    cost = {"seconds": time.perf_counter() - clock}
     kept = ((rate, called[called["qvalue"] <= rate].drop(columns=["qvalue", "pvalue"])) for rate in STATED)
-    return [{"stated": rate} | scored_calls(each, sites, bases.shape[1]) | cost for rate, each in kept]
+    return [{"stated": rate} | scored_calls(each, sites, bases.shape[1]) for rate, each in kept]
 
 
 #: Columns after those of `Setting`.

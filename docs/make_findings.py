@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from discovery_tables import motif_callers
 from keep_results import RESULTS, STRENGTHS, keep
 from markdown_table import table
 from perfect_model_tables import CREDIT, MISSES, credit, misses, near_the_ceiling
@@ -58,8 +59,8 @@ NULLS = {"null_untrained": "best of them on an untrained network", "null_positio
 INTRODUCTION = """# Findings: what the paper and the talk say, and what is seen here
 
 Every number on this page is from a table under [results/](../results), put there by `python docs/make_findings.py
---keep RUN NAME` from the run that each section names; `python docs/make_findings.py` writes the page, and `--check`
-holds it to the tables. The simulated data are of a stated grammar, where the exact posterior says how far a network
+--keep RUN NAME` from the run that each section names, or by the command that it names; `python docs/make_findings.py`
+writes the page, and `--check` holds it to the tables. The simulated data are of a stated grammar, where the exact posterior says how far a network
 is from the best that is possible, and where it is seen that no method ranks bases as the posterior does.
 
 How to read a verdict: a claim is *confirmed* where the difference is significant (p < .05 after Holm's correction for
@@ -342,6 +343,7 @@ def page() -> str:
     parts += [f"## {name}\n\n{of_run(name)}\n\n{section(name)}" for name, section in SECTIONS.items()]
     runs = "\n\n".join(of_run(name) for name in IMPLANTS)
     parts.append(f"## Motifs in negatives, or not\n\n{runs}\n\n{RANKED}\n\n{side_by_side(IMPLANTS)}")
+    parts.append(f"## Do motif callers find the motifs?\n\n{motif_callers()}")
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 

@@ -1,0 +1,168 @@
+"""Tables of the study of motif callers for the page of findings: what TF-MoDISco finds, and rates of false calls."""
+
+import pandas as pd
+from keep_results import RESULTS
+from markdown_table import table
+
+from simbench_tf.report.text import fixed, method_title, percent, with_error
+from simbench_tf.run.results import read_table
+
+TABLE = RESULTS / "discovery.csv"
+#: What the questions have in common, where they do not ask for it.
+METHOD, INPUT, N_SEQUENCES = "deeplift_rescale@shuffle5", "hypothetical", 2_000
+INPUTS = {"hypothetical": "hypothetical contributions", "scores": "scores of the observed bases"}
+NULLS = {
+    "stretches": "a quarter of each sequence shuffled in place",
+    "shuffles": "shuffled sequences",
+    "background": "drawn background without a motif",
+    "negatives": "negatives",
+}
+NETWORKS = {"trained": "trained", "planted": "planted"}
+HOW = (
+    "Patterns are TF-MoDISco's, with its own defaults. A motif is found where a pattern's correlation with it is .9; a "
+    "pattern is false where it is like none, and merged where it is the best of several. Calls are its seqlets, right "
+    "where they share half of the longer's bases with a true site of the task; recall is beside the most that so many "
+    "calls could reach. Seconds are the processor's ([columns](motifs.md))."
+)
+RATES = (
+    "Our own caller's (`discovery.call_seqlets`) true rate of false calls, those that stand on no site of the task, ± "
+    "standard error over sequences, at the rates that it states; in brackets the calls."
+)
+
+
+def motif_callers() -> str:
+    """The whole section: each question, its answer in a sentence, and the table that holds it."""
+    found = read_table(TABLE).fillna({"null": ""})
+    modisco, own = (found[found["caller"] == name] for name in ("modisco", "seqlets"))
+    parts = [_head(found)]
+    for title, question in (
+        ("How many sequences are enough?", number),
+        ("Does TF-MoDISco need hypothetical contributions?", inputs),
+        ("Which attributions should it be given?", methods),
+        ("How wide a window?", windows),
+    ):
+        parts.append(f"### {title}\n\n{question(modisco)}")
+    parts.append(f"### Are calls as often false as they are said to be?\n\n{rates(own)}")
+    return "\n\n".join(parts)
+
+
+def _head(found: pd.DataFrame) -> str:
+    first = found[found["network"] == "trained"].iloc[0]
+    versions = ", ".join(dict.fromkeys(found["versions"])).replace("=", " ")
+    return (
+        f"`python benchmarks/discovery.py`: positives of {first['task']}, drawn afresh, and one Beluga that reaches "
+        f"{percent(first['reached'])} of (ceiling - .5); one draw and one training, so small differences say nothing. "
+        f"{HOW} Versions: {versions}."
+    )
+
+
+def at_hand(rows: pd.DataFrame, **asked: object) -> pd.DataFrame:
+    """Rows of TF-MoDISco that differ from the common setting in what is asked alone."""
+    common: dict[str, object] = {"method": METHOD, "input": INPUT, "n_sequences": N_SEQUENCES, "window": 0}
+    for name, value in (common | asked).items():
+        rows = rows if value is None else rows[rows[name] == value]
+    return rows
+
+
+def patterns(head: str, labels: list[str], rows: pd.DataFrame) -> str:
+    """A table of what TF-MoDISco finds, a line a row."""
+    heads = [head, "motifs found", "patterns", "false", "merged", "calls", "precision", "recall (at most)", "F1"]
+    lines = [
+        [
+            label,
+            _of(row),
+            *(fixed(row[name], 0) for name in ("n_patterns", "n_false", "n_merged", "n_called")),
+            fixed(row["precision"], 2),
+            f"{fixed(row['recall'], 2)} ({fixed(row['recall_cap'], 2)})",
+            *(fixed(row["f1"], 2), fixed(row["ap"], 2), fixed(row["processor_seconds"], 0), fixed(row["peak_mb"], 0)),
+        ]
+        for label, row in zip(labels, rows.to_dict("records"), strict=True)
+    ]
+    return table([*heads, "average precision", "seconds", "MB at most"], lines)
+
+
+def _of(row: dict[str, float]) -> str:
+    return f"{row['n_found']:.0f} of {row['n_true']:.0f}"
+
+
+def number(modisco: pd.DataFrame) -> str:
+    """From how many sequences on the most motifs are found."""
+    rows = at_hand(modisco, n_sequences=None).sort_values("n_sequences")
+    most, last = rows["n_found"].max(), rows.iloc[-1]
+    enough = rows[rows["n_found"] == most].iloc[0]
+    answer = (
+        f"{_of(enough)} motifs are found from {enough['n_sequences']:,} sequences, and no more from "
+        f"{last['n_sequences']:,}; F1 of the calls goes from {fixed(rows['f1'].iloc[0], 2)} at "
+        f"{rows['n_sequences'].iloc[0]:,} to {fixed(last['f1'], 2)}."
+    )
+    return f"{answer}\n\n{patterns('sequences', [f'{n:,}' for n in rows['n_sequences']], rows)}"
+
+
+def inputs(modisco: pd.DataFrame) -> str:
+    """Hypothetical contributions beside the observed bases' scores."""
+    rows = at_hand(modisco, input=None).set_index("input").loc[list(INPUTS)]
+    whole, scores = (rows.loc[name] for name in INPUTS)
+    answer = (
+        f"With hypothetical contributions {_of(whole)} motifs are found and F1 is {fixed(whole['f1'], 2)}; with scores "
+        f"of the observed bases alone {_of(scores)}, and {fixed(scores['f1'], 2)}."
+    )
+    return f"{answer}\n\n{patterns('what it is given', list(INPUTS.values()), rows)}"
+
+
+def methods(modisco: pd.DataFrame) -> str:
+    """Methods by the F1 of the calls."""
+    rows = at_hand(modisco, method=None).sort_values("f1", ascending=False, kind="stable")
+    labels = [label(key) for key in rows["method"]]
+    answer = (
+        f"By F1 of the calls {labels[0]} is first ({fixed(rows['f1'].iloc[0], 2)}, {_of(rows.iloc[0])} motifs), "
+        f"{labels[-1]} last ({fixed(rows['f1'].iloc[-1], 2)}, {_of(rows.iloc[-1])})."
+    )
+    return f"{answer}\n\n{patterns('attribution', labels, rows)}"
+
+
+def label(key: str) -> str:
+    """What a key's method is called, with its references."""
+    method, _, references = key.partition("@")
+    return method_title(method) + ("" if references == "none" else f" ({references})")
+
+
+def windows(modisco: pd.DataFrame) -> str:
+    """Central windows beside whole sequences."""
+    rows = at_hand(modisco, window=None)
+    rows = rows.assign(order=rows["window"].replace(0, 10**9)).sort_values("order")
+    labels = ["whole sequences" if width == 0 else f"{width} central bases" for width in rows["window"]]
+    cells = [
+        f"{_of(row)} motifs and {fixed(row['recall'], 2)} of the sites in {name}"
+        for name, row in zip(labels, rows.to_dict("records"), strict=True)
+    ]
+    return f"Found are {', '.join(cells)}.\n\n{patterns('window', labels, rows)}"
+
+
+def is_held(row: pd.Series) -> bool:
+    """Whether a true rate is no more than two standard errors above the stated one."""
+    return bool(row["true_fdr"] - 2 * row["true_fdr_se"] <= row["stated"])
+
+
+def rates(own: pd.DataFrame) -> str:
+    """Which null holds the stated rates, and the true rates."""
+    held = own.apply(is_held, axis=1)
+    told = [
+        f"{_kept(held[own['null'] == null])} with {title}"
+        for null, title in NULLS.items()
+        if (own["null"] == null).any()
+    ]
+    answer = f"Stated rates are held, within two standard errors: in {', '.join(told)}."
+    lines = []
+    for (network, method, null), those in own.groupby(["network", "method", "null"], sort=False):
+        cells = [
+            f"{with_error(row['true_fdr'], row['true_fdr_se'], 2)} ({row['n_called']:,.0f})"
+            for row in those.sort_values("stated").to_dict("records")
+        ]
+        lines.append([NETWORKS[network], label(method), NULLS[null], *cells])
+    stated = sorted(own["stated"].unique())
+    heads = ["network", "attribution", "null", *(f"stated {fixed(rate, 2)}" for rate in stated)]
+    return f"{answer} {RATES}\n\n{table(heads, lines)}"
+
+
+def _kept(held: pd.Series) -> str:
+    return f"{int(held.sum())} of {len(held)} cases"
