@@ -60,8 +60,9 @@ INTRODUCTION = """# Findings: what the paper and the talk say, and what is seen 
 
 Every number on this page is from a table under [results/](../results), put there by `python docs/make_findings.py
 --keep RUN NAME` from the run that each section names, or by the command that it names; `python docs/make_findings.py`
-writes the page, and `--check` holds it to the tables. The simulated data are of a stated grammar, where the exact posterior says how far a network
-is from the best that is possible, and where it is seen that no method ranks bases as the posterior does.
+writes the page, and `--check` holds it to the tables. The simulated data are of a stated grammar, where the exact
+posterior says how far a network is from the best that is possible, and where it is seen that no method ranks bases as
+the posterior does.
 
 How to read a verdict: a claim is *confirmed* where the difference is significant (p < .05 after Holm's correction for
 all pairs of methods) on every network and task, *the opposite* where it is so the other way round, *depends* where it
