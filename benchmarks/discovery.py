@@ -5,9 +5,9 @@
     python benchmarks/discovery.py --questions rates number --most 10000
 
 Sequences are drawn afresh from the run's grammar: positives of one task. A motif is found where a pattern of the
-caller's correlates with it by .9; a call is false where it stands on no true site of the task. Patterns are those of
-TF-MoDISco on attributions, with all bases' hypothetical contributions or the observed bases' alone. Rows are added to
-the table as they are done, and rows that are there are not made again.
+caller's correlates with it by .9; a call is false where it stands on no site that the task's label puts in. Patterns
+are those of TF-MoDISco on attributions, with all bases' hypothetical contributions or the observed bases' alone. Rows
+are added to the table as they are done, and rows that are there are not made again.
 """
 
 from __future__ import annotations
@@ -50,10 +50,10 @@ Floats = npt.NDArray[np.float32]
 
 #: Methods by their keys, with their settings.
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
-    "deeplift_rescale@shuffle5": ("deeplift_rescale", {"references": "shuffle:5"}),
-    "deeplift_genomics@shuffle5": ("deeplift_genomics", {"references": "shuffle:5"}),
     "integrated_gradients@zeros": ("integrated_gradients", {"references": "zeros", "n_steps": 10}),
     "grad_x_input@none": ("grad_x_input", {}),
+    "deeplift_genomics@shuffle5": ("deeplift_genomics", {"references": "shuffle:5"}),
+    "deeplift_rescale@shuffle5": ("deeplift_rescale", {"references": "shuffle:5"}),
 }
 DEEPLIFT, INTEGRATED = "deeplift_rescale@shuffle5", "integrated_gradients@zeros"
 NULLS = ("stretches", "shuffles", "background", "negatives")
@@ -80,10 +80,14 @@ class Setting(NamedTuple):
 
 
 class Drawn(NamedTuple):
-    """Positives of a task (N, L), their true sites (row, start, end, strand, motif, element), and negatives (M, L)."""
+    """Positives of a task (N, L), sites in them, and negatives (M, L).
+
+    Sites have row, start, end, strand, motif and element; `others` are of elements that the label does not change.
+    """
 
     positives: Bases
     sites: pd.DataFrame
+    others: pd.DataFrame
     negatives: Bases
 
 
@@ -124,15 +128,21 @@ class Study:
         assert found.hypothetical is not None
         return found.hypothetical
 
-    def true_motifs(self, n: int) -> list[Motif]:
-        """Motifs with a true site in the first n positives."""
-        sites = self.drawn(n).sites
-        bearing = set(sites["motif"][sites["row"] < n])
+    def first(self, n: int) -> Drawn:
+        """The first n positives, their sites, and all negatives."""
+        drawn = self.drawn(n)
+        sites, others = (table[table["row"] < n] for table in (drawn.sites, drawn.others))
+        return Drawn(drawn.positives[:n], sites, others, drawn.negatives)
+
+    def motifs_of(self, sites: pd.DataFrame) -> list[Motif]:
+        """The grammar's motifs that have a site in a table."""
+        bearing = set(sites["motif"])
         return [motif for motif in used_motifs(self.grammar) if motif.motif_id in bearing]
 
     def null(self, kind: str, n: int) -> NullSequences:
         """Null sequences of a kind, of the first n positives or as many."""
-        positives, _, negatives = self.drawn(n)
+        drawn = self.drawn(n)
+        positives, negatives = drawn.positives, drawn.negatives
         if kind == "stretches":
             return shuffled_stretches(positives[:n], self.seed)
         if kind == "shuffles":
@@ -158,7 +168,7 @@ class Study:
 
 
 def draw_positives(grammar: Grammar, seed: int, task: str, n: int) -> Drawn:
-    """Draw sequences until there are n positives of a task: these, their true sites, and the negatives among them."""
+    """Draw sequences until there are n positives of a task: these, the sites in them, and the negatives."""
     bears = {element for element, tasks in element_tasks(grammar).items() if task in tasks}
     positives: list[Bases] = []
     negatives: list[Bases] = []
@@ -170,13 +180,13 @@ def draw_positives(grammar: Grammar, seed: int, task: str, n: int) -> Drawn:
         table = drawn.sites.to_pandas()
         number = table["seq_id"].str[3:].astype(np.int64) - start
         rows = np.where(label, np.cumsum(label) - 1 + found, -1)
-        counted = table["element"].isin(bears).to_numpy() & label[number]
-        sites.append(table.assign(row=rows[number])[counted])
+        sites.append(table.assign(row=rows[number])[label[number]])
         positives.append(bases[label])
         negatives.append(bases[~label])
         start, found = start + CHUNK, found + int(label.sum())
-    columns = ["row", "start", "end", "strand", "motif", "element"]
-    return Drawn(np.concatenate(positives), pd.concat(sites)[columns], np.concatenate(negatives))
+    every = pd.concat(sites)[["row", "start", "end", "strand", "motif", "element"]]
+    counted = every["element"].isin(bears)
+    return Drawn(np.concatenate(positives), every[counted], every[~counted], np.concatenate(negatives))
 
 
 def settings_of(questions: list[str], most: int) -> Iterator[Setting]:
@@ -201,13 +211,13 @@ def settings_of(questions: list[str], most: int) -> Iterator[Setting]:
 QUESTIONS = ("rates", "number", "input", "method", "window")
 
 
-def false_rate(called: pd.DataFrame, sites: pd.DataFrame) -> tuple[float, float]:
+def share_off(called: pd.DataFrame, sites: pd.DataFrame) -> tuple[float, float]:
     """The share of calls that stand on no site, half of the shorter's bases shared, and its error over sequences.
 
     Examples
     --------
     >>> sites = pd.DataFrame({"row": [0, 1], "start": 5, "end": 15, "motif": "M", "element": "M"})
-    >>> false_rate(pd.DataFrame({"row": [0, 0, 1, 1], "start": [6, 40, 4, 60], "end": [14, 50, 13, 70]}), sites)
+    >>> share_off(pd.DataFrame({"row": [0, 0, 1, 1], "start": [6, 40, 4, 60], "end": [14, 50, 13, 70]}), sites)
     (0.5, 0.0)
     """
     checked, true = checked_tables(called, sites)
@@ -216,27 +226,42 @@ def false_rate(called: pd.DataFrame, sites: pd.DataFrame) -> tuple[float, float]
     return mean_and_error(wrong, checked["row"].to_numpy()) if len(checked) else (np.nan, np.nan)
 
 
-def scored_calls(called: pd.DataFrame, sites: pd.DataFrame, length: int, window: Any = None) -> dict[str, Any]:
-    """What is kept of the scores of calls: their number, true rate of false ones, precision, recall, F1 and AP."""
-    rate, error = false_rate(called, sites)
-    scored = score_instances(called, sites, length=length, window=window, n_shuffles=0).iloc[0]
+def scored_calls(called: pd.DataFrame, drawn: Drawn, window: tuple[int, int] | None = None) -> dict[str, Any]:
+    """What is kept of the scores of calls: their number, true rate of false ones, precision, recall, F1 and AP.
+
+    Of the false ones `on_other` is the part that stands on a site that the task's label does not change: the network
+    took it for one, and no caller can know.
+    """
+    rate, error = share_off(called, drawn.sites)
+    on_other = rate - share_off(called, pd.concat([drawn.sites, drawn.others]))[0]
+    length = drawn.positives.shape[1]
+    scored = score_instances(called, drawn.sites, length=length, window=window, n_shuffles=0).iloc[0]
     kept = {name: float(scored[name]) for name in ("precision", "recall", "recall_cap", "f1", "ap")}
-    return {"n_called": len(called), "true_fdr": rate, "true_fdr_se": error} | kept
+    return {"n_called": len(called), "true_fdr": rate, "true_fdr_se": error, "on_other": on_other} | kept
 
 
-def motif_counts(table: pd.DataFrame) -> dict[str, int]:
-    """How many of the true motifs are found (split ones among them), and of the patterns how many are false or merged.
+def motif_counts(true: pd.DataFrame, every: pd.DataFrame) -> dict[str, int]:
+    """How many of the true motifs are found (split ones among them), and what the patterns are.
+
+    Parameters
+    ----------
+    true, every : DataFrame
+        Of `score_motifs`, against the task's motifs, and against all that have a site in the sequences: a pattern that
+        is like none of the first is another's where it is like one of the second, and false where it is not.
 
     Examples
     --------
-    >>> kinds, status = ["true", "true", "true", "found", "found"], ["split", "missed", "found", "false", "merged"]
-    >>> motif_counts(pd.DataFrame({"kind": kinds, "status": status}))
-    {'n_found': 2, 'n_true': 3, 'n_patterns': 2, 'n_false': 1, 'n_merged': 1, 'n_split': 1}
+    >>> kinds, status = ["true", "true", "found", "found", "found"], ["split", "missed", "false", "merged", "false"]
+    >>> table = pd.DataFrame({"kind": kinds, "motif": list("ABpqr"), "status": status})
+    >>> motif_counts(table, table.assign(status=["split", "missed", "true", "merged", "false"]))
+    {'n_found': 1, 'n_true': 2, 'n_patterns': 3, 'n_other': 1, 'n_false': 1, 'n_merged': 1, 'n_split': 1}
     """
-    true, found = (table["status"][table["kind"] == kind] for kind in ("true", "found"))
-    counts = {"n_found": true.isin(["found", "split"]).sum(), "n_true": len(true), "n_patterns": len(found)}
-    counts |= {"n_false": (found == "false").sum(), "n_merged": (found == "merged").sum()}
-    return {name: int(value) for name, value in (counts | {"n_split": (true == "split").sum()}).items()}
+    of_task, found = (true["status"][true["kind"] == kind] for kind in ("true", "found"))
+    n_false = (every["status"][every["kind"] == "found"] == "false").sum()
+    counts = {"n_found": of_task.isin(["found", "split"]).sum(), "n_true": len(of_task), "n_patterns": len(found)}
+    counts |= {"n_other": (found == "false").sum() - n_false, "n_false": n_false}
+    counts |= {"n_merged": (found == "merged").sum(), "n_split": (of_task == "split").sum()}
+    return {name: int(value) for name, value in counts.items()}
 
 
 def measured_modisco(bases: Bases, hypothetical: Floats, out: Path, window: int | None) -> dict[str, float]:
@@ -251,7 +276,8 @@ def measured_modisco(bases: Bases, hypothetical: Floats, out: Path, window: int 
 def patterns_of(study: Study, setting: Setting) -> list[dict[str, Any]]:
     """One row: what TF-MoDISco finds."""
     n = setting.n_sequences
-    bases, sites = study.drawn(n).positives[:n], study.drawn(n).sites.query("row < @n")
+    drawn = study.first(n)
+    bases = drawn.positives
     given = study.hypothetical(setting.network, setting.method, n)
     if setting.input == "scores":
         given = as_hypothetical((given * one_hot(bases)).sum(axis=2), one_hot(bases))
@@ -264,31 +290,35 @@ def patterns_of(study: Study, setting: Setting) -> list[dict[str, Any]]:
             sequences = Sequences(np.arange(n).astype(str), bases, np.arange(n))
             found = read_found(out, sequences, window=window)
         except NoMotifs:
-            cost, found = {}, Found(sites.iloc[:0].assign(score=0.0), [])
+            cost, found = {}, Found(drawn.sites.iloc[:0].assign(score=0.0), [])
     assert found.instances is not None
     assert found.motifs is not None
-    true = study.true_motifs(n)
-    motifs = score_motifs(found.motifs, true, background=zero_order_background(study.grammar), n_shuffles=0)
-    return [motif_counts(motifs) | scored_calls(found.instances, sites, bases.shape[1], found.window) | cost]
+    background = zero_order_background(study.grammar)
+    true, every = (
+        score_motifs(found.motifs, study.motifs_of(sites), background=background, n_shuffles=0)
+        for sites in (drawn.sites, pd.concat([drawn.sites, drawn.others]))
+    )
+    return [motif_counts(true, every) | scored_calls(found.instances, drawn, found.window) | cost]
 
 
 def rates_of(study: Study, setting: Setting) -> list[dict[str, Any]]:
     """A row for each stated rate: what our own caller calls at it, and how many of these calls are false."""
     n = setting.n_sequences
-    bases, sites = study.drawn(n).positives[:n], study.drawn(n).sites.query("row < @n")
+    drawn = study.first(n)
+    bases = drawn.positives
     scores = (study.hypothetical(setting.network, setting.method, n) * one_hot(bases)).sum(axis=2)
     null = study.null(setting.null, N_NULL)
     of_null = (study.explain(setting.network, setting.method, null.bases) * one_hot(null.bases)).sum(axis=2)
     called = call_seqlets(scores, np.where(null.counts, of_null, np.float32(np.nan)), fdr=1)
     kept = ((rate, called[called["qvalue"] <= rate].drop(columns=["qvalue", "pvalue"])) for rate in STATED)
-    return [{"stated": rate} | scored_calls(each, sites, bases.shape[1]) for rate, each in kept]
+    return [{"stated": rate} | scored_calls(each, drawn) for rate, each in kept]
 
 
 #: Columns after those of `Setting`.
 RESULTS = (
-    *("task", "reached", "stated", "n_called", "true_fdr", "true_fdr_se", "n_found", "n_true", "n_patterns", "n_false"),
-    *("n_merged", "n_split", "precision", "recall", "recall_cap", "f1", "ap", "seconds", "processor_seconds"),
-    *("peak_mb", "versions"),
+    *("task", "reached", "stated", "n_called", "true_fdr", "true_fdr_se", "on_other", "n_found", "n_true"),
+    *("n_patterns", "n_other", "n_false", "n_merged", "n_split", "precision", "recall", "recall_cap", "f1", "ap"),
+    *("seconds", "processor_seconds", "peak_mb", "versions"),
 )
 
 

@@ -50,6 +50,7 @@ def test_positives_and_the_sites_of_their_task_alone(study, grammar, monkeypatch
     assert ids[drawn.sites["row"]].tolist() == sites["seq_id"].tolist()
     columns = ["start", "end", "strand", "motif"]
     assert drawn.sites[columns].to_numpy().tolist() == sites[columns].to_numpy().tolist()
+    assert len(drawn.others) == len(whole.sites.to_pandas().query("element != 'GATA1' and seq_id in @ids")) > 3
 
 
 def test_the_first_positives_are_the_same_whatever_their_number(study, grammar, monkeypatch):
@@ -75,19 +76,24 @@ def test_a_call_is_false_where_it_stands_on_no_site(study):
     sites = pd.DataFrame({"row": [0, 1], "start": 10, "end": 20, "motif": "M", "element": "M"})
     # half of the shorter's bases suffice; one base less does not
     called = pd.DataFrame({"row": [0, 1, 1], "start": [15, 16, 12], "end": [25, 26, 17]})
-    rate, error = study.false_rate(called, sites)
+    rate, error = study.share_off(called, sites)
     assert rate == pytest.approx(1 / 3)
     assert error > 0
-    assert all(map(np.isnan, study.false_rate(called.iloc[:0], sites)))
+    assert all(map(np.isnan, study.share_off(called.iloc[:0], sites)))
 
 
 def test_scores_of_calls_beside_sites_are_those_of_the_package(study):
     sites = pd.DataFrame({"row": [0, 1], "start": 10, "end": 20, "strand": "+", "motif": "M", "element": "M"})
     called = sites.assign(score=[2.0, 1.0], start=[10, 40], end=[20, 50])
-    scored = study.scored_calls(called, sites, 60)
-    assert {name: scored[name] for name in ("n_called", "true_fdr", "precision", "recall", "f1", "ap")} == {
-        "n_called": 2, "true_fdr": 0.5, "precision": 0.5, "recall": 0.5, "f1": 0.5, "ap": 0.5
-    }  # fmt: skip
+    bases = np.zeros((2, 60), np.uint8)
+    scored = study.scored_calls(called, study.Drawn(bases, sites, sites.iloc[:0], bases))
+    for name in ("true_fdr", "precision", "recall", "f1", "ap"):
+        assert scored[name] == 0.5, name
+    assert scored["n_called"] == 2
+    assert scored["on_other"] == 0
+    elsewhere = sites.iloc[1:].assign(start=40, end=50, motif="other")
+    scored = study.scored_calls(called, study.Drawn(bases, sites, elsewhere, bases))
+    assert scored["true_fdr"] == scored["on_other"] == 0.5, "a false call, which is the network's"
 
 
 def test_rows_that_are_there_are_known_and_others_stay(study, tmp_path):
@@ -116,7 +122,14 @@ def test_the_kept_table_is_of_the_studys_settings(study, tables):
 
 def row(**given):
     common = {"caller": "modisco", "network": "trained", "input": "hypothetical", "n_sequences": 2_000, "window": 0}
-    common |= {"method": "deeplift_rescale@shuffle5", "n_found": 4, "n_true": 4, "n_patterns": 5, "n_false": 1}
+    common |= {
+        "method": "deeplift_rescale@shuffle5",
+        "n_found": 4,
+        "n_true": 4,
+        "n_patterns": 5,
+        "n_other": 2,
+        "n_false": 1,
+    }
     common |= {"n_merged": 0, "n_called": 1_000, "precision": 0.8, "recall": 0.5, "recall_cap": 0.6, "f1": 0.6}
     return common | {"ap": 0.4, "processor_seconds": 90.0, "peak_mb": 900.0} | given
 
@@ -124,7 +137,9 @@ def row(**given):
 def test_how_many_are_enough_is_the_fewest_that_find_the_most(tables):
     rows = [row(n_sequences=n, n_found=k, f1=f) for n, k, f in ((5_000, 3, 0.7), (500, 2, 0.4), (1_000, 3, 0.5))]
     text = tables.number(pd.DataFrame([*rows, row(window=100, n_found=4)]))
-    assert text.startswith("3 of 4 motifs are found from 1,000 sequences, and no more from 5,000; F1")
+    assert text.startswith(
+        "3 of 4 motifs are found from 1,000 sequences, and no more from 5,000; of the patterns 2 are"
+    )
     assert "from 0.40 at 500 to 0.70." in text
     assert [line.split(" | ")[0] for line in text.splitlines()[4:]] == ["| 500", "| 1,000", "| 5,000"]
 
@@ -136,6 +151,6 @@ def test_methods_are_told_by_the_f1_of_their_calls(tables):
     assert "gradient × input last (0.30, 1 of 4)." in text
 
 
-@pytest.mark.parametrize(("true", "held"), [(0.05, True), (0.07, True), (0.0701, False), (0.0, True)])
+@pytest.mark.parametrize(("true", "held"), [(0.05, True), (0.07, True), (0.0701, False), (0.0, True), (np.nan, True)])
 def test_a_rate_is_held_within_two_standard_errors(tables, true, held):
     assert tables.is_held(pd.Series({"stated": 0.05, "true_fdr": true, "true_fdr_se": 0.01})) is held
