@@ -360,6 +360,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, help="another network, FILE.keras")
     parser.add_argument("--task", default="K562")
     parser.add_argument("--questions", nargs="+", default=list(QUESTIONS), choices=QUESTIONS)
+    parser.add_argument("--networks", nargs="+", default=[TRAINED, PLANTED], choices=(TRAINED, PLANTED))
     parser.add_argument("--most", type=int, default=5_000, help="the most sequences that TF-MoDISco is given")
     parser.add_argument("--out", type=Path, default=Path("results/discovery.csv"))
     args = parser.parse_args()
@@ -368,7 +369,7 @@ def main() -> None:
         study = study_of(config, args.run or Path(temporary), args.model, args.task)
         reached: dict[str, float] = {}
         for setting in settings_of(args.questions, args.most):
-            if is_done(args.out, setting):
+            if setting.network not in args.networks or is_done(args.out, setting):
                 continue
             reached.setdefault(setting.network, study.reached(setting.network))
             rows = (patterns_of if setting.caller == "modisco" else rates_of)(study, setting)

@@ -19,16 +19,16 @@ NULLS = {
 }
 NETWORKS = {"trained": "trained", "planted": "planted"}
 HOW = (
-    "Patterns are TF-MoDISco's, with its own defaults. A motif is found where a pattern's correlation with it is .9; a "
-    "pattern is merged where it is the best of several motifs, another's where it is a motif that the task's label does "
-    "not change, which the network takes into account all the same, and false where it is like none put in. Calls are "
-    "its seqlets, right where they share half of the longer's bases with a site of the task; recall is beside the most "
-    "that so many calls could reach. Seconds are the processor's ([columns](motifs.md))."
+    "Patterns are TF-MoDISco's, with its own defaults. A motif is found where a pattern's correlation with it is .9. A "
+    "pattern is merged where it is the best of several motifs, another's where it is a motif that the task's label "
+    "does not change, and false where it is like none put in. Calls are its seqlets, right where they share half of "
+    "the longer's bases with a site of the task; recall is beside the most that so many calls could reach. Seconds are "
+    "the processor's ([columns](motifs.md))."
 )
 RATES = (
     "The table has the true rate of false calls, those that stand on no site of the task, ± standard error over "
-    "sequences, at the rates that our own caller (`discovery.call_seqlets`) states; in brackets the share of calls that "
-    "stand on a site of another motif, which are the network's error and no chance, and the number of calls."
+    "sequences, at the rates that our own caller (`discovery.call_seqlets`) states; in brackets the share of calls "
+    "that stand on a site of another motif, whose high attributions are no chance, and the number of calls."
 )
 
 
@@ -169,14 +169,18 @@ def rates(own: pd.DataFrame) -> str:
     answer = f"Stated rates are held, within two standard errors, in {', '.join(told)}; {_calls(own)}."
     lines = []
     for (network, method, null), those in own.groupby(["network", "method", "null"], sort=False):
-        cells = [
-            f"{with_error(row['true_fdr'], row['true_fdr_se'], 2)} ({fixed(row['on_other'], 2)}; {row['n_called']:,.0f})"
-            for row in those.sort_values("stated").to_dict("records")
-        ]
+        cells = [_rate(row) for row in those.sort_values("stated").to_dict("records")]
         lines.append([NETWORKS[network], label(method), NULLS[null], *cells])
     stated = sorted(own["stated"].unique())
     heads = ["network", "attribution", "null", *(f"stated {fixed(rate, 2)}" for rate in stated)]
     return f"{answer} {RATES}\n\n{table(heads, lines)}"
+
+
+def _rate(row: dict[str, float]) -> str:
+    if not row["n_called"]:
+        return "– (no call)"
+    rate = with_error(row["true_fdr"], row["true_fdr_se"], 2)
+    return f"{rate} ({fixed(row['on_other'], 2)}; {row['n_called']:,.0f})"
 
 
 def _calls(own: pd.DataFrame) -> str:
