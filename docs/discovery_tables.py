@@ -8,8 +8,9 @@ from simbench_tf.report.text import fixed, method_title, percent, with_error
 from simbench_tf.run.results import read_table
 
 TABLE = RESULTS / "discovery.csv"
-#: What the questions have in common, where they do not ask for it.
-METHOD, INPUT, N_SEQUENCES = "deeplift_rescale@shuffle5", "hypothetical", 2_000
+#: What the questions have in common, where they do not ask for it; a window of 0 is the whole sequence.
+METHOD = "deeplift_rescale@shuffle5"
+COMMON = {"method": METHOD, "input": "hypothetical", "n_sequences": 2_000, "window": 0}
 INPUTS = {"hypothetical": "hypothetical contributions", "scores": "scores of the observed bases"}
 NULLS = {
     "stretches": "a quarter of each sequence shuffled in place",
@@ -37,13 +38,15 @@ def motif_callers() -> str:
     found = read_table(TABLE).fillna({"null": ""})
     modisco, own = (found[found["caller"] == name] for name in ("modisco", "seqlets"))
     parts = [_head(found)]
-    for title, question in (
-        ("How many sequences are enough?", number),
-        ("Does TF-MoDISco need hypothetical contributions?", inputs),
-        ("Which attributions should it be given?", methods),
-        ("How wide a window?", windows),
+    for title, asked, question in (
+        ("How many sequences are enough?", "n_sequences", number),
+        ("Does TF-MoDISco need hypothetical contributions?", "input", inputs),
+        ("Which attributions should it be given?", "method", methods),
+        ("How wide a window?", "window", windows),
     ):
-        parts.append(f"### {title}\n\n{question(modisco)}")
+        rows = at_hand(modisco, asked)
+        if len(rows) > 1:  # a study of some questions has no answer to others
+            parts.append(f"### {title}\n\n{question(rows)}")
     parts.append(f"### Are calls as often false as they are said to be?\n\n{rates(own)}")
     return "\n\n".join(parts)
 
@@ -58,11 +61,10 @@ def _head(found: pd.DataFrame) -> str:
     )
 
 
-def at_hand(rows: pd.DataFrame, **asked: object) -> pd.DataFrame:
-    """Rows of TF-MoDISco that differ from the common setting in what is asked alone."""
-    common: dict[str, object] = {"method": METHOD, "input": INPUT, "n_sequences": N_SEQUENCES, "window": 0}
-    for name, value in (common | asked).items():
-        rows = rows if value is None else rows[rows[name] == value]
+def at_hand(rows: pd.DataFrame, asked: str) -> pd.DataFrame:
+    """Rows of TF-MoDISco that differ from the common setting in the column that is asked of, or in none."""
+    for name, value in COMMON.items():
+        rows = rows if name == asked else rows[rows[name] == value]
     return rows
 
 
@@ -98,9 +100,9 @@ def _of(row: dict[str, float]) -> str:
     return f"{row['n_found']:.0f} of {row['n_true']:.0f}"
 
 
-def number(modisco: pd.DataFrame) -> str:
+def number(rows: pd.DataFrame) -> str:
     """From how many sequences on the most motifs are found."""
-    rows = at_hand(modisco, n_sequences=None).sort_values("n_sequences")
+    rows = rows.sort_values("n_sequences")
     most, last = rows["n_found"].max(), rows.iloc[-1]
     enough = rows[rows["n_found"] == most].iloc[0]
     answer = (
@@ -113,9 +115,9 @@ def number(modisco: pd.DataFrame) -> str:
     return f"{answer}\n\n{patterns('sequences', [f'{n:,}' for n in rows['n_sequences']], rows)}"
 
 
-def inputs(modisco: pd.DataFrame) -> str:
+def inputs(rows: pd.DataFrame) -> str:
     """Hypothetical contributions beside the observed bases' scores."""
-    rows = at_hand(modisco, input=None).set_index("input").loc[list(INPUTS)]
+    rows = rows.set_index("input").loc[list(INPUTS)]
     whole, scores = (rows.loc[name] for name in INPUTS)
     answer = (
         f"With hypothetical contributions {_of(whole)} motifs are found and F1 is {fixed(whole['f1'], 2)}; with scores "
@@ -124,9 +126,9 @@ def inputs(modisco: pd.DataFrame) -> str:
     return f"{answer}\n\n{patterns('what it is given', list(INPUTS.values()), rows)}"
 
 
-def methods(modisco: pd.DataFrame) -> str:
+def methods(rows: pd.DataFrame) -> str:
     """Methods by the F1 of the calls."""
-    rows = at_hand(modisco, method=None).sort_values("f1", ascending=False, kind="stable")
+    rows = rows.sort_values("f1", ascending=False, kind="stable")
     labels = [label(key) for key in rows["method"]]
     answer = (
         f"By F1 of the calls {labels[0]} is first ({fixed(rows['f1'].iloc[0], 2)}, {_of(rows.iloc[0])} motifs), "
@@ -141,9 +143,8 @@ def label(key: str) -> str:
     return method_title(method) + ("" if references == "none" else f" ({references})")
 
 
-def windows(modisco: pd.DataFrame) -> str:
+def windows(rows: pd.DataFrame) -> str:
     """Central windows beside whole sequences."""
-    rows = at_hand(modisco, window=None)
     rows = rows.assign(order=rows["window"].replace(0, 10**9)).sort_values("order")
     labels = ["whole sequences" if width == 0 else f"{width} central bases" for width in rows["window"]]
     cells = [
@@ -179,7 +180,7 @@ def rates(own: pd.DataFrame) -> str:
 def _rate(row: dict[str, float]) -> str:
     if not row["n_called"]:
         return "– (no call)"
-    rate = with_error(row["true_fdr"], row["true_fdr_se"], 2)
+    rate = with_error(row["true_fdr"], row["true_fdr_se"])
     return f"{rate} ({fixed(row['on_other'], 2)}; {row['n_called']:,.0f})"
 
 

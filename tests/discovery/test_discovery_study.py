@@ -136,7 +136,7 @@ def row(**given):
 
 def test_how_many_are_enough_is_the_fewest_that_find_the_most(tables):
     rows = [row(n_sequences=n, n_found=k, f1=f) for n, k, f in ((5_000, 3, 0.7), (500, 2, 0.4), (1_000, 3, 0.5))]
-    text = tables.number(pd.DataFrame([*rows, row(window=100, n_found=4)]))
+    text = tables.number(tables.at_hand(pd.DataFrame([*rows, row(window=100, n_found=4)]), "n_sequences"))
     assert text.startswith(
         "3 of 4 motifs are found from 1,000 sequences, and no more from 5,000; of the patterns 2 are"
     )
@@ -146,7 +146,7 @@ def test_how_many_are_enough_is_the_fewest_that_find_the_most(tables):
 
 def test_methods_are_told_by_the_f1_of_their_calls(tables):
     rows = [row(method="grad_x_input@none", f1=0.3, n_found=1), row(), row(n_sequences=500, f1=0.9)]
-    text = tables.methods(pd.DataFrame(rows))
+    text = tables.methods(tables.at_hand(pd.DataFrame(rows), "method"))
     assert text.startswith("By F1 of the calls DeepLIFT Rescale (shuffle5) is first (0.60, 4 of 4 motifs), ")
     assert "gradient × input last (0.30, 1 of 4)." in text
 
