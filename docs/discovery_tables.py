@@ -18,7 +18,7 @@ NULLS = {
     "background": "drawn background without a motif",
     "negatives": "negatives",
 }
-NETWORKS = {"trained": "trained", "planted": "planted"}
+NETWORKS = ("trained", "planted")
 HOW = (
     "Patterns are TF-MoDISco's, with its own defaults. A motif is found where a pattern's correlation with it is .9. A "
     "pattern is merged where it is the best of several motifs, another's where it is a motif that the task's label "
@@ -161,6 +161,7 @@ def is_held(row: pd.Series) -> bool:
 
 def rates(own: pd.DataFrame) -> str:
     """Which null holds the stated rates, and the true rates."""
+    own = own.sort_values(["network", "method", "null", "stated"], key=_place)
     held = own.apply(is_held, axis=1)
     told = [
         f"{_kept(held[own['null'] == null])} with {title}"
@@ -170,11 +171,17 @@ def rates(own: pd.DataFrame) -> str:
     answer = f"Stated rates are held, within two standard errors, in {', '.join(told)}; {_calls(own)}."
     lines = []
     for (network, method, null), those in own.groupby(["network", "method", "null"], sort=False):
-        cells = [_rate(row) for row in those.sort_values("stated").to_dict("records")]
-        lines.append([NETWORKS[network], label(method), NULLS[null], *cells])
+        cells = [_rate(row) for row in those.to_dict("records")]
+        lines.append([network, label(method), NULLS[null], *cells])
     stated = sorted(own["stated"].unique())
     heads = ["network", "attribution", "null", *(f"stated {fixed(rate, 2)}" for rate in stated)]
     return f"{answer} {RATES}\n\n{table(heads, lines)}"
+
+
+def _place(column: pd.Series) -> pd.Series:
+    """Where a value stands in the tables; a rate or method stands by itself."""
+    order = [*NETWORKS, *NULLS]
+    return column.map(order.index) if column.isin(order).all() else column
 
 
 def _rate(row: dict[str, float]) -> str:

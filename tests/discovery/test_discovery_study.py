@@ -154,3 +154,27 @@ def test_methods_are_told_by_the_f1_of_their_calls(tables):
 @pytest.mark.parametrize(("true", "held"), [(0.05, True), (0.07, True), (0.0701, False), (0.0, True), (np.nan, True)])
 def test_a_rate_is_held_within_two_standard_errors(tables, true, held):
     assert tables.is_held(pd.Series({"stated": 0.05, "true_fdr": true, "true_fdr_se": 0.01})) is held
+
+
+def test_what_the_page_of_methods_says_of_modisco_is_of_the_study(tables):
+    page = (REPOSITORY / "docs" / "which_method.md").read_text(encoding="utf-8")
+    (row,) = (line for line in page.splitlines() if line.startswith("| you will run TF-MoDISco"))
+    evidence, cost = row.split(" | ")[2:]
+    kept = pd.read_csv(tables.TABLE).fillna({"null": ""})
+    patterns = tables.at_hand(kept[kept["caller"] == "modisco"], "n_sequences").set_index("n_sequences")
+    few, many = patterns.loc[500], patterns.loc[2_000]
+    assert few["n_found"] == many["n_found"]
+    assert f"{few['n_found']:.0f} of {few['n_true']:.0f} motifs from 500 sequences as from 2,000" in evidence
+    assert f"{few['n_false']:.0f} false patterns from 500, {many['n_false']:.0f} from 2,000" in evidence
+    own = kept[(kept["null"] == "stretches") & (kept["network"] == "trained") & (kept["method"] == tables.METHOD)]
+    seqlets = own.set_index("stated").loc[0.1]
+    sites = (
+        f"F1 of sites {few['f1']:.2f} and {many['f1']:.2f}, of our seqlets at a stated rate of .1 {seqlets['f1']:.2f}"
+    )
+    assert sites.replace("0.", ".") in evidence
+    assert f"{100 * seqlets['true_fdr']:.0f}% of them false" in evidence
+    integrated = kept[(kept["caller"] == "modisco") & (kept["method"] == "integrated_gradients@zeros")].iloc[0]
+    told = f"from zeros: {integrated['n_found']:.0f} of {integrated['n_true']:.0f} motifs, F1 {integrated['f1']:.2f}"
+    assert told.replace("0.", ".") in evidence
+    seconds = [each["processor_seconds"] for each in (few, many)]
+    assert cost.startswith(f"{seconds[0]:.0f} s for 500 sequences, {seconds[1]:.0f} s for 2,000")
