@@ -8,6 +8,7 @@ Sequences are drawn afresh from the run's grammar: positives of one task. A moti
 caller's correlates with it by .9; a call is false where it stands on no site that the task's label puts in. Patterns
 are those of TF-MoDISco on attributions, with all bases' hypothetical contributions or the observed bases' alone. Rows
 are added to the table as they are done, and rows that are there are not made again.
+A null is of 1,000 sequences (`N_NULL`), the rest of 2,000 where their number is not the question.
 """
 
 from __future__ import annotations

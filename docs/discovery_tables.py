@@ -155,19 +155,14 @@ def windows(rows: pd.DataFrame) -> str:
 
 
 def is_held(row: pd.Series) -> bool:
-    """Whether a true rate is no more than two standard errors above the stated one; without a call it is."""
-    return not row["true_fdr"] - 2 * row["true_fdr_se"] > row["stated"]
+    """Whether a true rate is no more than two standard errors above the stated one."""
+    return bool(row["true_fdr"] - 2 * row["true_fdr_se"] <= row["stated"])
 
 
 def rates(own: pd.DataFrame) -> str:
     """Which null holds the stated rates, and the true rates."""
     own = own.sort_values(["network", "method", "null", "stated"], key=_place)
-    held = own.apply(is_held, axis=1)
-    told = [
-        f"{_kept(held[own['null'] == null])} with {title}"
-        for null, title in NULLS.items()
-        if (own["null"] == null).any()
-    ]
+    told = [f"{_kept(those)} with {NULLS[null]}" for null, those in own.groupby("null", sort=False)]
     answer = f"Stated rates are held, within two standard errors, in {', '.join(told)}; {_calls(own)}."
     lines = []
     for (network, method, null), those in own.groupby(["network", "method", "null"], sort=False):
@@ -198,5 +193,7 @@ def _calls(own: pd.DataFrame) -> str:
     return f"calls at {fixed(own['stated'].min(), 2)} are {', '.join(cells)} ({label(METHOD)}, trained network)"
 
 
-def _kept(held: pd.Series) -> str:
-    return f"{int(held.sum())} of {len(held)} cases"
+def _kept(own: pd.DataFrame) -> str:
+    some = own[own["n_called"] > 0]
+    none = f" ({len(own) - len(some)} more without a call)" if len(some) < len(own) else ""
+    return f"{some.apply(is_held, axis=1).sum()} of {len(some)} cases{none}"
