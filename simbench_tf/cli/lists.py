@@ -1,12 +1,15 @@
-"""Commands that list presets, attribution methods, and the state of this machine: presets, methods, doctor."""
+"""Commands that look and change nothing: presets, methods, the state of this machine (doctor) and of a run (verify)."""
 
 from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from simbench_tf.cli.app import app, console
+from simbench_tf.cli.app import app, console, say
 from simbench_tf.config import presets, variants_of
 from simbench_tf.config.models import LACKING
 
@@ -60,3 +63,25 @@ def doctor() -> None:
     console.print(table)
     if any(finding.needed and not finding.works for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    path: Annotated[Path, typer.Argument(metavar="RUN|DATASET|ENTRY", help="A run, RUN/dataset, or a Kipoi entry.")],
+) -> None:
+    """Check that what is there is what was made: checksums, schemas, cross-references; one line a problem.
+
+    Each site reads as it says, each attribution is of a known sequence, each score of an attribution. Nothing is
+    changed; the exit code is 1 where there is a problem.
+
+    Example: [bold]simbench verify runs/demo[/]
+    """
+    from simbench_tf.run.verify import problems
+
+    n_problems = 0
+    for problem in problems(path):
+        say(problem)
+        n_problems += 1
+    if n_problems:
+        raise typer.Exit(1)
+    say(f"{path}: nothing is missing or changed")
