@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import _thread
 import io
 import logging
 import os
 import signal
 import sys
+import threading
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +34,7 @@ def main() -> None:
         _hush_native_notes()
     _show_notes()
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _no_ctrl_c_is_lost():
             warnings.showwarning = _show_warning
             app(args=arguments)
     except InputError as error:
@@ -41,6 +45,34 @@ def main() -> None:
         raise
     except Exception as error:
         _fail(f"fault: {type(error).__name__}: {' '.join(str(error).split())}; --debug shows where", 1, debug)
+
+
+@contextmanager
+def _no_ctrl_c_is_lost() -> Iterator[None]:
+    """Have a Ctrl-C that arrived while Python destroyed an object arrive again: there an exception ends nothing."""
+    before = sys.unraisablehook
+
+    def hook(lost: Any) -> None:
+        if lost.exc_type is not KeyboardInterrupt:
+            before(lost)
+            return
+        again = threading.Timer(0.05, _interrupt)  # a moment later, outside of what is being destroyed
+        again.daemon = True
+        again.start()
+
+    sys.unraisablehook = hook
+    try:
+        yield
+    finally:
+        sys.unraisablehook = before
+
+
+def _interrupt() -> None:
+    main_thread = threading.main_thread().ident
+    if hasattr(signal, "pthread_kill") and main_thread is not None:
+        signal.pthread_kill(main_thread, signal.SIGINT)  # wakes it, too
+    else:
+        _thread.interrupt_main()
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:

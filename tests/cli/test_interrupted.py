@@ -71,6 +71,30 @@ def test_a_signal_during_training_leaves_a_checkpoint_and_says_so(tmp_path, numb
     assert (model / "checkpoint.npz").is_file()
 
 
+DESTROYED = """
+import os, signal, time
+from simbench_tf.cli import program
+
+class Destroyed:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(100_000):  # Python runs the handler between two of these
+            pass
+
+with program._no_ctrl_c_is_lost():
+    try:
+        Destroyed()
+        time.sleep(30)
+    except KeyboardInterrupt:
+        print("interrupted")
+"""
+
+
+def test_ctrl_c_while_an_object_is_destroyed_is_not_lost():
+    done = subprocess.run([sys.executable, "-c", DESTROYED], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr, done.returncode) == ("interrupted\n", "", 0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0, 0.5, 2])
 def test_ctrl_c_at_any_moment_prints_no_traceback(tmp_path, seconds):
