@@ -145,8 +145,9 @@ def _read(path: Path) -> _Kept | str:
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
             state = json.loads(arrays["state"].tobytes())
             kept = _Kept(state, _listed("variable", arrays), _listed("best", arrays))
-        # names stand in the archive's directory, which has no checksum
-        if len(kept.variables) + len(kept.best) != state["n_arrays"]:
+        # names stand in the archive's directory, which has no checksum; earlier versions did not count them
+        n_arrays = len(kept.variables) + len(kept.best)
+        if n_arrays != state.get("n_arrays", n_arrays):
             return "arrays are missing"
     except _DAMAGED as error:
         return str(error) or type(error).__name__

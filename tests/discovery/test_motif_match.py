@@ -71,7 +71,7 @@ def test_alignments_by_hand():
 def test_the_truth_is_found_whole():
     true = load_motifs()[:12]
     table = sb.score_motifs(true, true, n_shuffles=2)
-    assert list(table) == list(COLUMNS) == list(tables.FOUND_MOTIF_COLUMNS[3:])
+    assert list(table) == list(COLUMNS) == list(tables.FOUND_MOTIF_COLUMNS[4:])
     assert table["correlation"].tolist() == pytest.approx([1.0] * 24)
     assert (table["best"] == table["motif"]).all()
     assert table["status"].tolist() == ["found"] * 12 + ["true"] * 12
