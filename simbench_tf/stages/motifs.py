@@ -144,7 +144,10 @@ def _called(
     made = functools.partial(call, caller, explained, config, target, patterns)
     # the path is a part of it: two methods may say the same of a model
     place = target.relative_to(folder).as_posix()
-    step(folder, {"motifs": fingerprint("motifs", {**made_of, "place": place})}, lambda: Made({"motifs": made()}))
+    versions = ", ".join(f"{name} {version}" for name, version in versions_of(caller).items())
+    details = {"versions": versions} if versions else {}
+    key = fingerprint("motifs", {**made_of, "place": place})
+    step(folder, {"motifs": key}, lambda: Made({"motifs": made()}, details=details))
     return made_of
 
 

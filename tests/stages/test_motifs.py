@@ -231,7 +231,10 @@ def test_modisco_runs_as_it_is(made):
     )
     pipeline.motifs(asked, run)
     folder = run / "motifs" / "planted" / "K562" / "deeplift_rescale@frequency" / "modisco"
-    assert versions_of("modisco")
+    ((package, version),) = versions_of("modisco").items()
+    records = {name: each for name, each in read_manifest(run).items() if "/modisco/" in name}
+    called = [each for name, each in records.items() if not name.endswith(".csv")]
+    assert {each["versions"] for each in called} == {f"{package} {version}"}
     table = instances_of(run).query("by == 'all' and caller == 'modisco'")
     motifs = pd.read_csv(run / "scores" / "motifs.csv")
     if (folder / "nothing.txt").is_file():
