@@ -145,11 +145,15 @@ RECIPE_ROWS = {
     "constant .001, batches of 200": "constant, 200",
     "constant .001, batches of 100": "constant, 100",
     "constant .001, batches of 50": "constant, 50",
+    "constant .001 after a warm-up, batches of 50": "warm-up, 50",
+    "constant .002, batches of 100": "constant .002, 100",
+    "constant .0005, batches of 100": "constant .0005, 100",
     "cosine, from .001, batches of 100": "cosine, 100",
     "cosine, from .002, batches of 100": "cosine .002, 100",
     "linear, from .002, batches of 50": "linear .002, 50",
     "constant .001, average of weights .99, batches of 100": "average .99, 100",
     "constant .001, average of weights .99, batches of 50": "average .99, 50",
+    "constant .001, average of weights .995, batches of 50": "average .995, 50",
 }
 
 

@@ -24,6 +24,8 @@ from simbench_tf.stages.motif_callers import Explained, call, versions_of
 from simbench_tf.stages.motifs import forget
 from simbench_tf.stages.null_attributions import null_sequences, read_null
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {
     "name": "small",
     "seed": 3,
