@@ -6,6 +6,8 @@ place says how well calls can be made at all (`simulate.oracle.site_calls`).
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,14 +48,15 @@ class Place(NamedTuple):
     sequences : Sequences
     truth : Truth
     overlap : float
-    ceilings : DataFrame, optional
-        Columns by, group, oracle_ap, oracle_best_f1 and oracle_best_recall; None where they are not known.
+    ceilings : callable
+        Returns columns by, group, oracle_ap, oracle_best_f1 and oracle_best_recall, computed once, where something is
+        scored; or None where they are not known.
     """
 
     sequences: Sequences
     truth: Truth
     overlap: float
-    ceilings: pd.DataFrame | None
+    ceilings: Callable[[], pd.DataFrame | None]
 
 
 def place_of(
@@ -79,7 +82,11 @@ def place_of(
     sequences = _sequences(config, dataset, task, seq_ids)
     truth = truths_of_rows(config, dataset, task, sequences.rows)[0]
     known = config.simulation.has_oracle and overlap >= OVERLAP
-    ceilings = _ceilings(config, folder, dataset, task, sequences, truth, overlap) if known else None
+
+    @functools.cache
+    def ceilings() -> pd.DataFrame | None:
+        return _ceilings(config, folder, dataset, task, sequences, truth, overlap) if known else None
+
     return Place(sequences, truth, overlap, ceilings)
 
 
@@ -101,7 +108,8 @@ def scored_tables(found: Found, place: Place, dataset: Dataset) -> dict[str, pd.
         called = _by_id(found.instances, dataset)
         sites, length = _sites(place.truth, place.sequences), place.sequences.length
         table = score_instances(called, sites, length=length, overlap=place.overlap, window=found.window)
-        scored["instances"] = table if place.ceilings is None else table.merge(place.ceilings, "left", ["by", "group"])
+        ceilings = place.ceilings()
+        scored["instances"] = table if ceilings is None else table.merge(ceilings, "left", ["by", "group"])
     if found.motifs is not None:
         true = true_motifs(dataset, place.truth)
         scored["motifs"] = score_motifs(found.motifs, true, background=dataset.notes["background"])

@@ -239,13 +239,9 @@ def test_modisco_runs_as_it_is(made):
     assert {each["versions"] for each in called} == {f"{package} {version}"}
     table = instances_of(run).query("by == 'all' and caller == 'modisco'")
     motifs = pd.read_csv(run / "scores" / "motifs.csv")
-    if (folder / "nothing.txt").is_file():
-        assert table["n_called"].tolist() == [0]
-        assert (motifs["status"] == "missed").all()
-    else:
-        assert table["n_called"].iloc[0] == len((folder / "instances.bed").read_text().splitlines())
-        found = {each.motif_id for each in read_motifs(folder / "motifs.meme")}
-        assert found == set(motifs[motifs["kind"] == "found"]["motif"])
+    assert table["n_called"].iloc[0] == len((folder / "instances.bed").read_text().splitlines()) > 0
+    found = {each.motif_id for each in read_motifs(folder / "motifs.meme")}
+    assert found == set(motifs[motifs["kind"] == "found"]["motif"])
     pipeline.motifs(config, run)
 
 
