@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import gzip
 import hashlib
 import os
 import platform
 import re
 import tempfile
+import time
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +22,8 @@ from simbench_tf.errors import InputError
 #: How the names of files and folders begin that are not whole yet.
 TEMPORARY_PREFIX = ".partial-"
 
+#: After how long a file's time tells that it did not change since.
+_SETTLED_SECONDS = 2
 #: What the gzip module raises for a file that was cut short or damaged.
 GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 
@@ -96,6 +100,27 @@ def checksum(path: str | os.PathLike[str]) -> str:
     """BLAKE2b-128 of a file's bytes, as hex."""
     with Path(path).open("rb") as handle:
         return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def known_checksum(path: str | os.PathLike[str]) -> str:
+    """`checksum` of a file that is opened again and again: read once a process, unless its size or time changes.
+
+    A file that was written in the last seconds is read each time: it could change again within one tick of the clock.
+    """
+    status = Path(path).stat()
+    if time.time() - status.st_mtime < _SETTLED_SECONDS:
+        return checksum(path)
+    return _checksum_of(os.fspath(path), status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4096)
+def _checksum_of(path: str, _inode: int, _size: int, _mtime_ns: int) -> str:
+    return checksum(path)
+
+
+def bytes_checksum(content: bytes | memoryview) -> str:
+    """`checksum` of what is not on disk yet."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def safe_name(name: str) -> bool:

@@ -14,7 +14,7 @@ from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.attributions import all_attribution_files
 from simbench_tf.run.folder import begin, check_folder
 from simbench_tf.run.lock import locked
-from simbench_tf.run.manifest import discard, read_manifest
+from simbench_tf.run.manifest import discard, forget_damaged, read_manifest
 from simbench_tf.stages.attribute import attribute
 from simbench_tf.stages.checks import check_ahead
 from simbench_tf.stages.dynamics import dynamics, unwatched
@@ -74,12 +74,14 @@ def _run_stages(config: Config, folder: Path, map_in_order: MapInOrder, track: T
     if config.simulation.has_oracle:
         oracle(config, folder, map_in_order, track)
     if not config.models and not all_attribution_files(config, folder):
+        forget_damaged(folder, STAGES[:-1])
         return folder / "dataset"
     score(config, folder, track)
     if config.discovery is not None:
         motifs(config, folder, map_in_order, track)
     else:
         forget(config, folder)
+    forget_damaged(folder, STAGES[:-1])
     path = report(config, folder)
     if config.export.kipoi:
         export(config, folder)

@@ -21,7 +21,7 @@ from helpers.tiny_run import TINY_RUN
 from simbench_tf import dynamics, pipeline, tables
 from simbench_tf.config import AttributionSettings, Config, load_config
 from simbench_tf.dataset import open_dataset
-from simbench_tf.dataset.files import DEFAULT_SCAN, DESCRIPTION
+from simbench_tf.dataset.files import CHECKSUMS, DEFAULT_SCAN, DESCRIPTION, OWN_CHECKSUM
 from simbench_tf.devices import Computation
 from simbench_tf.interchange.import_attributions import take_attributions
 from simbench_tf.motifs import Motif, write_meme
@@ -41,6 +41,7 @@ PAGES = sorted(path for folder in (".", "docs", "benchmarks", "model_zoo") for p
 PLACEHOLDERS = {"NUMBER": r"\d+", "FIRST": r"\d+", "STOP": r"\d+", "NNNNNNN": r"\d{7}", "NNNNN": r"\d{5}"}
 PLACEHOLDERS |= dict.fromkeys(["MODEL", "TASK", "KEY", "CALLER", "NAME", "FILE"], r"[^/]+")
 PLACEHOLDERS |= dict.fromkeys(["PATH", "SPLIT", "ELEMENT"], ".+")
+PLACEHOLDERS["CHECKSUM"] = "[0-9a-f]{32}"
 
 #: Files that the runs below do not have: of other kinds of models, of training that goes on, of options.
 NOT_HERE = {
@@ -53,8 +54,8 @@ NOT_HERE = {
     "models/MODEL/checkpoint.npz",
     "models/MODEL/checkpoint.previous.npz",
     "models/MODEL/tensorboard/FILE",
-    "knockouts/MODEL/TASK/KEY.parts/NUMBER/FIRST-STOP.h5",
-    "oracle/site_values.parquet.parts/FIRST-STOP.h5",
+    "knockouts/MODEL/TASK/KEY.parts/NUMBER/FIRST-STOP-CHECKSUM.h5",
+    "oracle/site_values.parquet.parts/FIRST-STOP-CHECKSUM.h5",
     # of real callers, which want more sequences than a test has; and of peaks
     "motifs/MODEL/TASK/KEY/modisco/modisco.h5",
     "motifs/MODEL/TASK/KEY/finemo/hits.tsv",
@@ -429,7 +430,8 @@ def test_columns_of_the_page_are_those_of_the_code():
 def test_keys_and_arrays_of_the_page_are_those_of_the_code():
     assert names("config.yaml", "key") == [*Config.model_fields, "versions"]
     tops = dict.fromkeys(name.split(".")[0].removesuffix("[]") for name in names("dataset/dataset.json", "key"))
-    assert list(tops) == [*DESCRIPTION, *DEFAULT_SCAN, "elements", "unlabelled", "lost", "files"]
+    of_kinds = ["elements", "unlabelled", "lost", "files"]
+    assert list(tops) == [*DESCRIPTION, *DEFAULT_SCAN, *of_kinds, CHECKSUMS, OWN_CHECKSUM]
     kept = get_args(get_args(AttributionSettings.model_fields["arrays"].annotation)[0])
     assert names("attributions/MODEL/TASK/KEY.h5", "array") == ["scores", *kept, *OF_PAIRS, "seq_id"]
     of_manifest = [name.removeprefix("PATH.") for name in names("manifest.json", "key")]

@@ -16,6 +16,7 @@ from simbench_tf.interchange.export_attributions import WRITERS as ATTRIBUTION_W
 from simbench_tf.interchange.export_data import ALL
 from simbench_tf.interchange.export_data import WRITERS as DATA_WRITERS
 from simbench_tf.run.folder import config_of
+from simbench_tf.stages.step import check_earlier
 
 
 @app.command()
@@ -45,6 +46,7 @@ def export(
     from simbench_tf.stages.export import write
 
     config = config_of(run)
+    check_earlier(run, "dynamics")
     options: dict[str, Any] = {"float16": float16, "url": url} | ({"authors": author} if author else {})
     names = [model] if model is not None else [each.name for each in config.replicates if each.model.is_trained]
     if group:
@@ -111,6 +113,7 @@ def export_attributions(
     Example: [bold]simbench export-attributions runs/demo --out demo_attributions[/], then
     [bold]modisco motifs -s demo_attributions/K562/ohe.npz -a demo_attributions/K562/MODEL/KEY.npz[/]
     """
+    check_earlier(run, "oracle")
     with bars() as track:
         files = interchange.export_attributions(config_of(run), run, out, format_, track=track)
     for file in files:

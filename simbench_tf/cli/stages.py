@@ -15,7 +15,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.interchange.attribution_readers import READERS
 from simbench_tf.run.folder import begin, check_folder, config_of
 from simbench_tf.run.lock import locked
-from simbench_tf.stages.step import STAGES
+from simbench_tf.stages.step import STAGES, check_earlier
 
 
 @app.command()
@@ -154,6 +154,7 @@ def train(run: Run) -> None:
 
     config = config_of(run)
     with locked(run), bars() as track:
+        check_earlier(run, "train")
         pipeline.train(config, run, track=track)
     say(f"models: {run / 'models'}")
 
@@ -169,6 +170,7 @@ def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
     config = config_of(run)
     with locked(run), workers(n_workers, dask) as map_in_order, bars() as track:
+        check_earlier(run, "dynamics")
         target = pipeline.dynamics(config, run, map_in_order=map_in_order, track=track)
     say(f"dynamics: {target}")
 
@@ -184,6 +186,7 @@ def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
     config = config_of(run)
     with locked(run), workers(n_workers, dask) as map_in_order, bars() as track:
+        check_earlier(run, "attribute")
         pipeline.attribute(config, run, map_in_order=map_in_order, track=track)
     say(f"attributions: {run / 'attributions'}")
 
@@ -202,6 +205,7 @@ def oracle(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
     config = config_of(run)
     with locked(run), workers(n_workers, dask) as map_in_order, bars() as track:
+        check_earlier(run, "oracle")
         ceilings = pipeline.oracle(config, run, map_in_order=map_in_order, track=track)
     say(f"ceilings: {ceilings}")
 
@@ -294,6 +298,7 @@ def score(
         from simbench_tf.stages.found_motifs import score_found
 
         with locked(run), bars():
+            check_earlier(run, "score")
             tables = score_found(
                 config,
                 run,
@@ -327,6 +332,7 @@ def score(
         )
         say(f"taken: {taken.path}")
     with locked(run), bars() as track:
+        check_earlier(run, "score")
         summary = pipeline.score(config, run, track=track)
     say(f"scores: {summary}")
 
@@ -345,6 +351,7 @@ def motifs(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
     config = config_of(run)
     with locked(run), workers(n_workers, dask) as map_in_order, bars() as track:
+        check_earlier(run, "motifs")
         instances = pipeline.motifs(config, run, map_in_order=map_in_order, track=track)
     say(f"instances: {instances}")
 
@@ -359,6 +366,7 @@ def report(run: Run) -> None:
 
     config = config_of(run)
     with locked(run):
+        check_earlier(run, "report")
         say(f"report: {pipeline.report(config, run)}")
 
 
@@ -376,6 +384,8 @@ def compare(
     """
     from simbench_tf.report.compare import compare_runs, shown, write_comparison
 
+    for folder in runs:
+        check_earlier(folder, "report")
     comparison = compare_runs(runs)
     files = write_comparison(comparison, out) if out is not None else []
     for each in shown(comparison):

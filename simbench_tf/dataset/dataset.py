@@ -22,7 +22,15 @@ import pyarrow as pa
 
 from simbench_tf import tables
 from simbench_tf.dataset.batches import SITE_FLAG, BatchOrder, epoch_batches, n_batches
-from simbench_tf.dataset.files import DESCRIPTION, check_files, label_matrix, part_path, read_description, read_table
+from simbench_tf.dataset.files import (
+    CHECKSUMS,
+    DESCRIPTION,
+    check_files,
+    label_matrix,
+    part_path,
+    read_description,
+    read_table,
+)
 from simbench_tf.dataset.tf_data import as_tf_data
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.intervals import covered_bases
@@ -36,7 +44,9 @@ _GIBIBYTE = 2**30
 
 
 def open_dataset(path: str | PathLike[str]) -> Dataset:
-    """Open a data set; only its description is read; tables and sequences are read when they are used.
+    """Open a data set, and check once a process that its files are as they were written (a second for a gigabyte).
+
+    Tables and sequences are read when they are used.
 
     Parameters
     ----------
@@ -50,7 +60,7 @@ def open_dataset(path: str | PathLike[str]) -> Dataset:
     Raises
     ------
     InputError
-        There is no data set, it is half-written, or its files do not fit its description.
+        There is no data set, it is half-written, or its files do not fit its description or were changed since.
 
     Examples
     --------
@@ -78,7 +88,7 @@ def open_dataset(path: str | PathLike[str]) -> Dataset:
     description = read_description(path)
     check_files(path, description)
     known = {key: description[key] for key in DESCRIPTION}
-    notes = {key: value for key, value in description.items() if key not in known}
+    notes = {key: value for key, value in description.items() if key not in known and key != CHECKSUMS}
     return Dataset(path=path, notes=notes, **known)
 
 

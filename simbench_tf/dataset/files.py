@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from simbench_tf import tables
 from simbench_tf.errors import InputError
+from simbench_tf.files import bytes_checksum, known_checksum
 
 #: What a data set whose simulator scans nothing is re-scanned with: FIMO's threshold, uniform bases.
 DEFAULT_SCAN: dict[str, Any] = {"background": [0.25, 0.25, 0.25, 0.25], "scan_pvalue": 1e-4}
@@ -34,6 +35,8 @@ DESCRIPTION: dict[str, type] = {
     "positive_fraction": dict,
     "parts": list,
 }
+#: Keys of dataset.json that guard the rest: the checksum of each other file, and last that of what stands before it.
+CHECKSUMS, OWN_CHECKSUM = "checksums", "checksum"
 MAKE_AGAIN = "make the data set again with `simbench simulate`"
 
 
@@ -64,16 +67,24 @@ def read_description(folder: Path) -> dict[str, Any]:
     for key, kind in DESCRIPTION.items():
         if not isinstance(description, dict) or not isinstance(description.get(key), kind):
             raise InputError(path, f"lacks the key {key}, or it is of the wrong kind", MAKE_AGAIN)
+    own = description.pop(OWN_CHECKSUM, None)  # earlier versions wrote none
+    if own is not None and own != description_checksum(description):
+        raise InputError(path, "is not what was written, its checksum differs", MAKE_AGAIN)
     return {**DEFAULT_SCAN, **description}
 
 
+def description_checksum(description: Mapping[str, Any]) -> str:
+    """Checksum of the content of dataset.json, but for this checksum itself."""
+    return bytes_checksum(json.dumps(description, allow_nan=False).encode())
+
+
 def check_files(folder: Path, description: Mapping[str, Any]) -> None:
-    """Check the files of a data set against its description, by their footers.
+    """Check the files of a data set against its description: by their footers, and their checksums where it has them.
 
     Raises
     ------
     InputError
-        A file is missing or damaged, or holds other columns or another number of rows.
+        A file is missing or damaged, was changed since, or holds other columns or another number of rows.
     """
     for name in ("sites.parquet", "motifs.meme"):
         if not (folder / name).is_file():
@@ -92,6 +103,23 @@ def check_files(folder: Path, description: Mapping[str, Any]) -> None:
     _, schema = _footer(folder / "sites.parquet")
     if schema.names != tables.SITES_SCHEMA.names:
         raise InputError(folder / "sites.parquet", f"has the columns {schema.names}", MAKE_AGAIN)
+    _check_checksums(folder, description)
+
+
+def _check_checksums(folder: Path, description: Mapping[str, Any]) -> None:
+    """Check each file of a data set against the checksum in its description, where it has one."""
+    recorded = description.get(CHECKSUMS, {})  # earlier versions wrote none
+    if not isinstance(recorded, dict):
+        raise InputError(folder / "dataset.json", f"holds {CHECKSUMS} that are no mapping", MAKE_AGAIN)
+    parts = [part_path(folder, number) for number in range(len(description["parts"]))]
+    for path in (*parts, folder / "sites.parquet", folder / "motifs.meme", folder / "motif_log.csv"):
+        checksum = recorded.get(path.relative_to(folder).as_posix())
+        if checksum is None:
+            continue
+        if not path.is_file():
+            raise InputError(path, "is missing", MAKE_AGAIN)
+        if known_checksum(path) != checksum:
+            raise InputError(path, "is not what was written, its checksum differs", MAKE_AGAIN)
 
 
 def read_table(path: Path, columns: list[str] | None = None, split: str | None = None) -> pa.Table:

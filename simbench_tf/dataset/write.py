@@ -16,10 +16,19 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from simbench_tf import tables
-from simbench_tf.dataset.files import DEFAULT_SCAN, DESCRIPTION, MAKE_AGAIN, part_path, read_table
+from simbench_tf.dataset.files import (
+    CHECKSUMS,
+    DEFAULT_SCAN,
+    DESCRIPTION,
+    MAKE_AGAIN,
+    OWN_CHECKSUM,
+    description_checksum,
+    part_path,
+    read_table,
+)
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
-from simbench_tf.files import whole_file
+from simbench_tf.files import checksum, whole_file
 from simbench_tf.motifs import Motif, write_meme
 
 _SITES_DICTIONARY = ["motif", "tf", "strand", "element"]
@@ -158,7 +167,7 @@ def finish_dataset(
         grammar data.
     """
     folder = Path(folder)
-    clash = set(notes or {}) & set(DESCRIPTION)
+    clash = set(notes or {}) & {*DESCRIPTION, CHECKSUMS, OWN_CHECKSUM}
     if clash:
         raise ValueError(f"notes may not hold {sorted(clash)}: dataset.json has these of its own")
     if kind == "grammar" and "elements" not in (notes or {}):
@@ -183,6 +192,8 @@ def finish_dataset(
         with whole_file(folder / "motif_log.csv") as partial:
             motif_log.to_csv(partial, index=False)
     description = {"name": name, "kind": kind, "tasks": list(tasks), **summary, **scanning}
+    description[CHECKSUMS] = {path.relative_to(folder).as_posix(): checksum(path) for path in files[:-1]}
+    description[OWN_CHECKSUM] = description_checksum(description)
     text = json.dumps(description, indent=1, allow_nan=False) + "\n"
     with whole_file(folder / "dataset.json") as partial:
         partial.write_text(text, encoding="utf-8")

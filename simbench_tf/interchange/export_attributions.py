@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -21,6 +20,7 @@ from simbench_tf.files import whole_file
 from simbench_tf.genome import open_genome
 from simbench_tf.parallel import Track, silent
 from simbench_tf.run.attributions import AttributionFile, attribution_files, read_attributions
+from simbench_tf.run.hdf5 import read_hdf5
 
 _NO_PLACE = "have no place in a genome, which bigWig needs"
 
@@ -99,7 +99,7 @@ def write_arrays(
             warnings.warn(f"{file.path}: left out, it keeps no hypothetical contributions", UserWarning, stacklevel=2)
             yield []
             continue
-        with h5py.File(file.path) as h5:
+        with read_hdf5(file.path) as h5:
             hypothetical = h5["hypothetical"][:]
         _, seq_ids = read_attributions(file.path)
         written = [out / file.task / file.model / f"{file.key}.npz"]
@@ -115,7 +115,7 @@ def write_arrays(
 
 
 def _holds_hypothetical(file: AttributionFile) -> bool:
-    with h5py.File(file.path) as h5:
+    with read_hdf5(file.path) as h5:
         return "hypothetical" in h5
 
 

@@ -13,6 +13,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.files import TEMPORARY_PREFIX, is_abandoned
 from simbench_tf.run.attributions import taken_methods
 from simbench_tf.run.lock import LOCK
+from simbench_tf.run.manifest import CONFIG_STAGE, fingerprint, fresh_files, write_records
 
 #: What file managers put into a folder that somebody only looked at, and what a call leaves that wrote nothing else.
 _NOBODYS_FILES = (".DS_Store", "Thumbs.db", "desktop.ini", LOCK)
@@ -35,7 +36,11 @@ def begin(config: Config, folder: Path) -> None:
     for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):
         if is_abandoned(leftover):  # of a call that was killed; another call may be writing
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
-    write_config(config, folder / "config.yaml")
+    path = folder / "config.yaml"
+    write_config(config, path)
+    key = fingerprint(CONFIG_STAGE, config.model_dump(mode="json"))
+    if not fresh_files(folder, key):
+        write_records(folder, [path], CONFIG_STAGE, key, 0, "cpu")
 
 
 def check_requests(config: Config) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
@@ -16,8 +17,11 @@ from typing import Any
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 
+_log = logging.getLogger(__name__)
 Record = dict[str, Any]
 
+#: Whose record config.yaml is, which no stage writes.
+CONFIG_STAGE = "config"
 #: What every record has.
 _FIELDS = ("checksum", "stage", "fingerprint")
 
@@ -72,8 +76,6 @@ def write_records(
 ) -> None:
     """Add or replace the records of `files` (paths below `run`) in one step; `more` is further timings and so on."""
     records = read_manifest(run)
-    # intermediate files that the step used up leave no record behind
-    records = {path: record for path, record in records.items() if (run / path).is_file()}
     for file in files:
         records[file.relative_to(run).as_posix()] = {
             "checksum": checksum(file),
@@ -88,14 +90,56 @@ def write_records(
 
 def fresh_files(run: Path, key: str) -> list[Path]:
     """Files recorded under a fingerprint, or none if any of them is missing or was changed since."""
-    files = []
-    for path, record in read_manifest(run).items():
-        if record.get("fingerprint") == key:
-            file = run / path
-            if not file.is_file() or checksum(file) != record["checksum"]:
-                return []
-            files.append(file)
-    return files
+    records = {path: record for path, record in read_manifest(run).items() if record["fingerprint"] == key}
+    if any(_damage(run / path, record) for path, record in records.items()):
+        return []
+    return [run / path for path in records]
+
+
+def _damage(file: Path, record: Record) -> str | None:
+    """What is wrong with a recorded file; None where it is as it was written."""
+    if not file.is_file():
+        return "is missing"
+    return None if checksum(file) == record["checksum"] else "is not what was written, its checksum differs"
+
+
+def damaged_files(run: Path, records: Mapping[str, Record]) -> dict[str, str]:
+    """Of the files of some records, those that are missing or were changed since: path -> what is wrong."""
+    found = ((path, _damage(run / path, record)) for path, record in records.items())
+    return {path: wrong for path, wrong in found if wrong is not None}
+
+
+def tell_of_damage(run: Path, key: str) -> None:
+    """Log a line for each damaged file of a fingerprint, whose step is about to make it again."""
+    mine = {path: record for path, record in read_manifest(run).items() if record["fingerprint"] == key}
+    for path, wrong in damaged_files(run, mine).items():
+        _log.warning("%s: %s; it is made again", run / path, wrong)
+
+
+def check_whole(run: Path, stages: Iterable[str]) -> None:
+    """Check that what some stages wrote, and the configuration, is as they wrote it.
+
+    Raises
+    ------
+    InputError
+        A file is missing or was changed since.
+    """
+    wanted = {CONFIG_STAGE, *stages}
+    records = {path: record for path, record in read_manifest(run).items() if record["stage"] in wanted}
+    for path, wrong in damaged_files(run, records).items():
+        again = f"`simbench run {run / 'config.yaml'} --out {run}`"
+        mend = f"take it as it is now with {again}" if path == "config.yaml" else f"make it again with {again}"
+        raise InputError(run / path, wrong, mend)
+
+
+def forget_damaged(run: Path, stages: Iterable[str]) -> None:
+    """Drop the records of files that are still damaged after their stages, with a line for each."""
+    records, done = read_manifest(run), set(stages)
+    damaged = damaged_files(run, {path: record for path, record in records.items() if record["stage"] in done})
+    for path, wrong in damaged.items():
+        _log.warning("%s: %s; this run does not make it, so it is left out", run / path, wrong)
+    if damaged:
+        _write(run, {path: record for path, record in records.items() if path not in damaged})
 
 
 def stage_checksums(run: Path, stage: str) -> dict[str, str]:

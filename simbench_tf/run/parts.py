@@ -1,13 +1,16 @@
 """RUN/attributions/MODEL/TASK/KEY.parts: rows of an attribution file that are done, so that a killed job is resumed.
 
-A part is an HDF5 file of its own, named by its rows and written whole: an HDF5 file that grows can be lost as a whole
-when its writer is killed. Each carries the fingerprint of what it was made from. When all rows are there they are
-joined in the order of the rows, a fixed number at a time, so that where a job was cut plays no part in the bytes.
+A part is an HDF5 file of its own, named by its rows and its checksum and written whole: an HDF5 file that grows can be
+lost as a whole when its writer is killed. Each carries the fingerprint of what it was made from. When all rows are
+there they are joined in the order of the rows, a fixed number at a time, so that where a job was cut plays no part in
+the bytes.
 """
 
 from __future__ import annotations
 
+import io
 import itertools
+import logging
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,10 +20,11 @@ import h5py
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.files import whole_file
+from simbench_tf.files import bytes_checksum, checksum, whole_file
 
-#: How a part is named: by its first row, and the one after its last.
-_NAME = re.compile(r"\d{9}-\d{9}\.h5")
+_log = logging.getLogger(__name__)
+#: How a part is named: by its first row, the one after its last, and its checksum, which earlier versions left out.
+_NAME = re.compile(r"(?P<first>\d{9})-(?P<stop>\d{9})(-(?P<checksum>[0-9a-f]{32}))?\.h5")
 
 
 class PartsFolder(NamedTuple):
@@ -44,27 +48,44 @@ def parts_of(path: Path) -> Path:
 
 
 def read_parts(folder: PartsFolder) -> list[Part]:
-    """The parts that are done, one after the other from row 0; those of another fingerprint are deleted."""
+    """The parts that are done, one after the other from row 0; damaged ones and those of others are deleted."""
     parts: list[Part] = []
-    for path in sorted(path for path in folder.path.glob("*.h5") if _NAME.fullmatch(path.name)):
-        first, stop = (int(number) for number in path.stem.split("-"))
-        with h5py.File(path) as h5:
-            fits = h5.attrs["fingerprint"] == folder.key
-        if fits and first == (parts[-1].stop if parts else 0):
+    for path in sorted(folder.path.glob("*.h5")):
+        name = _NAME.fullmatch(path.name)
+        if name is None:
+            continue
+        first, stop = int(name["first"]), int(name["stop"])
+        is_next = first == (parts[-1].stop if parts else 0)
+        if is_next and _is_whole(path, name["checksum"]) and _fingerprint_of(path) == folder.key:
             parts.append(Part(first, stop, path))
         else:
             path.unlink()
     return parts
 
 
+def _is_whole(path: Path, recorded: str | None) -> bool:
+    if recorded == checksum(path):
+        return True
+    _log.warning("%s: is not what was written; its rows are made again", path)
+    return False
+
+
+def _fingerprint_of(path: Path) -> str:
+    with h5py.File(path) as h5:
+        return str(h5.attrs["fingerprint"])
+
+
 def write_part(folder: PartsFolder, first: int, arrays: Mapping[str, npt.NDArray[Any]]) -> Part:
     """Write rows from `first` on."""
     stop = first + len(arrays["scores"])
-    path = folder.path / f"{first:09d}-{stop:09d}.h5"
-    with whole_file(path) as partial, h5py.File(partial, "w") as h5:
+    content = io.BytesIO()  # in memory, since its name holds its checksum
+    with h5py.File(content, "w") as h5:
         for name, values in arrays.items():
             h5.create_dataset(name, data=values)
         h5.attrs["fingerprint"] = folder.key
+    path = folder.path / f"{first:09d}-{stop:09d}-{bytes_checksum(content.getbuffer())}.h5"
+    with whole_file(path) as partial:
+        partial.write_bytes(content.getbuffer())
     return Part(first, stop, path)
 
 

@@ -20,6 +20,7 @@ import pandas as pd
 from simbench_tf import tables
 from simbench_tf.config import Config, config_dict, versions
 from simbench_tf.dataset import Dataset, open_dataset
+from simbench_tf.dataset.files import read_description
 from simbench_tf.errors import InputError
 from simbench_tf.run.attributions import NotTaken, all_attribution_files, not_taken, read_attributions
 from simbench_tf.run.dependency_maps import DependencyMap, read_maps
@@ -158,8 +159,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
     return RunResults(
         config=config_dict(config),
         versions=versions(),
-        dataset_info=json.loads((folder / "dataset" / "dataset.json").read_text(encoding="utf-8"))
-        | {"elements": dataset.element_tasks},
+        dataset_info=read_description(folder / "dataset") | {"elements": dataset.element_tasks},
         summary=summary[~is_null].reset_index(drop=True),
         nulls=summary[is_null].reset_index(drop=True),
         other_truth=None if other_truth.empty else other_truth,

@@ -20,10 +20,9 @@ from simbench_tf import tables
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dataset.files import part_path, read_description, read_table
 from simbench_tf.errors import InputError
-from simbench_tf.files import checksum
 from simbench_tf.motifs import read_motifs
 from simbench_tf.run.folder import config_of, is_run
-from simbench_tf.run.manifest import is_relative, read_manifest
+from simbench_tf.run.manifest import damaged_files, is_relative, read_manifest
 from simbench_tf.run.results import read_table as read_csv
 
 #: What mends a file of a run.
@@ -50,7 +49,7 @@ def problems(path: Path) -> Iterator[str]:
     InputError
         The folder is none of the three.
     """
-    if is_run(path):
+    if is_run(path) or (path / "manifest.json").is_file():
         yield from _of_run(path)
     elif (path / "dataset.json").is_file():
         yield from _of_dataset(path)
@@ -62,20 +61,19 @@ def problems(path: Path) -> Iterator[str]:
 
 def _of_run(run: Path) -> Iterator[str]:
     try:
-        config_of(run)
         records = read_manifest(run)
     except InputError as error:
         yield str(error)
         return
-    damaged = set()
-    for name, record in records.items():
-        file = run / name
-        if not file.is_file():
-            damaged.add(name)
-            yield f"{file}: is missing; {AGAIN}"
-        elif checksum(file) != record["checksum"]:
-            damaged.add(name)
-            yield f"{file}: is not what was written, its checksum differs; {AGAIN}"
+    damaged = damaged_files(run, records)
+    for name, wrong in damaged.items():
+        yield f"{run / name}: {wrong}; {AGAIN}"
+    try:
+        config_of(run)
+    except InputError as error:
+        if "config.yaml" not in damaged:
+            yield str(error)
+        return
     if not (run / "dataset" / "dataset.json").is_file():
         return  # nothing was simulated yet, or the record above says so
     yield from _of_dataset(run / "dataset")

@@ -21,6 +21,7 @@ from simbench_tf.files import whole_file
 from simbench_tf.parallel import MapInOrder, Track
 from simbench_tf.random_streams import choose_rows, stream_key
 from simbench_tf.run.attributions import AttributionFile
+from simbench_tf.run.hdf5 import read_hdf5
 from simbench_tf.run.parts import PartsFolder, parts_of, read_scores
 from simbench_tf.simulate.grammar.sampler import background_letters
 from simbench_tf.stages.attribute_chunks import attribute_bases, job_of
@@ -87,5 +88,5 @@ def write(
 
 def read_null(path: Path) -> npt.NDArray[np.float32]:
     """Read null attributions, float32 (M, L), NaN where a base does not count."""
-    with h5py.File(path) as h5:
+    with read_hdf5(path) as h5:
         return np.asarray(h5["scores"][:])

@@ -74,8 +74,8 @@ def _overwritten_names(config: Config, folder: Path, records: dict[str, Record])
     if any(r["stage"] == "simulate" and not r["fingerprint"].startswith(data_key) for r in records.values()):
         yield from records  # all else is made from the data
         return
-    if "dataset/dataset.json" not in records:
-        return
+    if "dataset/dataset.json" not in records or not (folder / "dataset" / "dataset.json").is_file():
+        return  # half-made, or lost: the same data are made, and all else is of them
     yield from dynamics.unwatched(config, records)
     yield from (name for name, r in records.items() if r["stage"] == "oracle" and not _is_of(r, config, folder))
     if config.discovery is None:

@@ -24,6 +24,7 @@ from simbench_tf.run.manifest import (
     fingerprint,
     fresh_files,
     read_manifest,
+    tell_of_damage,
 )
 from simbench_tf.simulate.grammar import Grammar
 from simbench_tf.stages.step import SITE_PARTS, Made, step
@@ -43,9 +44,11 @@ def simulate(config: Config, folder: Path, map_in_order: MapInOrder = map, track
     key = fingerprint("simulate", inputs(config))
     discard_stale(folder, "simulate", key)
     if not fresh_files(folder, key):
+        tell_of_damage(folder, key)
         simulation = prepare(config, folder, map_in_order)
         n_parts = _write_parts(simulation, folder, key, track)
-        step(folder, {"simulate": key}, lambda: Made({"simulate": _finish(config, folder, simulation, n_parts)}))
+        finish = functools.partial(_finish, config, folder, simulation, n_parts)
+        step(folder, {"simulate": key}, lambda: Made({"simulate": finish()}), again=True)
     # only now that the whole is on record: killed before, the next call joins the parts again
     discard(folder, [name for name in read_manifest(folder) if name.startswith(SITE_PARTS)])
 

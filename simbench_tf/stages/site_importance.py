@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -26,6 +25,7 @@ from simbench_tf.dna import one_hot
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import Track, silent
 from simbench_tf.run.attributions import AttributionFile, attributed_rows, read_attributions
+from simbench_tf.run.hdf5 import read_hdf5
 from simbench_tf.run.manifest import discard, fingerprint, read_manifest
 from simbench_tf.run.models import load_model
 from simbench_tf.run.parts import PartsFolder, discard_parts, parts_of, read_parts, write_part
@@ -235,7 +235,7 @@ def _nothing(n_tasks: int) -> Arrays:
 
 
 def _read_part(path: Path) -> Arrays:
-    with h5py.File(path) as h5:
+    with read_hdf5(path) as h5:
         return {name: h5[name][:] for name in h5}
 
 

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from simbench_tf.errors import InputError
 from simbench_tf.run.lock import locked
-from simbench_tf.run.manifest import fresh_files, stage_checksums, write_records
+from simbench_tf.run.manifest import check_whole, fresh_files, stage_checksums, tell_of_damage, write_records
 
 #: Stages in order; `dynamics` and `motifs` only where they are asked for, as `export`, which is one more.
 STAGES = ("simulate", "train", "dynamics", "attribute", "oracle", "score", "motifs", "report")
@@ -53,12 +53,25 @@ def step(folder: Path, keys: Mapping[str, str], make: Callable[[], Made], *, aga
     """
     if not again and all(fresh_files(folder, key) for key in keys.values()):
         return
+    for key in keys.values():
+        tell_of_damage(folder, key)
     with locked(folder):
         start = time.perf_counter()
         made = make()
         seconds = time.perf_counter() - start
         for stage, files in made.files.items():
             write_records(folder, files, stage, keys[stage], seconds, made.device, **made.details)
+
+
+def check_earlier(folder: Path, stage: str) -> None:
+    """Check that the configuration and what the stages before `stage` wrote are as they were written.
+
+    Raises
+    ------
+    InputError
+        A file is missing or was changed since.
+    """
+    check_whole(folder, STAGES[: STAGES.index(stage)])
 
 
 def dataset_checksums(folder: Path) -> dict[str, str]:

@@ -17,9 +17,11 @@ from helpers.folders import checksums
 from simbench_tf import dataset as module
 from simbench_tf.dataset import covered, finish_dataset, open_dataset, write_dataset, write_part
 from simbench_tf.dataset.batches import BatchOrder, epoch_batches
+from simbench_tf.dataset.files import description_checksum
 from simbench_tf.dna import one_hot
 from simbench_tf.dna.arrow import text_column
 from simbench_tf.errors import InputError
+from simbench_tf.files import checksum
 from simbench_tf.motifs import Motif, read_motifs, scan
 from simbench_tf.tables import SITES_SCHEMA, check_sites, sequence_schema
 
@@ -89,7 +91,8 @@ def ds(folder):
 
 def rewrite_json(folder, **changes):
     path = folder / "dataset.json"
-    description = {**json.loads(path.read_text()), **changes}
+    # as an earlier version wrote it, whose description guards nothing
+    description = {**json.loads(path.read_text()), "checksums": None, "checksum": None, **changes}
     path.write_text(json.dumps({key: value for key, value in description.items() if value is not None}))
 
 
@@ -114,6 +117,10 @@ def test_what_was_written_is_read(ds, parts):
 
 def test_the_description(folder, ds):
     description = json.loads((folder / "dataset.json").read_text())
+    names = ["sites.parquet", "motifs.meme", *(f"sequences/part-0000{number}.parquet" for number in range(3))]
+    assert description.pop("checksum") == description_checksum(description)
+    assert description.pop("checksums") == {name: checksum(folder / name) for name in names}
+    assert not {"checksum", "checksums"} & set(ds.notes)
     table = ds.sequences
     assert description == {
         "name": "tiny",
@@ -288,6 +295,18 @@ def damage_sites(folder):
     (folder / "sites.parquet").write_bytes((folder / "sequences" / "part-00000.parquet").read_bytes())
 
 
+def damage_description(folder):
+    path = folder / "dataset.json"
+    path.write_text(path.read_text().replace("0.25", "0.24", 1))
+
+
+def flip(path):
+    """Change one bit in the middle of a file: of a part or sites among the values, which no footer guards."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 1
+    path.write_bytes(bytes(content))
+
+
 DAMAGES = [
     (damage_missing_part, "part-00001.parquet: is missing"),
     (damage_foreign_part, "part-00003.parquet: belongs to no part"),
@@ -296,6 +315,10 @@ DAMAGES = [
     (damage_sites, "sites.parquet: has the columns"),
     (lambda folder: (folder / "sites.parquet").unlink(), "sites.parquet: is missing"),
     (lambda folder: (folder / "motifs.meme").unlink(), "motifs.meme: is missing"),
+    (lambda folder: flip(folder / "sequences" / "part-00002.parquet"), "part-00002.parquet: is not what was written"),
+    (lambda folder: flip(folder / "sites.parquet"), "sites.parquet: is not what was written"),
+    (lambda folder: flip(folder / "motifs.meme"), "motifs.meme: is not what was written"),
+    (damage_description, "dataset.json: is not what was written"),
     (lambda folder: (folder / "dataset.json").unlink(), "half-written"),
     (lambda folder: (folder / "dataset.json").write_text("{"), "dataset.json: is not JSON"),
     (lambda folder: (folder / "dataset.json").write_text("[]"), "lacks the key name"),

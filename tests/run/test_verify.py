@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers.program import simbench
+from simbench_tf.dataset.files import description_checksum
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum
 from simbench_tf.run.verify import problems
@@ -25,10 +26,17 @@ def run(tiny_run, tmp_path):
 
 
 def recorded(run, name):
-    """Record a file as it now is: what is wrong with it then is not its checksum."""
+    """Record a file as it now is, also in dataset.json: what is wrong with it then is not its checksum."""
     manifest = run / "manifest.json"
     records = json.loads(manifest.read_text())
     records[name]["checksum"] = checksum(run / name)
+    if name.startswith("dataset/"):
+        description = json.loads((run / "dataset" / "dataset.json").read_text())
+        del description["checksum"]
+        description["checksums"][name.removeprefix("dataset/")] = checksum(run / name)
+        description["checksum"] = description_checksum(description)
+        (run / "dataset" / "dataset.json").write_text(json.dumps(description))
+        records["dataset/dataset.json"]["checksum"] = checksum(run / "dataset" / "dataset.json")
     manifest.write_text(json.dumps(records))
 
 

@@ -113,7 +113,15 @@ def test_parts_follow_one_another(tmp_path):
     write_part(PartsFolder(tmp_path, "b"), 32, arrays)
     # rows 32 to 48 were made from something else, so those after them are no use either
     assert [part.first for part in read_parts(PartsFolder(tmp_path, "a"))] == [0, 16]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["000000000-000000016.h5", "000000016-000000032.h5"]
+    left = sorted(tmp_path.iterdir())
+    assert [path.name[:19] for path in left] == ["000000000-000000016", "000000016-000000032"]
+    # of damaged rows nothing is taken, nor of those of an earlier version, whose names hold no checksum
+    content = bytearray(left[1].read_bytes())
+    content[len(content) // 2] ^= 1
+    left[1].write_bytes(content)
+    left[0].rename(tmp_path / "000000000-000000016.h5")
+    assert read_parts(PartsFolder(tmp_path, "a")) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 KILLED_PROGRAM = """

@@ -24,7 +24,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.files import TEMPORARY_PREFIX, checksum
 from simbench_tf.parallel import workers
 from simbench_tf.run.folder import begin, config_of
-from simbench_tf.run.manifest import read_manifest
+from simbench_tf.run.manifest import CONFIG_STAGE, read_manifest
 from simbench_tf.stages import simulate as stages_simulate
 
 
@@ -48,8 +48,9 @@ def test_a_run_leaves_the_files_of_the_design(tiny_run):
     }
     assert set(files_below(tiny_run)) == expected
     recorded = read_manifest(tiny_run)
-    assert set(recorded) == expected - {"config.yaml", "manifest.json"}
-    assert {record["stage"] for record in recorded.values()} == set(pipeline.STAGES) - {"dynamics", "motifs"}
+    assert set(recorded) == expected - {"manifest.json"}
+    of_stages = set(pipeline.STAGES) - {"dynamics", "motifs"}
+    assert {record["stage"] for record in recorded.values()} == of_stages | {CONFIG_STAGE}
     for path, record in recorded.items():
         assert record["checksum"] == checksum(tiny_run / path)
         assert record["seconds"] >= 0
