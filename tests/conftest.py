@@ -9,6 +9,14 @@ import yaml
 from helpers.tiny_run import TINY_RUN
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_configuration_folder(tmp_path_factory):
+    """The key that signs runs is not the developer's own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def tiny_config(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("config") / "tiny.yaml"

@@ -68,6 +68,10 @@ Set = Annotated[
 Overwrite = Annotated[
     bool, typer.Option("--overwrite", help="Make results again that another configuration left in the folder.")
 ]
+TrustCode = Annotated[
+    bool,
+    typer.Option("--trust-code", help="Execute what a run made by others names: functions, Kipoi entries. Look first."),
+]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes on this machine.")]
 Dask = Annotated[str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port.")]
 

@@ -9,7 +9,8 @@ import typer
 from rich.progress import DownloadColumn
 
 from simbench_tf import interchange
-from simbench_tf.cli.app import Run, app, bars, note, one_of, say
+from simbench_tf.cli.app import Run, TrustCode, app, bars, note, one_of, say
+from simbench_tf.cli.trust import trusted_config
 from simbench_tf.errors import InputError
 from simbench_tf.genome.sources import DATA_FOLDER
 from simbench_tf.interchange.export_attributions import WRITERS as ATTRIBUTION_WRITERS
@@ -37,6 +38,7 @@ def export(
         list[str] | None, typer.Option("--author", help="An author of the model; give it again for each.")
     ] = None,
     group: Annotated[bool, typer.Option("--group", help="Write one group of all models, in --out.")] = False,
+    trust_code: TrustCode = False,
 ) -> None:
     """Write trained models as Kipoi model-zoo entries.
 
@@ -45,7 +47,7 @@ def export(
     from simbench_tf.export import export_run, export_run_group
     from simbench_tf.stages.export import write
 
-    config = config_of(run)
+    config = trusted_config(run, trust_code=trust_code)
     check_earlier(run, "dynamics")
     options: dict[str, Any] = {"float16": float16, "url": url} | ({"authors": author} if author else {})
     names = [model] if model is not None else [each.name for each in config.replicates if each.model.is_trained]

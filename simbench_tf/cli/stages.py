@@ -1,4 +1,4 @@
-"""Commands that run stages: run, simulate, fit, train, dynamics, attribute, oracle, score, motifs, report, compare."""
+"""Commands that run stages: run, simulate, fit, train, dynamics, attribute, oracle, score, motifs, report."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
-from rich.table import Table
 
-from simbench_tf.cli.app import Dask, Out, Overwrite, Run, Set, Source, Workers, app, bars, console, say
+from simbench_tf.cli.app import Dask, Out, Overwrite, Run, Set, Source, TrustCode, Workers, app, bars, say
+from simbench_tf.cli.trust import check_given, trusted_config
 from simbench_tf.config import Config, load_config
 from simbench_tf.errors import InputError
 from simbench_tf.interchange.attribution_readers import READERS
@@ -26,6 +25,7 @@ def run(
     overwrite: Overwrite = False,
     n_workers: Workers = None,
     dask: Dask = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Run every stage, from a preset or a configuration to the report.
 
@@ -35,6 +35,7 @@ def run(
     from simbench_tf.parallel import workers
 
     config = load_config(source, set_ or ())
+    check_given(config, source, out, trust_code=trust_code)
     with workers(n_workers, dask) as map_in_order, bars(stages=_stages_of(config)) as track:
         made = pipeline.run(config, out, map_in_order=map_in_order, track=track, overwrite=overwrite)
     if made.is_dir():
@@ -81,6 +82,7 @@ def simulate(
     overwrite: Overwrite = False,
     n_workers: Workers = None,
     dask: Dask = None,
+    trust_code: TrustCode = False,
 ) -> None:
     """Simulate the data set only.
 
@@ -91,6 +93,7 @@ def simulate(
     from simbench_tf.stages.overwritten import check_overwrites
 
     config = load_config(source, set_ or ())
+    check_given(config, source, out, trust_code=trust_code)
     with workers(n_workers, dask) as map_in_order, bars() as track:
         check_folder(out)
         if not overwrite:
@@ -143,7 +146,7 @@ def fit(
 
 
 @app.command()
-def train(run: Run) -> None:
+def train(run: Run, trust_code: TrustCode = False) -> None:
     """Train the models of a run on its data set, on all GPUs; after an interruption the same command resumes.
 
     On several hosts that share the run's folder: the same command on each, with TF_CONFIG naming the hosts.
@@ -152,7 +155,7 @@ def train(run: Run) -> None:
     """
     from simbench_tf import pipeline
 
-    config = config_of(run)
+    config = trusted_config(run, trust_code=trust_code)
     with locked(run), bars() as track:
         check_earlier(run, "train")
         pipeline.train(config, run, track=track)
@@ -160,7 +163,7 @@ def train(run: Run) -> None:
 
 
 @app.command()
-def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
+def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None, trust_code: TrustCode = False) -> None:
     """Find which motifs each model had learnt after which batch, for a run whose configuration has `dynamics`.
 
     Example: [bold]simbench run demo --out runs/demo --set dynamics={}[/], then [bold]simbench dynamics runs/demo[/]
@@ -168,7 +171,7 @@ def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     from simbench_tf import pipeline
     from simbench_tf.parallel import workers
 
-    config = config_of(run)
+    config = trusted_config(run, trust_code=trust_code)
     with locked(run), workers(n_workers, dask) as map_in_order, bars() as track:
         check_earlier(run, "dynamics")
         target = pipeline.dynamics(config, run, map_in_order=map_in_order, track=track)
@@ -176,7 +179,7 @@ def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
 
 
 @app.command()
-def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
+def attribute(run: Run, n_workers: Workers = None, dask: Dask = None, trust_code: TrustCode = False) -> None:
     """Compute attributions of the trained models' predictions with each method of the run.
 
     Example: [bold]simbench attribute runs/demo[/]
@@ -184,7 +187,7 @@ def attribute(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     from simbench_tf import pipeline
     from simbench_tf.parallel import workers
 
-    config = config_of(run)
+    config = trusted_config(run, trust_code=trust_code)
     with locked(run), workers(n_workers, dask) as map_in_order, bars() as track:
         check_earlier(run, "attribute")
         pipeline.attribute(config, run, map_in_order=map_in_order, track=track)
@@ -264,6 +267,7 @@ def score(
     subpatterns: Annotated[
         bool, typer.Option("--subpatterns", help="With --motifs: modisco's sub-patterns in place of their patterns.")
     ] = False,
+    trust_code: TrustCode = False,
 ) -> None:
     """Score the attributions against the true sites; with --attributions, also those of another tool.
 
@@ -287,7 +291,7 @@ def score(
     from simbench_tf.interchange.import_attributions import take_attributions
     from simbench_tf.interchange.import_predictions import take_predictions
 
-    config = config_of(run)
+    config = trusted_config(run, trust_code=trust_code)
     of_a_file = name or model or task or seq_ids or (model_name and predictions is None)
     if attributions is None and motifs is None and of_a_file:
         raise InputError("--attributions", "is needed with the other options", "add --attributions FILE")
@@ -338,7 +342,7 @@ def score(
 
 
 @app.command()
-def motifs(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
+def motifs(run: Run, n_workers: Workers = None, dask: Dask = None, trust_code: TrustCode = False) -> None:
     """Call motifs in the attributions, for a run whose configuration has `discovery`, and score the calls.
 
     Calls are written to RUN/motifs/MODEL/TASK/KEY/CALLER (BED, MEME), their scores to RUN/scores/instances.csv and
@@ -349,7 +353,7 @@ def motifs(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     from simbench_tf import pipeline
     from simbench_tf.parallel import workers
 
-    config = config_of(run)
+    config = trusted_config(run, trust_code=trust_code)
     with locked(run), workers(n_workers, dask) as map_in_order, bars() as track:
         check_earlier(run, "motifs")
         instances = pipeline.motifs(config, run, map_in_order=map_in_order, track=track)
@@ -368,32 +372,3 @@ def report(run: Run) -> None:
     with locked(run):
         check_earlier(run, "report")
         say(f"report: {pipeline.report(config, run)}")
-
-
-@app.command()
-def compare(
-    runs: Annotated[list[Path], typer.Argument(metavar="RUN1 RUN2 ...", help="The folders of scored runs.")],
-    out: Annotated[
-        Path | None,
-        typer.Option("--out", metavar="FILE.html|.csv", help="Write the comparison, as a page or as tables."),
-    ] = None,
-) -> None:
-    """Compare runs: settings that differ, models, scores, and paired differences between sequences.
-
-    Example: [bold]simbench compare runs/with runs/without --out compared.html[/]
-    """
-    from simbench_tf.report.compare import compare_runs, shown, write_comparison
-
-    for folder in runs:
-        check_earlier(folder, "report")
-    comparison = compare_runs(runs)
-    files = write_comparison(comparison, out) if out is not None else []
-    for each in shown(comparison):
-        table = Table(
-            *map(escape, each.table.heads), title=each.title, caption=each.note, title_justify="left", box=None
-        )
-        for row in each.table.rows:
-            table.add_row(*map(escape, row))
-        console.print(table, "")
-    for file in files:
-        say(f"written: {file}")

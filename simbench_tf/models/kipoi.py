@@ -6,6 +6,7 @@ batch, so methods that only predict (ism, with ``output="probability"``) work, a
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +19,7 @@ from simbench_tf.errors import InputError
 
 # TensorFlow and Keras are imported where they are used, so that importing this module does not wait for them.
 
+_log = logging.getLogger(__name__)
 Array = npt.NDArray[np.float32]
 
 
@@ -133,6 +135,7 @@ def _get_model(source: str) -> Any:
         raise InputError(source, "is no Kipoi entry", "give a folder with a model.yaml, or SOURCE/NAME")
     import kipoi
 
+    _log.info("%s: code of this Kipoi entry is executed%s", source, _shown_code(path))
     if zoo is not None:
         name, where = str(path.relative_to(zoo)), kipoi.sources.LocalSource(str(zoo))
     elif kind in kipoi.config.model_sources() and kind != "dir":
@@ -144,6 +147,12 @@ def _get_model(source: str) -> Any:
         return kipoi.get_model(name, source=where, with_dataloader=False)
     except Exception as error:  # an entry's own code may raise anything
         raise InputError(source, f"kipoi cannot load it: {type(error).__name__}: {error}", "fix the entry") from error
+
+
+def _shown_code(path: Path) -> str:
+    """The Python files of an entry's folder, to be named."""
+    names = sorted(each.name for each in path.glob("*.py")) if path.is_dir() else []
+    return f": {', '.join(names)}" if names else ""
 
 
 def _zoo(path: Path) -> Path | None:

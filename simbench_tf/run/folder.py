@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import yaml
@@ -13,7 +14,8 @@ from simbench_tf.errors import InputError
 from simbench_tf.files import TEMPORARY_PREFIX, is_abandoned
 from simbench_tf.run.attributions import taken_methods
 from simbench_tf.run.lock import LOCK
-from simbench_tf.run.manifest import CONFIG_STAGE, fingerprint, fresh_files, write_records
+from simbench_tf.run.manifest import CONFIG_STAGE, fingerprint, fresh_files, read_manifest, write_records
+from simbench_tf.run.trust import SIGNATURES, NamedCode, configured_code, signatures
 
 #: What file managers put into a folder that somebody only looked at, and what a call leaves that wrote nothing else.
 _NOBODYS_FILES = (".DS_Store", "Thumbs.db", "desktop.ini", LOCK)
@@ -36,11 +38,18 @@ def begin(config: Config, folder: Path) -> None:
     for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):
         if is_abandoned(leftover):  # of a call that was killed; another call may be writing
             shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
-    path = folder / "config.yaml"
-    write_config(config, path)
+    write_config(config, folder / "config.yaml")
+    record_config(config, folder, configured_code(config))
+
+
+def record_config(config: Config, folder: Path, code: Iterable[NamedCode]) -> None:
+    """Record a run's config.yaml, with the user's signature of some code, unless it is on record so."""
     key = fingerprint(CONFIG_STAGE, config.model_dump(mode="json"))
-    if not fresh_files(folder, key):
-        write_records(folder, [path], CONFIG_STAGE, key, 0, "cpu")
+    signed = signatures(code, folder)
+    recorded = read_manifest(folder).get("config.yaml", {})
+    if not fresh_files(folder, key) or recorded.get(SIGNATURES, []) != signed:
+        more = {SIGNATURES: signed} if signed else {}
+        write_records(folder, [folder / "config.yaml"], CONFIG_STAGE, key, 0, "cpu", **more)
 
 
 def check_requests(config: Config) -> None:
