@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import gzip
+import json
+import os
+import subprocess
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +22,7 @@ import pandas as pd
 
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
+from simbench_tf.interchange import bigwig_values
 
 #: Names of arrays, in order of preference; ``arr_0`` is NumPy's own name, and tfmodisco-lite's.
 ARRAYS = ("scores", "contributions", "hypothetical", "arr_0")
@@ -24,6 +30,8 @@ ARRAYS = ("scores", "contributions", "hypothetical", "arr_0")
 ID_ARRAYS = ("seq_id", "seq_ids", "ids", "names")
 #: Arrays that a message lists at most.
 _MAX_LISTED = 8
+#: How long the reading of a bigWig may take, at least, and the bases that it reads a second, at the very least.
+_BIGWIG_SECONDS, _BIGWIG_BASES_PER_SECOND = 60, 20_000
 
 
 class OtherArray(NamedTuple):
@@ -201,32 +209,51 @@ def read_bigwig(path: Path, loci: pd.DataFrame | None) -> OtherArray:
     Raises
     ------
     InputError
-        There are no loci, pyBigWig is not installed, or the file is no bigWig or lacks a chromosome or its end.
+        There are no loci, pyBigWig is not installed, the file is no bigWig or lacks a chromosome or its end, or it is
+        damaged so that pyBigWig crashes or does not end.
     """
     if loci is None:
         others = " or ".join(suffix for suffix, reader in READERS.items() if reader is not read_bigwig)
         what = "is a bigWig, but the sequences have no place in a genome"
         raise InputError(path, what, f"give {others}, or use data of kind peaks")
-    try:
-        import pyBigWig
-    except ImportError as error:
+    if find_spec("pyBigWig") is None:
         what = "needs pyBigWig to be read, which is not installed"
-        raise InputError(path, what, "pip install 'simbench_tf[bigwig]'") from error
+        raise InputError(path, what, "pip install 'simbench_tf[bigwig]'")
+    if not path.is_file():  # pyBigWig would take an address of the web, or wait at a pipe
+        raise InputError(path, *_NO_BIGWIG)
+    places = list(zip(loci["chrom"], loci["start"].tolist(), loci["end"].tolist(), strict=True))
+    values = np.frombuffer(_bigwig_values(path, places), np.float32)
+    return OtherArray("values", values.reshape(len(places), -1), is_ordered=True)
+
+
+_NO_BIGWIG = ("is missing or no bigWig", "give a bigWig file")
+
+
+def _bigwig_values(path: Path, places: list[tuple[str, int, int]]) -> bytes:
+    """What `bigwig_values` prints; a crash of it, or no end, is one line as other errors are."""
+    # -P: modules beside the program are none of its
+    command = [sys.executable, "-P", bigwig_values.__file__, str(path.resolve())]
+    n_bases = sum(end - start for _, start, end in places)
+    seconds = _BIGWIG_SECONDS + n_bases / _BIGWIG_BASES_PER_SECOND
+    damaged = "it may be damaged: write it again"
     try:
-        bigwig = pyBigWig.open(str(path))
-    except RuntimeError as error:
-        raise InputError(path, "is missing or no bigWig", "give a bigWig file") from error
-    rows = []
-    try:
-        sizes = bigwig.chroms()
-        for locus in loci.itertuples():
-            if locus.end > sizes.get(locus.chrom, 0):
-                here = f"{locus.chrom}:{locus.start}-{locus.end}"
-                raise InputError(path, f"has no {here}", "write it for the genome of the data set")
-            rows.append(np.asarray(bigwig.values(locus.chrom, locus.start, locus.end), np.float32))
-    finally:
-        bigwig.close()
-    return OtherArray("values", np.stack(rows), is_ordered=True)
+        done = subprocess.run(
+            command,
+            input=json.dumps(places).encode(),
+            capture_output=True,
+            timeout=seconds,
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},  # its threads reserve memory, which is bounded there
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InputError(path, f"was not read within {seconds:.0f} s", damaged) from error
+    if done.returncode == bigwig_values.NO_BIGWIG:
+        raise InputError(path, *_NO_BIGWIG)
+    if done.returncode == bigwig_values.NO_LOCUS:
+        locus = done.stderr.decode(errors="replace").splitlines()[-1]
+        raise InputError(path, f"has no {locus}", "write it for the genome of the data set")
+    if done.returncode or len(done.stdout) != 4 * n_bases:
+        raise InputError(path, "cannot be read by pyBigWig", damaged)
+    return done.stdout
 
 
 #: The reader of each suffix. A reader takes a path and the loci of the explained sequences (None without a genome).
