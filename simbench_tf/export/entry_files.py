@@ -19,6 +19,7 @@ import yaml
 from simbench_tf import dna
 from simbench_tf.errors import InputError
 from simbench_tf.files import temporary_prefix
+from simbench_tf.hdf5 import whole_h5
 
 Bases = npt.NDArray[np.uint8]
 Array = npt.NDArray[np.float32]
@@ -83,7 +84,7 @@ def write_example(folder: Path, example: Bases) -> None:
 def write_predictions(path: Path, example: Bases, predictions: Array) -> None:
     """Write the file that ``kipoi predict -k -m -o FILE.h5`` writes for the example, for ``kipoi test -e FILE.h5``."""
     columns = zip(*_intervals(example), strict=True)
-    with h5py.File(path, "w") as h5:
+    with whole_h5(path) as h5:
         # small chunks, as each is compressed alone and the reader takes batches
         h5.create_dataset("inputs", data=example_one_hot(example), compression="gzip")
         h5.create_dataset("preds", data=predictions)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -19,7 +18,8 @@ from simbench_tf.config import Config
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dataset.files import read_loci
 from simbench_tf.errors import InputError, nearest
-from simbench_tf.files import safe_name, whole_file
+from simbench_tf.files import safe_name
+from simbench_tf.hdf5 import whole_h5
 from simbench_tf.interchange.attribution_readers import OtherArray, read_attribution_file, read_seq_ids, scores_of
 from simbench_tf.run.attributions import (
     UNKNOWN_REFERENCES,
@@ -102,7 +102,7 @@ def take_attributions(
         what = f"has no finite value at base {base} of {ids[rows][row]}, and at {len(faulty) - 1} more bases"
         raise InputError(file, what, "give every base of the explained sequences a number")
     with locked(folder):
-        with whole_file(target.path) as partial, h5py.File(partial, "w") as h5:
+        with whole_h5(target.path) as h5:
             h5.create_dataset("scores", data=scores, compression="gzip")
             h5.create_dataset("seq_id", data=seq_id_bytes(ids[rows]))
             h5.attrs.update(model=target.model, task=target.task, key=target.key, method=name, references=references)

@@ -5,6 +5,7 @@ A method that asks for fewer takes the first ones. References of other kinds fol
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import h5py
@@ -14,7 +15,7 @@ import pandas as pd
 
 from simbench_tf.config import Config, MethodSettings
 from simbench_tf.dataset import Dataset
-from simbench_tf.files import whole_file
+from simbench_tf.hdf5 import whole_h5
 from simbench_tf.run.attributions import seq_id_bytes
 from simbench_tf.run.hdf5 import read_hdf5
 
@@ -41,8 +42,8 @@ def write_references(config: Config, dataset: Dataset, rows: npt.NDArray[np.int6
     split = config.attribution.split
     bases = dataset.bases(split)[rows]
     n = max(n_shuffles(method) for method in config.attribution.methods)
-    with whole_file(path) as partial, h5py.File(partial, "w") as h5:
-        shape = (len(bases), n, bases.shape[1])
+    shape = (len(bases), n, bases.shape[1])
+    with whole_h5(path, most_bytes=math.prod(shape)) as h5:
         block = (1, *shape[1:])  # a sequence's shuffles are read together
         target = h5.create_dataset("bases", shape, np.uint8, chunks=block, compression="gzip", compression_opts=1)
         for first in range(0, len(bases), _ROWS_TOGETHER):

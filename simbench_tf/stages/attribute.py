@@ -6,14 +6,14 @@ import functools
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 
 from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.devices import device
 from simbench_tf.errors import InputError
-from simbench_tf.files import checksum, whole_file
+from simbench_tf.files import checksum
+from simbench_tf.hdf5 import whole_h5
 from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.attributions import AttributionFile, attributed_rows, attribution_files, null_files, seq_id_bytes
 from simbench_tf.run.manifest import fingerprint
@@ -125,7 +125,7 @@ def write(
     job = job_of(file, config, untrained=untrained)
     with track(f"{file.model} {file.task} {file.key}{' untrained' if untrained else ''}", len(rows)) as advance:
         parts = attribute_bases(job, bases, shuffles, names, parts_folder, map_in_order, advance)
-        with whole_file(file.path) as partial, h5py.File(partial, "w") as h5:
+        with whole_h5(file.path, most_bytes=sum(part.path.stat().st_size for part in parts)) as h5:
             join_parts(parts, h5, chunk_sequences(file.method.method))
             h5.create_dataset("seq_id", data=seq_id_bytes(seq_ids))
             h5.attrs.update(model=file.model, task=file.task, key=file.key, method=file.method.method)

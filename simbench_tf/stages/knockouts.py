@@ -17,7 +17,7 @@ import numpy.typing as npt
 from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset
 from simbench_tf.devices import device
-from simbench_tf.files import whole_file
+from simbench_tf.hdf5 import whole_h5
 from simbench_tf.parallel import MapInOrder, Track
 from simbench_tf.random_streams import choose_rows
 from simbench_tf.run.attributions import AttributionFile
@@ -106,8 +106,7 @@ def write(
     total = 3 * sum(len(each.rows) for each in knock_outs)
     with (
         track(f"{file.model} {file.task} {file.key} knock-outs", total) as advance,
-        whole_file(path) as partial,
-        h5py.File(partial, "w") as h5,
+        whole_h5(path) as h5,
     ):
         for number, each in enumerate(knock_outs):
             n, _, length = each.sequences.shape

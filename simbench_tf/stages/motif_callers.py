@@ -22,6 +22,7 @@ from simbench_tf.discovery.callers import NoMotifs, as_hypothetical, caller_vers
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
+from simbench_tf.hdf5 import whole_h5
 from simbench_tf.interchange.export_attributions import genome_stretches, write_bigwig
 from simbench_tf.motifs import write_meme
 from simbench_tf.run.attributions import AttributionFile, read_attributions, seq_id_bytes
@@ -160,7 +161,7 @@ def _call_seqlets(explained: Explained, discovery: Discovery, folder: Path) -> l
     with whole_file(folder / CANDIDATES) as partial:
         called.drop(columns="row").to_csv(partial, sep="\t", index=False, float_format="%.6g")
     pvalues = base_pvalues(scores, null, width=discovery.width)
-    with whole_file(folder / PVALUES) as partial, h5py.File(partial, "w") as h5:
+    with whole_h5(folder / PVALUES) as h5:
         h5.create_dataset("pvalues", data=pvalues, compression="gzip")
         h5.create_dataset("seq_id", data=seq_id_bytes(seq_ids))
     kept = called[called["qvalue"] <= discovery.fdr].assign(motif="seqlet")

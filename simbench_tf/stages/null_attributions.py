@@ -17,7 +17,7 @@ from simbench_tf.devices import device
 from simbench_tf.discovery.null_sequences import NullSequences, shuffled_sequences, shuffled_stretches
 from simbench_tf.dna.encoding import CODES
 from simbench_tf.errors import InputError
-from simbench_tf.files import whole_file
+from simbench_tf.hdf5 import whole_h5
 from simbench_tf.parallel import MapInOrder, Track
 from simbench_tf.random_streams import choose_rows, stream_key
 from simbench_tf.run.attributions import AttributionFile
@@ -81,7 +81,7 @@ def write(
         # without shuffles made before, the method makes its references of these sequences itself
         parts = attribute_bases(job_of(file, config), null.bases, None, ["scores"], parts_folder, map_in_order, advance)
         scores = np.where(null.counts, read_scores(parts), np.float32(np.nan))
-        with whole_file(path) as partial, h5py.File(partial, "w") as h5:
+        with whole_h5(path) as h5:
             h5.create_dataset("scores", data=scores, compression="gzip")
     return Made({"motifs": [path]}, device())
 

@@ -25,6 +25,7 @@ from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
+from simbench_tf.hdf5 import whole_h5
 from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.attributions import attributed_rows, seq_id_bytes
 from simbench_tf.run.hdf5 import read_hdf5
@@ -121,13 +122,13 @@ def write(
     files = [folder / "oracle" / name for name in names]
     with whole_file(files[0]) as partial:
         posteriors.drop(columns="split").to_parquet(partial, index=False)
-    with whole_file(files[1]) as partial, h5py.File(partial, "w") as h5:
+    with whole_h5(files[1]) as h5:
         for task, values in occupancy.items():
             h5.create_dataset(task, data=values, compression="gzip")
         h5.create_dataset("seq_id", data=seq_id_bytes(seq_ids))
     with whole_file(files[2]) as partial:
         ceilings.to_csv(partial, index=False)
-    with whole_file(files[3]) as partial, h5py.File(partial, "w") as h5:
+    with whole_h5(files[3]) as h5:
         for number, knock_outs in enumerate(knock_outs_of(config, dataset, folder)):
             h5.create_dataset(str(number), data=_exact_answers(config, grammar, knock_outs))
     return files

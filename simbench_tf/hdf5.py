@@ -1,0 +1,117 @@
+"""HDF5 files that appear whole or not at all: a full disk is one line, where HDF5 itself may crash."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import h5py
+
+from simbench_tf.files import whole_file
+
+#: The largest file, in bytes, that is made in memory, where it lies twice for a moment.
+_IN_MEMORY = 256 << 20
+
+
+@contextmanager
+def whole_h5(path: str | os.PathLike[str], most_bytes: int = 0) -> Iterator[h5py.File]:
+    """Yield an empty HDF5 file; on success it is written to `path`, else nothing is.
+
+    After a failed write HDF5 neither closes its file nor ends the process as it should (1.14 crashes, or prints
+    "Disable slist on flush dest" without end). So it is given memory, and what it made is written as any file is.
+
+    Parameters
+    ----------
+    path : path
+    most_bytes : int, default 0
+        How large the file may become, where what is written is not held in memory anyway. Over 256 MiB the file goes
+        to the disk while it is made, by way of a file object that never fails to HDF5.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be made or written, or the disk is full.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> path = tempfile.mkdtemp() + "/new/a.h5"
+    >>> with whole_h5(path) as h5:
+    ...     h5["scores"] = [1, 2]
+    >>> with h5py.File(path) as h5:
+    ...     h5["scores"][:].tolist()
+    [1, 2]
+    """
+    with whole_file(path) as partial:
+        if most_bytes > _IN_MEMORY:
+            with partial.open("r+b", buffering=0) as raw:
+                file = _NeverFailing(raw)
+                with h5py.File(file, "w") as h5:
+                    yield h5
+                file.check()
+        else:
+            # the bytes are those that HDF5 would write to a disk; those of a file object are laid out otherwise
+            with h5py.File(partial, "w", driver="core", backing_store=False) as h5:
+                yield h5
+                h5.flush()
+                image = h5.id.get_file_image()
+            partial.write_bytes(image)
+
+
+class _NeverFailing(io.RawIOBase):
+    """A file that seems to take what it cannot write, and tells of it by `check` once HDF5 has closed it."""
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self._error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        wanted = memoryview(data).cast("B")
+        if self._error is None:
+            place = self._raw.tell()
+            try:
+                written = 0
+                while written < len(wanted):
+                    written += self._raw.write(wanted[written:]) or 0
+                return written
+            except OSError as error:
+                self._error = error
+                self._raw.seek(place)
+        self._raw.seek(len(wanted), os.SEEK_CUR)
+        return len(wanted)
+
+    def readinto(self, target: Any) -> int:
+        view = memoryview(target).cast("B")
+        found = self._raw.readinto(view)  # type: ignore[attr-defined]
+        view[found:] = bytes(len(view) - found)  # what was not written
+        return len(view)
+
+    def seek(self, place: int, whence: int = os.SEEK_SET) -> int:
+        return self._raw.seek(place, whence)
+
+    def tell(self) -> int:
+        return self._raw.tell()
+
+    def truncate(self, size: int | None = None) -> int:
+        try:
+            return self._raw.truncate(size)
+        except OSError as error:
+            self._error = self._error or error
+            return size or 0
+
+    def readable(self) -> bool:
+        return True
+
+    def writable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def check(self) -> None:
+        """Raise what a write ended with, if one did."""
+        if self._error is not None:
+            raise self._error
