@@ -1,4 +1,4 @@
-"""HDF5 files that appear whole or not at all: a full disk is one line, where HDF5 itself may crash."""
+"""HDF5 files of ours: written whole or not at all, read with damage told in one line that names the file."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any
 
 import h5py
 
+from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 
 #: The largest file, in bytes, that is made in memory, where it lies twice for a moment.
@@ -59,6 +61,38 @@ def whole_h5(path: str | os.PathLike[str], most_bytes: int = 0) -> Iterator[h5py
                 h5.flush()
                 image = h5.id.get_file_image()
             partial.write_bytes(image)
+
+
+@contextmanager
+def read_h5(path: Path) -> Iterator[h5py.File]:
+    """Open an HDF5 file of a run; what is read of it is read within the `with` block.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged, or lacks what is read of it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> damaged = Path(tempfile.mkdtemp()) / "a.h5"
+    >>> _ = damaged.write_bytes(b"no HDF5")
+    >>> try:
+    ...     with read_h5(damaged) as h5:
+    ...         h5["scores"][:]
+    ... except InputError as error:
+    ...     print(error.what)
+    cannot be read: Unable to synchronously open file (file signature not found)
+    """
+    try:
+        with h5py.File(path) as h5:
+            yield h5
+    # h5py says KeyError for a missing or unreadable object, and RuntimeError or ValueError for other damage
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        mend = "delete it, and make it again with `simbench run RUN/config.yaml --out RUN`"
+        raise InputError(path, f"cannot be read: {error}", mend) from error
 
 
 class _NeverFailing(io.RawIOBase):

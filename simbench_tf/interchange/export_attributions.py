@@ -18,9 +18,9 @@ from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.genome import open_genome
+from simbench_tf.hdf5 import read_h5
 from simbench_tf.parallel import Track, silent
 from simbench_tf.run.attributions import AttributionFile, attribution_files, read_attributions
-from simbench_tf.run.hdf5 import read_hdf5
 
 _NO_PLACE = "have no place in a genome, which bigWig needs"
 
@@ -99,7 +99,7 @@ def write_arrays(
             warnings.warn(f"{file.path}: left out, it keeps no hypothetical contributions", UserWarning, stacklevel=2)
             yield []
             continue
-        with read_hdf5(file.path) as h5:
+        with read_h5(file.path) as h5:
             hypothetical = h5["hypothetical"][:]
         _, seq_ids = read_attributions(file.path)
         written = [out / file.task / file.model / f"{file.key}.npz"]
@@ -115,7 +115,7 @@ def write_arrays(
 
 
 def _holds_hypothetical(file: AttributionFile) -> bool:
-    with read_hdf5(file.path) as h5:
+    with read_h5(file.path) as h5:
         return "hypothetical" in h5
 
 

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from simbench_tf.config import Config, MethodSettings, Model
 from simbench_tf.dataset import Dataset
 from simbench_tf.errors import InputError
+from simbench_tf.hdf5 import read_h5
 from simbench_tf.random_streams import choose_rows
-from simbench_tf.run.hdf5 import read_hdf5
 from simbench_tf.run.manifest import fingerprint, fresh_files, stage_checksums
 from simbench_tf.run.models import find_model
 
@@ -127,25 +127,25 @@ def seq_id_bytes(seq_ids: npt.ArrayLike) -> npt.NDArray[np.bytes_]:
 
 def read_attributions(path: Path) -> tuple[npt.NDArray[np.float32], list[str]]:
     """Read scores, float32 (N, L), and the N seq_id of an attribution file."""
-    with read_hdf5(path) as h5:
+    with read_h5(path) as h5:
         return h5["scores"][:], list(h5["seq_id"].asstr()[:])
 
 
 def read_seq_ids(path: Path) -> list[str]:
     """Read the N seq_id of an attribution file, and not its scores."""
-    with read_hdf5(path) as h5:
+    with read_h5(path) as h5:
         return list(h5["seq_id"].asstr()[:])
 
 
 def has_dependency_maps(path: Path) -> bool:
     """Whether an attribution file is of a method of pairs of bases."""
-    with read_hdf5(path) as h5:
+    with read_h5(path) as h5:
         return "dependency_maps" in h5
 
 
 def read_dependency_maps(path: Path) -> Iterator[tuple[str, int, npt.NDArray[np.float32]]]:
     """Read, sequence by sequence, its seq_id, the first base of the window, and the map, float32 (W, W)."""
-    with read_hdf5(path) as h5:
+    with read_h5(path) as h5:
         for row, (seq_id, start) in enumerate(zip(h5["seq_id"].asstr()[:], h5["window_start"][:], strict=True)):
             yield seq_id, int(start), h5["dependency_maps"][row]
 
@@ -163,7 +163,7 @@ def attributions_of_other_tools(config: Config, folder: Path) -> list[Attributio
     files = []
     for (model, task), own in model_tasks(config, folder).items():
         for path in sorted((_folder(folder) / model / task).glob("*.h5")):
-            with read_hdf5(path) as h5:
+            with read_h5(path) as h5:
                 references = str(h5.attrs["references"])
             file = other_file(folder, path.stem, own, references)
             if fresh_files(folder, other_fingerprint(config, folder, file)):

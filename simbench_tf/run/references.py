@@ -8,16 +8,14 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf.config import Config, MethodSettings
 from simbench_tf.dataset import Dataset
-from simbench_tf.hdf5 import whole_h5
+from simbench_tf.hdf5 import read_h5, whole_h5
 from simbench_tf.run.attributions import seq_id_bytes
-from simbench_tf.run.hdf5 import read_hdf5
 
 _ROWS_TOGETHER = 1_000
 
@@ -55,6 +53,6 @@ def write_references(config: Config, dataset: Dataset, rows: npt.NDArray[np.int6
 
 def read_references(path: Path, seq_ids: npt.ArrayLike, n: int) -> npt.NDArray[np.uint8]:
     """Read the first `n` shuffles of some sequences, uint8 (N, n, L)."""
-    with read_hdf5(path) as h5:
+    with read_h5(path) as h5:
         rows = pd.Index(h5["seq_id"].asstr()[:]).get_indexer(pd.Index(np.asarray(seq_ids)))
         return np.stack([h5["bases"][row, :n] for row in rows])

@@ -10,18 +10,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset
 from simbench_tf.devices import device
-from simbench_tf.hdf5 import whole_h5
+from simbench_tf.hdf5 import read_h5, whole_h5
 from simbench_tf.parallel import MapInOrder, Track
 from simbench_tf.random_streams import choose_rows
 from simbench_tf.run.attributions import AttributionFile
-from simbench_tf.run.hdf5 import read_hdf5
 from simbench_tf.run.parts import PartsFolder, parts_of, read_scores
 from simbench_tf.simulate.grammar.knockouts import Interaction, interactions, knock_out, part_mask
 from simbench_tf.stages.attribute_chunks import attribute_bases, job_of, predictions_of
@@ -120,5 +118,5 @@ def write(
 
 def read_knock_outs(path: Path) -> list[tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]]:
     """Read scores (N, 3, L) and predictions (N, 4) of each of the task's knock-outs, in their order."""
-    with read_hdf5(path) as h5:
+    with read_h5(path) as h5:
         return [(h5[str(number)]["scores"][:], h5[str(number)]["answers"][:]) for number in range(len(h5))]

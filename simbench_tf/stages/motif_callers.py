@@ -10,7 +10,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -22,11 +21,10 @@ from simbench_tf.discovery.callers import NoMotifs, as_hypothetical, caller_vers
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
-from simbench_tf.hdf5 import whole_h5
+from simbench_tf.hdf5 import read_h5, whole_h5
 from simbench_tf.interchange.export_attributions import genome_stretches, write_bigwig
 from simbench_tf.motifs import write_meme
 from simbench_tf.run.attributions import AttributionFile, read_attributions, seq_id_bytes
-from simbench_tf.run.hdf5 import read_hdf5
 from simbench_tf.stages.null_attributions import read_null
 
 #: Called instances as BED (name, score, strand), and every caller's motifs.
@@ -184,7 +182,7 @@ def _write_track(
 
 def _hypothetical(file: AttributionFile, bases: npt.NDArray[np.uint8], wanted: bool) -> npt.NDArray[np.float32]:
     """Hypothetical contributions that a file keeps, where they are wanted; else the scores of the observed bases."""
-    with read_hdf5(file.path) as h5:
+    with read_h5(file.path) as h5:
         if wanted and "hypothetical" in h5:
             return np.asarray(h5["hypothetical"][:])
         return as_hypothetical(h5["scores"][:], one_hot(bases))

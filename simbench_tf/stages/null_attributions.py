@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 
@@ -17,11 +16,10 @@ from simbench_tf.devices import device
 from simbench_tf.discovery.null_sequences import NullSequences, shuffled_sequences, shuffled_stretches
 from simbench_tf.dna.encoding import CODES
 from simbench_tf.errors import InputError
-from simbench_tf.hdf5 import whole_h5
+from simbench_tf.hdf5 import read_h5, whole_h5
 from simbench_tf.parallel import MapInOrder, Track
 from simbench_tf.random_streams import choose_rows, stream_key
 from simbench_tf.run.attributions import AttributionFile
-from simbench_tf.run.hdf5 import read_hdf5
 from simbench_tf.run.parts import PartsFolder, parts_of, read_scores
 from simbench_tf.simulate.grammar.sampler import background_letters
 from simbench_tf.stages.attribute_chunks import attribute_bases, job_of
@@ -88,5 +86,5 @@ def write(
 
 def read_null(path: Path) -> npt.NDArray[np.float32]:
     """Read null attributions, float32 (M, L), NaN where a base does not count."""
-    with read_hdf5(path) as h5:
+    with read_h5(path) as h5:
         return np.asarray(h5["scores"][:])

@@ -15,7 +15,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -25,10 +24,9 @@ from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
-from simbench_tf.hdf5 import whole_h5
+from simbench_tf.hdf5 import read_h5, whole_h5
 from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.attributions import attributed_rows, seq_id_bytes
-from simbench_tf.run.hdf5 import read_hdf5
 from simbench_tf.run.manifest import discard_stale, fingerprint
 from simbench_tf.score import score_attributions, summarise
 from simbench_tf.simulate.grammar import Grammar
@@ -139,7 +137,7 @@ def read_exact_answers(folder: Path) -> list[Floats]:
     path = folder / "oracle" / "knockouts.h5"
     if not path.is_file():
         return []
-    with read_hdf5(path) as h5:
+    with read_h5(path) as h5:
         return [h5[str(number)][:] for number in range(len(h5))]
 
 
@@ -148,7 +146,7 @@ def ceiling_of_bases(
 ) -> dict[str, float]:
     """The ceiling of attributions of a task on some bases, bool (L,): means as ceilings.csv has them for all bases."""
     rows = _positives(config, dataset, task, _kept_rows(config, dataset))
-    with read_hdf5(folder / "oracle" / "occupancy.h5") as h5:
+    with read_h5(folder / "oracle" / "occupancy.h5") as h5:
         kept = pd.Index(h5["seq_id"].asstr()[:]).get_indexer(
             np.asarray(dataset.seq_ids(config.attribution.split))[rows]
         )

@@ -23,9 +23,9 @@ from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.dna import one_hot
 from simbench_tf.files import checksum, whole_file
+from simbench_tf.hdf5 import read_h5
 from simbench_tf.parallel import Track, silent
 from simbench_tf.run.attributions import AttributionFile, attributed_rows, read_attributions
-from simbench_tf.run.hdf5 import read_hdf5
 from simbench_tf.run.manifest import discard, fingerprint, read_manifest
 from simbench_tf.run.models import load_model
 from simbench_tf.run.parts import PartsFolder, discard_parts, parts_of, read_parts, write_part
@@ -235,7 +235,7 @@ def _nothing(n_tasks: int) -> Arrays:
 
 
 def _read_part(path: Path) -> Arrays:
-    with read_hdf5(path) as h5:
+    with read_h5(path) as h5:
         return {name: h5[name][:] for name in h5}
 
 
