@@ -31,8 +31,23 @@ class InputError(ValueError):
 
     def __str__(self) -> str:
         line = f"{self.where}: {self.what}" + (f"; {self.mend}" if self.mend else "")
-        # bytes of a file that are not UTF-8 are lone surrogates in Python's text, which no terminal can show
-        return " ".join(line.split()).encode("utf-8", "backslashreplace").decode()
+        return printable(" ".join(line.split()))
+
+
+def printable(text: str) -> str:
+    r"""Text of a file as a terminal can show it: control characters and bytes that are no text are written out.
+
+    A name in a file that others made could otherwise move the cursor or hide what follows.
+
+    Examples
+    --------
+    >>> printable("\x1b[31mred \udcff é")
+    '\\x1b[31mred \\udcff é'
+    """
+    shown = "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode() for each in text
+    )
+    return shown.encode("utf-8", "backslashreplace").decode()
 
 
 class Stopped(SystemExit):

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import ProgressColumn
 
 from simbench_tf.cli import progress
-from simbench_tf.errors import nearest
+from simbench_tf.errors import nearest, printable
 from simbench_tf.parallel import Track
 
 app = typer.Typer(
@@ -40,14 +40,18 @@ console = _Printer(emoji=False)
 errors = _Printer(stderr=True, emoji=False)
 
 
+def _lines(text: object) -> str:
+    return "\n".join(map(printable, str(text).split("\n")))
+
+
 def say(text: object) -> None:
     """Print a result as it is, unbroken, on standard output."""
-    console.print(str(text), markup=False, highlight=False, soft_wrap=True)
+    console.print(_lines(text), markup=False, highlight=False, soft_wrap=True)
 
 
 def note(text: object) -> None:
     """Print a remark as it is, unbroken, on standard error."""
-    errors.print(str(text), markup=False, highlight=False, soft_wrap=True)
+    errors.print(_lines(text), markup=False, highlight=False, soft_wrap=True)
 
 
 Source = Annotated[

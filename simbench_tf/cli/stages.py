@@ -91,6 +91,8 @@ def simulate(
     from simbench_tf import pipeline
     from simbench_tf.parallel import workers
     from simbench_tf.stages.overwritten import check_overwrites
+    from simbench_tf.stages.room import check_room
+    from simbench_tf.stages.simulate import PART_SEQUENCES
 
     config = load_config(source, set_ or ())
     check_given(config, source, out, trust_code=trust_code)
@@ -98,6 +100,7 @@ def simulate(
         check_folder(out)
         if not overwrite:
             check_overwrites(config, out)
+        check_room(config, out, PART_SEQUENCES)
         with locked(out):
             begin(config, out)
             pipeline.simulate(config, out, map_in_order=map_in_order, track=track)

@@ -62,7 +62,7 @@ class Model(Strict):
     settings: dict[str, Any] = {}
     kipoi: str | None = None
     width: Annotated[float, Field(gt=0)] = 1.0
-    seeds: Annotated[int, Field(ge=1)] = 1
+    seeds: Annotated[int, Field(ge=1, le=1000)] = 1
     kernel_size: Annotated[int, Field(ge=1)] | None = None
     padding: Literal["valid", "same"] = "valid"
     training: dict[str, Any] = {}

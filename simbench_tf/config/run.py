@@ -185,7 +185,21 @@ class Config(Strict):
         names = [each.name for each in self.replicates]
         if len(set(names)) < len(names):
             raise ValueError(f"models share a name: {names}")
+        for what, each in (("models", names), ("tasks", self.tasks)):
+            _check_cases(what, each)
         return self
+
+
+def _check_cases(what: str, names: list[str]) -> None:
+    """Check that no two names, of which folders are called, are one where the file system knows no cases."""
+    first: dict[str, str] = {}
+    for name in names:
+        other = first.setdefault(name.casefold(), name)
+        if other != name:
+            raise ValueError(
+                f"{what} {other!r} and {name!r} differ in case only, and would share a folder on macOS and Windows; "
+                "call one otherwise"
+            )
 
 
 def _check_site_importance(simulation: Any, tasks: list[str]) -> None:

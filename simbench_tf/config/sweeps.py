@@ -8,9 +8,12 @@ that expanding them again changes nothing.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from typing import Any
 
+#: Entries that a list of methods or models may stand for.
+MOST_ENTRIES = 10_000
 Entry = dict[str, Any]
 
 
@@ -20,7 +23,8 @@ def expand_methods(entries: Any) -> Any:
     Raises
     ------
     ValueError
-        A list is empty, holds a value twice, or holds lists or mappings; the message names the entry and its key.
+        A list is empty, holds a value twice, or holds lists or mappings; the message names the entry and its key. Or
+        the entries are too many.
 
     Examples
     --------
@@ -66,6 +70,11 @@ def _expand(entries: Any, finish: Callable[[Entry, Entry], Entry]) -> Any:
             continue
         for key, values in lists.items():
             _check(number, key, values)
+        n = len(expanded) + math.prod(len(values) for values in lists.values())
+        if n > MOST_ENTRIES:
+            raise ValueError(
+                f"entry {number}: makes {n:,} entries, {MOST_ENTRIES:,} are the most; sweep over fewer values"
+            )
         for chosen in itertools.product(*lists.values()):
             swept = dict(zip(lists, chosen, strict=True))
             expanded.append(finish({**entry, **swept}, swept))

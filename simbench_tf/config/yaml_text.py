@@ -18,6 +18,8 @@ Location = tuple[Any, ...]
 #: The last part of a location that means a mapping's key, not its value; as pydantic writes it.
 KEY = "[key]"
 
+#: Values of one configuration, lists and mappings counted too.
+MOST_VALUES = 1_000_000
 _FLOAT = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+")
 
 
@@ -65,7 +67,8 @@ def parse_yaml(text: str, where: str, *, numbered: bool = True) -> YamlContent:
     Raises
     ------
     InputError
-        The text is no YAML, a mapping has a key twice, or a list or mapping holds itself.
+        The text is no YAML, a mapping has a key twice, a list or mapping holds itself, or it is larger or deeper than
+        any configuration: an alias can stand for any number of copies.
 
     Examples
     --------
@@ -84,8 +87,17 @@ def parse_yaml(text: str, where: str, *, numbered: bool = True) -> YamlContent:
             return YamlContent(None, {})
         for what, mend, mark in _problems(node, (), set()):
             raise InputError(at(mark), what, mend)
+        if (n := _n_values(node, {})) > MOST_VALUES:
+            what = f"holds {n:,} values once its aliases are written out; a configuration holds {MOST_VALUES:,} at most"
+            raise InputError(where, what, "write fewer")
         spellings = dict(_spellings(loader, node, ()))
         return YamlContent(loader.construct_document(node), spellings)
+    except RecursionError as error:
+        raise InputError(where, "is nested too deeply", "write it flatter") from error
+    except ValueError as error:  # what a date or a number of thousands of digits raises
+        if isinstance(error, InputError):
+            raise
+        raise InputError(where, f"holds a value that cannot be read: {error}", "write it as text, in quotes") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         raise InputError(at(mark), f"is not YAML: {getattr(error, 'problem', None) or error}", "correct it") from error
@@ -96,6 +108,15 @@ def parse_yaml(text: str, where: str, *, numbered: bool = True) -> YamlContent:
 def format_yaml(data: Any, **options: Any) -> str:
     """Plain values as YAML that `parse_yaml` reads back, keys in the order given; `options` as of `yaml.dump`."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, **options)
+
+
+def _n_values(node: yaml.Node, known: dict[yaml.Node, int]) -> int:
+    """Count the values of a node with its aliases written out."""
+    if node not in known:
+        each = node.value if isinstance(node, yaml.CollectionNode) else ()
+        parts = (part for pair in each for part in (pair if isinstance(pair, tuple) else (pair,)))
+        known[node] = 1 + sum(_n_values(part, known) for part in parts)
+    return known[node]
 
 
 def _problems(node: yaml.Node, above: tuple[yaml.Node, ...], seen: set[yaml.Node]) -> Iterator[tuple[str, str, Any]]:

@@ -11,7 +11,8 @@ from simbench_tf.run.manifest import fingerprint, fresh_files
 from simbench_tf.run.models import find_model, load_model
 from simbench_tf.stages.method_checks import check_methods, say_unseen
 from simbench_tf.stages.motif_callers import check_callers
-from simbench_tf.stages.simulate import check_files
+from simbench_tf.stages.room import check_room
+from simbench_tf.stages.simulate import PART_SEQUENCES, check_files
 from simbench_tf.stages.step import dataset_checksums
 from simbench_tf.stages.train import check_models, inputs
 
@@ -27,11 +28,13 @@ def check_ahead(config: Config, folder: Path) -> None:
     Raises
     ------
     InputError
-        A method or setting is unknown; a motif caller is not installed; a file, function or entry is missing; a model
-        cannot be built, or its input or outputs do not fit; a method has no rule for one of its layers.
+        A method or setting is unknown; the data would fit neither disk nor memory; a motif caller is not installed; a
+        file, function or entry is missing; a model cannot be built, or its input or outputs do not fit; a method has no
+        rule for one of its layers.
     """
     check_requests(config)
     check_files(config)
+    check_room(config, folder, PART_SEQUENCES)
     if config.discovery is not None:
         check_callers(config.discovery)
     for replicate in config.replicates:

@@ -80,6 +80,20 @@ def test_only_kind_genome_and_peaks_have_no_default(tmp_path):
             "simulation: {kind: grammar}\nmodels: [{architecture: basset}, {architecture: beluga}]",
             "models share a name",
         ),
+        (
+            "simulation: {kind: grammar}\nmodels: [{name: a, architecture: basset}, {name: A, architecture: beluga}]",
+            "models 'a' and 'A' differ in case only",
+        ),
+        ("simulation: {kind: peaks, genome: a, peaks: {H1: b, h1: c}}", "tasks 'H1' and 'h1' differ in case only"),
+        (
+            "simulation: {kind: grammar}\nattribution: {methods: [{method: integrated_gradients, "
+            f"n_steps: {list(range(1, 1001))}, random_state: {list(range(11))}}}]}}",
+            "attribution.methods: entry 0: makes 11,000 entries, 10,000 are the most",
+        ),
+        (
+            "simulation: {kind: grammar}\nmodels: [{architecture: basset, seeds: 100000000}]",
+            "models.0.seeds: Input should",
+        ),
         ("simulation: {kind: peaks, genome: a, peaks: {start: b}}", "task name 'start' cannot be used"),
         ("simulation: {kind: peaks, genome: a, peaks: {../x: b}}", "task name '../x' cannot be used"),
         ("simulation: {kind: grammar}\nattribution: {tasks: [H1]}", "attribution.tasks names 'H1'"),

@@ -1,11 +1,12 @@
-"""YAML of configurations: numbers of YAML 1.2, keys given twice, unquoted text, whole numbers that are too large."""
+"""YAML of configurations: numbers of YAML 1.2, keys given twice, unquoted text, values that are too large or many."""
 
 import re
 
 import pytest
+import yaml
 
 from simbench_tf.config import GrammarSimulation, config_dict, load_config, write_config
-from simbench_tf.config.yaml_text import format_yaml, parse_yaml
+from simbench_tf.config.yaml_text import _n_values, format_yaml, parse_yaml
 from simbench_tf.errors import InputError
 
 GRAMMAR = "simulation: {kind: grammar}\n"
@@ -143,3 +144,33 @@ def test_seeds_have_64_bits(tmp_path):
 def test_no_whole_number_has_more_than_64_bits(tmp_path, text, key):
     with pytest.raises(InputError, match=re.escape(f"{key}: ")):
         load(tmp_path, GRAMMAR + text)
+
+
+LARGE = [
+    (
+        "a: &a [x, x, x]\n"
+        + "".join(f"b{i}: &b{i} [{', '.join([f'*b{i - 1}' if i else '*a'] * 9)}]\n" for i in range(9)),
+        "values once its aliases are written out",
+    ),
+    ("[" * 50_000, "is nested too deeply"),
+    ("[" * 20_000 + "]" * 20_000, "is nested too deeply"),
+    ("seed: " + "9" * 5000, "holds a value that cannot be read: Exceeds the limit"),
+    ("seed: 2021-13-45", "holds a value that cannot be read: month must be"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), LARGE, ids=[message for _, message in LARGE])
+def test_what_no_configuration_is_ends_in_a_line_at_once(tmp_path, text, message):
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        load_config(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+
+
+def test_aliases_are_counted_as_often_as_they_stand():
+    assert parse_yaml("{a: &a [1, 2], b: *a}", "x").data == {"a": [1, 2], "b": [1, 2]}
+    node = yaml.compose("{a: &a [1, 2], b: [*a, *a]}")
+    # the whole, two keys, two lists, and three times a list of two
+    assert _n_values(node, {}) == 1 + 2 + 3 + (1 + 3 + 3)
