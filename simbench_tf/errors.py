@@ -1,4 +1,4 @@
-"""InputError: bad input reported in one line (where, what, how to fix it), and the nearest known word for a typo."""
+"""InputError: bad input told in one line (where, what, how to fix it), the nearest known word, and ends of the work."""
 
 from __future__ import annotations
 
@@ -48,6 +48,10 @@ def printable(text: str) -> str:
         each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode() for each in text
     )
     return shown.encode("utf-8", "backslashreplace").decode()
+
+
+class WorkersLost(RuntimeError):  # noqa: N818 - as `Stopped`, what has happened
+    """Processes that were given work are gone: one line, and exit code 1, since the input is not at fault."""
 
 
 class Stopped(SystemExit):

@@ -6,8 +6,10 @@ time and a run that is resumed after a kill ends with the same bytes.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import math
+from pathlib import Path
 from typing import Any
 
 #: Batches beyond this no longer make a GPU busier, and leave the caches of a CPU.
@@ -18,6 +20,11 @@ LARGEST_BATCH = 256
 _SHARE = 0.25
 
 
+#: Files in which Linux says how much memory the processes of a container share, at most.
+_LIMITS = [
+    Path("/sys/fs/cgroup", name)
+    for name in ("memory.max", "memory.high", "memory/memory.limit_in_bytes", "memory/memory.soft_limit_in_bytes")
+]
 #: Bytes held for each byte of all layers' outputs: these, and as many in the backward pass.
 _HELD = 2
 
@@ -70,7 +77,19 @@ def device_memory() -> int:
         from tensorflow.python.client import device_lib
 
         return next(device.memory_limit for device in device_lib.list_local_devices() if device.device_type == "GPU")
-    # it knows of the limits of containers
-    from distributed.system import MEMORY_LIMIT
+    return machine_memory()
 
-    return int(MEMORY_LIMIT)
+
+def machine_memory() -> int:
+    """Bytes of this machine's memory, or of the share that a container or a limit leaves this process."""
+    import psutil
+
+    limits = [psutil.virtual_memory().total]
+    for path in _LIMITS:
+        with contextlib.suppress(OSError, ValueError):  # it is not there, or says "max"
+            limits.append(int(path.read_text()))
+    with contextlib.suppress(ImportError, OSError):  # Windows has no such limits
+        import resource
+
+        limits.append(resource.getrlimit(resource.RLIMIT_RSS)[1])
+    return int(min(limit for limit in limits if limit > 0))

@@ -76,8 +76,13 @@ TrustCode = Annotated[
     bool,
     typer.Option("--trust-code", help="Execute what a run made by others names: functions, Kipoi entries. Look first."),
 ]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Worker processes on this machine.")]
-Dask = Annotated[str | None, typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Worker processes on this machine; no port is opened.")
+]
+Dask = Annotated[
+    str | None,
+    typer.Option("--dask", metavar="ADDRESS", help="A Dask scheduler, tcp://host:port or, with TLS, tls://host:port."),
+]
 
 
 def _show_version(asked: bool) -> None:

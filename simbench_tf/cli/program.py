@@ -22,7 +22,7 @@ from simbench_tf.cli import exchange  # noqa: F401, isort: skip
 from simbench_tf.cli import lists  # noqa: F401, isort: skip
 from simbench_tf.cli import INTERRUPTED
 from simbench_tf.cli.app import app, errors, note
-from simbench_tf.errors import InputError, Stopped
+from simbench_tf.errors import InputError, Stopped, WorkersLost
 
 
 def main() -> None:
@@ -40,6 +40,8 @@ def main() -> None:
             app(args=arguments)
     except InputError as error:
         _fail(f"error: {error}", 2, debug)
+    except WorkersLost as error:
+        _fail(f"error: {error}", 1, debug)
     except SystemExit as stop:
         if isinstance(stop, Stopped) or stop.code == 128 + signal.SIGINT:  # typer's own end on Ctrl-C
             note(INTERRUPTED)

@@ -46,7 +46,8 @@ def job_of(file: AttributionFile, config: Config, *, untrained: bool = False) ->
     With `untrained`, weights drawn anew take the place of the model's own.
     """
     version, output = checksum(file.model_file), config.attribution.output
-    return Job(str(file.model_file), version, file.target, file.method, output, config.seed, untrained)
+    path = str(file.model_file.absolute())  # a worker may have begun in another folder
+    return Job(path, version, file.target, file.method, output, config.seed, untrained)
 
 
 def chunk_sequences(method: str) -> int:

@@ -138,9 +138,10 @@ def write(
     tasks = dynamics.tasks or dataset.tasks
     probes = {task: probe_of(config.seed, dynamics, dataset, task) for task in tasks}
     targets = {task: dataset.tasks.index(task) for task in tasks}
-    look = functools.partial(_look, str(model_file), checksum(model_file), probes, targets, dynamics, config.seed)
+    file, version = str(model_file.absolute()), checksum(model_file)  # a worker may have begun in another folder
+    look = functools.partial(_look, file, version, probes, targets, dynamics, config.seed)
     tables = []
-    for table in map_in_order(look, checkpoints):
+    for table in map_in_order(look, [(batch, str(Path(path).absolute())) for batch, path in checkpoints]):
         tables.append(table)
         advance(1)
     table = pd.concat(tables, ignore_index=True)

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 import scipy.stats
 import tensorflow as tf
+from distributed.system import MEMORY_LIMIT
 from keras import layers
 
 from helpers.models import close, random_bases, with_weights
 from simbench_tf.attribution import Parts, attribute, register_method
-from simbench_tf.attribution.batch_size import bytes_of_outputs, device_memory, fitting_batch_size
+from simbench_tf.attribution.batch_size import bytes_of_outputs, device_memory, fitting_batch_size, machine_memory
 from simbench_tf.attribution.gradients import _mean_gradient_at, _normal, linear_point, shuffle_point
 from simbench_tf.attribution.network import _gradients, open_network, padded_size
 from simbench_tf.attribution.references import content_index, make_references, parse_references
@@ -454,6 +455,7 @@ def test_batches_fit_the_memory():
     assert sizes == [1, 1, 1, 2, 256]
     assert open_network(model, 400).batch_size == 256
     assert device_memory() > 2**28
+    assert machine_memory() == MEMORY_LIMIT  # as Dask finds it
 
 
 def test_where_memory_runs_out_batches_are_halved(net, x):
