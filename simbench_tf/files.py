@@ -22,6 +22,8 @@ from simbench_tf.errors import InputError
 #: How the names of files and folders begin that are not whole yet.
 TEMPORARY_PREFIX = ".partial-"
 
+#: Letters that a line of text may have: a gzip file of kilobytes can hold a line that fills the memory.
+MOST_LETTERS = 20_000_000
 #: After how long a file's time tells that it did not change since.
 _SETTLED_SECONDS = 2
 #: What the gzip module raises for a file that was cut short or damaged.
@@ -161,7 +163,8 @@ def text_lines(path: Path, expected: str, other_encodings: bool = False) -> Iter
     Raises
     ------
     InputError
-        The file cannot be read or is not text, or is a gzip file that is cut short or damaged.
+        The file cannot be read or is not text, has a line of over `MOST_LETTERS`, or is a gzip file that is cut short
+        or damaged.
 
     Examples
     --------
@@ -174,7 +177,10 @@ def text_lines(path: Path, expected: str, other_encodings: bool = False) -> Iter
     number = 0
     try:
         with _open_text(path) as handle:
-            for number, line in enumerate(handle, start=1):
+            for number, line in enumerate(iter(lambda: handle.readline(MOST_LETTERS), ""), start=1):
+                if len(line) == MOST_LETTERS:
+                    what = f"is a line of over {MOST_LETTERS // 10**6} million letters"
+                    raise InputError(f"{path}:{number}", what, expected)
                 if "\0" in line or not (other_encodings or is_utf8(line)):
                     raise InputError(f"{path}:{number}", _no_text(path), expected)
                 # a mark also stands at the seams of files that were joined

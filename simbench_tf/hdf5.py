@@ -1,4 +1,4 @@
-"""HDF5 files of ours: written whole or not at all, read with damage told in one line that names the file."""
+"""HDF5 files: written whole or not at all, read with damage told in one line that names the file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,14 @@ from pathlib import Path
 from typing import IO, Any
 
 import h5py
+import numpy as np
+import numpy.typing as npt
 
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 
+#: Bytes that an array of others may have.
+MOST_ARRAY_BYTES = 16_000_000_000
 #: The largest file, in bytes, that is made in memory, where it lies twice for a moment.
 _IN_MEMORY = 256 << 20
 
@@ -93,6 +97,28 @@ def read_h5(path: Path) -> Iterator[h5py.File]:
             raise
         mend = "delete it, and make it again with `simbench run RUN/config.yaml --out RUN`"
         raise InputError(path, f"cannot be read: {error}", mend) from error
+
+
+def read_array(h5: h5py.Group, name: str) -> npt.NDArray[Any]:
+    """Read an array of an HDF5 file that others made: of that file alone, and of a size that a memory may hold.
+
+    HDF5 can keep an array's values in another file, or a link to one, which a file of others could point anywhere.
+
+    Raises
+    ------
+    InputError
+        The array lies outside the file, or says that it has more than `MOST_ARRAY_BYTES`.
+    """
+    array = h5[name]
+    where = str(h5.file.filename)
+    if not isinstance(array, h5py.Dataset):
+        raise InputError(where, f"{name} is no array", "write it again, with plain arrays only")
+    if array.file.filename != h5.file.filename or array.external or array.is_virtual:
+        raise InputError(where, f"keeps {name} in another file", "write it again, with plain arrays only")
+    if array.nbytes > MOST_ARRAY_BYTES:
+        what = f"holds {name} of {array.nbytes / 1e9:,.0f} GB, {MOST_ARRAY_BYTES / 1e9:.0f} GB are the most"
+        raise InputError(where, what, "give fewer sequences at a time")
+    return np.asarray(array[()])
 
 
 class _NeverFailing(io.RawIOBase):

@@ -20,6 +20,7 @@ import pandas as pd
 
 from simbench_tf.discovery.sequences import Sequences, central_window
 from simbench_tf.errors import InputError
+from simbench_tf.hdf5 import read_array
 from simbench_tf.motifs import Motif
 
 #: Positions at either end of a pattern whose contribution is below this share of the highest are cut off, from the
@@ -146,7 +147,7 @@ def _pattern(path: Path, name: str, group: h5py.Group) -> _Pattern:
 def _array(path: Path, group: h5py.Group, name: str) -> npt.NDArray[Any]:
     if name not in group:
         raise InputError(path, f"has no {group.name.strip('/')}/{name}", _MEND)
-    return np.asarray(group[name][()])
+    return read_array(group, name)
 
 
 def core(contributions: Floats) -> tuple[int, int]:

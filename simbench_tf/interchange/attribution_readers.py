@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import subprocess
 import sys
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -22,6 +20,8 @@ import pandas as pd
 
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
+from simbench_tf.files import text_lines
+from simbench_tf.hdf5 import MOST_ARRAY_BYTES, read_array
 from simbench_tf.interchange import bigwig_values
 
 #: Names of arrays, in order of preference; ``arr_0`` is NumPy's own name, and tfmodisco-lite's.
@@ -79,13 +79,19 @@ def read_attribution_file(path: Path, loci: pd.DataFrame | None) -> OtherArray:
 def read_npz(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
     """Read the attributions of a NumPy archive."""
     with file_errors(path), np.load(path, allow_pickle=False) as arrays:
+        for member in arrays.zip.infolist():
+            if member.file_size > MOST_ARRAY_BYTES:
+                gigabytes = f"{member.file_size / 1e9:,.0f} GB, {MOST_ARRAY_BYTES / 1e9:.0f} GB are the most"
+                what = f"holds {member.filename} of {gigabytes}"
+                raise InputError(path, what, "give fewer sequences at a time")
         return _chosen(path, arrays, arrays.files)
 
 
 def read_npy(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
     """Read the attributions of a NumPy file of one array."""
     with file_errors(path):
-        return OtherArray("arr_0", np.load(path, allow_pickle=False))
+        # mapped, so that a header of terabytes is held against the file's size
+        return OtherArray("arr_0", np.array(np.load(path, allow_pickle=False, mmap_mode="r")))
 
 
 def read_hdf5(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
@@ -103,7 +109,9 @@ def file_errors(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise InputError(path, "is missing", "name a file that exists") from error
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except MemoryError as error:
+        raise InputError(path, "holds, or says so, more than fits the memory", "give fewer sequences") from error
+    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(path, f"cannot be read: {error}", "write it again, with plain arrays only") from error
@@ -119,7 +127,12 @@ def _chosen(path: Path, arrays: Any, names: Sequence[str]) -> OtherArray:
         mend = "name one scores (N, L), contributions or hypothetical (N, L, 4)"
         raise InputError(path, f"has no array {', '.join(ARRAYS[:-1])} or {ARRAYS[-1]} ({found})", mend)
     ids = next((name for name in ID_ARRAYS if name in names), None)
-    return OtherArray(name, np.asarray(arrays[name][()]), None if ids is None else as_text(arrays[ids][()]))
+    read = read_array if isinstance(arrays, h5py.File) else _of_archive
+    return OtherArray(name, read(arrays, name), None if ids is None else as_text(read(arrays, ids)))
+
+
+def _of_archive(arrays: Any, name: str) -> npt.NDArray[Any]:
+    return np.asarray(arrays[name])
 
 
 def as_text(seq_ids: npt.NDArray[Any]) -> list[str]:
@@ -147,19 +160,11 @@ def read_seq_ids(path: Path) -> list[str]:
     >>> read_seq_ids(path)
     ['chr1:5-9', 'mine']
     """
-    try:
-        content = path.read_bytes()
-        text = (gzip.decompress(content) if content[:2] == _GZIP else content).decode("utf-8-sig")
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(path, f"cannot be read: {error}", "give a text file with one seq_id per line") from error
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith(("#", "track ", "browser "))]
-    columns = [line.split("\t") for line in lines]
+    lines = (line for _, line in text_lines(path, "give a text file with one seq_id per line"))
+    columns = [line.split("\t") for line in lines if line.strip() and not line.startswith(("#", "track ", "browser "))]
     if columns and columns[0][0] in (*ID_ARRAYS, "chrom"):
         del columns[0]
     return [_id_of(fields) for fields in columns]
-
-
-_GZIP = b"\x1f\x8b"
 
 
 def _id_of(fields: list[str]) -> str:

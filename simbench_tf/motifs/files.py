@@ -298,7 +298,10 @@ def _read_meme(path: Path, lines: list[Line]) -> Found:
             )
         matrix_line, text = body[matrices[0]]
         rows = body[matrices[0] + 1 :]
-        sizes = {key: float(value) for key, value in re.findall(r"(\w+)\s*=\s*(\d+(?:\.\d+)?)", text)}
+        # from the start of a word only: else each of its letters is one more start, and a long word takes minutes
+        sizes = {key: float(value) for key, value in re.findall(r"\b(\w+)\s*=\s*(\d+(?:\.\d+)?)", text)}
+        if not all(map(math.isfinite, sizes.values())):
+            raise InputError(f"{path}:{matrix_line}", "holds a number that is too large", "correct it")
         # rows end where no number begins the line: at a URL, at the ruler of a full MEME output
         width = next((index for index, (_, row) in enumerate(rows) if not re.match(r"\s*[\d.]", row)), len(rows))
         width = int(sizes.get("w", width))

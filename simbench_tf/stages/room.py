@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from pathlib import Path
 
+from simbench_tf.attribution.batch_size import machine_memory
 from simbench_tf.config import Config, GrammarSimulation
 from simbench_tf.errors import InputError
 
@@ -41,7 +41,7 @@ def check_room(config: Config, folder: Path, part_sequences: int) -> None:
         mend = "take fewer or shorter sequences, or another folder"
         raise InputError("simulation.n_sequences", f"{what} {_size(disk)} on the disk, {_size(free)} are free", mend)
     read = n * (simulation.splits.test if simulation.splits.chromosomes is None else 1)
-    memory, there = length * max(min(n, part_sequences) * _MEMORY[0], read * _MEMORY[1]), _memory()
+    memory, there = length * max(min(n, part_sequences) * _MEMORY[0], read * _MEMORY[1]), machine_memory()
     if memory > there:
         mend = "take fewer or shorter sequences"
         raise InputError("simulation.n_sequences", f"{what} {_size(memory)} of memory, there are {_size(there)}", mend)
@@ -52,14 +52,6 @@ def _free(folder: Path) -> int:
     there = next(place for place in (folder, *folder.absolute().parents) if place.is_dir())
     mine = sum(path.stat().st_size for path in (folder / "dataset").rglob("*") if path.is_file())
     return shutil.disk_usage(there).free + mine
-
-
-def _memory() -> float:
-    """Bytes of memory of this machine; infinite where the system does not say."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return float("inf")
 
 
 def _size(n_bytes: float) -> str:

@@ -31,7 +31,7 @@ def test_a_data_set_that_fits_no_disk(monkeypatch, capsys, tmp_path, command, ch
 
 
 def test_a_data_set_that_fits_no_memory(monkeypatch, tmp_path):
-    monkeypatch.setattr(room, "_memory", lambda: 10e9)
+    monkeypatch.setattr(room, "machine_memory", lambda: 10e9)
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: shutil._ntuple_diskusage(10**16, 0, 10**16))
     config = load_config("demo", ["simulation.n_sequences=1000000", "simulation.seq_length=100000"])
     with pytest.raises(InputError, match=r"take about 40 GB of memory, there are 10 GB"):  # a fifth is the test split
