@@ -79,5 +79,5 @@ def close_to(word: str, known: Iterable[str], least_similarity: float = 0.5) -> 
 
     `least_similarity` lies between 0 (the nearest, however far) and 1 (the same word), as in `difflib`.
     """
-    close = difflib.get_close_matches(word, list(known), n=1, cutoff=least_similarity)
+    close = difflib.get_close_matches(word, [str(each) for each in known], n=1, cutoff=least_similarity)
     return close[0] if close else None

@@ -80,8 +80,9 @@ def parse_yaml(text: str, where: str, *, numbered: bool = True) -> YamlContent:
     def at(mark: Any) -> str:
         return f"{where}:{mark.line + 1}" if numbered and mark else where
 
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)  # which refuses control characters
         node = loader.get_single_node()
         if node is None:
             return YamlContent(None, {})
@@ -102,7 +103,8 @@ def parse_yaml(text: str, where: str, *, numbered: bool = True) -> YamlContent:
         mark = getattr(error, "problem_mark", None)
         raise InputError(at(mark), f"is not YAML: {getattr(error, 'problem', None) or error}", "correct it") from error
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def format_yaml(data: Any, **options: Any) -> str:

@@ -25,6 +25,7 @@ from simbench_tf.dataset.batches import SITE_FLAG, BatchOrder, epoch_batches, n_
 from simbench_tf.dataset.files import (
     CHECKSUMS,
     DESCRIPTION,
+    MAKE_AGAIN,
     check_files,
     label_matrix,
     part_path,
@@ -33,6 +34,7 @@ from simbench_tf.dataset.files import (
 )
 from simbench_tf.dataset.tf_data import as_tf_data
 from simbench_tf.dna.arrow import bases_of
+from simbench_tf.errors import InputError
 from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import information_content, read_motifs, scan
 
@@ -173,7 +175,12 @@ class Dataset:
     def bases(self, split: str) -> npt.NDArray[np.uint8]:
         """Sequences of a split, uint8 (N, L): 0-3 for A, C, G, T and 4 for N."""
         chunks = [bases_of(table["sequence"]) for table in self._split_parts(split, ["sequence"])]
-        return np.concatenate([np.empty((0, self.seq_length), np.uint8), *(chunk for chunk in chunks if len(chunk))])
+        whole = [chunk for chunk in chunks if len(chunk)]
+        for chunk in whole:
+            if chunk.shape[1] != self.seq_length:
+                what = f"says {self.seq_length} bases, but a part has sequences of {chunk.shape[1]}"
+                raise InputError(self.path / "dataset.json", what, MAKE_AGAIN)
+        return np.concatenate([np.empty((0, self.seq_length), np.uint8), *whole])
 
     def labels(self, split: str) -> npt.NDArray[np.uint8]:
         """Labels of a split, uint8 (N, T) of 0, 1 and `tables.UNLABELLED`, one column per task."""

@@ -62,11 +62,15 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise InputError(folder, what, MAKE_AGAIN if half else "give the `dataset` folder of a run")
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(path, "is not JSON", MAKE_AGAIN) from error
     for key, kind in DESCRIPTION.items():
         if not isinstance(description, dict) or not isinstance(description.get(key), kind):
             raise InputError(path, f"lacks the key {key}, or it is of the wrong kind", MAKE_AGAIN)
+    counts, tasks, parts = (description[key] for key in ("counts", "tasks", "parts"))
+    whole = [*(counts.get(split) for split in tables.SPLITS), *parts]
+    if not all(type(each) is int and each >= 0 for each in whole) or not all(isinstance(each, str) for each in tasks):
+        raise InputError(path, "has no whole numbers in counts or parts, or no names in tasks", MAKE_AGAIN)
     own = description.pop(OWN_CHECKSUM, None)  # earlier versions wrote none
     if own is not None and own != description_checksum(description):
         raise InputError(path, "is not what was written, its checksum differs", MAKE_AGAIN)

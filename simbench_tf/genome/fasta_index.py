@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -157,7 +158,8 @@ def read_index(path: Path, read_at: ReadAt) -> Records | None:
         rows = [line.split("\t") for line in path.read_bytes().decode().removesuffix("\n").split("\n")]
     except (OSError, UnicodeDecodeError):
         return None
-    if not all(len(row) == 5 and all(text.isascii() and text.isdecimal() for text in row[1:]) for row in rows):
+    # no file has sizes of 20 digits, and Python reads no number of thousands
+    if not all(len(row) == 5 and all(re.fullmatch("[0-9]{1,19}", text) for text in row[1:]) for row in rows):
         return None
     records = {row[0]: Record(*map(int, row[1:])) for row in rows}
     return records if len(records) == len(rows) and _fits(records, read_at) else None

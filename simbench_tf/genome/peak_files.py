@@ -85,6 +85,10 @@ def _taken(n_summits: int, n_peaks: int) -> str:
     return f"{n_peaks} peaks with summits from column 10 (narrowPeak){rest}"
 
 
+#: More than those of any coordinate, and fewer than Python refuses to read.
+_MOST_DIGITS = 1000
+
+
 class _Row(NamedTuple):
     line: int
     chrom: str
@@ -187,7 +191,8 @@ def _number(text: str, column: int, where: str) -> int:
     digits = text.removeprefix("-")
     if not (digits.isascii() and digits.isdigit()):
         raise InputError(where, f"column {column} is {text!r}, not a whole number", "give narrowPeak or BED")
-    value = int(text)
+    # Python reads no number of thousands of digits
+    value = int(text) if len(digits) < _MOST_DIGITS else LARGEST_COORDINATE + 1
     if abs(value) > LARGEST_COORDINATE:
         raise InputError(where, f"column {column} is {text}, beyond any genome", "correct the line")
     return value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -78,7 +79,7 @@ def _record(number: int, line: str) -> Record | Unreadable:
         reason = f"has {len(fields)} tab-separated columns, a VCF record has at least {_N_FIXED_COLUMNS}"
         return Unreadable(number, fields, reason)
     chrom, position, identifier, ref, alts = fields[:5]
-    if not position.isdecimal() or int(position) < 1:
+    if not re.fullmatch("0*[1-9][0-9]{0,17}", position):
         return Unreadable(number, fields, f"POS must be a whole number from 1, not {position!r}")
     return Record(number, fields, chrom, int(position) - 1, identifier, ref.upper(), alts.upper().split(","))
 

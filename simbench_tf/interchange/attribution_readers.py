@@ -6,7 +6,9 @@ import json
 import os
 import subprocess
 import sys
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -102,6 +104,13 @@ def read_hdf5(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
         return _chosen(path, h5, names)
 
 
+#: What NumPy, zipfile, the parser of NumPy's headers and h5py raise for damaged files.
+_UNREADABLE = (
+    OSError, ValueError, KeyError, RuntimeError, EOFError, SyntaxError, AttributeError,
+    tokenize.TokenError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
+
+
 @contextmanager
 def file_errors(path: Path) -> Iterator[None]:
     """Report what NumPy and h5py say of a file as bad input."""
@@ -111,7 +120,7 @@ def file_errors(path: Path) -> Iterator[None]:
         raise InputError(path, "is missing", "name a file that exists") from error
     except MemoryError as error:
         raise InputError(path, "holds, or says so, more than fits the memory", "give fewer sequences") from error
-    except (OSError, ValueError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except _UNREADABLE as error:
         if isinstance(error, InputError):
             raise
         raise InputError(path, f"cannot be read: {error}", "write it again, with plain arrays only") from error

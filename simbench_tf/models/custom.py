@@ -14,6 +14,7 @@ import json
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,7 +35,10 @@ from simbench_tf.random_streams import uniforms
 
 #: Beside a model that a Python function built: the name of that function.
 FUNCTION_FILE = "python.json"
-_NOT_LOADED = (ValueError, TypeError, OSError, KeyError, AttributeError, ImportError, zipfile.BadZipFile)
+_NOT_LOADED = (
+    ValueError, TypeError, OSError, KeyError, AttributeError, ImportError, NotImplementedError, RuntimeError,
+    IndexError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error,
+)  # fmt: skip
 _SAVE = "save it with `model.save('NAME.keras')`"
 _REGISTER = "give layers of your own a get_config, and decorate them with @keras.saving.register_keras_serializable()"
 
@@ -271,7 +275,7 @@ def _check_loads_again(model: keras.Model, where: str) -> None:
             path = Path(folder) / "model.keras"
             model.save(path)
             keras.saving.load_model(path, compile=False)
-    except (*_NOT_LOADED, NotImplementedError) as error:  # the latter is Keras' for a layer without a get_config
+    except _NOT_LOADED as error:
         raise InputError(where, f"cannot be saved and loaded again: {error}", _REGISTER) from error
 
 

@@ -91,7 +91,7 @@ def is_run(folder: Path) -> bool:
     """Whether a folder is a run's: its config.yaml names the versions of the packages, which `begin` writes."""
     try:
         stored = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return False
     return isinstance(stored, dict) and isinstance(stored.get("versions"), dict) and "simulation" in stored
 

@@ -51,7 +51,7 @@ def read_manifest(run: Path) -> dict[str, Record]:
         return {}
     try:
         records = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(path, "is not JSON", "delete it, and every stage is run again") from error
     if not isinstance(records, dict):
         raise InputError(path, "holds no records", "delete it, and every stage is run again")

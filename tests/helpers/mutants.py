@@ -12,7 +12,7 @@ def mutants(content: bytes, n: int, random_state: int, header: int = 64) -> Iter
     """Yield `n` damaged copies; every third has its damage within the first `header` bytes."""
     rng = np.random.default_rng(random_state)
     for number in range(n):
-        yield _damaged(bytearray(content), header if number % 3 == 0 else len(content), rng)
+        yield _damaged(bytearray(content), min(header, len(content)) if number % 3 == 0 else len(content), rng)
 
 
 def _damaged(copy: bytearray, reach: int, rng: np.random.Generator) -> bytes:
