@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from simbench_tf.errors import InputError
-from simbench_tf.files import checksum, safe_name, text_lines, whole_file
+from simbench_tf.files import checksum, known_checksum, safe_name, text_lines, whole_file
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -106,6 +106,29 @@ def test_a_file_that_is_no_text_is_refused_with_its_line(tmp_path):
             list(text_lines(path, "give text"))
     with pytest.raises(InputError, match=f"^{path}x: cannot be read: No such file or directory; check the path$"):
         list(text_lines(tmp_path / "ax", "give text"))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_line_that_would_fill_the_memory_is_refused(tmp_path, packed, monkeypatch):
+    monkeypatch.setattr("simbench_tf.files.MOST_LETTERS", 2_000_000)
+    content = b"one\n" + b"A" * 1_999_998 + b"\n" + b"A" * 50_000_000
+    path = tmp_path / "a"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    lines = text_lines(path, "give a text file")
+    assert [len(next(lines)[1]) for _ in range(2)] == [3, 1_999_998]
+    with pytest.raises(InputError, match="a:3: is a line of over 2 million letters; give a text file"):
+        next(lines)
+
+
+def test_a_known_checksum_follows_a_change(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(b"old")
+    os.utime(path, (1, 1))
+    assert known_checksum(path) == checksum(path)
+    path.write_bytes(b"new")
+    assert known_checksum(path) == checksum(path)
+    os.utime(path, (2, 2))
+    assert known_checksum(path) == checksum(path)
 
 
 @pytest.mark.parametrize(

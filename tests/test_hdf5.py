@@ -9,7 +9,8 @@ import pytest
 
 from helpers.folders import checksums
 from simbench_tf import hdf5
-from simbench_tf.hdf5 import whole_h5
+from simbench_tf.errors import InputError
+from simbench_tf.hdf5 import read_array, read_h5, whole_h5
 
 #: Writes files that fail at several places, in this process; an uncaught fault, or a crash, ends it with another code.
 FULL = """
@@ -128,3 +129,41 @@ def test_a_run_on_a_full_disk_ends_with_one_line_and_goes_on_later(copied_run):
         if code:
             assert ".h5: cannot be written: File too large; choose another" in done.stderr.splitlines()[-1]
     assert checksums(copied_run / "attributions") == before
+
+
+def test_an_array_that_lies_elsewhere_or_fills_the_memory_is_not_read(tmp_path):
+    """A file of others could have any file of ours read as its array, or say that it has terabytes."""
+    (tmp_path / "secret").write_bytes(np.arange(6, dtype=np.float32).tobytes())
+    with h5py.File(tmp_path / "other.h5", "w") as h5:
+        h5["scores"] = np.ones(3)
+    with h5py.File(tmp_path / "a.h5", "w") as h5:
+        h5["plain"] = np.ones(3)
+        h5["kept/plain"] = h5["plain"]
+        h5.create_dataset("external", (6,), "f4", external=[(str(tmp_path / "secret"), 0, 24)])
+        h5["linked"] = h5py.ExternalLink("other.h5", "scores")
+        layout = h5py.VirtualLayout((3,), "f8")
+        layout[:] = h5py.VirtualSource("other.h5", "scores", (3,))
+        h5.create_virtual_dataset("virtual", layout)
+        h5.create_dataset("huge", (10**12,), "f4", chunks=(1000,))
+    with h5py.File(tmp_path / "a.h5") as h5:
+        np.testing.assert_array_equal(read_array(h5, "plain"), np.ones(3))
+        np.testing.assert_array_equal(read_array(h5["kept"], "plain"), np.ones(3))
+        for name in ("external", "linked", "virtual"):
+            with pytest.raises(InputError, match=rf"a\.h5: keeps {name} in another file"):
+                read_array(h5, name)
+        with pytest.raises(InputError, match="holds huge of 4,000 GB, 16 GB are the most"):
+            read_array(h5, "huge")
+        with pytest.raises(InputError, match="kept is no array"):
+            read_array(h5, "kept")
+    assert (tmp_path / "a.h5").stat().st_size < 20_000
+
+
+def test_damage_names_the_file(tmp_path):
+    path = tmp_path / "a.h5"
+    with whole_h5(path) as h5:
+        h5["scores"] = [1.0]
+    with pytest.raises(InputError, match=r"a\.h5: cannot be read: .*contributions"), read_h5(path) as h5:
+        h5["contributions"][:]
+    path.write_bytes(path.read_bytes()[:500])
+    with pytest.raises(InputError, match=r"a\.h5: cannot be read: .*; delete it, and make it again"), read_h5(path):
+        pass

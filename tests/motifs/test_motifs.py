@@ -605,3 +605,15 @@ class TestJaspar:
         monkeypatch.setitem(sys.modules, "pyjaspar", None)
         with pytest.raises(InputError, match=re.escape("pip install simbench_tf[jaspar]")):
             load_motifs("jaspar:2022")
+
+
+@pytest.mark.parametrize("letters", ["a" * 400_000, "1" * 400_000, "w" * 400_000 + "x"])
+def test_a_long_word_in_meme_takes_no_time(tmp_path, letters):
+    """Each letter of a word was tried as the start of a key: this test would take an hour."""
+    path = tmp_path / "m.meme"
+    head = "MEME version 4\n\nALPHABET= ACGT\n\nMOTIF M1\n"
+    path.write_text(f"{head}letter-probability matrix: alength= 4 {letters} w= 1\n .1 .2 .3 .4\n")
+    assert [motif.motif_id for motif in read_motifs(path)] == ["M1"]
+    path.write_text(f"{head}letter-probability matrix: nsites= {'9' * 400}\n .1 .2 .3 .4\n")
+    with pytest.raises(InputError, match=r"m\.meme:6: holds a number that is too large"):
+        read_motifs(path)
