@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import functools
 import gzip
 import hashlib
@@ -12,7 +13,7 @@ import re
 import tempfile
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -102,6 +103,21 @@ def checksum(path: str | os.PathLike[str]) -> str:
     """BLAKE2b-128 of a file's bytes, as hex."""
     with Path(path).open("rb") as handle:
         return hashlib.file_digest(handle, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def to_disk(paths: Iterable[Path]) -> None:
+    """Have the system write files, and the names of their folders, to the disk: a power cut then loses none of them.
+
+    A file that is closed may stay in memory for half a minute, and its name reach the disk before its content does.
+    """
+    paths = list(paths)
+    for path in (*paths, *dict.fromkeys(path.parent for path in paths)):
+        with contextlib.suppress(OSError):  # of folders on Windows, and of file systems that know no such call
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
 
 
 def known_checksum(path: str | os.PathLike[str]) -> str:

@@ -41,7 +41,7 @@ PAGES = sorted(path for folder in (".", "docs", "benchmarks", "model_zoo") for p
 PLACEHOLDERS = {"NUMBER": r"\d+", "FIRST": r"\d+", "STOP": r"\d+", "NNNNNNN": r"\d{7}", "NNNNN": r"\d{5}"}
 PLACEHOLDERS |= dict.fromkeys(["MODEL", "TASK", "KEY", "CALLER", "NAME", "FILE"], r"[^/]+")
 PLACEHOLDERS |= dict.fromkeys(["PATH", "SPLIT", "ELEMENT"], ".+")
-PLACEHOLDERS["CHECKSUM"] = "[0-9a-f]{32}"
+PLACEHOLDERS |= {"CHECKSUM": "[0-9a-f]{32}", "TIME": r"[\dTZ-]+", "PID": r"\d+"}
 
 #: Files that the runs below do not have: of other kinds of models, of training that goes on, of options.
 NOT_HERE = {

@@ -1,15 +1,15 @@
-"""Commands that look and change nothing: presets, methods, the state of this machine (doctor) and of a run (verify)."""
+"""Commands that look and change nothing: presets, methods, this machine (doctor), a run's state (verify) and log."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from simbench_tf.cli.app import app, console, say
+from simbench_tf.cli.app import Run, app, console, say
 from simbench_tf.config import presets, variants_of
 from simbench_tf.config.models import LACKING
 
@@ -85,3 +85,30 @@ def verify(
     if n_problems:
         raise typer.Exit(1)
     say(f"{path}: nothing is missing or changed")
+
+
+@app.command()
+def log(run: Run) -> None:
+    """Show what was done in a run: when, how long it took, how much memory, what was resumed and what was mended.
+
+    The log itself is RUN/logs/*.jsonl, one JSON object a line.
+
+    Example: [bold]simbench log runs/demo[/]
+    """
+    from simbench_tf.run.logs import read_logs
+
+    for event in read_logs(run):
+        say(f"{event.get('time')}  {_in_words(event)}")
+
+
+def _in_words(event: dict[str, Any]) -> str:
+    """One event of a log as a line."""
+    if event.get("event") == "begun":
+        return f"$ {' '.join(map(str, event.get('command') or []))}"
+    if event.get("event") == "kept":
+        return f"  {event.get('stage')}: {event.get('steps')} up to date"
+    files, mended = (event.get(key) or [] for key in ("files", "mended"))
+    made = files[0] if len(files) == 1 else f"{len(files)} files"
+    memory = f", {event['peak_memory_mb']} MB at most" if event.get("peak_memory_mb") else ""
+    again = f"; made again: {', '.join(map(str, mended))}" if mended else ""
+    return f"  {event.get('stage')}: {made}, {event.get('seconds')} s{memory}{again}"

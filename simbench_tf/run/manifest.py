@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from simbench_tf.errors import InputError
-from simbench_tf.files import checksum, whole_file
+from simbench_tf.files import checksum, to_disk, whole_file
 
 _log = logging.getLogger(__name__)
 Record = dict[str, Any]
@@ -75,7 +75,8 @@ def write_records(
     run: Path, files: Iterable[Path], stage: str, key: str, seconds: float, device: str, **more: Any
 ) -> None:
     """Add or replace the records of `files` (paths below `run`) in one step; `more` is further timings and so on."""
-    records = read_manifest(run)
+    records, files = read_manifest(run), list(files)
+    to_disk(files)  # before it is on record that they are done
     for file in files:
         records[file.relative_to(run).as_posix()] = {
             "checksum": checksum(file),
@@ -109,11 +110,13 @@ def damaged_files(run: Path, records: Mapping[str, Record]) -> dict[str, str]:
     return {path: wrong for path, wrong in found if wrong is not None}
 
 
-def tell_of_damage(run: Path, key: str) -> None:
-    """Log a line for each damaged file of a fingerprint, whose step is about to make it again."""
+def tell_of_damage(run: Path, key: str) -> list[str]:
+    """Say which files of a fingerprint are damaged, whose step is about to make them again; return them."""
     mine = {path: record for path, record in read_manifest(run).items() if record["fingerprint"] == key}
-    for path, wrong in damaged_files(run, mine).items():
+    damaged = damaged_files(run, mine)
+    for path, wrong in damaged.items():
         _log.warning("%s: %s; it is made again", run / path, wrong)
+    return list(damaged)
 
 
 def check_whole(run: Path, stages: Iterable[str]) -> None:
@@ -180,6 +183,7 @@ def discard(run: Path, names: Iterable[str]) -> None:
 def _write(run: Path, records: Mapping[str, Record]) -> None:
     with whole_file(run / "manifest.json") as partial:
         partial.write_text(json.dumps(records, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+        to_disk([partial])
 
 
 def check_named(path: Path, key: str) -> Path:

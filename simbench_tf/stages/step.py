@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from simbench_tf.errors import InputError
 from simbench_tf.run.lock import locked
+from simbench_tf.run.logs import log_kept, log_made
 from simbench_tf.run.manifest import check_whole, fresh_files, stage_checksums, tell_of_damage, write_records
 
 #: Stages in order; `dynamics` and `motifs` only where they are asked for, as `export`, which is one more.
@@ -52,15 +53,18 @@ def step(folder: Path, keys: Mapping[str, str], make: Callable[[], Made], *, aga
         Make them even if they are fresh.
     """
     if not again and all(fresh_files(folder, key) for key in keys.values()):
+        for stage in keys:
+            log_kept(folder, stage)
         return
-    for key in keys.values():
-        tell_of_damage(folder, key)
+    mended = {stage: tell_of_damage(folder, key) for stage, key in keys.items()}
     with locked(folder):
         start = time.perf_counter()
         made = make()
         seconds = time.perf_counter() - start
         for stage, files in made.files.items():
             write_records(folder, files, stage, keys[stage], seconds, made.device, **made.details)
+            names = [file.relative_to(folder).as_posix() for file in files]
+            log_made(folder, stage, names, seconds, made.device, mended.get(stage, ()), **made.details)
 
 
 def check_earlier(folder: Path, stage: str) -> None:

@@ -12,8 +12,8 @@ SHARED = REPOSITORY.parent / "shared"
 
 
 def files_below(folder, pattern="*"):
-    """Each file's path by its name below the folder, with slashes, in order of names."""
-    paths = sorted(path for path in folder.rglob(pattern) if path.is_file())
+    """Each file's path by its name below the folder, with slashes, in order of names; but for a run's log."""
+    paths = sorted(path for path in folder.rglob(pattern) if path.is_file() and path.suffix != ".jsonl")
     return {path.relative_to(folder).as_posix(): path for path in paths}
 
 
