@@ -37,7 +37,7 @@ _ROUND_OFF = 1e-9
 
 
 # a JASPAR matrix without header begins with a row of numbers, in brackets or not
-_BARE_ROW = re.compile(r"\s*([ACGT]\s*[\[|:]?)?\s*\d[\s\d.eE+-]*\]?\s*")
+_BARE_ROW = re.compile(r"([ACGT]\s*([\[|:]\s*)?)?\d[\s\d.eE+-]*\]?")
 _MEND_FORMAT = "give a MEME (minimal), JASPAR or HOMER motif file"
 Line = tuple[int, str]
 Found = Iterator[tuple[int, "Motif"]]
@@ -336,7 +336,7 @@ def _read_homer(path: Path, lines: list[Line]) -> Found:
         tf = re.split(r"[(/]", guess or motif_id)[0] or motif_id
         if not rows:
             raise InputError(where, f"motif {motif_id} has no positions", "give its matrix, or drop it")
-        targets = re.search(r"\bT:(\d+(?:\.\d+)?)", header)
+        targets = re.search(r"\bT:(\d{1,18}(?:\.\d+)?)", header)
         n_sites = float(targets[1]) if targets else 0.0
         yield line_number, Motif(motif_id, tf, _probabilities(path, motif_id, rows), whole_sites(n_sites))
 
@@ -388,9 +388,12 @@ def _check_counts(where: str, motif_id: str, matrix: npt.NDArray[np.float64], le
 
 def _count_row(path: Path, row: Line, letter: str) -> list[float]:
     line_number, text = row
-    match = re.fullmatch(r"\s*(?:([ACGT])(?![^\s\[|:]))?[\s\[|:]*([^\]]*)\]?\s*", text, re.IGNORECASE)
-    if match is None or not match[2]:
+    # three short steps: one expression for the whole line tries each way to share its spaces, a minute for thousands
+    named = re.match(r"[ACGT](?![^\s\[|:])", text, re.IGNORECASE)
+    rest = text[1:] if named else text
+    counts = re.sub(r"\A[\s\[|:]+", "", rest).removesuffix("]")
+    if not counts or "]" in counts:
         raise InputError(f"{path}:{line_number}", "is no row of counts", f"give the counts of {letter}")
-    if match[1] and match[1].upper() != letter:
-        raise InputError(f"{path}:{line_number}", f"has the row of {match[1]}", "order the rows A, C, G, T")
-    return _numbers(path, line_number, match[2].split())
+    if named and named[0].upper() != letter:
+        raise InputError(f"{path}:{line_number}", f"has the row of {named[0]}", "order the rows A, C, G, T")
+    return _numbers(path, line_number, counts.split())

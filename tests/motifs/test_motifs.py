@@ -617,3 +617,17 @@ def test_a_long_word_in_meme_takes_no_time(tmp_path, letters):
     path.write_text(f"{head}letter-probability matrix: nsites= {'9' * 400}\n .1 .2 .3 .4\n")
     with pytest.raises(InputError, match=r"m\.meme:6: holds a number that is too large"):
         read_motifs(path)
+
+
+@pytest.mark.parametrize(
+    "row", ["T [ 1 2" + " " * 100_000 + "x", "T [" + " " * 100_000, " " * 100_000 + "]]", "1 " * 50_000 + "x"]
+)
+def test_a_long_row_in_jaspar_takes_no_time(tmp_path, row):
+    """Each way to share spaces between the parts of a row was tried: this test would take longer than anybody waits."""
+    path = tmp_path / "m.jaspar"
+    path.write_text(f">M1\nA [1 2]\nC [1 2]\nG [1 2]\n{row}\n")
+    with pytest.raises(InputError, match=r"m\.jaspar"):
+        read_motifs(path)
+    path.write_text(f"{row}\nC [1 2]\n")
+    with pytest.raises(InputError, match=r"m\.jaspar"):
+        read_motifs(path)
