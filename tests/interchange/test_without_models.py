@@ -53,7 +53,7 @@ def test_it_ends_after_the_ceilings_and_says_how_to_go_on(tmp_path, monkeypatch,
     mend = f"simbench score {run} --attributions FILE --task TASK --model-name NAME"
     assert out == f"dataset: {run / 'dataset'}\nno models: add attributions of any tool with `{mend}`\n"
     made = {path.name for path in run.iterdir()}
-    assert made == {"config.yaml", "manifest.json", "dataset", "oracle"}
+    assert made == {"config.yaml", "manifest.json", "logs", "dataset", "oracle"}
 
 
 def test_what_is_given_is_scored_under_its_name_and_reported(begun, tmp_path, monkeypatch, capsys):
