@@ -158,7 +158,7 @@ def _is_offset(row: _Row) -> bool:
 
 
 def _integers(texts: list[str]) -> list[int] | None:
-    if all(text.removeprefix("-").isdigit() and text.isascii() for text in texts):
+    if all(text.removeprefix("-").isdigit() and text.isascii() and len(text) < _MOST_DIGITS for text in texts):
         return [int(text) for text in texts]
     return None
 

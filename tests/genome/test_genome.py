@@ -577,3 +577,16 @@ def test_the_chr2_stretch_reads_as_gunzip_does(tmp_path: Path) -> None:
     bases = gn.fetch(genome, regions)
     assert bases.tolist() == [plain_codes(sequence[start : start + 400]) for start in regions["start"]]
     assert not gn.has_n(bases).any()
+
+
+@pytest.mark.parametrize("column", range(2, 11))
+def test_a_number_of_thousands_of_digits_is_told_or_no_number(tmp_path, column):
+    """Python refuses to read it."""
+    fields = ["chr1", "100", "190", "p", "0", "+", "1.5", "2.5", "3", "40"]
+    fields[column - 1] = "9" * 5000
+    (tmp_path / "a.narrowPeak").write_text("\t".join(fields) + "\n")
+    if column in (2, 3, 10):
+        with pytest.raises(InputError, match=rf"a\.narrowPeak:1: column {column} is 9+, "):
+            gn.read_peaks(tmp_path / "a.narrowPeak")
+    else:
+        assert gn.read_peaks(tmp_path / "a.narrowPeak")["start"].tolist() == [100]
