@@ -91,8 +91,8 @@ def read_h5(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path) as h5:
             yield h5
-    # h5py says KeyError for a missing or unreadable object, and RuntimeError or ValueError for other damage
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
+    # h5py says KeyError for a missing or unreadable object, and nearly anything for other damage
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         if isinstance(error, InputError):
             raise
         mend = "delete it, and make it again with `simbench run RUN/config.yaml --out RUN`"

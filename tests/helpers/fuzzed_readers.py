@@ -281,10 +281,6 @@ BINARIES = {
     "own HDF5": Reader(own_attributions, read_attributions),
     "part": Reader(in_folder("sequences/part-00000.parquet"), read_in_copy),
     "sites": Reader(in_folder("sites.parquet"), read_in_copy),
-    "unguarded part": Reader(
-        lambda folder: unguarded(folder).parent / "sequences" / "part-00000.parquet",
-        lambda path: read_unguarded(path.parents[1] / "dataset.json"),
-    ),
     "keras": Reader(keras_file, read_keras),
     "checkpoint": Reader(checkpoint, read_checkpoint_file),
 }
