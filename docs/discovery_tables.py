@@ -1,13 +1,28 @@
-"""Tables of the study of motif callers for the page of findings: what TF-MoDISco finds, and rates of false calls."""
+"""Tables of motif callers for the page of findings: three callers, what TF-MoDISco finds, and rates of false calls.
+
+simbench run discovery:full --out runs/full
+python docs/discovery_tables.py --keep runs/full      # to results/discovery_full.csv
+"""
+
+import argparse
+from pathlib import Path
 
 import pandas as pd
 from keep_results import RESULTS
 from markdown_table import table
 
 from simbench_tf.report.text import fixed, method_title, percent, with_error
+from simbench_tf.run.manifest import read_manifest
 from simbench_tf.run.results import read_table
 
 TABLE = RESULTS / "discovery.csv"
+#: Of `discovery:full`: a row for each network, task, attribution and caller.
+CALLERS_TABLE = RESULTS / "discovery_full.csv"
+CALLERS = {"seqlets": "our seqlets", "finemo": "Fi-NeMo", "modisco": "TF-MoDISco"}
+KEPT = (
+    "model", "task", "key", "caller", "n_called", "precision", "recall", "ap", "best_f1", "best_f1_se",
+    "n_found", "n_true", "oracle_best_f1", "oracle_ap", "versions",
+)  # fmt: skip
 #: What the questions have in common, where they do not ask for it; a window of 0 is the whole sequence.
 METHOD = "deeplift_rescale@shuffle5"
 COMMON = {"method": METHOD, "input": "hypothetical", "n_sequences": 2_000, "window": 0}
@@ -47,8 +62,44 @@ def motif_callers() -> str:
         rows = at_hand(modisco, asked)
         if len(rows) > 1:  # a study of some questions has no answer to others
             parts.append(f"### {title}\n\n{question(rows)}")
+    parts.append(f"### Which caller, on which attributions?\n\n{callers(read_table(CALLERS_TABLE))}")
     parts.append(f"### Are calls as often false as they are said to be?\n\n{rates(own)}")
     return "\n\n".join(parts)
+
+
+def keep(run: Path) -> None:
+    """Copy what `callers` is made from: the calls of a run, and how many true motifs were found by them."""
+    calls, motifs = (read_table(run / "scores" / f"{name}.csv") for name in ("instances", "motifs"))
+    each = ["model", "task", "key", "caller"]
+    true = motifs[motifs["kind"] == "true"].groupby(each)["status"]
+    found = pd.DataFrame({"n_found": true.agg(lambda status: (status != "missed").sum()), "n_true": true.size()})
+    named = {each for record in read_manifest(run).values() for each in record.get("versions", "").split(", ")} - {""}
+    table_ = calls[calls["by"] == "all"].merge(found.reset_index(), on=each, how="left")
+    table_ = table_.assign(versions=", ".join(sorted(named)))
+    table_[list(KEPT)].round(4).to_csv(CALLERS_TABLE, index=False)
+
+
+def callers(found: pd.DataFrame) -> str:
+    """Each caller's F1 on each network's attributions, and how often each is first."""
+    each = ["model", "task", "key"]
+    values = found.pivot_table(index=each, columns="caller", values="best_f1", sort=False)[list(CALLERS)]
+    first = values.idxmax(axis=1).value_counts()
+    cells = [f"{CALLERS[name]} {first.get(name, 0)} times" for name in CALLERS]
+    ceiling = found.groupby("task", sort=False)["oracle_best_f1"].first()
+    exact = ", ".join(f"{fixed(value, 2)} on {task}" for task, value in ceiling.items())
+    versions = found["versions"].iloc[0]
+    answer = (
+        f"`simbench run discovery:full` (500 sequences a task, {versions}): of {len(values)} attributions first by F1 "
+        f"at the best threshold are {', '.join(cells)}. The exact posterior's calls reach {exact}. Mean ± standard "
+        "error over sequences; behind TF-MoDISco's, how many of the task's motifs it found."
+    )
+    lines = []
+    for (model, task, key), rows in found.groupby(each, sort=False):
+        by = rows.set_index("caller").to_dict("index")
+        cells = [with_error(by[name]["best_f1"], by[name]["best_f1_se"]) if name in by else "–" for name in CALLERS]
+        cells[-1] += f" ({by['modisco']['n_found']:.0f} of {by['modisco']['n_true']:.0f})" if "modisco" in by else ""
+        lines.append([model, task, label(key), *cells])
+    return f"{answer}\n\n{table(['network', 'task', 'attribution', *CALLERS.values()], lines)}"
 
 
 def _head(found: pd.DataFrame) -> str:
@@ -197,3 +248,9 @@ def _kept(own: pd.DataFrame) -> str:
     some = own[own["n_called"] > 0]
     none = f" ({len(own) - len(some)} more without a call)" if len(some) < len(own) else ""
     return f"{some.apply(is_held, axis=1).sum()} of {len(some)} cases{none}"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--keep", type=Path, metavar="RUN", required=True, help="Copy a run's calls to results/.")
+    keep(parser.parse_args().keep)

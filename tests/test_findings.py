@@ -166,3 +166,20 @@ def test_the_table_of_recipes_is_that_of_the_study():
     for name, *figures in rows:
         reached = measured.loc[RECIPE_ROWS[name], ["basset", "beluga"]]
         assert figures == ["" if np.isnan(value) else f"{value:.3f}".lstrip("0") for value in reached]
+
+
+def test_callers_are_counted_by_their_best_f1(findings):
+    rows = [
+        ("K562", "a", "seqlets", 0.5, None), ("K562", "a", "finemo", 0.6, None), ("K562", "a", "modisco", 0.4, 2),
+        ("K562", "b", "seqlets", 0.7, None), ("K562", "b", "finemo", 0.6, None), ("K562", "b", "modisco", 0.65, 4),
+        ("H1", "ism@none", "seqlets", 0.9, None), ("H1", "ism@none", "finemo", 0.6, None),
+    ]  # fmt: skip
+    found = pd.DataFrame(rows, columns=["task", "key", "caller", "best_f1", "n_found"]).assign(
+        model="m", best_f1_se=0.01, n_true=4, oracle_best_f1=0.9, versions="finemo 0.41"
+    )
+    text = script("discovery_tables").callers(found)
+    assert "of 3 attributions first by F1 at the best threshold are our seqlets 2 times, Fi-NeMo 1 times" in text
+    assert "TF-MoDISco 0 times" in text
+    assert "calls reach 0.90 on K562, 0.90 on H1" in text
+    assert "| m | H1 | in-silico mutagenesis | 0.900 ± 0.010 | 0.600 ± 0.010 | – |" in text
+    assert text.count("(2 of 4)") == text.count("(4 of 4)") == 1
