@@ -32,10 +32,10 @@ from simbench_tf.dataset.files import (
     read_description,
     read_table,
 )
+from simbench_tf.dataset.site_rows import covered, sites_of_sequences
 from simbench_tf.dataset.tf_data import as_tf_data
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
-from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import information_content, read_motifs, scan
 
 if TYPE_CHECKING:
@@ -378,9 +378,7 @@ class Dataset:
         return bases, label_matrix(table, self.tasks)
 
     def _embedded_sites(self, split: str, elements: set[str] | None) -> pd.DataFrame:
-        sites = self.sites if elements is None else self.sites[self.sites["element"].isin(elements)]
-        sites = sites.assign(row=pd.Index(self.seq_ids(split)).get_indexer(sites["seq_id"]))
-        return sites[sites["row"] >= 0]
+        return sites_of_sequences(self.path / "sites.parquet", self.seq_ids(split), elements)
 
     def _scanned_sites(
         self, split: str, elements: set[str] | None, rows: npt.NDArray[np.integer] | None
@@ -392,21 +390,3 @@ class Dataset:
         rows = np.arange(self._count(split)) if rows is None else rows
         sites = scan(self.bases(split)[rows], motifs, self.notes["scan_pvalue"], self.notes["background"])
         return sites.assign(row=rows[sites["row"]])
-
-
-def covered(sites: pd.DataFrame, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """Bases that lie in a site, bool of `shape`.
-
-    Parameters
-    ----------
-    sites : DataFrame
-        Columns row, start and end.
-    shape : (int, int)
-        N sequences and L bases.
-
-    Examples
-    --------
-    >>> covered(pd.DataFrame({"row": [0, 0], "start": [1, 2], "end": [3, 4]}), (1, 5)).tolist()
-    [[False, True, True, True, False]]
-    """
-    return covered_bases(sites["row"], sites["start"], sites["end"], shape)

@@ -38,7 +38,7 @@ DESCRIPTION: dict[str, type] = {
 #: Keys of dataset.json that guard the rest: the checksum of each other file, and last that of what stands before it.
 CHECKSUMS, OWN_CHECKSUM = "checksums", "checksum"
 #: What pyarrow raises for a damaged file.
-_UNREADABLE = (OSError, ValueError, KeyError, NotImplementedError, pa.lib.ArrowException)
+UNREADABLE = (OSError, ValueError, KeyError, NotImplementedError, pa.lib.ArrowException)
 MAKE_AGAIN = "make the data set again with `simbench simulate`"
 
 
@@ -138,7 +138,7 @@ def read_table(path: Path, columns: list[str] | None = None, split: str | None =
     """
     try:
         return pq.read_table(path, columns=columns, filters=None if split is None else pc.field("split") == split)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InputError(path, f"cannot be read: {error}", MAKE_AGAIN) from error
 
 
@@ -158,5 +158,5 @@ def _footer(path: Path) -> tuple[pq.FileMetaData, pa.Schema]:
     try:
         with pq.ParquetFile(path) as file:
             return file.metadata, file.schema_arrow
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise InputError(path, f"cannot be read: {error}", MAKE_AGAIN) from error

@@ -1,7 +1,9 @@
 """Where the project's own folders are, and what is in a folder: checksums and times of all files below it."""
 
+import json
 from pathlib import Path
 
+from simbench_tf.dataset.files import description_checksum
 from simbench_tf.files import checksum
 
 REPOSITORY = Path(__file__).parents[2]
@@ -25,3 +27,18 @@ def checksums(folder, pattern="*"):
 def times(folder, pattern="*"):
     """When each file was written, in ns: tells a file that was made again from one that was kept."""
     return {name: path.stat().st_mtime_ns for name, path in files_below(folder, pattern).items()}
+
+
+def as_if_written(run):
+    """Have a run's files, changed by a test, be those that were written: the data set's checksums and the records'."""
+    path = run / "dataset" / "dataset.json"
+    description = json.loads(path.read_text())
+    description.pop("checksum", None)
+    description["checksums"] = {name: checksum(path.parent / name) for name in description["checksums"]}
+    path.write_text(json.dumps({**description, "checksum": description_checksum(description)}))
+    if not (run / "manifest.json").is_file():
+        return
+    records = json.loads((run / "manifest.json").read_text())
+    for name, record in records.items():
+        record["checksum"] = checksum(run / name)
+    (run / "manifest.json").write_text(json.dumps(records))

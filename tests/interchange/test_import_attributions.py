@@ -135,9 +135,14 @@ def test_files_of_ids_have_several_forms(tmp_path, text, expected, packed):
 
 
 def test_damaged_files_of_ids_say_so(tmp_path):
-    for content in (gzip.compress(b"a\nb\n")[:-9], b"\xff\xfe\x00", b"\x1f\x8bnonsense"):
+    for content, told in (
+        (gzip.compress(b"a\nb\n")[:-9], "ids:3: the gzip file is cut short or damaged"),
+        (b"\xff\xfe\x00", "ids:1: is UTF-16 text, not UTF-8; give a text file with one seq_id per line"),
+        (b"a\n\xff\n", "ids:2: is not text; give a text file with one seq_id per line"),
+        (b"\x1f\x8bnonsense", "ids:1: the gzip file is cut short or damaged"),
+    ):
         (tmp_path / "ids").write_bytes(content)
-        with pytest.raises(InputError, match=r"ids: cannot be read: .*; give a text file with one seq_id per line"):
+        with pytest.raises(InputError, match=told):
             read_seq_ids(tmp_path / "ids")
 
 

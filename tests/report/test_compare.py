@@ -13,6 +13,7 @@ import pytest
 import yaml
 from scipy.stats import norm, ttest_ind, wilcoxon
 
+from helpers.folders import as_if_written
 from simbench_tf.cli import app
 from simbench_tf.cli import program as cli
 from simbench_tf.errors import InputError
@@ -39,6 +40,7 @@ def changed(run, target, *, scores=None, sequences=None, settings=None):
         raw = yaml.safe_load((target / "config.yaml").read_text())
         settings(raw)
         (target / "config.yaml").write_text(yaml.safe_dump(raw))
+    as_if_written(target)
     return target
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import average_precision_score
 
+from helpers.folders import as_if_written
 from helpers.peaks_run import MOTIFS, make_peaks_run
 from simbench_tf.attribution.receptive_field import visible_bases
 from simbench_tf.config import load_config
@@ -184,6 +185,7 @@ def test_of_peaks_both_truths_stand_side_by_side(tmp_path, first):
 def patch_notes(run, notes):
     path = run / "dataset" / "dataset.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | notes))
+    as_if_written(run)
 
 
 def test_grammar_data_have_one_truth(tiny_run, tiny_config):

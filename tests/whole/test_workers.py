@@ -12,6 +12,13 @@ from helpers.folders import checksums
 pytestmark = pytest.mark.slow
 
 
+def command_of(process):
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it has ended meanwhile
+        return ""
+
+
 def begin(*arguments):
     command = [sys.executable, "-c", "from simbench_tf.cli import main; main()", *map(str, arguments)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
@@ -28,7 +35,7 @@ def test_a_killed_worker_is_one_line_and_the_same_command_goes_on(tiny_run, tiny
     killed = None
     while killed is None and program.poll() is None:
         children = psutil.Process(program.pid).children()
-        killed = next((child for child in children if "spawn_main" in " ".join(child.cmdline())), None)
+        killed = next((child for child in children if "spawn_main" in command_of(child)), None)
     killed.kill()
     code, out, err = end(program)
     assert (code, out) == (1, "")
