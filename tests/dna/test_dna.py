@@ -348,6 +348,7 @@ def test_where_compiled_code_cannot_be_kept_it_works_without_and_says_so_once():
         "from numba.core import caching\n"
         "for locator in vars(caching).values():\n"  # as where neither the package's folder nor the home can be written
         "    if hasattr(locator, 'from_function'): locator.from_function = classmethod(lambda *_: None)\n"
+        "from simbench_tf import caches; caches.private_folder = lambda: None\n"  # nor a temporary folder
         "from simbench_tf import dna\n"
         "from simbench_tf.compiled import njit\n"
         "print(njit()(lambda x: 2 * x)(4))"

@@ -6,6 +6,7 @@ A reader may take a mutant or refuse it by an InputError. Anything else is a fau
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import pickle
 import resource
@@ -159,6 +160,7 @@ def _read_all(reader: Reader, path: Path, left: list[bytes], out: int) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
+    faulthandler.disable()  # pytest's, which would print where a mutant crashes
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # ends the process, whatever native code it is in
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MOST_BYTES, used + MOST_BYTES))
