@@ -61,18 +61,9 @@ def _of_sequences(table: pa.Table, wanted: pa.Array, elements: Collection[str] |
         table = table.filter(pc.is_in(pc.cast(table["element"], pa.string()), pa.array(sorted(elements), pa.string())))
     row = pc.index_in(pc.cast(table["seq_id"], pa.string()), wanted)
     there = pc.is_valid(row)
-    table, row = table.filter(there), row.filter(there)
-    # few names stand for many rows: as objects that are shared, not as so many texts
-    names = {name: table[name].combine_chunks().dictionary_encode().to_pandas() for name in ("motif", "strand")}
-    return pd.DataFrame(
-        {
-            "row": np.asarray(row).astype(np.int64),
-            "motif": names["motif"].astype(object),
-            "start": np.asarray(table["start"]),
-            "end": np.asarray(table["end"]),
-            "strand": names["strand"].astype(object),
-        }
-    )
+    sites = table.filter(there).select(["motif", "start", "end", "strand"]).to_pandas()
+    sites.insert(0, "row", np.asarray(row.filter(there)).astype(np.int64))
+    return sites
 
 
 def covered(sites: pd.DataFrame, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
