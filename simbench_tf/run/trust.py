@@ -106,9 +106,14 @@ def _recorded_code(config: Config, folder: Path) -> Iterator[NamedCode]:
     for each in config.replicates:
         for name, key in (("python.json", "python"), ("kipoi.json", "source")):
             path = folder / "models" / each.name / name
-            code = _read(path, key) if path.is_file() else _OURS
-            if not code.startswith(_OURS) or code.rpartition(":")[0].endswith(".py"):
+            code = _read(path, key) if path.is_file() else None
+            if code is not None and not (key == "python" and _is_ours(code)):
                 yield NamedCode(each.name, code)
+
+
+def _is_ours(function: str) -> bool:
+    """Whether a function is in a module of this package; a file or a folder may be called so, too."""
+    return function.startswith(_OURS) and not function.rpartition(":")[0].endswith(".py")
 
 
 def _read(path: Path, key: str) -> str:

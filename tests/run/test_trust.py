@@ -111,6 +111,13 @@ def test_code_that_others_put_beside_a_model_is_not_executed(tiny_run, tmp_path,
         assert (code, err.count("\n")) == (2, 1)
         assert f"{run / 'mine.py'}:build (model basset)" in err
     assert not (run / "executed").exists()
+    # a folder may be called as our modules are
+    (run / "models" / "basset" / "python.json").unlink()
+    (run / "models" / "basset" / "kipoi.json").write_text(json.dumps({"source": "simbench_tf.entry"}))
+    code, _, err = simbench(monkeypatch, capsys, "attribute", run)
+    assert code == 2
+    assert "would execute code that you have not named: simbench_tf.entry (model basset)" in err
+    (run / "models" / "basset" / "kipoi.json").unlink()
     (run / "models" / "basset" / "python.json").write_text("{}")
     code, _, err = simbench(monkeypatch, capsys, "attribute", run)
     assert (code, err.count("\n")) == (2, 1)
