@@ -212,6 +212,19 @@ def is_utf8(text: str) -> bool:
     return text.isascii() or not any("\udc80" <= character <= "\udcff" for character in text)
 
 
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet would compute or execute a cell with this text, and not show it.
+
+    Names of others come into tables, and tables are opened with a spreadsheet: what reads a name refuses such ones.
+
+    Examples
+    --------
+    >>> is_formula("=HYPERLINK(A1)"), is_formula("@SUM(1)"), is_formula("GATA1::TAL1"), is_formula("")
+    (True, True, False, False)
+    """
+    return text.startswith(("=", "+", "-", "@"))
+
+
 def _no_text(path: Path) -> str:
     with path.open("rb") as handle:
         utf16 = handle.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from simbench_tf.config.base import Strict
 from simbench_tf.errors import close_to, nearest
+from simbench_tf.files import is_formula
 
 HUMAN_BACKGROUND = (
     (0.3057, 0.1898, 0.2614, 0.2431),
@@ -146,6 +147,8 @@ class Element(Strict):
     def _motif_or_pair(self) -> Element:
         if (self.motif is None) == (self.pair is None):
             raise ValueError("an element needs either `motif` or `pair`")
+        if is_formula(self.name):
+            raise ValueError(f"a spreadsheet would execute the name {self.name!r}; call the element otherwise")
         if self.gap[0] > self.gap[1]:
             raise ValueError(f"gap {list(self.gap)} ends below its start")
         return self

@@ -10,7 +10,7 @@ import pandas as pd
 
 from simbench_tf.discovery.sequences import Ints, Sequences
 from simbench_tf.errors import InputError
-from simbench_tf.files import text_lines
+from simbench_tf.files import is_formula, text_lines
 
 #: Columns of BED, and of narrowPeak, by their place.
 _BED = ("chrom", "start", "end", "name", "score", "strand")
@@ -61,6 +61,10 @@ def read_call_table(path: Path, sequences: Sequences, window: tuple[int, int] | 
     calls = pd.DataFrame({name: _whole_numbers(path, table, name) for name in ("start", "end")}, index=table.index)
     calls["strand"] = _strands(path, table)
     calls["motif"] = table["motif"].where(~table["motif"].isin(_MISSING), None) if "motif" in table else None
+    named = calls["motif"].map(lambda name: isinstance(name, str) and is_formula(name)).to_numpy(bool)
+    if named.any():
+        what = f"a spreadsheet would execute the name {calls['motif'][named].iloc[0]!r}"
+        raise InputError(f"{path}:{calls.index[named][0]}", what, "rename the motif")
     calls["score"] = _numbers(path, table, "score", "score")
     for name in ("qvalue", "pvalue"):
         if (rates := _rates(path, table, name)) is not None:

@@ -7,11 +7,13 @@ the server sends the rest only of that version (If-Range, RFC 9110 section 13.1.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -24,7 +26,25 @@ _CHUNK_BYTES = 1 << 18
 
 #: Seconds to connect, and between two chunks.
 _TIMEOUTS_SECONDS = (30, 60)
+_MOST_REDIRECTS = 10
 _OFFLINE = "check the network, or name a proxy in HTTPS_PROXY or a mirror by --mirror"
+
+
+def is_safe(url: str) -> bool:
+    """Whether nobody between the server and this machine can change what is sent: https, or a server of this machine.
+
+    Examples
+    --------
+    >>> is_safe("https://hgdownload.soe.ucsc.edu"), is_safe("http://127.0.0.1:8000"), is_safe("http://ucsc.edu")
+    (True, True, False)
+    """
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
+        return parts.scheme == "https" and bool(parts.hostname)
+    try:
+        return ipaddress.ip_address(parts.hostname).is_loopback
+    except ValueError:
+        return parts.hostname == "localhost"
 
 
 def download(url: str, output_file: str, _pooch: Any = None, *, part: Path, track: Track = silent) -> None:
@@ -48,7 +68,8 @@ def download(url: str, output_file: str, _pooch: Any = None, *, part: Path, trac
     Raises
     ------
     InputError
-        The server cannot be reached or answers with an error, or the file is cut off.
+        The server cannot be reached or answers with an error, sends on to an address that is not `is_safe`, or the file
+        is cut off.
     """
     furthest = _size(part)
     while not _received(url, part, track):
@@ -85,7 +106,7 @@ def _received(url: str, part: Path, track: Track) -> bool:
 @contextmanager
 def _answer(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
     try:
-        response = requests.get(url, headers=headers, stream=True, timeout=_TIMEOUTS_SECONDS)
+        response = _followed(url, headers)
     except requests.exceptions.RequestException as error:
         raise InputError(url, f"cannot be reached: {_reason(error)}", _OFFLINE) from error
     with response:
@@ -93,6 +114,24 @@ def _answer(url: str, headers: dict[str, str]) -> Iterator[requests.Response]:
             what = f"the server answers {response.status_code} {response.reason}"
             raise InputError(url, what, "try again later, or another server by --mirror")
         yield response
+
+
+def _followed(url: str, headers: dict[str, str]) -> requests.Response:
+    """The answer after all redirects, none of them to an address that is not `is_safe`."""
+    address = url
+    with requests.Session() as session:
+        for _ in range(_MOST_REDIRECTS + 1):
+            response = session.get(
+                address, headers=headers, stream=True, timeout=_TIMEOUTS_SECONDS, allow_redirects=False
+            )
+            if response.next is None:
+                return response
+            response.close()
+            address = str(response.next.url)
+            if not is_safe(address):
+                what = f"the server sends on to {address}, where others could change what is sent"
+                raise InputError(url, what, "name a server that answers over https by --mirror")
+    raise InputError(url, f"the server sends on more than {_MOST_REDIRECTS} times", "name another by --mirror")
 
 
 def _reason(error: BaseException) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.errors import InputError
-from simbench_tf.files import GZIP_ERRORS, damaged_gzip, is_gzip, whole_file
+from simbench_tf.files import GZIP_ERRORS, damaged_gzip, is_formula, is_gzip, whole_file
 from simbench_tf.genome.bgzf import ReadAt
 
 _NUCLEOTIDES = b"ACGTURYSWKMBDHVN"
@@ -123,6 +123,8 @@ def _name(header: bytes, records: Records, where: str) -> str:
         name = words[0].decode()
     except UnicodeDecodeError:
         raise InputError(where, "the record's name is not text", "save the file as UTF-8") from None
+    if is_formula(name):
+        raise InputError(where, f"a spreadsheet would execute the name {name!r}", "rename it")
     if name in records:
         raise InputError(where, f"{name} was already given", "rename or drop one of the two records")
     return name
@@ -162,7 +164,9 @@ def read_index(path: Path, read_at: ReadAt) -> Records | None:
     if not all(len(row) == 5 and all(re.fullmatch("[0-9]{1,19}", text) for text in row[1:]) for row in rows):
         return None
     records = {row[0]: Record(*map(int, row[1:])) for row in rows}
-    return records if len(records) == len(rows) and _fits(records, read_at) else None
+    # with names that index_fasta refuses it is made again, and refused there
+    named = len(records) == len(rows) and not any(map(is_formula, records))
+    return records if named and _fits(records, read_at) else None
 
 
 def _fits(records: Records, read_at: ReadAt) -> bool:

@@ -12,8 +12,8 @@ import pooch
 
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.files import whole_file
-from simbench_tf.genome.download import download
-from simbench_tf.genome.sources import DATA_FOLDER, SERVER, SETS
+from simbench_tf.genome.download import download, is_safe
+from simbench_tf.genome.sources import DATA_FOLDER, PUBLISHED_MD5, SERVER, SETS
 from simbench_tf.parallel import Track, silent
 
 
@@ -34,7 +34,8 @@ def fetch_public(
     """Download the files of a set into a folder, one after the other.
 
     The SHA-256 of each is recorded at first in FILE.sha256 beside it (as `sha256sum` writes it), and checked at every
-    later call; then the server is not contacted. A download that was cut off or stopped is resumed.
+    later call; then the server is not contacted. A download that was cut off or stopped is resumed. A genome that was
+    downloaded has to have the MD5 that UCSC publishes, whatever the server.
 
     Parameters
     ----------
@@ -43,7 +44,8 @@ def fetch_public(
     folder : path
         Made where it is missing.
     mirror : str, optional
-        A server with the same paths, http or https, in place of `simbench_tf.genome.sources.SERVER`.
+        A server with the same paths, over https (http for one of this machine), in place of
+        `simbench_tf.genome.sources.SERVER`.
     track : callable
         ``track(description, total)`` is a context manager that yields ``advance(n)``; counts bytes.
 
@@ -69,23 +71,24 @@ def fetch_public(
     if what not in SETS:
         raise InputError(what, f"is no set of files to fetch{nearest(what, SETS)}")
     server = (mirror or SERVER).rstrip("/")
-    if not server.startswith(("http://", "https://")):
-        raise InputError(f"--mirror {mirror}", "is no http address", f"write it as {SERVER}")
+    if not is_safe(server):
+        what = "is no https address" + (", and others could change what is sent" if server.startswith("http:") else "")
+        raise InputError(f"--mirror {mirror}", what, f"write it as {SERVER}")
     # pooch would log each download and checksum in lines of its own
     logger, level = pooch.get_logger(), pooch.get_logger().level
     logger.setLevel(logging.WARNING)
     try:
         for file in SETS[what]:
-            yield _fetch_one(f"{server}/{file}", folder / Path(file).name, track)
+            yield _fetch_one(f"{server}/{file}", folder / Path(file).name, PUBLISHED_MD5.get(file), track)
     finally:
         logger.setLevel(level)
 
 
-def _fetch_one(url: str, path: Path, track: Track) -> Fetched:
+def _fetch_one(url: str, path: Path, md5: str | None, track: Track) -> Fetched:
     record = path.with_name(f"{path.name}.sha256")
     recorded = _recorded(record)
     if not path.is_file():
-        _retrieve(url, path, record, recorded, track)
+        _retrieve(url, path, record, recorded, md5, track)
         return Fetched(path, "fetched")
     if recorded is None:
         _check_gzip(path, path)
@@ -96,12 +99,15 @@ def _fetch_one(url: str, path: Path, track: Track) -> Fetched:
     return Fetched(path, "unchanged")
 
 
-def _retrieve(url: str, path: Path, record: Path, recorded: str | None, track: Track) -> None:
+def _retrieve(url: str, path: Path, record: Path, recorded: str | None, md5: str | None, track: Track) -> None:
     part = path.with_name(f"{path.name}.part")
 
     def downloader(address: str, output_file: str, caller: Any) -> None:
         download(address, output_file, caller, part=part, track=track)
         _check_gzip(Path(output_file), address)
+        if recorded is None and md5 is not None and pooch.file_hash(output_file, alg="md5") != md5:
+            what = f"is not the file that UCSC publishes, whose MD5 is {md5}"
+            raise InputError(address, what, "take another server by --mirror, or put the file there yourself")
         if recorded is None:  # before pooch gives the file its name: no file is there without its record
             _write_record(record, path.name, pooch.file_hash(output_file))
 

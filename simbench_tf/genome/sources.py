@@ -24,6 +24,8 @@ _PEAKS = "goldenPath/hg19/encodeDCC/wgEncodeAwgDnaseUniform/wgEncodeAwgDnaseUwdu
 _HG19, _HG38 = (f"goldenPath/{assembly}/bigZips/{assembly}.fa.gz" for assembly in ("hg19", "hg38"))
 PEAKS = {line: _PEAKS.format(spelt) for line, spelt in _LINES.items()}
 """Cell line -> its DNase peaks, as a path on the server."""
+PUBLISHED_MD5 = {_HG19: "806c02398f5ac5da8ffd6da2d1d5d1a9", _HG38: "1c9dcaddfa41027f17cd8f7a82c7293b"}
+"""File -> the MD5 in UCSC's md5sum.txt beside it; of the peaks none is known here, their first checksum is recorded."""
 SETS = {"hg38": (_HG38,), "hg19": (_HG19,), "encode-five": (_HG19, *PEAKS.values())}
 """Name of a set -> its files, as paths on the server."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from simbench_tf.errors import InputError
-from simbench_tf.files import text_lines
+from simbench_tf.files import is_formula, text_lines
 
 _N_FIXED_COLUMNS = 8
 _EXPECTED = "give a VCF, plain or gzip"
@@ -81,6 +81,8 @@ def _record(number: int, line: str) -> Record | Unreadable:
     chrom, position, identifier, ref, alts = fields[:5]
     if not re.fullmatch("0*[1-9][0-9]{0,17}", position):
         return Unreadable(number, fields, f"POS must be a whole number from 1, not {position!r}")
+    if formula := next(filter(is_formula, (chrom, identifier)), None):
+        return Unreadable(number, fields, f"a spreadsheet would execute the name {formula!r}")
     return Record(number, fields, chrom, int(position) - 1, identifier, ref.upper(), alts.upper().split(","))
 
 

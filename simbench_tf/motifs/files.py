@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.errors import InputError
-from simbench_tf.files import is_utf8, text_lines, whole_file
+from simbench_tf.files import is_formula, is_utf8, text_lines, whole_file
 
 UNIFORM = (0.25, 0.25, 0.25, 0.25)
 
@@ -110,6 +110,8 @@ def read_motifs(path: str | PathLike[str]) -> list[Motif]:
     for line_number, motif in found:
         if not is_utf8(motif.motif_id + motif.tf):
             raise InputError(f"{path}:{line_number}", "the motif's name is not text", "save the file as UTF-8")
+        if formula := next(filter(is_formula, (motif.motif_id, motif.tf)), None):
+            raise InputError(f"{path}:{line_number}", f"a spreadsheet would execute the name {formula!r}", "rename it")
         if motif.motif_id in seen:
             raise InputError(
                 f"{path}:{line_number}",

@@ -20,7 +20,7 @@ from helpers.web_server import Site, serving
 from simbench_tf.errors import InputError
 from simbench_tf.genome import download as _download
 from simbench_tf.genome.public_data import fetch_public
-from simbench_tf.genome.sources import PEAKS, SERVER, SETS, check_fetched
+from simbench_tf.genome.sources import PEAKS, PUBLISHED_MD5, SERVER, SETS, check_fetched
 
 HG38 = f"/{SETS['hg38'][0]}"
 #: Does not compress, so the file is as long, and any splice shows.
@@ -34,6 +34,14 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     monkeypatch.delenv("SIMBENCH_MIRROR", raising=False)
+
+
+@pytest.fixture(autouse=True)
+def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """MD5 of the files that are served here, which are no genomes of UCSC; none, until a test names one."""
+    published: dict[str, str] = {}
+    monkeypatch.setattr("simbench_tf.genome.public_data.PUBLISHED_MD5", published)
+    return published
 
 
 @pytest.fixture
@@ -186,6 +194,49 @@ def test_a_server_need_not_tell_the_length(site: Site, tmp_path: Path) -> None:
     assert get(site, tmp_path) == "fetched"
 
 
+# others between the server and here -----------------------------------------------------------------------------------
+
+
+def test_genomes_have_the_checksums_that_ucsc_publishes() -> None:
+    assert {
+        SETS["hg19"][0]: "806c02398f5ac5da8ffd6da2d1d5d1a9",
+        SETS["hg38"][0]: "1c9dcaddfa41027f17cd8f7a82c7293b",
+    } == PUBLISHED_MD5
+
+
+def test_another_file_under_the_name_of_a_genome_is_not_taken(
+    site: Site, tmp_path: Path, published: dict[str, str]
+) -> None:
+    published[HG38[1:]] = hashlib.md5(GENOME).hexdigest()
+    assert get(site, tmp_path / "right") == "fetched"
+    site.files[HG38] = gzip.compress(b">chr1\n" + random.Random(2).randbytes(3_000))
+    with pytest.raises(
+        InputError, match=r"hg38\.fa\.gz: is not the file that UCSC publishes, whose MD5 is [0-9a-f]{32}; "
+    ):
+        get(site, tmp_path / "wrong")
+    assert names(tmp_path / "wrong") == set()
+
+
+@pytest.mark.parametrize(
+    "to", ["http://mirror.invalid/hg38.fa.gz", "ftp://mirror.invalid/hg38.fa.gz", "file:///etc/hosts"]
+)
+def test_a_server_that_sends_on_to_where_others_could_change_it_is_told(site: Site, tmp_path: Path, to: str) -> None:
+    site.redirects[HG38] = to
+    with pytest.raises(InputError, match=f"the server sends on to {to}, where others could change what is sent"):
+        get(site, tmp_path)
+    assert names(tmp_path) == set()
+
+
+def test_a_server_that_sends_on_is_followed_and_not_for_ever(site: Site, tmp_path: Path) -> None:
+    site.redirects["/old"] = HG38
+    site.redirects[HG38] = "/new/hg38.fa.gz"
+    site.files["/new/hg38.fa.gz"] = GENOME
+    assert get(site, tmp_path) == "fetched"
+    site.redirects["/new/hg38.fa.gz"] = HG38
+    with pytest.raises(InputError, match="the server sends on more than 10 times"):
+        get(site, tmp_path / "again")
+
+
 # changed --------------------------------------------------------------------------------------------------------------
 
 
@@ -264,7 +315,8 @@ def test_the_command_puts_files_into_data_and_says_so(
         ("unknown host", "hg38.fa.gz: cannot be reached: "),
         ("proxy", "hg38.fa.gz: cannot be reached: "),
         ("silent", "hg38.fa.gz: cannot be reached: timed out"),
-        ("ftp", "--mirror ftp://x: is no http address; write it as https://hgdownload.soe.ucsc.edu"),
+        ("http", "--mirror http://x: is no https address, and others could change what is sent; write"),
+        ("ftp", "--mirror ftp://x: is no https address; write it as https://hgdownload.soe.ucsc.edu"),
         ("set", "hg39: is no set of files to fetch; did you mean 'hg38'?"),
         ("folder", "hg38.fa.gz: cannot be written: "),
         ("file", "hg38.fa.gz: cannot be written: "),
@@ -285,15 +337,15 @@ def test_whatever_goes_wrong_is_one_line_and_exit_code_2(
     elif case == "refused":
         mirror = f"http://127.0.0.1:{free_port()}"
     elif case == "unknown host":
-        mirror = "http://no-such-host.invalid"
+        mirror = "https://no-such-host.invalid"
     elif case == "proxy":
         mirror = "https://hgdownload.soe.ucsc.edu"
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free_port()}")
     elif case == "silent":
         monkeypatch.setattr(_download, "_TIMEOUTS_SECONDS", (1, 0.2))
         mirror = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    elif case == "ftp":
-        mirror = "ftp://x"
+    elif case in ("http", "ftp"):
+        mirror = f"{case}://x"
     elif case == "set":
         what = "hg39"
     elif case == "folder":  # root may write into any folder, but not even root into this one
@@ -327,8 +379,8 @@ def test_a_full_disk_is_told_and_what_came_is_kept(site: Site, tmp_path: Path, m
 
 def test_a_proxy_of_the_environment_is_asked(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", site.url)
-    list(fetch_public("hg38", tmp_path, mirror="http://mirror.invalid"))
-    assert site.asked == [(f"http://mirror.invalid{HG38}", None)]
+    list(fetch_public("hg38", tmp_path, mirror="http://localhost:9"))
+    assert site.asked == [(f"http://localhost:9{HG38}", None)]
     assert (tmp_path / "hg38.fa.gz").read_bytes() == GENOME
 
 

@@ -17,7 +17,8 @@ DATE = "Mon, 02 Jan 2012 10:00:00 GMT"
 class Site:
     """What the server holds and how it behaves; tests change it as they go.
 
-    `cuts` says after how many bytes of the body each of the next answers breaks off; `asked` is what was asked for.
+    `cuts` says after how many bytes of the body each of the next answers breaks off; `asked` is what was asked for,
+    `redirects` says for some paths where it is sent on to.
     """
 
     files: dict[str, bytes]
@@ -28,6 +29,7 @@ class Site:
     status: int | None = None
     asked: list[tuple[str, str | None]] = field(default_factory=list)
     length_told: bool = True
+    redirects: dict[str, str] = field(default_factory=dict)
 
     def version(self, body: bytes) -> tuple[str, str] | None:
         digest = hashlib.md5(body).hexdigest()
@@ -68,6 +70,12 @@ def answer(request: BaseHTTPRequestHandler, site: Site) -> None:
     path = "/" + request.path.removeprefix("http://").partition("/")[2] if "://" in request.path else request.path
     asked = request.headers["Range"]
     site.asked.append((request.path, asked))
+    if path in site.redirects:
+        request.send_response(302)
+        request.send_header("Location", site.redirects[path])
+        request.send_header("Content-Length", "0")
+        request.end_headers()
+        return
     body = site.files.get(path)
     if body is None or site.status is not None:
         request.send_error(site.status or 404)

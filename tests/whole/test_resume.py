@@ -291,7 +291,7 @@ def test_a_signal_that_is_ignored_stays_ignored():
 
 
 def written_at(path):
-    """When the file was last written, in ns; 0 without it: a checkpoint is away for an instant while one follows another."""
+    """When the file was last written, in ns, or 0: a checkpoint is away for an instant while one follows another."""
     try:
         return path.stat().st_mtime_ns
     except FileNotFoundError:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from simbench_tf.dna import encode, reverse_complement
 from simbench_tf.errors import InputError
-from simbench_tf.files import text_lines
+from simbench_tf.files import is_formula, text_lines
 
 Coordinates = Literal["0-based, half-open", "1-based, closed"]
 HEADER = "seqid\tsequences\tmotifhits"
@@ -175,6 +175,8 @@ def _records(path: Path) -> Iterator[tuple[int, str, str, str]]:
         seq_id, sequence, listed = fields[0], fields[1].upper(), fields[2].strip() if len(fields) == 3 else ""
         if seq_id.split() != [seq_id]:
             raise InputError(where, f"the id {seq_id!r} is empty or holds a space", "give ids of one word")
+        if is_formula(seq_id):
+            raise InputError(where, f"a spreadsheet would execute the id {seq_id!r}", "rename it")
         if not sequence:
             raise InputError(where, f"{seq_id} has no sequence", _MEND)
         # bytes.translate is twenty times as quick as a regular expression here
@@ -206,6 +208,8 @@ def parse_site(text: str, where: str) -> Site:
         numbers = float(score or "nan"), float(pvalue or alone)
     except ValueError:
         raise InputError(where, f"a score or p-value of {text!r} is no number", f"write {_FORM}") from None
+    if is_formula(motif):
+        raise InputError(where, f"a spreadsheet would execute the name {motif!r}", "rename it")
     if not 0 <= numbers[1] <= 1:
         raise InputError(where, f"the p-value of {text!r} is not between 0 and 1", f"write {_FORM}")
     return Site(motif, strand == "False", int(start), int(end), *numbers, matched.upper())
