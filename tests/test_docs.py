@@ -25,6 +25,7 @@ from simbench_tf.dataset.files import CHECKSUMS, DEFAULT_SCAN, DESCRIPTION, OWN_
 from simbench_tf.devices import Computation
 from simbench_tf.interchange.import_attributions import take_attributions
 from simbench_tf.motifs import Motif, write_meme
+from simbench_tf.run import verify
 from simbench_tf.run.attributions import attributed_rows, attribution_files
 from simbench_tf.run.parts import PartsFolder, write_part
 from simbench_tf.score import METRICS, faithfulness, mean_pair_score, satisfiability, score_attributions
@@ -342,6 +343,11 @@ def test_a_run_holds_what_its_page_says(tiny_run):
 @pytest.mark.slow
 def test_a_run_with_all_that_is_optional_holds_what_its_page_says(full_run):
     assert problems(page(), full_run, TASKS) == []
+
+
+@pytest.mark.slow
+def test_verify_finds_nothing_wrong_with_a_run_with_all_that_is_optional(full_run):
+    assert list(verify.problems(full_run)) == []
 
 
 def test_data_sets_of_other_kinds_hold_what_the_page_says(simulated):

@@ -24,11 +24,10 @@ from simbench_tf.motifs import read_motifs
 from simbench_tf.run.folder import config_of, is_run
 from simbench_tf.run.manifest import damaged_files, is_relative, read_manifest
 from simbench_tf.run.results import read_table as read_csv
+from simbench_tf.run.verify_results import DAMAGED, Known, array_problems, table_problems
 
 #: What mends a file of a run.
 AGAIN = "make it again: `simbench run RUN/config.yaml --out RUN`"
-#: What an unreadable HDF5, Parquet or CSV file raises.
-_DAMAGED = (OSError, KeyError, ValueError, RuntimeError)
 
 
 def problems(path: Path) -> Iterator[str]:
@@ -80,12 +79,13 @@ def _of_run(run: Path) -> Iterator[str]:
     if any(name.startswith("dataset/") for name in damaged):
         return  # what refers to a damaged data set says nothing more
     whole = [name for name in records if name not in damaged]
-    known = _seq_ids(run / "dataset")
-    seq_length = read_description(run / "dataset")["seq_length"]
+    known = _known(run / "dataset")
     files = [run / name for name in whole if name.startswith(("attributions/", "nulls/")) and name.endswith(".h5")]
     for file in files:
-        yield from _of_attributions(file, known, seq_length)
-    yield from _of_scores(run, [name for name in whole if name.startswith("scores/")], known)
+        yield from _of_attributions(file, known)
+    yield from _of_scores(run, [name for name in whole if name.startswith("scores/")])
+    yield from (f"{line}; {AGAIN}" for line in table_problems(run, whole, known))
+    yield from (f"{line}; {AGAIN}" for line in array_problems(run, whole, known))
 
 
 def _of_dataset(folder: Path) -> Iterator[str]:
@@ -129,31 +129,33 @@ def _of_dataset(folder: Path) -> Iterator[str]:
         yield f"{folder / 'sites.parquet'}: a site lies in {lost[0]}, which is no sequence; {AGAIN}"
 
 
-def _seq_ids(folder: Path) -> frozenset[str]:
-    n_parts = len(read_description(folder)["parts"])
-    parts = (read_table(part_path(folder, number), ["seq_id"]) for number in range(n_parts))
-    return frozenset(name for part in parts for name in part["seq_id"].to_pylist())
+def _known(folder: Path) -> Known:
+    description = read_description(folder)
+    parts = (read_table(part_path(folder, number), ["seq_id"]) for number in range(len(description["parts"])))
+    seq_ids = frozenset(name for part in parts for name in part["seq_id"].to_pylist())
+    motifs = frozenset(motif.motif_id for motif in read_motifs(folder / "motifs.meme"))
+    return Known(seq_ids, frozenset(description["tasks"]), motifs, description["seq_length"])
 
 
-def _of_attributions(file: Path, known: frozenset[str], seq_length: int) -> Iterator[str]:
+def _of_attributions(file: Path, known: Known) -> Iterator[str]:
     try:
         with h5py.File(file) as h5:
             shape = h5["scores"].shape
             seq_ids = h5["seq_id"].asstr()[:].tolist()
             whole = bool(np.isfinite(h5["scores"][:]).all())
-    except _DAMAGED as error:
+    except DAMAGED as error:
         yield f"{file}: cannot be read: {error}; {AGAIN}"
         return
-    if shape != (len(seq_ids), seq_length):
-        yield f"{file}: holds scores {shape} of {len(seq_ids)} sequences of {seq_length} bases; {AGAIN}"
+    if shape != (len(seq_ids), known.seq_length):
+        yield f"{file}: holds scores {shape} of {len(seq_ids)} sequences of {known.seq_length} bases; {AGAIN}"
     if not whole:
         yield f"{file}: holds scores that are no numbers; {AGAIN}"
-    strange = [name for name in seq_ids if name not in known]
+    strange = [name for name in seq_ids if name not in known.seq_ids]
     if strange:
         yield f"{file}: explains {strange[0]!r}, which is no sequence of the data set; {AGAIN}"
 
 
-def _of_scores(run: Path, names: list[str], known: frozenset[str]) -> Iterator[str]:
+def _of_scores(run: Path, names: list[str]) -> Iterator[str]:
     """Rows of the tables of scores against the attribution files that they are of."""
     attributions = run / "attributions"
     # keys hold dots, which are no suffix
@@ -166,15 +168,11 @@ def _of_scores(run: Path, names: list[str], known: frozenset[str]) -> Iterator[s
             table = read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
             scored = table[~table["method"].str.startswith("null_")]
             keys = scored[["model", "task", "key"]].drop_duplicates().itertuples(index=False)
-            strange = sorted(set(table["seq_id"]) - known) if "seq_id" in table else []
-        except _DAMAGED as error:
-            yield f"{file}: cannot be read: {error}; {AGAIN}"
-            continue
+        except DAMAGED:
+            continue  # table_problems says so
         for place in ("/".join(each) for each in keys):
             if not {place, f"others/{place}"} & there:
                 yield f"{file}: scores {place}, of which there are no attributions; {AGAIN}"
-        if strange:
-            yield f"{file}: scores {strange[0]!r}, which is no sequence of the data set; {AGAIN}"
 
 
 def _of_entry(folder: Path) -> Iterator[str]:

@@ -117,7 +117,7 @@ def test_a_score_must_be_of_a_known_sequence(run):
     table.loc[0, "seq_id"] = "nobody"
     table.to_parquet(run / name, index=False)
     recorded(run, name)
-    assert ["scores 'nobody', which is no sequence" in each for each in problems(run)] == [True]
+    assert ["names the sequence 'nobody', which the data set has not" in each for each in problems(run)] == [True]
 
 
 @pytest.mark.parametrize("entry", ["five_lines_basset", "five_lines_beluga"])
