@@ -10,6 +10,7 @@ import hashlib
 import os
 import platform
 import re
+import shutil
 import tempfile
 import time
 import zlib
@@ -93,6 +94,13 @@ def is_abandoned(path: Path) -> bool:
     except OSError:  # it is there, and another user's
         return False
     return False
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what killed calls left half-written below a folder; what another call is writing stays."""
+    for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):
+        if is_abandoned(leftover):
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
 
 
 def _host() -> str:

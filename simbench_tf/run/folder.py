@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import yaml
 from simbench_tf.config import Config, load_config, write_config
 from simbench_tf.devices import is_chief
 from simbench_tf.errors import InputError
-from simbench_tf.files import TEMPORARY_PREFIX, is_abandoned
+from simbench_tf.files import TEMPORARY_PREFIX, remove_abandoned
 from simbench_tf.run.attributions import taken_methods
 from simbench_tf.run.lock import LOCK
 from simbench_tf.run.manifest import CONFIG_STAGE, fingerprint, fresh_files, read_manifest, write_records
@@ -35,9 +34,7 @@ def begin(config: Config, folder: Path) -> None:
         raise InputError("TF_CONFIG", "makes this one of several hosts, which only train", mend)
     check_requests(config)
     check_folder(folder)
-    for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):
-        if is_abandoned(leftover):  # of a call that was killed; another call may be writing
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+    remove_abandoned(folder)
     write_config(config, folder / "config.yaml")
     record_config(config, folder, configured_code(config))
 

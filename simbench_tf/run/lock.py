@@ -14,6 +14,7 @@ from pathlib import Path
 
 from simbench_tf.devices import is_chief
 from simbench_tf.errors import InputError
+from simbench_tf.files import remove_abandoned
 
 try:
     import fcntl
@@ -34,8 +35,8 @@ def locked(folder: Path) -> Iterator[None]:
     """Hold a run, so that no other process writes into it; those that only read need nothing.
 
     The kernel holds the lock (flock), and lets it go when the process ends, however it ends: the lock of the dead is no
-    one's. On NFS the server holds it, for all hosts. Where a file system has no locks the work goes on without, and
-    says so. Of several hosts that train together the chief holds it for all.
+    one's, and what they left half-written is removed. On NFS the server holds it, for all hosts. Where a file system
+    has no locks the work goes on without, and says so. Of several hosts that train together the chief holds it for all.
 
     Parameters
     ----------
@@ -65,6 +66,7 @@ def locked(folder: Path) -> Iterator[None]:
         return
     _mine.add(place)
     try:
+        remove_abandoned(folder)
         yield
     finally:
         _mine.discard(place)

@@ -18,29 +18,39 @@ from helpers.tiny_run import TINY_RUN
 
 pytestmark = pytest.mark.slow
 
-#: The parent imports and computes nothing, so that each fork is like a new process; a child ends without clean-up.
+#: The parent imports and computes nothing, so that each fork is like a new process; a child ends without clean-up. Of
+#: stages that load TensorFlow it imports that, too, and leaves it unused.
 PROGRAM = """
 import os, shutil, sys, json, warnings
+from functools import partial
 from pathlib import Path
 import numpy as np
-sys.path.insert(0, sys.argv[4])
-from helpers.folders import checksums
+folder, stride, first, helpers, *stages = sys.argv[1:]
+folder, stride, first = Path(folder), int(stride), int(first)
+sys.path.insert(0, helpers)
+from helpers.like_runs import differences
 from simbench_tf import pipeline
 from simbench_tf.config import load_config
 from simbench_tf.interchange.import_attributions import take_attributions
+from simbench_tf.run.lock import locked
 from simbench_tf.run.verify import problems
+if stages:
+    import keras, tensorflow
 
-folder, stride = Path(sys.argv[1]), int(sys.argv[2])
 config, given = load_config(folder / "c.yaml"), folder / "given.npz"
 OPERATIONS = ("replace", "rename", "unlink", "remove", "rmdir", "mkdir", "link")
 
-def work(run):
+def without_models(run):
     pipeline.run(config, run)
     for task in ("HepG2", "K562"):
         take_attributions(config, run, given, task=task, model_name="theirs")
     pipeline.run(config, run)
 
-def in_fork(run, crash_at, count_file=None):
+def locked_stage(stage, run):
+    with locked(run):
+        stage(config, run)
+
+def in_fork(work, run, crash_at, count_file=None):
     child = os.fork()
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -64,26 +74,56 @@ def in_fork(run, crash_at, count_file=None):
         count_file.write_text(str(done))
     os._exit(0)
 
-def results(run):
-    timed = {"manifest.json", "scores/summary.csv", "report.html"}
-    return {name: each for name, each in checksums(run).items() if name not in timed and ".simbench.lock" not in name}
-
-assert in_fork(folder / "whole", None, folder / "count") == 0
-n = int((folder / "count").read_text())
-expected, faults = results(folder / "whole"), []
-points = list(range(1 + int(sys.argv[3]) % stride, n + 1, stride))
-for point in points:
-    run = folder / "run"
+def copied(source, run):
     shutil.rmtree(run, ignore_errors=True)
-    killed = in_fork(run, point)
-    resumed = in_fork(run, None)
-    found = results(run)
-    wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
-    told = list(problems(run)) if resumed == 0 else []
-    if killed != -9 or resumed != 0 or wrong or told:
-        faults.append([point, killed, resumed, wrong, told])
-print(json.dumps([n, points, faults]))
+    if source.is_dir():
+        shutil.copytree(source, run)
+    return run
+
+def try_all(name, work, before):
+    expected, count = copied(before, folder / f"after-{name}"), folder / "count"
+    assert in_fork(work, expected, None, count) == 0, name
+    n, points, faults = int(count.read_text()), [], []
+    for point in range(1 + first % stride, n + 1, stride):
+        run = copied(before, folder / "run")
+        killed = in_fork(work, run, point)
+        if killed == 0 and caches_filled:
+            break  # the first time compiled code was put into its cache, by operations that are none of a run
+        points.append(point)
+        resumed = in_fork(work, run, None)
+        wrong = differences(run, expected, *tolerances)
+        told = list(problems(run)) if resumed == 0 else []
+        if killed != -9 or resumed != 0 or wrong or told:
+            faults.append([name, point, killed, resumed, wrong, told])
+    print(json.dumps([name, n, points, faults]), flush=True)
+    return expected
+
+caches_filled = bool(stages)
+tolerances = (1e-4, 1e-5) if stages else (0, 0)
+if not stages:
+    try_all("run", without_models, folder / "nothing")
+else:
+    work = {"begin": lambda run: pipeline.begin(config, run)}
+    work |= {stage: partial(locked_stage, getattr(pipeline, stage)) for stage in (*pipeline.STAGES, "export")}
+    before = folder / "nothing"
+    for name in [*work]:
+        if name in stages:
+            before = try_all(name, work[name], before)
+        else:
+            before = copied(before, folder / f"after-{name}")
+            assert in_fork(work[name], before, None) == 0, name
 """
+
+
+def crash(folder, stride, *stages):
+    """Kill at each STRIDE-th operation, at all of them where the environment says so; what came of it, by name."""
+    stride = "1" if os.environ.get("SIMBENCH_ALL_CRASH_POINTS") else str(stride)
+    helpers = str(Path(__file__).parents[1])
+    command = [sys.executable, "-c", PROGRAM, str(folder), stride, "3", helpers, *stages]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr[-3000:]
+    found = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("[")]
+    return {name: (n, points, faults) for name, n, points, faults in found}, ran.stdout
 
 
 def test_a_run_killed_at_any_operation_on_files_goes_on_to_the_same_bytes(tmp_path):
@@ -91,13 +131,41 @@ def test_a_run_killed_at_any_operation_on_files_goes_on_to_the_same_bytes(tmp_pa
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(settings))
     n, length = TINY_RUN["attribution"]["n_sequences"], TINY_RUN["simulation"]["seq_length"]
     np.savez(tmp_path / "given.npz", scores=np.random.default_rng(0).normal(size=(n, length)))
-    stride = "1" if os.environ.get("SIMBENCH_ALL_CRASH_POINTS") else "23"
-    helpers = str(Path(__file__).parents[1])
-    ran = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tmp_path), stride, "3", helpers], capture_output=True, text=True
-    )
-    assert ran.returncode == 0, ran.stderr[-3000:]
-    n_operations, points, faults = json.loads(ran.stdout.splitlines()[-1])
+    tried, said = crash(tmp_path, 23)
+    n_operations, points, faults = tried["run"]
     assert n_operations > 60
     assert len(points) >= 3
-    assert faults == [], ran.stdout
+    assert faults == [], said
+
+
+#: Stages that load TensorFlow, each with what it has besides: snapshots, knock-outs, shuffles, calls, entries.
+WITH_MODELS = {
+    **TINY_RUN,
+    "simulation": {
+        **TINY_RUN["simulation"],
+        "seq_length": 170,
+        "n_sequences": 300,
+        "elements": [
+            {"motif": "HNF4A", "rate": 0.3, "enriched": {"HepG2": 1.5}},
+            {"motif": "GATA1", "rate": 0.8},
+            {"motif": "SPI1", "rate": 0.8},
+        ],
+        "rules": [{"task": "K562", "when": "GATA1 and SPI1"}],
+    },
+    "training": {"batch_size": 50, "max_batches": 6, "checkpoint_interval": 3, "precision": "float32"},
+    "dynamics": {"checkpoints": 2, "n_sequences": 16, "tasks": ["K562"]},
+    "attribution": {**TINY_RUN["attribution"], "n_sequences": 6, "tasks": ["K562"]},
+    "discovery": {},
+    "export": {"kipoi": True},
+}
+
+
+def test_stages_of_models_killed_at_any_operation_on_files_go_on_to_the_same_results(tmp_path):
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(WITH_MODELS))
+    stages = ("train", "attribute", "export")
+    stages += ("dynamics", "motifs", "report") if os.environ.get("SIMBENCH_ALL_CRASH_POINTS") else ()
+    tried, said = crash(tmp_path, 45, *stages)
+    assert set(tried) == set(stages)
+    assert [faults for _, _, faults in tried.values()] == [[]] * len(stages), said
+    assert sum(n for n, _, _ in tried.values()) > 150
+    assert sum(len(points) for _, points, _ in tried.values()) >= 5
