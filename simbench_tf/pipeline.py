@@ -76,7 +76,7 @@ def _run_stages(config: Config, folder: Path, map_in_order: MapInOrder, track: T
     if not config.models and not all_attribution_files(config, folder):
         forget_damaged(folder, STAGES[:-1])
         return folder / "dataset"
-    score(config, folder, track)
+    score(config, folder, track, map_in_order)
     if config.discovery is not None:
         motifs(config, folder, map_in_order, track)
     else:

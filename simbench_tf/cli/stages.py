@@ -270,6 +270,8 @@ def score(
     subpatterns: Annotated[
         bool, typer.Option("--subpatterns", help="With --motifs: modisco's sub-patterns in place of their patterns.")
     ] = False,
+    n_workers: Workers = None,
+    dask: Dask = None,
     trust_code: TrustCode = False,
 ) -> None:
     """Score the attributions against the true sites; with --attributions, also those of another tool.
@@ -293,6 +295,7 @@ def score(
     from simbench_tf import pipeline
     from simbench_tf.interchange.import_attributions import take_attributions
     from simbench_tf.interchange.import_predictions import take_predictions
+    from simbench_tf.parallel import workers
 
     config = trusted_config(run, trust_code=trust_code)
     of_a_file = name or model or task or seq_ids or (model_name and predictions is None)
@@ -338,9 +341,9 @@ def score(
             seq_ids=seq_ids,
         )
         say(f"taken: {taken.path}")
-    with locked(run), bars() as track:
+    with locked(run), workers(n_workers, dask) as map_in_order, bars() as track:
         check_earlier(run, "score")
-        summary = pipeline.score(config, run, track=track)
+        summary = pipeline.score(config, run, track, map_in_order)
     say(f"scores: {summary}")
 
 

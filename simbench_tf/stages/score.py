@@ -15,55 +15,46 @@ import functools
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf import tables
 from simbench_tf.config import Config
-from simbench_tf.dataset import Dataset, covered, open_dataset
+from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
-from simbench_tf.parallel import Track, silent
+from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.attributions import (
     AttributionFile,
     all_attribution_files,
     has_dependency_maps,
     null_files,
-    read_attributions,
     read_seq_ids,
 )
 from simbench_tf.run.manifest import discard, fingerprint, read_manifest, stage_checksums
 from simbench_tf.run.results import read_ceilings
 from simbench_tf.score import (
-    bootstrap_interval,
     faithfulness,
     paired_comparisons,
-    pooled_scores,
     satisfiability,
-    score_attributions,
-    summarise,
     variance_components,
 )
 from simbench_tf.score.misses import split_misses
-from simbench_tf.score.motif_recall import motif_recall
 from simbench_tf.score.ranking import models_of_seeds, pairs_of, without_nulls
 from simbench_tf.stages.interacting_pairs import interacting_pairs
 from simbench_tf.stages.kmer_classifier import kmer_classifier
 from simbench_tf.stages.knockouts import knock_outs_file, knock_outs_of, read_knock_outs
 from simbench_tf.stages.nulls import NullScores, null_scores
 from simbench_tf.stages.oracle import ceiling_of_bases, read_exact_answers
+from simbench_tf.stages.score_files import COMPARED, FileToScore, against, score_against, score_file
 from simbench_tf.stages.site_importance import site_importance
 from simbench_tf.stages.step import Made, dataset_checksums, step
 from simbench_tf.stages.truths import Truth, scored_bases, truths_of
 
-#: Metrics of comparisons.csv and variance.csv.
-COMPARED = ("auroc", "auprc")
 
-
-def score(config: Config, folder: Path, track: Track = silent) -> Path:
+def score(config: Config, folder: Path, track: Track = silent, map_in_order: MapInOrder = map) -> Path:
     """Write RUN/scores from every attribution file of a run; return the path of summary.csv.
 
     Raises
@@ -81,7 +72,7 @@ def score(config: Config, folder: Path, track: Track = silent) -> Path:
 
     def make() -> Made:
         with track("score", len(files)) as advance:
-            return Made({"score": write(config, folder, files, advance)})
+            return Made({"score": write(config, folder, files, map_in_order, advance)})
 
     step(folder, {"score": fingerprint("score", inputs(config, folder, files))}, make)
     kmer_classifier(config, folder, list(dict.fromkeys(file.task for file in files)))
@@ -114,26 +105,29 @@ def _truth_of_peaks(folder: Path) -> dict[str, Any]:
     return {} if dataset.kind == "grammar" or not dataset.element_tasks else {"truth": dataset.element_tasks}
 
 
-def write(config: Config, folder: Path, files: list[AttributionFile], advance: Callable[[int], None]) -> list[Path]:
+def write(
+    config: Config,
+    folder: Path,
+    files: list[AttributionFile],
+    map_in_order: MapInOrder,
+    advance: Callable[[int], None],
+) -> list[Path]:
     """Score attribution files against the truths; all but summary.csv is of the one that the configuration names."""
     dataset = open_dataset(folder / "dataset")
     records = read_manifest(folder)
     truths = {task: truths_of(config, dataset, task, files) for task in dict.fromkeys(file.task for file in files)}
     parts, lines, recalls = [], [], []
-    for file in files:
-        scores, seq_ids = read_attributions(file.path)
-        bases, keys = scored_bases(config, file, dataset.seq_length), _keys(file)
+    work = functools.partial(score_file, config.scoring.background_quantile)
+    scored = map_in_order(work, (_to_score(config, dataset, file, truths[file.task]) for file in files))
+    for file, (of_truths, table, recall) in zip(files, scored, strict=True):
+        keys = _keys(file)
         # of other tools it is not known
         seconds = records[file.path.relative_to(folder).as_posix()].get("seconds_per_sequence")
-        for truth in truths[file.task]:
-            scored = _scored(truth, scores, seq_ids, bases)
-            lines.append(keys | scored.line | {"seconds_per_sequence": seconds})
-            if truth is truths[file.task][0]:
-                parts.append(_per_sequence(scored.table, keys, seq_ids))
-                recall = motif_recall(scores, scored.sites, config.scoring.background_quantile)
-                recalls.append(recall.assign(model=file.model, task=file.task, key=file.key))
+        lines += [keys | line | {"seconds_per_sequence": seconds} for line in of_truths]
+        parts.append(_per_sequence(table, keys))
+        recalls.append(recall.assign(model=file.model, task=file.task, key=file.key))
         advance(1)
-    lines += _null_lines(config, dataset, folder, files, truths)
+    lines += _null_lines(config, dataset, folder, files, truths, map_in_order)
     summary = _with_ceilings(pd.DataFrame(lines), config, dataset, folder, files)
     per_sequence = pd.concat(parts, ignore_index=True)
     misses = split_misses(per_sequence, read_ceilings(folder), perfect_models(config))
@@ -253,67 +247,62 @@ def _keys(file: AttributionFile) -> dict[str, Any]:
     }
 
 
+def _to_score(
+    config: Config, dataset: Dataset, file: AttributionFile, truths: list[Truth], path: Path | None = None
+) -> FileToScore:
+    """A file as work, or the one at `path` in its place: of the truths what concerns its sequences."""
+    path = (path or file.path).absolute()
+    seq_ids = read_seq_ids(path)
+    bases = scored_bases(config, file, dataset.seq_length)
+    return FileToScore(path, bases, [against(truth, seq_ids) for truth in truths])
+
+
 def _null_lines(
-    config: Config, dataset: Dataset, folder: Path, files: list[AttributionFile], truths: dict[str, list[Truth]]
+    config: Config,
+    dataset: Dataset,
+    folder: Path,
+    files: list[AttributionFile],
+    truths: dict[str, list[Truth]],
+    map_in_order: MapInOrder,
 ) -> Iterator[dict[str, Any]]:
     """Lines of summary.csv that say what knowing nothing reaches, for each model and task; see `stages.nulls`."""
     if not config.scoring.nulls:
         return
-    untrained = {(each.model, each.task, each.key): each for each in null_files(config, folder)}
+    nulls = {(each.model, each.task, each.key): each.path for each in null_files(config, folder)}
+    groups: dict[tuple[str, str], list[AttributionFile]] = {}
+    for file in files:
+        groups.setdefault((file.model, file.task), []).append(file)
+    untrained = {
+        place: [(file, path) for file in groups[place] if (path := nulls.get((*place, file.key))) and path.is_file()]
+        for place in dict.fromkeys((file.model, file.task) for file in reversed(files))
+    }
+    works = [
+        _to_score(config, dataset, groups[place][0], truths[place[1]], path)
+        for place, pairs in untrained.items()
+        for _, path in pairs
+    ]
+    scored = map_in_order(functools.partial(score_file, config.scoring.background_quantile), works)
     without_model: dict[tuple[str, str, tuple[str, ...]], list[NullScores]] = {}
-    for (model, task), first in {(file.model, file.task): file for file in reversed(files)}.items():
-        bases = scored_bases(config, first, dataset.seq_length)
-        for file in files:
-            null = untrained.get((model, task, file.key)) if (file.model, file.task) == (model, task) else None
-            if null is not None and null.path.is_file():
-                keys = _keys(file) | {"key": f"null_untrained@{file.key}", "method": "null_untrained"}
-                scores, seq_ids = read_attributions(null.path)
-                yield from (keys | _scored(truth, scores, seq_ids, bases).line for truth in truths[task])
-        seq_ids = read_seq_ids(first.path)
+    for (model, task), pairs in untrained.items():
+        first = groups[model, task][0]
+        for (file, _), found in zip(pairs, scored, strict=False):
+            keys = _keys(file) | {"key": f"null_untrained@{file.key}", "method": "null_untrained"}
+            yield from (keys | line for line in found.lines)
+        seq_ids, bases = read_seq_ids(first.path), scored_bases(config, first, dataset.seq_length)
         for truth in truths[task]:
             wanted = (task, truth.name, tuple(seq_ids))
             if wanted not in without_model:
-                found = null_scores(config, dataset, task, seq_ids, truth.motifs, truth.origin)
-                without_model[wanted] = list(found)
+                known = null_scores(config, dataset, task, seq_ids, truth.motifs, truth.origin)
+                without_model[wanted] = list(known)
             for each in without_model[wanted]:
                 keys = {"model": model, "task": task, "key": each.key, "method": each.method, "references": "none"}
                 keys["settings"] = json.dumps(each.settings, sort_keys=True)
-                yield keys | _scored(truth, each.scores, seq_ids, bases).line
+                yield keys | score_against(each.scores, against(truth, seq_ids), bases).line
 
 
-class _Scored(NamedTuple):
-    """Metrics of each sequence, their means as summary.csv has them, and the true sites of these sequences."""
-
-    table: pd.DataFrame
-    line: dict[str, Any]
-    sites: pd.DataFrame
-
-
-def _scored(truth: Truth, scores: npt.NDArray[np.float32], seq_ids: list[str], bases: npt.NDArray[np.bool_]) -> _Scored:
-    """Score attributions of some sequences, on some of the bases; of sites those that lie wholly in these."""
-    place = np.full(len(truth.seq_ids), -1)  # of a sequence of the split among these
-    place[truth.seq_ids.get_indexer(pd.Index(seq_ids))] = np.arange(len(seq_ids))
-    sites = truth.sites.assign(row=place[truth.sites["row"]])
-    sites = sites[sites["row"] >= 0]
-    mask = covered(sites, scores.shape)
-    table = score_attributions(scores[:, bases], mask[:, bases], truth.sign)
-    n = int(table["auprc"].count())  # without a true base, or without any other, a sequence has no value
-    line = {"truth": truth.name, "n_sequences": n, **summarise(table)}
-    line |= pooled_scores(scores[:, bases], mask[:, bases], "signed" if truth.sign == "signed" else "abs")
-    for metric in COMPARED:
-        line[f"{metric}_low"], line[f"{metric}_high"] = bootstrap_interval(table[metric])
-    line |= {"sign": truth.sign, "scored_bases": int(bases.sum())}
-    by_size = table if truth.sign == "absolute" else score_attributions(scores[:, bases], mask[:, bases])
-    everywhere = table if bases.all() else score_attributions(scores, mask, truth.sign)
-    line |= {"absolute_auprc": by_size["auprc"].mean(), "auprc_all_bases": everywhere["auprc"].mean()}
-    unseen = np.concatenate([[0], np.cumsum(~bases)])
-    whole = unseen[sites["end"].to_numpy()] == unseen[sites["start"].to_numpy()]
-    return _Scored(table, line, sites[whole])
-
-
-def _per_sequence(table: pd.DataFrame, keys: dict[str, Any], seq_ids: list[str]) -> pd.DataFrame:
+def _per_sequence(table: pd.DataFrame, keys: dict[str, Any]) -> pd.DataFrame:
     """Rows of per_sequence.parquet of a file."""
-    table = table.assign(**keys, seq_id=seq_ids)
+    table = table.assign(**keys)
     return table[[*tables.PER_SEQUENCE_KEYS, *(column for column in table if column not in tables.PER_SEQUENCE_KEYS)]]
 
 

@@ -1,0 +1,99 @@
+"""Seconds and peak memory of every step at a million sequences of 400 bp, each in a process of its own.
+
+    python benchmarks/scale.py > results/scale.csv           # 1,000,000 sequences, 5,000 explained by twelve methods
+    python benchmarks/scale.py --n 20000 --explained 200     # a quick look
+    python docs/make_scale.py                                # docs/scale.md from the table
+
+The data are the demo's grammar; the network is a small one, trained for 200 batches, since its quality changes nothing
+here. The oracle looks at the test split, a fifth of the sequences. Goal: 2 GB for each step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from simbench_tf.config import config_dict, load_config
+
+#: Twelve methods that are quick on a small network: what is measured is what their scores cost in memory.
+_METHODS: list[dict[str, Any]] = [
+    {"method": ["grad_x_input", "saliency"]},
+    {"method": "gradcam", "layer": ["first", "last"]},
+    {"method": "grad_x_activation", "layer": "first"},
+    {"method": "integrated_gradients", "references": ["zeros", "frequency"], "n_steps": 5},
+    {"method": "deeplift_rescale", "references": ["zeros", "frequency", "shuffle:2"]},
+    {"method": "deeplift_genomics", "references": ["zeros", "shuffle:2"]},
+]
+#: Step -> arguments of `simbench` (RUN stands for the run), or a program that has the run as its argument.
+_STEPS: dict[str, list[str] | str] = {
+    "simulate": ["simulate", "CONFIG", "--out", "RUN"],
+    "open": "dataset = open_dataset(RUN / 'dataset'); assert len(dataset.seq_ids('train')) > 0",
+    "mask": "assert open_dataset(RUN / 'dataset').mask('train', task='HepG2').any()",
+    "tf.data, one pass": (
+        "n = sum(len(x) for x, y in open_dataset(RUN / 'dataset').tf_data('train', batch_size=500, repeat=False));"
+        "print(n, file=sys.stderr)"
+    ),
+    "train": ["train", "RUN"],
+    "attribute": ["attribute", "RUN"],
+    "oracle": ["oracle", "RUN"],
+    "score": ["score", "RUN"],
+    "report": ["report", "RUN"],
+    "verify": ["verify", "RUN"],
+}
+_BEFORE = "import sys; from pathlib import Path; from simbench_tf import open_dataset; RUN = Path(sys.argv[1]);"
+
+
+def main() -> None:
+    """Print a row for each step as it ends."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--n", type=int, default=1_000_000, help="Sequences.")
+    parser.add_argument("--explained", type=int, default=5_000, help="Positives of each of two tasks.")
+    parser.add_argument("--folder", type=Path, help="Where the run goes, and stays; by default nowhere.")
+    chosen = parser.parse_args()
+    print("step,n_sequences,seconds,processor_seconds,peak_mb", flush=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        run = (chosen.folder or Path(scratch)) / "run"
+        config = Path(scratch) / "scale.yaml"
+        config.write_text(yaml.safe_dump(_config(chosen.n, chosen.explained)))
+        for step, work in _STEPS.items():
+            seconds, processor, peak = _measured(_command(work, config, run))
+            print(f"{step},{chosen.n},{seconds:.1f},{processor:.1f},{peak:.0f}", flush=True)
+
+
+def _config(n: int, explained: int) -> dict[str, Any]:
+    config = config_dict(load_config("demo", [f"simulation.n_sequences={n}", f"attribution.n_sequences={explained}"]))
+    config.pop("dynamics", None)
+    config["models"] = [{"name": "basset", "architecture": "basset", "padding": "same", "width": 0.05}]
+    config["training"] = {"max_batches": 200, "batch_size": 100, "fresh": False}
+    config["attribution"]["methods"] = _METHODS
+    return config
+
+
+def _command(work: list[str] | str, config: Path, run: Path) -> list[str]:
+    if isinstance(work, str):
+        return [sys.executable, "-c", _BEFORE + work, str(run)]
+    paths = {"RUN": str(run), "CONFIG": str(config)}
+    return [sys.executable, "-m", "simbench_tf.cli", *(paths.get(word, word) for word in work)]
+
+
+def _measured(command: list[str]) -> tuple[float, float, float]:
+    """Seconds by the clock and of the processor, and the most memory, MB, of a command; its output goes to stderr."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=sys.stderr)
+    _, status, used = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)} ended with {process.returncode}")
+    return time.perf_counter() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+
+
+if __name__ == "__main__":
+    main()
