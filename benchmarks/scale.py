@@ -1,6 +1,6 @@
-"""Seconds and peak memory of every step at a million sequences of 400 bp, each in a process of its own.
+"""Seconds and peak memory of every step at up to a million sequences of 400 bp, each in a process of its own.
 
-    python benchmarks/scale.py > results/scale.csv           # 1,000,000 sequences, 5,000 explained by twelve methods
+    python benchmarks/scale.py > results/scale.csv           # 100,000 and 1,000,000; 5,000 explained by twelve methods
     python benchmarks/scale.py --n 20000 --explained 200     # a quick look
     python docs/make_scale.py                                # docs/scale.md from the table
 
@@ -47,6 +47,16 @@ _STEPS: dict[str, list[str] | str] = {
     "score": ["score", "RUN"],
     "report": ["report", "RUN"],
     "verify": ["verify", "RUN"],
+    # what one process does with the attributions that others made: as many as the data set has, whatever made them
+    "gather": (
+        "import h5py; import numpy as np; from simbench_tf.run.parts import PartsFolder, join_parts, write_part;"
+        "n = sum(open_dataset(RUN / 'dataset').counts.values()) // 10;"
+        "folder = PartsFolder(RUN / 'gather.parts', 'key');"
+        "rng = np.random.default_rng(0);"
+        "parts = [write_part(folder, first, {'scores': rng.normal(size=(10_000, 400)).astype(np.float32)})"
+        " for first in range(0, n - n % 10_000, 10_000)];"
+        "join_parts(parts, h5py.File(RUN / 'gather.h5', 'w'), 100)"
+    ),
 }
 _BEFORE = "import sys; from pathlib import Path; from simbench_tf import open_dataset; RUN = Path(sys.argv[1]);"
 
@@ -54,18 +64,19 @@ _BEFORE = "import sys; from pathlib import Path; from simbench_tf import open_da
 def main() -> None:
     """Print a row for each step as it ends."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=1_000_000, help="Sequences.")
+    parser.add_argument("--n", type=int, nargs="+", default=[100_000, 1_000_000], help="Sequences.")
     parser.add_argument("--explained", type=int, default=5_000, help="Positives of each of two tasks.")
     parser.add_argument("--folder", type=Path, help="Where the run goes, and stays; by default nowhere.")
     chosen = parser.parse_args()
     print("step,n_sequences,seconds,processor_seconds,peak_mb", flush=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        run = (chosen.folder or Path(scratch)) / "run"
-        config = Path(scratch) / "scale.yaml"
-        config.write_text(yaml.safe_dump(_config(chosen.n, chosen.explained)))
-        for step, work in _STEPS.items():
-            seconds, processor, peak = _measured(_command(work, config, run))
-            print(f"{step},{chosen.n},{seconds:.1f},{processor:.1f},{peak:.0f}", flush=True)
+    for n in chosen.n:
+        with tempfile.TemporaryDirectory() as scratch:
+            run = (chosen.folder or Path(scratch)) / f"run-{n}"
+            config = Path(scratch) / "scale.yaml"
+            config.write_text(yaml.safe_dump(_config(n, chosen.explained)))
+            for step, work in _STEPS.items():
+                seconds, processor, peak = _measured(_command(work, config, run))
+                print(f"{step},{n},{seconds:.1f},{processor:.1f},{peak:.0f}", flush=True)
 
 
 def _config(n: int, explained: int) -> dict[str, Any]:
