@@ -26,6 +26,8 @@ TEMPORARY_PREFIX = ".partial-"
 
 #: Letters that a line of text may have: a gzip file of kilobytes can hold a line that fills the memory.
 MOST_LETTERS = 20_000_000
+#: From how many bytes on, and how many times its size, a gzip file holds more than any data do: one byte over and over.
+_BOMB_BYTES, _BOMB_TIMES = 10**9, 200
 #: After how long a file's time tells that it did not change since.
 _SETTLED_SECONDS = 2
 #: What the gzip module raises for a file that was cut short or damaged.
@@ -68,13 +70,18 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         if error.filename is not None and Path(error.filename) not in (partial, path, *path.parents):
             raise
-        reason = error.strerror or str(error)
-        raise InputError(
-            path, f"cannot be written: {reason}", "choose another output folder or free some space"
-        ) from error
+        raise InputError(path, f"cannot be written: {error.strerror or error}", _mend_of(error)) from error
     finally:
         if partial is not None:
             partial.unlink(missing_ok=True)
+
+
+def _mend_of(error: OSError) -> str:
+    if isinstance(error, IsADirectoryError):
+        return "remove or rename the folder that has this name"
+    if isinstance(error, NotADirectoryError | FileExistsError):
+        return "remove or rename the file that stands where a folder should be"
+    return "choose another output folder or free some space"
 
 
 def temporary_prefix() -> str:
@@ -198,10 +205,13 @@ def text_lines(path: Path, expected: str, other_encodings: bool = False) -> Iter
     >>> list(text_lines(path, "give a text file"))
     [(1, 'one'), (2, 'two')]
     """
-    number = 0
+    number, n_read = 0, 0
     try:
         with _open_text(path) as handle:
             for number, line in enumerate(iter(lambda: handle.readline(MOST_LETTERS), ""), start=1):
+                n_read += len(line)
+                if n_read > _BOMB_BYTES:
+                    check_expansion(path, n_read)
                 if len(line) == MOST_LETTERS:
                     what = f"is a line of over {MOST_LETTERS // 10**6} million letters"
                     raise InputError(f"{path}:{number}", what, expected)
@@ -213,6 +223,13 @@ def text_lines(path: Path, expected: str, other_encodings: bool = False) -> Iter
         raise damaged_gzip(f"{path}:{number + 1}") from error
     except OSError as error:
         raise InputError(path, f"cannot be read: {error.strerror or error}", "check the path") from error
+
+
+def check_expansion(path: Path, n_bytes: int) -> None:
+    """Raise InputError if a gzip file from which so many bytes came is no data, but made to fill memory or disk."""
+    if n_bytes > _BOMB_BYTES and n_bytes > _BOMB_TIMES * path.stat().st_size and is_gzip(path):
+        what = f"expands to over {_BOMB_BYTES // 10**9} GB, more than {_BOMB_TIMES} times its size"
+        raise InputError(path, what, "give a file of data")
 
 
 def is_utf8(text: str) -> bool:

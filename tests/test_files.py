@@ -3,6 +3,7 @@
 import errno
 import gzip
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import pytest
 
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, known_checksum, safe_name, text_lines, whole_file
+from simbench_tf.genome import open_genome
 
 
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path):
@@ -53,6 +55,26 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"), whole_file(tmp_path / "file" / "a.txt"):
         pass
+
+
+def test_a_folder_or_file_in_the_place_of_the_other_is_told(tmp_path):
+    (tmp_path / "a.csv").mkdir()
+    with (
+        pytest.raises(
+            InputError, match=r"a\.csv: cannot be written: Is a directory; remove or rename the folder that has"
+        ),
+        whole_file(tmp_path / "a.csv"),
+    ):
+        pass
+    (tmp_path / "b").write_text("")
+    with (
+        pytest.raises(
+            InputError, match=r"c\.csv: cannot be written: .*; remove or rename the file that stands where a"
+        ),
+        whole_file(tmp_path / "b" / "c.csv"),
+    ):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b"]
 
 
 def test_errors_of_other_files_are_not_blamed_on_this_one(tmp_path):
@@ -118,6 +140,20 @@ def test_a_line_that_would_fill_the_memory_is_refused(tmp_path, packed, monkeypa
     assert [len(next(lines)[1]) for _ in range(2)] == [3, 1_999_998]
     with pytest.raises(InputError, match="a:3: is a line of over 2 million letters; give a text file"):
         next(lines)
+
+
+def test_a_gzip_file_that_would_fill_memory_or_disk_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("simbench_tf.files._BOMB_BYTES", 10**6)
+    bomb, data = tmp_path / "bomb.gz", tmp_path / "data.gz"
+    bomb.write_bytes(gzip.compress(b">chr1\n" + b"A" * 99 + b"\n" * 3_000_000))
+    data.write_bytes(gzip.compress(b">chr1\n" + (random.Random(0).randbytes(1_000_000).hex().encode() + b"\n")))
+    message = r"bomb\.gz: expands to over .* GB, more than 200 times its size; give a file of data"
+    with pytest.raises(InputError, match=message):
+        list(text_lines(bomb, "give text"))
+    with pytest.raises(InputError, match=message):
+        open_genome(bomb)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bomb.gz", "data.gz"]
+    assert len(list(text_lines(data, "give text"))) == 2
 
 
 def test_a_known_checksum_follows_a_change(tmp_path):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +15,7 @@ import pandas as pd
 
 from simbench_tf.dna import CODES, Bases
 from simbench_tf.errors import InputError, close_to
-from simbench_tf.files import GZIP_ERRORS, damaged_gzip, is_gzip, whole_file
+from simbench_tf.files import GZIP_ERRORS, check_expansion, damaged_gzip, is_gzip, whole_file
 from simbench_tf.genome.bgzf import ReadAt, ends_whole, is_bgzf, open_bytes
 from simbench_tf.genome.fasta_index import Records, index_fasta, read_index, read_letters, write_index
 
@@ -126,7 +125,9 @@ def _decompressed(source: Path, folder: Path | None) -> Path:
     with whole_file(copies[-1]) as partial:
         try:
             with gzip.open(source, "rb") as packed, partial.open("wb") as plain:
-                shutil.copyfileobj(packed, plain, _CHUNK_SIZE)
+                while block := packed.read(_CHUNK_SIZE):
+                    plain.write(block)
+                    check_expansion(source, plain.tell())
         except GZIP_ERRORS as error:
             raise damaged_gzip(source) from error
         if partial.stat().st_size == 0:

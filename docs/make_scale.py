@@ -1,0 +1,75 @@
+"""Write docs/scale.md from results/scale.csv: what each step takes at a million sequences, and what larger ones would.
+
+python benchmarks/scale.py > results/scale.csv  # half an hour on two cores
+python docs/make_scale.py                       # writes the page; --check holds it to the table
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pandas as pd
+from markdown_table import table as markdown_table
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "scale.md"
+RESULTS = ROOT / "results" / "scale.csv"
+
+#: Between which lines of the page each table stands.
+PLACES = {"measured": "<!-- measured -->\n\n", "expected": "<!-- expected -->\n\n"}
+END = "\n<!-- end -->\n"
+#: For how many sequences the second table says what to expect.
+LARGER = 10_000_000
+#: Steps that depend on how many sequences are explained or trained on, and hardly on how many there are.
+OF_EXPLAINED = ("train", "attribute", "score", "report")
+
+
+def page() -> str:
+    """The whole page: its text as it is, with the tables made anew."""
+    text = PAGE.read_text(encoding="utf-8")
+    costs = pd.read_csv(RESULTS)
+    for name, made in (("measured", measured(costs)), ("expected", expected(costs))):
+        before, rest = text.split(PLACES[name])
+        text = f"{before}{PLACES[name]}{made}\n{END}{rest.split(END, 1)[1]}"
+    return text
+
+
+def measured(costs: pd.DataFrame) -> str:
+    """Seconds and memory of each step at each size."""
+    sizes = sorted(costs["n_sequences"].unique())
+    heads = ["step", *(f"{n:,}: {what}" for n in sizes for what in ("seconds", "peak MB"))]
+    rows = []
+    for step, of_step in costs.groupby("step", sort=False):
+        by_size = of_step.set_index("n_sequences")
+        cells = [(f"{by_size.seconds[n]:,.0f}", f"{by_size.peak_mb[n]:,.0f}") for n in sizes]
+        rows.append([str(step), *(cell for pair in cells for cell in pair)])
+    return markdown_table(heads, rows)
+
+
+def expected(costs: pd.DataFrame) -> str:
+    """What ten times the largest size would take, by straight lines through the two sizes measured."""
+    small, large = sorted(costs["n_sequences"].unique())
+    rows = []
+    for step, of_step in costs.groupby("step", sort=False):
+        by_size = of_step.set_index("n_sequences")
+        seconds, memory = (_line(by_size[name], small, large) for name in ("seconds", "peak_mb"))
+        what = [f"{LARGER:,}", f"{seconds / 60:,.0f}", f"{memory / 1000:,.1f}"]
+        rows.append([str(step), *what, "explained sequences" if step in OF_EXPLAINED else "all sequences"])
+    return markdown_table(["step", "sequences", "minutes", "GB", "grows with"], rows)
+
+
+def _line(values: pd.Series, small: int, large: int) -> float:
+    slope = (values[large] - values[small]) / (large - small)
+    return float(values[large] + max(slope, 0) * (LARGER - large))
+
+
+def main() -> None:
+    """Write the page, or check it."""
+    if "--check" in sys.argv[1:]:
+        sys.exit(None if PAGE.read_text(encoding="utf-8") == page() else f"{PAGE} is not what the table says")
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
