@@ -32,7 +32,7 @@ from simbench_tf.dataset.files import (
     read_description,
     read_table,
 )
-from simbench_tf.dataset.site_rows import covered, sites_of_sequences
+from simbench_tf.dataset.site_rows import covered, elements_of_motifs, sites_of_sequences
 from simbench_tf.dataset.tf_data import as_tf_data
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
@@ -172,6 +172,11 @@ class Dataset:
         passing = log[log["passes"]].groupby("motif", sort=False)["task"].agg(list).to_dict()
         return {motif: passing.get(motif, []) for motif in log["motif"].unique()}
 
+    @cached_property
+    def motif_elements(self) -> dict[str, set[str]]:
+        """For each motif that has a site, the elements that put its sites in."""
+        return elements_of_motifs(self.path / "sites.parquet")
+
     def bases(self, split: str) -> npt.NDArray[np.uint8]:
         """Sequences of a split, uint8 (N, L): 0-3 for A, C, G, T and 4 for N."""
         chunks = [bases_of(table["sequence"]) for table in self._split_parts(split, ["sequence"])]
@@ -266,8 +271,10 @@ class Dataset:
         if truth == "rescanned":
             sites = self._scanned_sites(split, elements, rows)
         else:
-            sites = self._embedded_sites(split, elements)
-            sites = sites if rows is None else sites[sites["row"].isin(rows)]
+            seq_ids = self.seq_ids(split)
+            chosen = np.arange(len(seq_ids)) if rows is None else np.unique(rows)
+            sites = sites_of_sequences(self.path / "sites.parquet", seq_ids[chosen], elements)
+            sites = sites.assign(row=chosen[sites["row"]])
         return sites[["row", "motif", "start", "end", "strand"]].reset_index(drop=True)
 
     def tf_data(
@@ -377,16 +384,13 @@ class Dataset:
             bases = np.where(covered(sites[sites["row"] >= 0], bases.shape), bases + np.uint8(SITE_FLAG), bases)
         return bases, label_matrix(table, self.tasks)
 
-    def _embedded_sites(self, split: str, elements: set[str] | None) -> pd.DataFrame:
-        return sites_of_sequences(self.path / "sites.parquet", self.seq_ids(split), elements)
-
     def _scanned_sites(
         self, split: str, elements: set[str] | None, rows: npt.NDArray[np.integer] | None
     ) -> pd.DataFrame:
         motifs = read_motifs(self.path / "motifs.meme")
         if elements is not None:
-            of_elements = set(self.sites["motif"][self.sites["element"].isin(elements)])
-            motifs = [motif for motif in motifs if motif.motif_id in of_elements]
+            of_motifs = self.motif_elements
+            motifs = [motif for motif in motifs if of_motifs.get(motif.motif_id, set()) & elements]
         rows = np.arange(self._count(split)) if rows is None else rows
         sites = scan(self.bases(split)[rows], motifs, self.notes["scan_pvalue"], self.notes["background"])
         return sites.assign(row=rows[sites["row"]])

@@ -40,16 +40,31 @@ def sites_of_sequences(path: Path, seq_ids: npt.NDArray[np.str_], elements: Coll
         The file is missing or damaged.
     """
     wanted = pa.array(seq_ids.tolist(), pa.string())
-    tables = [_of_sequences(table, wanted, elements) for table in _row_groups(path)]
+    tables = [_of_sequences(table, wanted, elements) for table in _row_groups(path, _COLUMNS)]
     return pd.concat(tables, ignore_index=True)
 
 
-def _row_groups(path: Path) -> Iterator[pa.Table]:
+def elements_of_motifs(path: Path) -> dict[str, set[str]]:
+    """For each motif of sites.parquet, the elements that put its sites in.
+
+    Raises
+    ------
+    InputError
+        The file is missing or damaged.
+    """
+    found: dict[str, set[str]] = {}
+    for table in _row_groups(path, ["motif", "element"]):
+        names = [pc.cast(table[column], pa.string()) for column in ("motif", "element")]
+        for pair in pa.table(names, ["motif", "element"]).group_by(["motif", "element"]).aggregate([]).to_pylist():
+            found.setdefault(pair["motif"], set()).add(pair["element"])
+    return found
+
+
+def _row_groups(path: Path, columns: list[str]) -> Iterator[pa.Table]:
     try:
         with pq.ParquetFile(path) as file:
             for number in range(max(file.num_row_groups, 1)):
-                table = file.read_row_group(number, _COLUMNS) if file.num_row_groups else file.read(_COLUMNS)
-                yield table
+                yield file.read_row_group(number, columns) if file.num_row_groups else file.read(columns)
     except UNREADABLE as error:
         if isinstance(error, InputError):
             raise

@@ -230,8 +230,8 @@ def motif_rates(dataset: Dataset, tasks: list[str]) -> pd.DataFrame:
     matrices = read_motifs(dataset.path / "motifs.meme")
     bits = np.array([information_content(each, dataset.notes["background"]).sum() for each in matrices])
     motifs["surplus"] = bits - np.log2(2 * dataset.seq_length)
-    row = pd.Index(dataset.seq_ids("train")).get_indexer(dataset.sites["seq_id"])
-    motif, row = dataset.sites["motif"][row >= 0], row[row >= 0]
+    sites = dataset.true_sites("train")
+    motif, row = sites["motif"], sites["row"]
     labels = dataset.labels("train")
     tables = []
     for task in tasks:

@@ -78,5 +78,4 @@ def _is_true(dataset: Dataset, motif: str, task: str) -> bool:
     tasks = dataset.element_tasks
     if tasks is None:
         return True
-    elements = dataset.sites.loc[dataset.sites["motif"] == motif, "element"].unique()
-    return any(task in tasks.get(element, ()) for element in elements)
+    return any(task in tasks.get(element, ()) for element in dataset.motif_elements.get(motif, ()))
