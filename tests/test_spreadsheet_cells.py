@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from simbench_tf.config.simulation import Element
+from simbench_tf.config import Element
 from simbench_tf.discovery.call_tables import read_call_table
 from simbench_tf.discovery.sequences import Sequences
 from simbench_tf.errors import InputError

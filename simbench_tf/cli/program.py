@@ -20,6 +20,7 @@ from simbench_tf.cli import stages  # noqa: F401, isort: skip
 from simbench_tf.cli import compare  # noqa: F401, isort: skip
 from simbench_tf.cli import exchange  # noqa: F401, isort: skip
 from simbench_tf.cli import lists  # noqa: F401, isort: skip
+from simbench_tf.cli import configuration  # noqa: F401, isort: skip
 from simbench_tf.cli import INTERRUPTED
 from simbench_tf.cli.app import app, errors, note
 from simbench_tf.errors import InputError, Stopped, WorkersLost

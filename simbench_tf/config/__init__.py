@@ -2,6 +2,17 @@
 
 from simbench_tf.config.base import Strict
 from simbench_tf.config.discovery import Discovery
+from simbench_tf.config.grammar import (
+    HUMAN_BACKGROUND,
+    Element,
+    Fraction,
+    GrammarSimulation,
+    Position,
+    Rate,
+    Rule,
+    Share,
+    Task,
+)
 from simbench_tf.config.load import (
     RECORDED_PACKAGES,
     check_config,
@@ -14,20 +25,8 @@ from simbench_tf.config.load import (
 )
 from simbench_tf.config.models import Model, Replicate, replicates, safe_name
 from simbench_tf.config.run import AttributionSettings, Config, Dynamics, Export, MethodSettings, Scoring
-from simbench_tf.config.simulation import (
-    HUMAN_BACKGROUND,
-    Element,
-    Fraction,
-    GrammarSimulation,
-    PeaksSimulation,
-    Position,
-    Rate,
-    Rule,
-    Share,
-    Splits,
-    Task,
-    TextSimulation,
-)
+from simbench_tf.config.simulation import PeaksSimulation, TextSimulation
+from simbench_tf.config.simulation_kind import Splits
 from simbench_tf.config.training import Augment, Training, training_of
 
 # their names before they were told apart from the records of `attribution`

@@ -8,4 +8,5 @@ from pydantic import BaseModel, ConfigDict
 class Strict(BaseModel):
     """A part of the configuration: unknown keys are errors, values cannot be changed after reading."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # the text below a setting is its description: in the schema, and in docs/configuration.md
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

@@ -16,25 +16,25 @@ class Discovery(Strict):
     """Motif callers that every model's, task's and method's attributions are given to; scored against the truth.
 
     ``seqlets`` is our own, ``modisco`` TF-MoDISco (extra ``motif``), ``finemo`` Fi-NeMo, which takes TF-MoDISco's
-    motifs (package finemo, which needs torch).
-
-    `fdr` is the rate of false calls that `seqlets` holds, `width` the bases of its windows, and `null_sequences` what
-    it takes for sequence without a motif: ``stretches`` shuffles a quarter of each explained sequence, ``shuffles`` all
-    of it, ``negatives`` are sequences without the task's label, ``background`` draws of the grammar without any site.
-
-    `n_seqlets` is how many seqlets TF-MoDISco clusters of each sign, at most; `hypothetical` whether it and Fi-NeMo get
-    the hypothetical contributions of a method that has them (``attribution.arrays``), or those of the observed bases.
-
-    With `filters`, the motifs of each network's first filters are scored in the same tables.
+    motifs (package finemo, which needs torch). ``stretches`` shuffles a quarter of each explained sequence,
+    ``shuffles`` all of it, ``negatives`` are sequences without the task's label, ``background`` draws of the grammar
+    without any site.
     """
 
     callers: Annotated[list[Caller], Field(min_length=1)] = ["seqlets"]
+    """Which motif callers get the attributions: our own seqlets, TF-MoDISco, Fi-NeMo."""
     fdr: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    """Rate of false calls that our own caller states."""
     null_sequences: Null = "stretches"
+    """What our own caller takes for sequence without a motif."""
     width: Annotated[int, Field(ge=1, le=100)] = 9
+    """Bases of its windows."""
     n_seqlets: Annotated[int, Field(ge=100)] = 20_000
+    """Seqlets of each sign that TF-MoDISco clusters, at most."""
     hypothetical: bool = True
+    """Whether TF-MoDISco and Fi-NeMo get hypothetical contributions, of methods that have them."""
     filters: bool = True
+    """Whether the motifs of each network's first filters are scored, too."""
 
     @model_validator(mode="after")
     def _callers_fit(self) -> Discovery:

@@ -28,44 +28,54 @@ class PlantedSettings(Strict):
     """Settings of a planted network, each of which breaks one thing: see `perfect.planted_network`."""
 
     window: Annotated[int, Field(ge=2)] | None = None
+    """Bases of a window, in which one site is counted at most; by default 16, or 20 with pairs of motifs."""
     kernel_size: Annotated[int, Field(ge=1)] | None = None
+    """Bases that each kernel is cut to, those with the most information; by default none is cut."""
     strands: Literal["both", "one"] = "both"
+    """Whether it reads both strands or the forward one alone."""
     activation: Literal["exp", "relu"] = "exp"
+    """exp as the posterior has it, or relu: hard thresholds."""
     pooling: Literal["sum", "max"] = "sum"
+    """sum over the starts in a window as the posterior has it, or max: the best one."""
     without: tuple[str, ...] = ()
+    """Elements or motifs that it does not know."""
 
 
 class Model(Strict):
-    """A network: one of ours by `architecture`, or any Keras model with input (N, L, 4), to be trained.
+    """A network, by one of `architecture`, `keras`, `python` and `kipoi`: to be trained, or explained as it is.
 
-    A Keras model is a file, `keras`, or the result of a function, `python`: my_package.my_module:build or
-    my_model.py:build, called with those of seq_length, n_tasks and seed that it accepts, and with `settings`. With
-    `seeds` above 1 a model is trained that many times, as NAME-seed1, NAME-seed2, ...; the first has the run's seed.
-
-    Or a trained one, explained as it is: a file `keras` with ``trained: true``, whose `outputs` say which of its
-    outputs predicts which task (by default they are the tasks, in order); or by `kipoi`, an entry's folder or
-    SOURCE/NAME. `width`, `kernel_size` of the first convolution, and `padding` are those of our architectures; without
-    them the papers'. Valid convolutions and pooling may leave the last bases over, which the network then cannot see;
-    with ``padding: same`` it sees all. `training` changes settings of the run's training for this model.
-
+    The function of `python` is called with those of seq_length, n_tasks and seed that it accepts, and with `settings`.
     Two architectures are made from the grammar that drew the data, with nothing to train: `oracle` is the exact
     posterior of each task, `planted` a convolutional network near it, whose `settings` break one thing at a time
     (`PlantedSettings`).
     """
 
     name: str = "basset"
+    """What files and tables call it."""
     architecture: Literal["basset", "beluga", "oracle", "planted"] | None = None
+    """One of ours, trained (basset, beluga) or made from the grammar of the data (oracle, planted)."""
     keras: Path | None = None
+    """A .keras file with input (N, L, 4), to be trained, or with `trained: true` as it is."""
     trained: bool = False
+    """Whether `keras` is explained as it is."""
     outputs: dict[str, Annotated[int, Field(ge=0)]] | None = None
+    """Of a trained model: task: number of the output that predicts it; by default the tasks in order."""
     python: str | None = None
+    """A function that builds the model: MODULE:FUNCTION or FILE.py:FUNCTION."""
     settings: dict[str, Any] = {}
+    """Keywords of that function, or what is broken of a planted network (PlantedSettings)."""
     kipoi: str | None = None
+    """A Kipoi entry, explained as it is: its folder, or SOURCE/NAME."""
     width: Annotated[float, Field(gt=0)] = 1.0
+    """Factor of the number of units of each layer of basset or beluga."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 1
+    """How often it is trained, from different seeds, as NAME-seed1, NAME-seed2, ..."""
     kernel_size: Annotated[int, Field(ge=1)] | None = None
+    """Bases of the first convolution of basset or beluga."""
     padding: Literal["valid", "same"] = "valid"
+    """valid as published, where the last bases may not be seen; same: all are."""
     training: dict[str, Any] = {}
+    """Settings of `training` that are other for this model."""
 
     @property
     def is_trained(self) -> bool:

@@ -21,7 +21,9 @@ class MethodSettings(Strict):
 
     model_config = ConfigDict(extra="allow", frozen=True)
     method: str
+    """Name of the method (`simbench methods` lists them); a list is a sweep."""
     references: str | None = None
+    """What it compares with, where it does: zeros, frequency, shuffle:N and others; a list is a sweep."""
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -30,47 +32,50 @@ class MethodSettings(Strict):
 
 
 class AttributionSettings(Strict):
-    """Which sequences (positives of each task, drawn from `split`) are explained, and by which methods.
+    """Which sequences (positives of each task) are explained, and by which methods.
 
-    `arrays` names what is stored beside the scores, for methods that define it: contributions and hypothetical,
-    (N, L, 4), DeepLIFT's positive and negative parts, (N, L), and convergence_delta, (N,).
+    Of `arrays`, contributions and hypothetical are (N, L, 4), DeepLIFT's positive and negative parts (N, L), and
+    convergence_delta (N,).
     """
 
     n_sequences: Annotated[int, Field(ge=1)] = 100
+    """Positives of each task that are explained, at most."""
     split: Literal["train", "valid", "test"] = "test"
+    """The split they are drawn from."""
     tasks: list[str] | None = None
+    """Tasks that are explained; by default all."""
     output: Literal["logit", "probability"] = "logit"
+    """What is attributed: the logit, or the probability."""
     arrays: list[Literal["contributions", "hypothetical", "positive", "negative", "convergence_delta"]] = []
+    """What is kept beside the scores, of methods that define it."""
     methods: Annotated[list[MethodSettings], Field(min_length=1), BeforeValidator(expand_methods)] = [
         MethodSettings(method="grad_x_input"),
         MethodSettings(method="saliency"),
         MethodSettings.model_validate({"method": "integrated_gradients", "references": "zeros", "n_steps": 20}),
     ]
+    """Methods with their references and settings; a list as a value is a sweep."""
 
 
 class Scoring(Strict):
     """The truth that attributions are scored against, and when a site counts as found.
 
-    A site is found when its mean |attribution| is above `background_quantile` of the means of windows of its width
-    that lie in no site. With `nulls`, summary.csv says what knowing nothing reaches: each method on an untrained
-    network, and positions, words and the true motifs without a network (methods ``null_...``).
-
-    `sign` says what bases are ranked by: |attribution|, the attribution itself, or auto: the attribution itself where
-    every element of a task's truth only raises its label, so that negative credit is a mistake, else |attribution|.
-    `bases` says which count: those that the network can see, or all. Of peaks both truths are scored; `truth` is the
-    one that rankings hold attributions against.
-
-    With `site_importance`, of data of kind grammar, each method's sums over true sites are held against what the sites
-    are worth: exact Shapley values of their evidence.
+    Of peaks both truths are scored; `truth` is the one that rankings hold attributions against.
     """
 
     truth: Literal["embedded", "rescanned"] = "embedded"
+    """Which sites are true in rankings: those put in, or what a scan of the finished sequences finds."""
     motifs: Literal["task", "all"] = "task"
+    """Whether sites count that bear on the task, or all."""
     background_quantile: Annotated[float, Field(gt=0, lt=1)] = 0.95
+    """A site is found when its mean |attribution| is above this quantile of those of windows that lie in no site."""
     nulls: bool = True
+    """Whether summary.csv says what knowing nothing reaches: untrained networks, positions, words, a scan."""
     sign: Literal["absolute", "signed", "auto"] = "absolute"
+    """What ranks bases: |attribution|, the attribution itself, or auto: itself where sites only raise the label."""
     bases: Literal["visible", "all"] = "visible"
+    """Whether bases are scored that the network can see, or all."""
     site_importance: bool = False
+    """Whether sums over sites are held against the exact Shapley values of the sites' evidence."""
 
 
 def _method_by_name(value: Any) -> Any:
@@ -78,40 +83,52 @@ def _method_by_name(value: Any) -> Any:
 
 
 class Dynamics(Strict):
-    """Learning dynamics: weights are kept at log-spaced batches, and evaluated on fixed sequences.
-
-    `checkpoints` counts the batches, 0 and the last of `training.max_batches` included; a task's fixed sequences are
-    `n_sequences` of its positives, and as many others, drawn from `split`. `method` is a name, or a method with its
-    references and settings as in `attribution.methods`. `models` names those that are watched, by default all.
-    """
+    """Learning dynamics: weights are kept at log-spaced batches, and evaluated on fixed sequences."""
 
     checkpoints: Annotated[int, Field(ge=2)] = 12
+    """Batches, log-spaced, at which the model is looked at; 0 and the last included."""
     n_sequences: Annotated[int, Field(ge=2)] = 64
+    """Positives of each task that are watched, and as many others."""
     split: Literal["train", "valid", "test"] = "test"
+    """The split they are drawn from."""
     tasks: list[str] | None = None
+    """Tasks that are watched; by default all."""
     models: list[str] | None = None
+    """Models that are watched; by default all that are trained."""
     method: Annotated[MethodSettings, BeforeValidator(_method_by_name)] = MethodSettings(method="grad_x_input")
+    """The method whose recall is followed: a name, or a method with references and settings."""
 
 
 class Export(Strict):
     """Products of the trained models beside the report."""
 
     kipoi: bool = False
+    """Whether each model becomes a Kipoi entry, RUN/kipoi/MODEL."""
 
 
 class Config(Strict):
     """A whole run; without models it simulates, and scores the attributions of other tools that are given to it."""
 
     name: str = "run"
+    """Of the run and its data set, for titles."""
     seed: Annotated[int, Field(ge=0, le=2**64 - 1)] = 1234
+    """What everything random follows from."""
     simulation: Annotated[PeaksSimulation | GrammarSimulation | TextSimulation, Field(discriminator="kind")]
+    """The data: `kind` and the settings of that kind."""
     models: Annotated[list[Model], BeforeValidator(expand_models)] = [Model(architecture="basset")]
+    """Networks; a list as a value is a sweep. None: the attributions of other tools are scored."""
     training: Training = Training()
+    """How networks are trained."""
     attribution: AttributionSettings = AttributionSettings()
+    """What is explained, by which methods."""
     dynamics: Dynamics | None = None
+    """Learning dynamics; nothing is watched without it."""
     scoring: Scoring = Scoring()
+    """What is true, and when a site is found."""
     discovery: Discovery | None = None
+    """Motif callers that are given the attributions; none without it."""
     export: Export = Export()
+    """What becomes of trained models beside the report."""
 
     @property
     def tasks(self) -> list[str]:

@@ -24,58 +24,60 @@ class Augment(Strict):
     """How training sequences are varied, drawn anew each epoch: moved by up to `shift` bases, open ends filled by N."""
 
     shift: Annotated[int, Field(ge=0)] = 0
+    """Most bases by which a training sequence is moved, either way; open ends are N."""
 
 
 class Training(Strict):
     """How models are trained: Adam, binary cross-entropy, at most `max_batches` batches, early stopping.
 
-    `recipe` names the values of what is not given (`RECIPES`): those of the talk, which are the defaults here, or those
-    for data that are drawn from a grammar.
-
-    The learning rate rises from 0 over `warmup_batches`; from there it stays, or falls until `max_batches` to
-    `final_learning_rate` (default: a hundredth of it) as `schedule` says. After each `validate_every` batches (default:
-    an epoch, or 1,000 batches of a longer one) the model is measured on `validation_sequences` of the validation split,
-    always the same; `patience` rounds without a better auPRC end training.
-
-    `class_weight` weights each label in the loss: balanced, so that a task's positives and negatives count alike, or
-    the weight of the positives of each task. `reverse_complement` shows every second sequence from its other strand,
-    drawn again each epoch; `augment` varies sequences further. With `fresh` no sequence is shown twice: each batch is
-    drawn anew from the grammar that drew the data set, whose train split then gives the length of a round and balanced
-    weights alone; of peaks, the background between sites is shuffled anew each epoch.
-
-    Of the kernels of all layers, `max_norm` bounds the weights into each unit (Basset's is 7), and `l2` times the sum
-    of their squares is added to the loss. With `ema_momentum`, such as .999, Keras' exponential moving average of the
-    weights is validated and kept: after each batch that share of it stays.
-
-    `precision` is that of the layers during training; auto: bfloat16 where the device has it, else float32. `xla`
-    compiles the training step; auto: on one GPU. (XLA draws other dropout masks from the same seed.)
-    `steps_per_execution` is the number of batches per call of the device; auto: up to 20 on a GPU. A killed run
-    resumes from its last checkpoint, at most `checkpoint_interval` batches back. `tensorboard` writes
-    RUN/models/MODEL/tensorboard.
+    `recipe` names the values of what is not given (`RECIPES`). With `fresh` the train split gives the length of a round
+    and balanced weights alone. XLA draws other dropout masks from the same seed.
     """
 
     recipe: Literal["talk", "drawn"] = "talk"
+    """Which values hold for what is not given: the talk's, or those for data drawn from a grammar."""
     batch_size: Annotated[int, Field(ge=1)] = 300
+    """Sequences of a batch, on all devices together."""
     learning_rate: Annotated[float, Field(gt=0)] = 0.001
+    """Adam's, at its highest."""
     schedule: Literal["constant", "cosine", "linear", "exponential"] = "constant"
+    """How the rate goes on after the warm-up, until `max_batches`."""
     warmup_batches: Annotated[int, Field(ge=0)] = 0
+    """Batches over which the rate rises from 0."""
     final_learning_rate: Annotated[float, Field(gt=0)] | None = None
+    """Where a falling rate ends; by default a hundredth of `learning_rate`."""
     max_batches: Annotated[int, Field(ge=1)] = 30_000
+    """Batches after which training ends at the latest."""
     patience: Annotated[int, Field(ge=0)] = 3
+    """Rounds without a better validation auPRC after which training stops."""
     validate_every: Annotated[int, Field(ge=1)] | None = None
+    """Batches of a round; by default an epoch, and at most 1,000."""
     validation_sequences: Annotated[int, Field(ge=1)] = 20_000
+    """Sequences of the validation split that each round is measured on, always the same."""
     class_weight: Literal["balanced"] | dict[str, Annotated[float, Field(gt=0)]] | None = None
+    """Weights of labels in the loss: balanced (positives and negatives alike), or task: weight of its positives."""
     reverse_complement: bool = False
+    """Whether every second sequence is shown from its other strand, drawn anew each epoch."""
     augment: Augment = Augment()
+    """How training sequences are varied further."""
     fresh: bool = False
+    """Whether each batch is drawn anew, so that none is seen twice; of peaks, the background is shuffled each epoch."""
     ema_momentum: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of the moving average of weights that stays at each batch; with it the average is kept."""
     max_norm: Annotated[float, Field(gt=0)] | None = None
+    """Bound of the weights into each unit (Basset's is 7)."""
     l2: Annotated[float, Field(ge=0)] = 0.0
+    """Factor of the sum of squared kernels in the loss."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Of the layers in training; auto: bfloat16 where the device has it, else float32."""
     xla: Literal["auto"] | bool = "auto"
+    """Whether the training step is compiled by XLA; auto: on one GPU."""
     steps_per_execution: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """Batches in one call of the device; auto: up to 20 on a GPU."""
     checkpoint_interval: Annotated[int, Field(ge=1)] = 500
+    """Batches after which a checkpoint is written, from which a killed run goes on."""
     tensorboard: bool = False
+    """Whether RUN/models/MODEL/tensorboard is written."""
 
     @model_validator(mode="before")
     @classmethod
