@@ -6,7 +6,46 @@ The public names below are loaded at first use, so importing the package loads n
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # for editors and type checkers, which do not follow __getattr__
+    from simbench_tf.attribution import Attribution as Attribution
+    from simbench_tf.attribution import attribute as attribute
+    from simbench_tf.attribution import interactions as interactions
+    from simbench_tf.attribution import register_method as register_method
+    from simbench_tf.attribution import window_pairs as window_pairs
+    from simbench_tf.config import load_config as load_config
+    from simbench_tf.dataset import open_dataset as open_dataset
+    from simbench_tf.discovery import call_seqlets as call_seqlets
+    from simbench_tf.discovery import score_instances as score_instances
+    from simbench_tf.discovery import score_motifs as score_motifs
+    from simbench_tf.dna import dinucleotide_shuffle as dinucleotide_shuffle
+    from simbench_tf.dna import one_hot as one_hot
+    from simbench_tf.dna import reverse_complement as reverse_complement
+    from simbench_tf.dynamics import learnt_at as learnt_at
+    from simbench_tf.errors import InputError as InputError
+    from simbench_tf.export import EntryInfo as EntryInfo
+    from simbench_tf.export import export_kipoi as export_kipoi
+    from simbench_tf.export import export_kipoi_group as export_kipoi_group
+    from simbench_tf.export import publish as publish
+    from simbench_tf.models import basset as basset
+    from simbench_tf.models import beluga as beluga
+    from simbench_tf.models.kipoi import load_kipoi_model as load_kipoi_model
+    from simbench_tf.motifs import load_motifs as load_motifs
+    from simbench_tf.motifs import scan as scan
+    from simbench_tf.perfect import oracle_model as oracle_model
+    from simbench_tf.perfect import planted_model as planted_model
+    from simbench_tf.perfect.site_importance import site_importance as site_importance
+    from simbench_tf.score import bootstrap_interval as bootstrap_interval
+    from simbench_tf.score import n_needed as n_needed
+    from simbench_tf.score import paired_comparisons as paired_comparisons
+    from simbench_tf.score import pooled_scores as pooled_scores
+    from simbench_tf.score import score_attributions as score_attributions
+    from simbench_tf.training import Snapshots as Snapshots
+    from simbench_tf.training import log_spaced_batches as log_spaced_batches
+    from simbench_tf.training import train as train
+    from simbench_tf.variants import score_variants as score_variants
 
 _PUBLIC = {
     "Attribution": "attribution",
@@ -51,6 +90,8 @@ __all__ = sorted(_PUBLIC)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return metadata.version("simbench_tf")
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)

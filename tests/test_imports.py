@@ -1,9 +1,14 @@
 """Importing is light: folders that need no TensorFlow load none, whatever they import. Layers: `make lint`."""
 
+import ast
 import subprocess
 import sys
+from importlib import metadata
+from pathlib import Path
 
 import pytest
+
+import simbench_tf as sb
 
 HEAVY = {"tensorflow", "keras", "shap", "tf_keras_vis", "kipoi", "torch"}
 WITHOUT_TENSORFLOW = [
@@ -62,6 +67,19 @@ def test_reading_a_configuration_compiles_nothing():
 def test_every_public_name_loads():
     code = "import simbench_tf as sb\nfor name in sb.__all__: assert callable(getattr(sb, name)), name"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_type_checkers_see_every_public_name_where_it_is():
+    tree = ast.parse(Path(sb.__file__).read_text(encoding="utf-8"))
+    (block,) = (each for each in tree.body if isinstance(each, ast.If))
+    seen = {alias.name: each.module for each in block.body for alias in each.names if alias.asname == alias.name}
+    assert seen.keys() == sb._PUBLIC.keys()
+    for name, module in seen.items():
+        assert module.startswith(f"simbench_tf.{sb._PUBLIC[name]}")
+
+
+def test_the_version_is_that_of_the_package():
+    assert sb.__version__ == metadata.version("simbench_tf")
 
 
 def test_the_name_of_a_function_is_not_taken_by_a_module():

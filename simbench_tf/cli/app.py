@@ -23,7 +23,11 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+#: Groups of commands in the help, in the order in which the commands are registered.
+OF_A_RUN, CONFIGURATION = "A run and its stages", "Configurations"
+EXCHANGE, LOOK = "Other tools and other people", "Look, and change nothing"
 
 
 class _Printer(Console):
@@ -54,9 +58,18 @@ def note(text: object) -> None:
     errors.print(_lines(text), markup=False, highlight=False, soft_wrap=True)
 
 
+def _complete_preset(begun: str) -> list[str]:
+    """Presets and their variants that begin so, for TAB."""
+    from simbench_tf.config import presets, variants_of
+
+    of_each = ([name, *(f"{name}:{variant}" for variant in variants_of(path))] for name, path in presets().items())
+    return [name for names in of_each for name in names if name.startswith(begun)]
+
+
 Source = Annotated[
     str,
     typer.Argument(
+        autocompletion=_complete_preset,
         metavar="PRESET|CONFIG.yaml",
         help="A built-in preset or a configuration file; either with :VARIANT, as in five_lines:full.",
     ),

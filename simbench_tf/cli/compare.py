@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from simbench_tf.cli.app import app, console, say
+from simbench_tf.cli.app import LOOK, app, console, say
 from simbench_tf.stages.step import check_earlier
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def compare(
     runs: Annotated[list[Path], typer.Argument(metavar="RUN1 RUN2 ...", help="The folders of scored runs.")],
     out: Annotated[

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 
-from simbench_tf.cli.app import Set, Source, app, say
+from simbench_tf.cli.app import CONFIGURATION, Set, Source, app, say
 from simbench_tf.config import config_dict, load_config
 
 
-@app.command()
+@app.command(rich_help_panel=CONFIGURATION)
 def show(source: Source, overrides: Set = None) -> None:
     """Print a preset or a configuration with every default written out; it can be changed and run as it is.
 
@@ -21,7 +21,7 @@ def show(source: Source, overrides: Set = None) -> None:
     say(format_yaml(config_dict(load_config(source, overrides or []))).rstrip("\n"))
 
 
-@app.command()
+@app.command(rich_help_panel=CONFIGURATION)
 def schema() -> None:
     """Print the JSON Schema of configuration files, by which editors check and complete them.
 

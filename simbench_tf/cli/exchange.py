@@ -9,7 +9,7 @@ import typer
 from rich.progress import DownloadColumn
 
 from simbench_tf import interchange
-from simbench_tf.cli.app import Run, TrustCode, app, bars, note, one_of, say
+from simbench_tf.cli.app import EXCHANGE, Run, TrustCode, app, bars, note, one_of, say
 from simbench_tf.cli.trust import trusted_config
 from simbench_tf.errors import InputError
 from simbench_tf.genome.sources import DATA_FOLDER
@@ -20,7 +20,7 @@ from simbench_tf.run.folder import config_of
 from simbench_tf.stages.step import check_earlier
 
 
-@app.command()
+@app.command(rich_help_panel=EXCHANGE)
 def export(
     run: Run,
     model: Annotated[str | None, typer.Option("--model", help="One model of the run; by default every one.")] = None,
@@ -69,7 +69,7 @@ def export(
             say(f"upload: {upload.path} to {upload.url}")
 
 
-@app.command(name="export-data")
+@app.command(name="export-data", rich_help_panel=EXCHANGE)
 def export_data(
     run: Run,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The output folder; created where it is missing.")],
@@ -97,7 +97,7 @@ def export_data(
         say(file)
 
 
-@app.command(name="export-attributions")
+@app.command(name="export-attributions", rich_help_panel=EXCHANGE)
 def export_attributions(
     run: Run,
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The output folder; created where it is missing.")],
@@ -122,7 +122,7 @@ def export_attributions(
         say(file)
 
 
-@app.command()
+@app.command(rich_help_panel=EXCHANGE)
 def variants(
     entry: Annotated[
         str, typer.Argument(metavar="ENTRY", help="A Kipoi entry's folder or SOURCE/NAME, or a .keras file.")
@@ -146,7 +146,7 @@ def variants(
     say(f"{out}: {scores.n_scored} alleles of {scores.n_records} records{left_out}")
 
 
-@app.command()
+@app.command(rich_help_panel=EXCHANGE)
 def fetch(
     what: Annotated[
         str, typer.Argument(metavar="hg38|hg19|encode-five", help="A genome, or hg19 with five lines' peaks.")

@@ -9,12 +9,12 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from simbench_tf.cli.app import Run, app, console, say
+from simbench_tf.cli.app import CONFIGURATION, LOOK, Run, app, console, say
 from simbench_tf.config import presets, variants_of
 from simbench_tf.config.models import LACKING
 
 
-@app.command(name="presets")
+@app.command(name="presets", rich_help_panel=CONFIGURATION)
 def list_presets() -> None:
     """List the built-in configurations and their variants, one per line."""
     for name, path in presets().items():
@@ -24,7 +24,7 @@ def list_presets() -> None:
             console.print(f"  [bold]{name}:{variant}[/]  {escape(about)}", soft_wrap=True)
 
 
-@app.command()
+@app.command(rich_help_panel=CONFIGURATION)
 def methods() -> None:
     r"""List attribution methods with their settings and references.
 
@@ -51,7 +51,7 @@ def methods() -> None:
             console.print(f"  {', '.join(names)}: {escape(why)}")
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def doctor() -> None:
     """Show versions, devices, and which optional parts work here."""
     from simbench_tf.cli.doctor import examine
@@ -65,7 +65,7 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def verify(
     path: Annotated[Path, typer.Argument(metavar="RUN|DATASET|ENTRY", help="A run, RUN/dataset, or a Kipoi entry.")],
 ) -> None:
@@ -87,7 +87,7 @@ def verify(
     say(f"{path}: nothing is missing or changed")
 
 
-@app.command()
+@app.command(rich_help_panel=LOOK)
 def log(run: Run) -> None:
     """Show what was done in a run: when, how long it took, how much memory, what was resumed and what was mended.
 

@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from simbench_tf.cli.app import Dask, Out, Overwrite, Run, Set, Source, TrustCode, Workers, app, bars, say
+from simbench_tf.cli.app import (
+    CONFIGURATION,
+    OF_A_RUN,
+    Dask,
+    Out,
+    Overwrite,
+    Run,
+    Set,
+    Source,
+    TrustCode,
+    Workers,
+    app,
+    bars,
+    say,
+)
 from simbench_tf.cli.trust import check_given, trusted_config
 from simbench_tf.config import Config, load_config
 from simbench_tf.errors import InputError
@@ -17,7 +31,7 @@ from simbench_tf.run.lock import locked
 from simbench_tf.stages.step import STAGES, check_earlier
 
 
-@app.command()
+@app.command(rich_help_panel=OF_A_RUN)
 def run(
     source: Source,
     out: Out,
@@ -74,7 +88,7 @@ def best_methods(config: Config, run: Path) -> list[str]:
     return [*(f"{each.sentence} {each.remark}".strip() for each in found), *(each.sentence for each in callers)]
 
 
-@app.command()
+@app.command(rich_help_panel=OF_A_RUN)
 def simulate(
     source: Source,
     out: Out,
@@ -107,7 +121,7 @@ def simulate(
     say(f"dataset: {out / 'dataset'}")
 
 
-@app.command()
+@app.command(rich_help_panel=CONFIGURATION)
 def fit(
     source: Source,
     out: Annotated[
@@ -148,7 +162,7 @@ def fit(
     say(f"grammar: {fitted.path}")
 
 
-@app.command()
+@app.command(rich_help_panel=OF_A_RUN)
 def train(run: Run, trust_code: TrustCode = False) -> None:
     """Train the models of a run on its data set, on all GPUs; after an interruption the same command resumes.
 
@@ -165,7 +179,7 @@ def train(run: Run, trust_code: TrustCode = False) -> None:
     say(f"models: {run / 'models'}")
 
 
-@app.command()
+@app.command(rich_help_panel=OF_A_RUN)
 def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None, trust_code: TrustCode = False) -> None:
     """Find which motifs each model had learnt after which batch, for a run whose configuration has `dynamics`.
 
@@ -181,7 +195,7 @@ def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None, trust_code:
     say(f"dynamics: {target}")
 
 
-@app.command()
+@app.command(rich_help_panel=OF_A_RUN)
 def attribute(run: Run, n_workers: Workers = None, dask: Dask = None, trust_code: TrustCode = False) -> None:
     """Compute attributions of the trained models' predictions with each method of the run.
 
@@ -197,7 +211,7 @@ def attribute(run: Run, n_workers: Workers = None, dask: Dask = None, trust_code
     say(f"attributions: {run / 'attributions'}")
 
 
-@app.command()
+@app.command(rich_help_panel=OF_A_RUN)
 def oracle(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     """Compute the ceilings of a grammar's data set: what its exact posterior reaches, as model and as method.
 
@@ -216,7 +230,7 @@ def oracle(run: Run, n_workers: Workers = None, dask: Dask = None) -> None:
     say(f"ceilings: {ceilings}")
 
 
-@app.command()
+@app.command(rich_help_panel=OF_A_RUN)
 def score(
     run: Run,
     attributions: Annotated[
@@ -347,7 +361,7 @@ def score(
     say(f"scores: {summary}")
 
 
-@app.command()
+@app.command(rich_help_panel=OF_A_RUN)
 def motifs(run: Run, n_workers: Workers = None, dask: Dask = None, trust_code: TrustCode = False) -> None:
     """Call motifs in the attributions, for a run whose configuration has `discovery`, and score the calls.
 
@@ -366,7 +380,7 @@ def motifs(run: Run, n_workers: Workers = None, dask: Dask = None, trust_code: T
     say(f"instances: {instances}")
 
 
-@app.command()
+@app.command(rich_help_panel=OF_A_RUN)
 def report(run: Run) -> None:
     """Write the report of a scored run.
 

@@ -5,8 +5,11 @@ import os
 import platform
 import re
 import shutil
+import subprocess
+import sys
 import warnings
 from importlib import metadata
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -27,6 +30,23 @@ def test_presets_are_listed_a_line_each(monkeypatch, capsys):
     (at,) = (number for number, line in enumerate(lines) if line.startswith("five_lines  Five cell lines"))
     assert lines[at + 1].startswith("  five_lines:small  60,000 sequences")
     assert lines[at + 2].startswith("  five_lines:full  three trainings of each network")
+
+
+def test_tab_completes_presets_and_their_variants(tmp_path):
+    words = {"COMP_WORDS": "simbench run five_lines", "COMP_CWORD": "2", "_SIMBENCH_COMPLETE": "complete_bash"}
+    program = Path(sys.executable).with_name("simbench")
+    ran = subprocess.run([program], capture_output=True, text=True, env={**os.environ, **words}, cwd=tmp_path)
+    assert ran.stdout.split() == ["five_lines", "five_lines:small", "five_lines:full"]
+
+
+def test_the_short_help_is_the_help_and_commands_stand_in_groups(monkeypatch, capsys):
+    for command in ((), ("score",)):
+        short, long = (simbench(monkeypatch, capsys, *command, each) for each in ("-h", "--help"))
+        assert short == long
+        assert short[0] == 0
+    _, out, _ = simbench(monkeypatch, capsys, "--help")
+    groups = ["A run and its stages", "Configurations", "Look, and change nothing", "Other tools and other people"]
+    assert all(group in out for group in groups)
 
 
 def test_methods_are_listed_with_settings_and_references(monkeypatch, capsys):
