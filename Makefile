@@ -41,7 +41,7 @@ notebooks: $(INSTALLED)
 
 $(INSTALLED): setup.cfg pyproject.toml
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[test,jaspar]'
+	$(BIN)/pip install --quiet --editable '.[all,test]'
 	touch $@
 
 clean:

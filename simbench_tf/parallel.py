@@ -168,9 +168,12 @@ def _end_with_parent() -> None:
 
 @contextmanager
 def _cluster(address: str) -> Iterator[MapInOrder]:
-    from distributed import Client, KilledWorker
-
     where = f"--dask {address}"
+    try:
+        from distributed import Client, KilledWorker
+    except ImportError as error:
+        what = f"needs Dask, which cannot be imported: {error}"
+        raise InputError(where, what, "pip install 'simbench_tf[dask]', or --workers") from error
     for name in list(logging.root.manager.loggerDict):  # what they would log, we say in a line
         if name.split(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -57,6 +57,8 @@ def _gpus() -> Finding:
 
 def _optional() -> list[Finding]:
     extras = {
+        "kipoi": ("kipoi", "Kipoi entries predicted, tested and explained"),
+        "distributed": ("dask", "--dask"),
         "pyjaspar": ("jaspar", "motifs: jaspar:2022"),
         "tensorboard": ("tensorboard", "training.tensorboard"),
         "torch": ("parity", "parity tests and benchmarks"),

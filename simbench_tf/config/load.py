@@ -26,7 +26,7 @@ from simbench_tf.files import whole_file
 #: Packages whose versions can change a result; written into RUN/config.yaml.
 RECORDED_PACKAGES = (
     "simbench_tf", "tensorflow", "keras", "numpy", "pandas", "pyarrow", "numba", "scipy", "scikit-learn",
-    "pyfaidx", "bioframe", "lightmotif", "biopython", "shap", "tf-keras-vis", "kipoi",
+    "pyfaidx", "bioframe", "lightmotif", "biopython", "shap", "tf-keras-vis",
 )  # fmt: skip
 
 

@@ -28,6 +28,8 @@ Array = npt.NDArray[np.float32]
 #: Packages that an entry imports; `kipoi test` warns where keras is not among them.
 MODEL_PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "kipoi")
 DATALOADER_PACKAGES = ("pyfaidx", "numpy", "kipoi")
+#: The version of kipoi that entries are made for, where it is not installed here.
+_KIPOI = "0.8.6"
 
 
 #: Predictions must agree with the expected ones to 1.5e-3: TensorFloat-32, a GPU's default, keeps 10 bits.
@@ -46,9 +48,18 @@ def template(name: str) -> str:
 def pinned(packages: Sequence[str]) -> dict[str, list[str]]:
     """Dependencies as Kipoi writes them, each pinned to the version installed here."""
     # kipoi imports pkg_resources, which later setuptools no longer carry, and six, which it does not declare
-    pip = [f"{package}=={metadata.version(package)}" for package in packages] + ["setuptools<81", "six"]
+    pip = [f"{package}=={_version(package)}" for package in packages] + ["setuptools<81", "six"]
     # conda warns of, and later refuses, packages of pip without pip among its own
     return {"conda": [f"python={'.'.join(platform.python_version_tuple()[:2])}", "pip"], "pip": pip}
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        if package != "kipoi":
+            raise
+        return _KIPOI
 
 
 def write_yaml(path: Path, description: dict[str, Any]) -> None:

@@ -133,7 +133,11 @@ def _get_model(source: str) -> Any:
     kind, _, name = source.partition("/")
     if zoo is None and not (kind and name):
         raise InputError(source, "is no Kipoi entry", "give a folder with a model.yaml, or SOURCE/NAME")
-    import kipoi
+    try:
+        import kipoi
+    except ImportError as error:
+        what = f"needs kipoi, which cannot be imported: {error}"
+        raise InputError(source, what, "pip install 'simbench_tf[kipoi]'") from error
 
     _log.info("%s: code of this Kipoi entry is executed%s", source, _shown_code(path))
     if zoo is not None:
