@@ -107,10 +107,21 @@ def read_array(h5: h5py.Group, name: str) -> npt.NDArray[Any]:
     Raises
     ------
     InputError
-        The array lies outside the file, or says that it has more than `MOST_ARRAY_BYTES`.
+        The array lies outside the file, is damaged, or says that it has more than `MOST_ARRAY_BYTES`.
+    KeyError
+        There is none of this name.
     """
-    array = h5[name]
     where = str(h5.file.filename)
+    try:
+        return _values(h5, name, where)
+    except (OSError, RuntimeError, ValueError, TypeError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(where, f"{name} cannot be read: {error}", "write it again, with plain arrays only") from error
+
+
+def _values(h5: h5py.Group, name: str, where: str) -> npt.NDArray[Any]:
+    array = h5[name]
     if not isinstance(array, h5py.Dataset):
         raise InputError(where, f"{name} is no array", "write it again, with plain arrays only")
     if array.file.filename != h5.file.filename or array.external or array.is_virtual:

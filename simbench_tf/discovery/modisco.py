@@ -105,17 +105,26 @@ def _groups(path: Path, h5: h5py.File, subpatterns: bool) -> Iterator[tuple[str,
     """Each pattern with its name, or its sub-patterns."""
     if "metacluster_idx_to_submetacluster_results" in h5:
         raise InputError(path, "has the layout of the first TF-MoDISco", "convert it with `modisco convert`")
-    groups = [(kind, name) for kind in _GROUPS if kind in h5 for name in sorted(h5[kind], key=_number)]
+    kinds = [kind for kind in _GROUPS if kind in h5]
+    for each in kinds:
+        _check_group(path, h5[each])
+    groups = [(kind, name) for kind in kinds for name in sorted(h5[kind], key=_number)]
     if not groups and ("window_size" in h5.attrs or any(kind in h5 for kind in _GROUPS)):
         raise InputError(path, "holds no pattern: TF-MoDISco found none", "give it more sequences, some 1,000")
     if not groups:
         raise InputError(path, f"holds no patterns (it holds {', '.join(h5) or 'nothing'})", _MEND)
     for kind, name in groups:
         group = h5[kind][name]
+        _check_group(path, group)
         below = sorted((each for each in group if each.startswith("subpattern_")), key=_number) if subpatterns else []
         yield from ((f"{kind}.{name}.{each}", group[each]) for each in below)
         if not below:
             yield f"{kind}.{name}", group
+
+
+def _check_group(path: Path, group: Any) -> None:
+    if not isinstance(group, h5py.Group):
+        raise InputError(path, f"has an array {group.name.strip('/')}, where patterns should be", _MEND)
 
 
 def _number(name: str) -> tuple[int, str]:
@@ -128,6 +137,8 @@ def _pattern(path: Path, name: str, group: h5py.Group) -> _Pattern:
     if counts.ndim != 2 or counts.shape[1] != 4 or counts.shape != contributions.shape or not len(counts):
         what = f"{name} has sequence {counts.shape} and contrib_scores {contributions.shape}, which should be (W, 4)"
         raise InputError(path, what, _MEND)
+    if not (np.isfinite(counts).all() and np.isfinite(contributions).all()):
+        raise InputError(path, f"{name} holds numbers that are none", "write it again")
     first, last = core(contributions)
     totals = counts[first:last].sum(axis=1, keepdims=True)
     ppm = np.where(totals > 0, counts[first:last] / np.where(totals > 0, totals, 1), 0.25)

@@ -111,7 +111,7 @@ def _lambda_layers(path: Path) -> list[str]:
     try:
         with zipfile.ZipFile(path) as archive:
             return list(found(json.loads(archive.read("config.json"))))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
+    except _NOT_LOADED:
         return []
 
 

@@ -8,6 +8,7 @@ import re
 import tempfile
 import warnings
 import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -172,7 +173,10 @@ def _input_length(model: Model) -> int | None:
         if model.kipoi is not None and (Path(model.kipoi) / "model.yaml").is_file():
             description = yaml.safe_load((Path(model.kipoi) / "model.yaml").read_text(encoding="utf-8"))
             return int(re.findall(r"\d+", str(description["schema"]["inputs"]["shape"]))[0])
-    except (OSError, zipfile.BadZipFile, ValueError, KeyError, IndexError, TypeError, yaml.YAMLError):
+    except (
+        OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, ValueError, KeyError, IndexError, TypeError,
+        yaml.YAMLError,
+    ):  # fmt: skip
         return None  # training says what is wrong with it
     return None
 
