@@ -101,6 +101,30 @@ def log(run: Run) -> None:
         say(f"{event.get('time')}  {_in_words(event)}")
 
 
+@app.command(rich_help_panel=LOOK)
+def status(run: Run) -> None:
+    """Show how far each stage of a run is, what was cut off, and who is writing into it now.
+
+    Example: [bold]simbench status runs/demo[/]
+    """
+    from simbench_tf.run.lock import holder_of
+    from simbench_tf.run.status import state_of_run
+
+    table, unfinished, all_done = Table("stage", "done", "seconds", box=None), [], True
+    for each in state_of_run(run):
+        table.add_row(each.stage, f"{each.done} of {each.wanted}", f"{each.seconds:,.0f}")
+        unfinished += each.unfinished
+        all_done &= each.done == each.wanted
+    console.print(table)
+    for line in unfinished:
+        say(f"cut off: {line}")
+    holder = holder_of(run)
+    if holder is not None:
+        say(f"being written by {holder}")
+    elif not all_done:
+        say(f"`simbench run {run / 'config.yaml'} --out {run}` goes on")
+
+
 def _in_words(event: dict[str, Any]) -> str:
     """One event of a log as a line."""
     if event.get("event") == "begun":

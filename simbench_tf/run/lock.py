@@ -74,6 +74,20 @@ def locked(folder: Path) -> Iterator[None]:
         os.close(file)  # and with it the lock
 
 
+def holder_of(folder: Path) -> str | None:
+    """Who holds a run now, in words; None where nobody does, or where there are no locks."""
+    if fcntl is None or not (folder / LOCK).is_file() or folder.resolve() in _mine:
+        return None
+    with (folder / LOCK).open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _holder(file.fileno())
+        except OSError:
+            return None
+    return None
+
+
 def _held(folder: Path) -> int | None:
     """The lock's file, locked; None where nothing can be written, or nothing locked."""
     while True:
