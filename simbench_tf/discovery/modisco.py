@@ -125,6 +125,8 @@ def _groups(path: Path, h5: h5py.File, subpatterns: bool) -> Iterator[tuple[str,
 def _check_group(path: Path, group: Any) -> None:
     if not isinstance(group, h5py.Group):
         raise InputError(path, f"has an array {group.name.strip('/')}, where patterns should be", _MEND)
+    if not all(isinstance(name, str) for name in group):  # h5py has None for one that is damaged
+        raise InputError(path, f"has no readable names in {group.name.strip('/')}", "write it again")
 
 
 def _number(name: str) -> tuple[int, str]:
