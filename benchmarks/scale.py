@@ -37,7 +37,7 @@ _STEPS: dict[str, list[str] | str] = {
     "simulate": ["simulate", "CONFIG", "--out", "RUN"],
     "open": "dataset = open_dataset(RUN / 'dataset'); assert len(dataset.seq_ids('train')) > 0",
     "mask": "assert open_dataset(RUN / 'dataset').mask('train', task='HepG2').any()",
-    "tf.data, one pass": (
+    "tf.data pass": (
         "n = sum(len(x) for x, y in open_dataset(RUN / 'dataset').tf_data('train', batch_size=500, repeat=False));"
         "print(n, file=sys.stderr)"
     ),

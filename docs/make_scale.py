@@ -21,8 +21,6 @@ PLACES = {"measured": "<!-- measured -->\n\n", "expected": "<!-- expected -->\n\
 END = "\n<!-- end -->\n"
 #: For how many sequences the second table says what to expect.
 LARGER = 10_000_000
-#: Steps that depend on how many sequences are explained or trained on, and hardly on how many there are.
-OF_EXPLAINED = ("train", "attribute", "score", "report")
 
 
 def page() -> str:
@@ -42,7 +40,7 @@ def measured(costs: pd.DataFrame) -> str:
     rows = []
     for step, of_step in costs.groupby("step", sort=False):
         by_size = of_step.set_index("n_sequences")
-        cells = [(f"{by_size.seconds[n]:,.0f}", f"{by_size.peak_mb[n]:,.0f}") for n in sizes]
+        cells = [(_seconds(by_size.seconds[n]), f"{by_size.peak_mb[n]:,.0f}") for n in sizes]
         rows.append([str(step), *(cell for pair in cells for cell in pair)])
     return markdown_table(heads, rows)
 
@@ -54,9 +52,12 @@ def expected(costs: pd.DataFrame) -> str:
     for step, of_step in costs.groupby("step", sort=False):
         by_size = of_step.set_index("n_sequences")
         seconds, memory = (_line(by_size[name], small, large) for name in ("seconds", "peak_mb"))
-        what = [f"{LARGER:,}", f"{seconds / 60:,.0f}", f"{memory / 1000:,.1f}"]
-        rows.append([str(step), *what, "explained sequences" if step in OF_EXPLAINED else "all sequences"])
-    return markdown_table(["step", "sequences", "minutes", "GB", "grows with"], rows)
+        rows.append([str(step), f"{LARGER:,}", f"{seconds / 60:,.1f}", f"{memory / 1000:,.1f}"])
+    return markdown_table(["step", "sequences", "minutes", "GB"], rows)
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f}" if seconds < 10 else f"{seconds:,.0f}"
 
 
 def _line(values: pd.Series, small: int, large: int) -> float:
