@@ -112,7 +112,7 @@ def _groups(path: Path, h5: h5py.File, subpatterns: bool) -> Iterator[tuple[str,
     if not groups and ("window_size" in h5.attrs or any(kind in h5 for kind in _GROUPS)):
         raise InputError(path, "holds no pattern: TF-MoDISco found none", "give it more sequences, some 1,000")
     if not groups:
-        raise InputError(path, f"holds no patterns (it holds {', '.join(h5) or 'nothing'})", _MEND)
+        raise InputError(path, f"holds no patterns (it holds {', '.join(map(str, h5)) or 'nothing'})", _MEND)
     for kind, name in groups:
         group = h5[kind][name]
         _check_group(path, group)
