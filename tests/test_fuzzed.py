@@ -15,7 +15,7 @@ from simbench_tf.errors import InputError
 
 @pytest.mark.parametrize("name", READERS)
 def test_every_mutant_is_taken_or_refused_in_a_line(name, tmp_path):
-    n = 20 if name in ("keras", "checkpoint") else 100 if name in BINARIES else 300
+    n = 20 if name in ("keras", "checkpoint", "bigWig") else 100 if name in BINARIES else 300
     outcome = fuzz(READERS[name], tmp_path, n, random_state=20)
     assert not outcome.faults, {said: outcome.examples[said][:300] for said in outcome.faults}
     assert outcome.n_taken + outcome.n_refused == n

@@ -21,7 +21,7 @@ from simbench_tf.discovery.readers import read_found
 from simbench_tf.discovery.sequences import Sequences
 from simbench_tf.genome import fetch, open_genome, read_peaks
 from simbench_tf.genome.vcf import read_header, read_records
-from simbench_tf.interchange.attribution_readers import read_attribution_file, read_seq_ids, scores_of
+from simbench_tf.interchange.attribution_readers import read_attribution_file, read_bigwig, read_seq_ids, scores_of
 from simbench_tf.interchange.import_predictions import read_predictions
 from simbench_tf.motifs import Motif, read_motifs
 from simbench_tf.run.attributions import read_attributions
@@ -248,6 +248,23 @@ def read_checkpoint_file(path: Path) -> None:
     read_checkpoint(Checkpoint(path, "key"), network)
 
 
+def bigwig(folder: Path) -> Path:
+    import pyBigWig
+
+    path = folder / "a.bw"
+    with pyBigWig.open(str(path), "w") as file:
+        file.addHeader([("chr1", 1000), ("chr2", 400)])
+        for chrom in ("chr1", "chr2"):
+            values = np.random.default_rng(1).normal(size=100).tolist()
+            file.addEntries(chrom, 50, values=values, span=1, step=1)
+    return path
+
+
+def read_loci(path: Path) -> None:
+    loci = [("chr1", 95, 195), ("chr2", 0, 100), ("chr2", 300, 400)]
+    read_bigwig(path, pd.DataFrame(loci, columns=["chrom", "start", "end"]))
+
+
 def read_in_copy(path: Path) -> None:
     """Read a data set whose file was damaged, from a new folder, since a process reads a file's checksum once."""
     with tempfile.TemporaryDirectory() as folder:
@@ -279,6 +296,7 @@ BINARIES = {
     "HDF5": Reader(lambda folder: arrays(folder, ".h5"), attributions),
     "modisco HDF5": Reader(modisco, found),
     "own HDF5": Reader(own_attributions, read_attributions),
+    "bigWig": Reader(bigwig, read_loci),
     "part": Reader(in_folder("sequences/part-00000.parquet"), read_in_copy),
     "sites": Reader(in_folder("sites.parquet"), read_in_copy),
     "keras": Reader(keras_file, read_keras),
