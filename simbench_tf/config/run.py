@@ -53,7 +53,7 @@ class AttributionSettings(Strict):
         MethodSettings(method="saliency"),
         MethodSettings.model_validate({"method": "integrated_gradients", "references": "zeros", "n_steps": 20}),
     ]
-    """Methods with their references and settings; a list as a value is a sweep."""
+    """Methods, by name or with their references and settings; a list as a value is a sweep."""
 
 
 class Scoring(Strict):

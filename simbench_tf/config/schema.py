@@ -51,6 +51,8 @@ def json_schema() -> dict[str, Any]:
     dynamics["method"] = _or(dynamics["method"], {"type": "string"})
     text["negatives"] = _or(text["negatives"], {"type": "string"})
     element["gap"] = _or(element["gap"], {"type": "integer"})
+    methods = records["AttributionSettings"]["properties"]["methods"]
+    methods["items"] = _or(methods["items"], {"type": "string"})
     schema["properties"] |= _BESIDES
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "simbench configuration"}
 

@@ -18,7 +18,9 @@ Entry = dict[str, Any]
 
 
 def expand_methods(entries: Any) -> Any:
-    """One entry per combination of a method's settings; anything but a list of mappings is returned unchanged.
+    """One entry per combination of a method's settings; a bare name is a method without any.
+
+    Anything but a list of names and mappings is returned unchanged.
 
     Raises
     ------
@@ -34,7 +36,11 @@ def expand_methods(entries: Any) -> Any:
     {'method': 'gradcam', 'layer': 'first', 'relu': False}
     {'method': 'gradcam', 'layer': 'last', 'relu': True}
     {'method': 'gradcam', 'layer': 'last', 'relu': False}
+    >>> expand_methods(["ism"])
+    [{'method': 'ism'}]
     """
+    if isinstance(entries, list):
+        entries = [{"method": entry} if isinstance(entry, str) else entry for entry in entries]
     return _expand(entries, lambda entry, _: entry)
 
 

@@ -46,6 +46,7 @@ GRAMMAR = "simulation: {kind: grammar}\n"
         "models: [{architecture: [basset, beluga], kernel_size: [7, 19], width: 0.5}]",
         'attribution: {methods: [{method: [ism, saliency]}, {method: deepshap, references: ["shuffle:5"], n: [1, 2]}]}',
         "dynamics: {method: saliency}",
+        "attribution: {methods: [ism, {method: saliency}]}",
         "dynamics: {method: {method: deeplift_rescale, references: zeros}}",
         "training: {class_weight: {K562: 2}, xla: true, steps_per_execution: 5}",
     ],

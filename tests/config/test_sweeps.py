@@ -41,6 +41,12 @@ def test_the_product_has_the_first_list_slowest_and_the_last_fastest(tmp_path):
     assert keys_of(config) == ["ism@none", *swept, "saliency@none"]
 
 
+def test_a_bare_name_is_a_method_without_settings(tmp_path):
+    config = load(tmp_path, GRAMMAR + "attribution: {methods: [ism, {method: saliency}, grad_x_input]}")
+    assert keys_of(config) == ["ism@none", "saliency@none", "grad_x_input@none"]
+    assert keys_of(load(tmp_path, GRAMMAR, ["attribution.methods=[ism]"])) == ["ism@none"]
+
+
 def test_methods_share_a_setting_that_sweeps(tmp_path):
     entry = "{method: [gradcam, grad_x_activation], layer: [first, last]}"
     config = load(tmp_path, GRAMMAR + f"attribution: {{methods: [{entry}]}}")
