@@ -1,18 +1,15 @@
 """Stages by shards on a Dask cluster of two workers, one of which is killed in each stage: the same bytes."""
 
-import contextlib
+import functools
 import logging
-import os
 import shutil
-import signal
-import threading
-import time
 
 import numpy as np
 import pytest
 import yaml
-from distributed import Client, LocalCluster
+from distributed import LocalCluster
 
+from helpers.dying import die_once
 from helpers.folders import checksums
 from simbench_tf import pipeline
 from simbench_tf.config import load_config
@@ -28,31 +25,6 @@ def cluster():
         n_workers=2, threads_per_worker=1, silence_logs=logging.CRITICAL, scheduler_kwargs={"dashboard": False}
     ) as cluster:
         yield cluster
-
-
-@contextlib.contextmanager
-def one_worker_killed(cluster):
-    """Kill the first worker that is seen at work, within what is done here; yields how many were killed, in a list."""
-    killed, over = [], threading.Event()
-
-    def kill_when_at_work():
-        with Client(cluster, set_as_default=False) as client:
-            pids = client.run(os.getpid)
-            while not over.is_set() and not killed:
-                for address, tasks in client.processing().items():
-                    if tasks and address in pids:
-                        os.kill(pids[address], signal.SIGKILL)
-                        killed.append(address)
-                        break
-                time.sleep(0.001)
-
-    watcher = threading.Thread(target=kill_when_at_work)
-    watcher.start()
-    try:
-        yield killed
-    finally:
-        over.set()
-        watcher.join()
 
 
 def peaks_config(folder):
@@ -85,9 +57,13 @@ def test_a_worker_killed_in_a_stage_changes_no_byte(cluster, tiny_run, tiny_conf
     for name in made:
         shutil.rmtree(run / name, ignore_errors=True)
     step = getattr(pipeline, "simulate" if stage == "scan" else stage)
-    with one_worker_killed(cluster) as killed, workers(address=cluster.scheduler_address) as map_in_order:
-        step(config, run, map_in_order=map_in_order)
-    assert len(killed) == 1
+    with workers(address=cluster.scheduler_address) as map_in_order:
+
+        def map_and_die(function, items):
+            return map_in_order(functools.partial(die_once, str(tmp_path / "died"), function), items)
+
+        step(config, run, map_in_order=map_and_die)
+    assert (tmp_path / "died").exists()
     for name in made:
         mine, theirs = (checksums(each / name) for each in (run, tiny_run))
         mine.pop("summary.csv", None), theirs.pop("summary.csv", None)  # it holds seconds
