@@ -143,7 +143,7 @@ def _read(path: Path) -> _Kept | str:
     try:
         # given a path, numpy leaves a file open that is no archive
         with path.open("rb") as handle, np.load(handle, allow_pickle=False) as arrays:
-            state = json.loads(arrays["state"].tobytes())
+            state = json.loads(np.asarray(arrays["state"]).tobytes())
             kept = _Kept(state, _listed("variable", arrays), _listed("best", arrays))
         # names stand in the archive's directory, which has no checksum; earlier versions did not count them
         n_arrays = len(kept.variables) + len(kept.best)
@@ -204,4 +204,7 @@ def _named(name: str, values: Sequence[npt.NDArray[Any]]) -> dict[str, npt.NDArr
 
 def _listed(name: str, arrays: Any) -> Weights:
     n = sum(key.startswith(name) for key in arrays)
-    return [arrays[f"{name}{number}"] for number in range(n)]
+    values = [arrays[f"{name}{number}"] for number in range(n)]
+    if not all(isinstance(value, np.ndarray) for value in values):  # numpy gives bytes where the name is not an array's
+        raise ValueError("an array has lost its name")
+    return values
