@@ -12,8 +12,8 @@ from simbench_tf.run.attributions import attribution_files
 from simbench_tf.run.manifest import read_manifest
 from simbench_tf.score import bootstrap_interval, mean_over_models, paired_comparisons, variance_components
 from simbench_tf.score.motif_recall import motif_recall
-from simbench_tf.stages import score as score_stage
 from simbench_tf.stages.score import compare_methods, models_of_seeds, variance_of_seeds, write
+from simbench_tf.stages.score_files import against, score_against
 from simbench_tf.stages.truths import Truth
 
 
@@ -94,7 +94,7 @@ def test_sequences_without_a_true_base_are_in_no_mean_and_not_counted():
     sites = pd.DataFrame({"row": [0, 1, 1], "motif": "M", "start": [2, 0, 3], "end": [4, 1, 5], "strand": "+"})
     truth = Truth("embedded", "task", sites, pd.Index(["a", "b", "c", "d"]), "absolute")
     scores = np.random.default_rng(0).random((3, 6), np.float32)
-    table, line, _ = score_stage._scored(truth, scores, ["a", "b", "d"], np.ones(6, np.bool_))
+    table, line, _ = score_against(scores, against(truth, ["a", "b", "d"]), np.ones(6, np.bool_))
     assert line["n_sequences"] == 2
     assert line["auprc"] == pytest.approx(table["auprc"][:2].mean())
     assert line["auprc_se"] == pytest.approx(table["auprc"][:2].std(ddof=1) / np.sqrt(2))
@@ -147,7 +147,7 @@ def test_recall_honours_the_truth_that_scores_are_held_against(tiny_config, tiny
     folder.mkdir()
     for name in ("dataset", "attributions", "models", "oracle", "manifest.json"):
         (folder / name).symlink_to(tiny_run / name)
-    write(config, folder, [file._replace(path=folder / file.path.relative_to(tiny_run)) for file in files], id)
+    write(config, folder, [file._replace(path=folder / file.path.relative_to(tiny_run)) for file in files], map, id)
     recall = pd.read_csv(folder / "scores" / "motif_recall.csv")
     for file in files:
         mine = recall[(recall.task == file.task) & (recall.key == file.key)].reset_index(drop=True)

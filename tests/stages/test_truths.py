@@ -151,7 +151,7 @@ def test_of_peaks_both_truths_stand_side_by_side(tmp_path, first):
     files = stage.all_attribution_files(config, run)
     for file in files:
         write_records(run, [file.path], "attribute", "key", 0.0, "CPU", seconds_per_sequence=0.25)
-    stage.write(config, run, files, id)
+    stage.write(config, run, files, map, id)
     summary = pd.read_csv(run / "scores" / "summary.csv")
     other = "rescanned" if first == "embedded" else "embedded"
     assert summary["truth"].iloc[0] == f"{first}:all"

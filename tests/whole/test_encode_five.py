@@ -183,6 +183,7 @@ def test_the_presets_run_on_stand_ins_of_their_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("simbench_tf.genome.public_data.PUBLISHED_MD5", {})  # they are no genome of UCSC's
     files, open_in = stand_ins(np.random.default_rng(3))
     with serving(files) as site:
         site.cuts = [20_000]
