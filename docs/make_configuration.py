@@ -6,10 +6,10 @@ python docs/make_configuration.py           # --check holds the page to the reco
 from __future__ import annotations
 
 import itertools
-import sys
 from pathlib import Path
 
 from markdown_table import table as markdown_table
+from written_page import write_or_check
 
 from simbench_tf import config
 from simbench_tf.config import models
@@ -49,12 +49,5 @@ def _table(of_record: list[Key]) -> str:
     return markdown_table(["key", "type", "default", "meaning"], rows)
 
 
-def main() -> None:
-    """Write the page, or check it."""
-    if "--check" in sys.argv[1:]:
-        sys.exit(None if PAGE.read_text(encoding="utf-8") == page() else f"{PAGE} is not what the records say")
-    PAGE.write_text(page(), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check(PAGE, page(), "the records")

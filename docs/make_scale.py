@@ -6,11 +6,11 @@ python docs/make_scale.py                       # writes the page; --check holds
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pandas as pd
 from markdown_table import table as markdown_table
+from written_page import write_or_check
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "scale.md"
@@ -65,12 +65,5 @@ def _line(values: pd.Series, small: int, large: int) -> float:
     return float(values[large] + max(slope, 0) * (LARGER - large))
 
 
-def main() -> None:
-    """Write the page, or check it."""
-    if "--check" in sys.argv[1:]:
-        sys.exit(None if PAGE.read_text(encoding="utf-8") == page() else f"{PAGE} is not what the table says")
-    PAGE.write_text(page(), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    main()
+    write_or_check(PAGE, page(), "the table")

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from helpers.callers import write_modisco
-from helpers.tiny_run import TINY_RUN
+from helpers.tiny_run import RULED_SIMULATION, TINY_RUN
 from simbench_tf import dynamics, pipeline, tables
 from simbench_tf.config import AttributionSettings, Config, load_config
 from simbench_tf.dataset import open_dataset
@@ -255,17 +255,7 @@ TASKS = list(TINY_RUN["simulation"]["tasks"])
 #: Rules, a pair's knock-outs, seeds, learning dynamics, a warm-up: what TINY_RUN is without.
 FULL_RUN = {
     **TINY_RUN,
-    "simulation": {
-        **TINY_RUN["simulation"],
-        "seq_length": 170,
-        "n_sequences": 300,
-        "elements": [
-            {"motif": "HNF4A", "rate": 0.3, "enriched": {"HepG2": 1.5}},
-            {"motif": "GATA1", "rate": 0.8},
-            {"motif": "SPI1", "rate": 0.8},
-        ],
-        "rules": [{"task": "K562", "when": "GATA1 and SPI1"}],
-    },
+    "simulation": RULED_SIMULATION,
     "models": [{**TINY_RUN["models"][0], "seeds": 2}, {"name": "planted", "architecture": "planted"}],
     "training": {"batch_size": 50, "max_batches": 4, "warmup_batches": 2},
     "dynamics": {"checkpoints": 2, "n_sequences": 16, "tasks": ["K562"]},

@@ -25,3 +25,16 @@ TINY_RUN = {
         ],
     },
 }
+
+#: Fewer and shorter sequences, of which a label asks for two motifs together.
+RULED_SIMULATION = {
+    **TINY_RUN["simulation"],
+    "seq_length": 170,
+    "n_sequences": 300,
+    "elements": [
+        {"motif": "HNF4A", "rate": 0.3, "enriched": {"HepG2": 1.5}},
+        {"motif": "GATA1", "rate": 0.8},
+        {"motif": "SPI1", "rate": 0.8},
+    ],
+    "rules": [{"task": "K562", "when": "GATA1 and SPI1"}],
+}

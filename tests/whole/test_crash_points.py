@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from helpers.tiny_run import TINY_RUN
+from helpers.tiny_run import RULED_SIMULATION, TINY_RUN
 
 pytestmark = pytest.mark.slow
 
@@ -141,17 +141,7 @@ def test_a_run_killed_at_any_operation_on_files_goes_on_to_the_same_bytes(tmp_pa
 #: Stages that load TensorFlow, each with what it has besides: snapshots, knock-outs, shuffles, calls, entries.
 WITH_MODELS = {
     **TINY_RUN,
-    "simulation": {
-        **TINY_RUN["simulation"],
-        "seq_length": 170,
-        "n_sequences": 300,
-        "elements": [
-            {"motif": "HNF4A", "rate": 0.3, "enriched": {"HepG2": 1.5}},
-            {"motif": "GATA1", "rate": 0.8},
-            {"motif": "SPI1", "rate": 0.8},
-        ],
-        "rules": [{"task": "K562", "when": "GATA1 and SPI1"}],
-    },
+    "simulation": RULED_SIMULATION,
     "training": {"batch_size": 50, "max_batches": 6, "checkpoint_interval": 3, "precision": "float32"},
     "dynamics": {"checkpoints": 2, "n_sequences": 16, "tasks": ["K562"]},
     "attribution": {**TINY_RUN["attribution"], "n_sequences": 6, "tasks": ["K562"]},
