@@ -78,7 +78,7 @@ def simulation(files, **more):
 
 
 @given(
-    motif=st.from_regex(r"[A-Za-z0-9_.:()/-]{1,12}", fullmatch=True),
+    motif=st.from_regex(r"[A-Za-z0-9_.:()/][A-Za-z0-9_.:()/-]{0,11}", fullmatch=True),
     minus=st.booleans(),
     start=st.integers(0, 10**6),
     score=st.floats(-100, 100, width=32),
