@@ -281,7 +281,7 @@ def _null_lines(
         for place, pairs in untrained.items()
         for _, path in pairs
     ]
-    scored = map_in_order(functools.partial(score_file, config.scoring.background_quantile), works)
+    scored = map_in_order(functools.partial(score_file, None), works)  # of them summary.csv alone has lines
     without_model: dict[tuple[str, str, tuple[str, ...]], list[NullScores]] = {}
     for (model, task), pairs in untrained.items():
         first = groups[model, task][0]

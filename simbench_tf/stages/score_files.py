@@ -59,11 +59,13 @@ def against(truth: Truth, seq_ids: list[str]) -> Against:
     return Against(truth.name, truth.sign, sites[sites["row"] >= 0])
 
 
-def score_file(background_quantile: float, file: FileToScore) -> FileScores:
-    """Read a file and score it; the recall's quantile is that of `scoring`."""
+def score_file(background_quantile: float | None, file: FileToScore) -> FileScores:
+    """Read a file and score it; the recall's quantile is that of `scoring`, and without one no recall is computed."""
     scores, seq_ids = read_attributions(file.path)
     scored = [score_against(scores, truth, file.bases) for truth in file.truths]
-    recall = motif_recall(scores, scored[0].sites, background_quantile)
+    recall = pd.DataFrame()
+    if background_quantile is not None:
+        recall = motif_recall(scores, scored[0].sites, background_quantile)
     return FileScores([each.line for each in scored], scored[0].table.assign(seq_id=seq_ids), recall)
 
 
