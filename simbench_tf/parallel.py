@@ -7,6 +7,7 @@ is opened. A cluster is the user's own, and as safe as docs/workers.md makes it.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import multiprocessing
 import os
@@ -15,7 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import CancelledError, ProcessPoolExecutor
+from concurrent.futures import CancelledError, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
 from multiprocessing import connection
@@ -178,6 +179,10 @@ def _cluster(address: str) -> Iterator[MapInOrder]:
         if name.split(".")[0] == "distributed":
             logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
+        # first, since a client that finds nobody stays behind; collected while the next one begins, it waits for ever
+        # for the lock that this one holds (distributed 2026.8: Client.__del__ stops its LoopRunner)
+        with ThreadPoolExecutor(1) as thread:  # a notebook has an event loop of its own in this one
+            thread.submit(asyncio.run, _knock(address)).result()
         client = Client(address, timeout=SCHEDULER_TIMEOUT)
     except OSError as error:
         raise InputError(where, "no scheduler answers there", "start `dask scheduler` first") from error
@@ -201,6 +206,15 @@ def _cluster(address: str) -> Iterator[MapInOrder]:
 
     with client:
         yield _in_order(lambda *work: client.submit(*work, pure=False), result, _ahead(client))
+
+
+async def _knock(address: str) -> None:
+    """Connect to a scheduler and leave; raises as a client does, and leaves nothing behind."""
+    from distributed import Security
+    from distributed.comm import connect
+
+    comm = await connect(address, timeout=SCHEDULER_TIMEOUT, **Security().get_connection_args("client"))
+    await comm.close()
 
 
 def _ahead(client: Any) -> Callable[[], int]:

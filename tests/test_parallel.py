@@ -1,6 +1,8 @@
 """The ordered map: over processes that open no port and end with the one that began them, and over a Dask cluster."""
 
+import asyncio
 import contextlib
+import gc
 import json
 import logging
 import math
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import time
 
+import distributed
 import psutil
 import pytest
 
@@ -201,9 +204,28 @@ def test_a_scheduler_or_workers_that_end_are_one_line(dask):
             list(results)
 
 
-@pytest.mark.parametrize("address", ["nonsense", "foo://127.0.0.1:9"])
+def clients():
+    """The clients of schedulers that are not closed; one that is left behind can stop the next one for ever."""
+    gc.collect()
+    return [each for each in gc.get_objects() if type(each) is distributed.Client and each.status != "closed"]
+
+
+@pytest.mark.parametrize("address", ["nonsense", "foo://127.0.0.1:9", "tls://127.0.0.1:9"])
 def test_an_address_that_is_none_is_one_line(address):
-    with pytest.raises(
-        InputError, match=rf"^--dask {address}: is no address of a scheduler: .*; write tcp://host:port"
-    ):
+    line = rf"^--dask {address}: is no address of a scheduler: .*; write tcp://host:port"
+    with pytest.raises(InputError, match=line) as error:
         workers(address=address).__enter__()
+    assert clients() == []
+    assert error.value.__cause__ is not None, "which holds what there was when it failed"
+
+
+def test_an_address_where_nobody_is_is_one_line(monkeypatch):
+    monkeypatch.setattr(parallel, "SCHEDULER_TIMEOUT", "1s")
+
+    async def enter():
+        workers(address="tcp://127.0.0.1:9").__enter__()
+
+    with pytest.raises(InputError, match=r"^--dask tcp://127.0.0.1:9: no scheduler answers there;") as error:
+        asyncio.run(enter())  # as in a notebook, which has an event loop
+    assert clients() == []
+    assert error.value.__cause__ is not None
