@@ -246,3 +246,43 @@ def test_variants_scores_a_keras_file(monkeypatch, capsys, tmp_path):
     code, _, err = simbench(monkeypatch, capsys, "variants", tmp_path / "none.keras", *options)
     assert code == 2
     assert "none.keras: no such model file; check the path" in err
+
+
+def test_quiet_says_nothing_but_what_was_asked_for(copied_run, monkeypatch, capsys):
+    config = copied_run / "config.yaml"
+    for options, told in (((), True), (("-q",), False), (("--quiet",), False)):
+        (copied_run / "scores" / "motif_recall.csv").unlink()
+        code, out, err = simbench(monkeypatch, capsys, *options, "run", config, "--out", copied_run, "--overwrite")
+        assert code == 0
+        assert out.endswith(f"report: {copied_run / 'report.html'}\n")
+        assert ("score: " in err) == told, "the seconds of the stage"
+    assert simbench(monkeypatch, capsys, "-q", "show", "dmo")[2].startswith("error: dmo: is neither")
+
+
+def test_verbose_names_every_step_and_the_log_file_holds_all(tiny_run, tmp_path, monkeypatch, capsys):
+    config, log = tiny_run / "config.yaml", tmp_path / "a.log"
+    _, _, err = simbench(monkeypatch, capsys, "run", config, "--out", tiny_run, "--log-file", log)
+    assert "up to date" not in err
+    _, _, err = simbench(monkeypatch, capsys, "run", "-v", config, "--out", tiny_run)
+    assert {"up to date: attribute", "up to date: score"} <= set(err.splitlines())
+    code, _, said = simbench(monkeypatch, capsys, "show", f"--log-file={log}", "dmo")
+    lines = [line.split(" ", 2)[2] for line in log.read_text().splitlines()]
+    assert code == 2
+    assert lines[0] == f"INFO $ simbench run {config} --out {tiny_run}"
+    assert "DEBUG up to date: attribute" in lines
+    assert lines[-1] == f"ERROR {said.rstrip()}"
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--log-file",), "error: --log-file: names no file; write --log-file FILE\n"),
+        (("-q", "--verbose"), "error: --quiet: and --verbose cannot both be; leave one of them out\n"),
+        (
+            ("--log-file", "no/a.log"),
+            "error: no/a.log: cannot be written: No such file or directory; name another file\n",
+        ),
+    ],
+)
+def test_options_of_every_command_that_cannot_be_are_one_line(monkeypatch, capsys, options, line):
+    assert simbench(monkeypatch, capsys, "presets", *options) == (2, "", line)
