@@ -8,16 +8,16 @@ from typing import Annotated, Any
 import typer
 from rich.progress import DownloadColumn
 
-from simbench_tf import interchange
 from simbench_tf.cli.app import EXCHANGE, Run, TrustCode, app, bars, note, one_of, say
 from simbench_tf.cli.trust import trusted_config
 from simbench_tf.errors import InputError
-from simbench_tf.genome.sources import DATA_FOLDER
-from simbench_tf.interchange.export_attributions import WRITERS as ATTRIBUTION_WRITERS
-from simbench_tf.interchange.export_data import ALL
-from simbench_tf.interchange.export_data import WRITERS as DATA_WRITERS
 from simbench_tf.run.folder import config_of
 from simbench_tf.stages.step import check_earlier
+
+# names, since the help must not wait for the modules that have them; a test holds them to theirs
+DATA_FORMATS = ("fasta", "paper", "all")
+ATTRIBUTION_FORMATS = ("npz", "bigwig")
+DATA_FOLDER = Path("data")
 
 
 @app.command(rich_help_panel=EXCHANGE)
@@ -77,10 +77,10 @@ def export_data(
         str,
         typer.Option(
             "--format",
-            **one_of(*DATA_WRITERS, ALL),
+            **one_of(*DATA_FORMATS),
             help="FASTA, BED and TSV; the three-column text of the paper's own code; or both.",
         ),
-    ] = next(iter(DATA_WRITERS)),
+    ] = DATA_FORMATS[0],
     compress: Annotated[bool, typer.Option("--gzip", help="Compress the files.")] = False,
     explained: Annotated[
         bool, typer.Option("--explained", help="Add explained.tsv: the sequences that the run attributes, by task.")
@@ -90,6 +90,8 @@ def export_data(
 
     Example: [bold]simbench export-data runs/demo --out demo_data --format all[/]
     """
+    from simbench_tf import interchange
+
     with bars() as track:
         chosen = config_of(run) if explained else None
         files = interchange.export_data(run, out, format_, compress=compress, explained=chosen, track=track)
@@ -105,16 +107,18 @@ def export_attributions(
         str,
         typer.Option(
             "--format",
-            **one_of(*ATTRIBUTION_WRITERS),
+            **one_of(*ATTRIBUTION_FORMATS),
             help="Arrays for tfmodisco-lite; or scores along the genome (peaks data).",
         ),
-    ] = next(iter(ATTRIBUTION_WRITERS)),
+    ] = ATTRIBUTION_FORMATS[0],
 ) -> None:
     """Write the attributions of a run as files that other tools read.
 
     Example: [bold]simbench export-attributions runs/demo --out demo_attributions[/], then
     [bold]modisco motifs -s demo_attributions/K562/ohe.npz -a demo_attributions/K562/MODEL/KEY.npz[/]
     """
+    from simbench_tf import interchange
+
     check_earlier(run, "oracle")
     with bars() as track:
         files = interchange.export_attributions(config_of(run), run, out, format_, track=track)

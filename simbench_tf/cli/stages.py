@@ -26,7 +26,6 @@ from simbench_tf.cli.app import (
 from simbench_tf.cli.trust import check_given, trusted_config
 from simbench_tf.config import Config, load_config
 from simbench_tf.errors import InputError
-from simbench_tf.interchange.attribution_readers import READERS
 from simbench_tf.run.folder import begin, check_folder, config_of
 from simbench_tf.run.jobs import STAGES_IN_JOBS, Job, job_commands, parts_of
 from simbench_tf.run.lock import locked
@@ -262,7 +261,7 @@ def score(
         typer.Option(
             "--attributions",
             metavar="FILE",
-            help=f"Attributions of the run's sequences by any other tool: {', '.join(READERS)}.",
+            help="Attributions of its sequences by any other tool: .npz, .npy, .h5, .hdf5, .bw, .bigwig, .bigWig.",
         ),
     ] = None,
     motifs: Annotated[

@@ -16,10 +16,14 @@ import tensorflow as tf
 import typer
 
 from helpers.program import simbench
-from simbench_tf.cli import lists
+from simbench_tf.cli import exchange, lists, stages
 from simbench_tf.cli import program as cli
 from simbench_tf.config import RECORDED_PACKAGES
 from simbench_tf.dataset import open_dataset
+from simbench_tf.genome import sources
+from simbench_tf.interchange.attribution_readers import READERS
+from simbench_tf.interchange.export_attributions import WRITERS as ATTRIBUTION_WRITERS
+from simbench_tf.interchange.export_data import ALL, WRITERS
 
 
 def test_presets_are_listed_a_line_each(monkeypatch, capsys):
@@ -286,3 +290,12 @@ def test_verbose_names_every_step_and_the_log_file_holds_all(tiny_run, tmp_path,
 )
 def test_options_of_every_command_that_cannot_be_are_one_line(monkeypatch, capsys, options, line):
     assert simbench(monkeypatch, capsys, "presets", *options) == (2, "", line)
+
+
+def test_formats_that_the_help_names_are_those_that_there_are():
+    assert (*WRITERS, ALL) == exchange.DATA_FORMATS
+    assert tuple(ATTRIBUTION_WRITERS) == exchange.ATTRIBUTION_FORMATS
+    assert exchange.DATA_FOLDER == sources.DATA_FOLDER
+    options = typer.main.get_command(stages.app).commands["score"].params
+    (attributions,) = (each.help for each in options if each.name == "attributions")
+    assert attributions.endswith(f": {', '.join(READERS)}.")
