@@ -27,10 +27,11 @@ from simbench_tf.cli.trust import check_given, trusted_config
 from simbench_tf.config import Config, load_config
 from simbench_tf.errors import InputError
 from simbench_tf.run.folder import begin, check_folder, config_of
-from simbench_tf.run.jobs import STAGES_IN_JOBS, Job, job_commands, parts_of
 from simbench_tf.run.lock import locked
 from simbench_tf.stages.step import STAGES, check_earlier
 
+#: Stages that can be done in jobs.
+IN_JOBS = ("train", "attribute")
 OfModel = Annotated[
     str | None, typer.Option("--model", help="Of this model alone: NAME, or NAME-seedK of one that is trained K times.")
 ]
@@ -179,6 +180,7 @@ def train(run: Run, model: OfModel = None, trust_code: TrustCode = False) -> Non
     Example: [bold]simbench train runs/demo --model basset[/]
     """
     from simbench_tf import pipeline
+    from simbench_tf.run.jobs import Job, parts_of
 
     config, job = trusted_config(run, trust_code=trust_code), Job(model)
     with locked(run, parts_of(config, run, "train", job)), bars() as track:
@@ -225,6 +227,7 @@ def attribute(
     """
     from simbench_tf import pipeline
     from simbench_tf.parallel import workers
+    from simbench_tf.run.jobs import Job, parts_of
 
     config, job = trusted_config(run, trust_code=trust_code), Job(model, task, method)
     parts = parts_of(config, run, "attribute", job)
@@ -419,7 +422,7 @@ def report(run: Run) -> None:
 
 @app.command(rich_help_panel=OF_A_RUN)
 def jobs(
-    run: Run, stage: Annotated[str, typer.Argument(help="Which stage is to be done.", **one_of(*STAGES_IN_JOBS))]
+    run: Run, stage: Annotated[str, typer.Argument(help="Which stage is to be done.", **one_of(*IN_JOBS))]
 ) -> None:
     """List the commands that together do a stage, a line each, so that a scheduler can spread them over machines.
 
@@ -429,5 +432,7 @@ def jobs(
     Example: [bold]simbench jobs runs/demo train > train.txt[/], then in an array of as many jobs
     [bold]bash -c "$(sed -n "${SLURM_ARRAY_TASK_ID}p" train.txt)"[/]
     """
+    from simbench_tf.run.jobs import job_commands
+
     for line in job_commands(config_of(run), run, stage):
         say(line)

@@ -12,9 +12,6 @@ from simbench_tf.config import Config, Replicate
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.run.attributions import AttributionFile, attribution_files, taken_methods
 
-#: Stages that can be done in parts.
-STAGES_IN_JOBS = ("train", "attribute")
-
 
 class Job(NamedTuple):
     """A part of a stage; what is None is not chosen: all of it.
