@@ -19,6 +19,7 @@ WITHOUT_TENSORFLOW = [
     "devices",
     "discovery",
     "dna",
+    "export",
     "genome",
     "interchange",
     "motifs",

@@ -14,7 +14,6 @@ from simbench_tf.config import Config, Replicate, Training, config_dict
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.export.papers import ARCHITECTURES, SIMULATION, Paper
-from simbench_tf.models.custom import load_trained
 from simbench_tf.run.folder import config_of
 from simbench_tf.run.results import Metrics, read_ceilings, read_metrics, with_ceilings
 
@@ -75,6 +74,8 @@ def describe_model(run: Path, name: str) -> DescribedModel:
     InputError
         The run, its data set or the model is missing.
     """
+    from simbench_tf.models.custom import load_trained
+
     folder = run / "models" / name
     config = config_of(run)
     if not (folder / "model.keras").is_file():

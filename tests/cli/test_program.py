@@ -197,6 +197,32 @@ def test_exports_to_a_folder_to_a_group_and_with_weights_elsewhere(monkeypatch, 
     assert (tmp_path / "group" / "models.tsv").read_text().splitlines()[1].startswith("basset")
 
 
+@pytest.mark.slow
+def test_a_run_is_exported_to_where_models_are_shared(monkeypatch, capsys, copied_run):
+    who = ["--author", "Lovelace, Ada @ada", "--doi", "10.5281/zenodo.123", "--license", "CC-BY-4.0"]
+    for place, file in (("huggingface", "README.md"), ("zenodo", "CITATION.cff")):
+        code, out, _ = simbench(monkeypatch, capsys, "export", copied_run, "--to", place, *who)
+        folder = copied_run / place / "basset"
+        assert (code, out) == (0, f"folder: {folder}\n")
+        text = (folder / file).read_text(encoding="utf-8")
+        assert all(
+            told in text for told in ("Lovelace", "10.5281/zenodo.123", "cc-by-4.0" if file == "README.md" else "CC-BY")
+        )
+    assert simbench(monkeypatch, capsys, "verify", copied_run)[0] == 0, "the manifest knows the files"
+    code, out, _ = simbench(monkeypatch, capsys, "export", copied_run)
+    assert code == 0
+    code, out, _ = simbench(monkeypatch, capsys, "export", copied_run, "--check")
+    assert code == 1
+    assert f"must be mended: {copied_run / 'kipoi' / 'basset' / 'model.yaml'}: info.authors names nobody" in out
+    for option in (["--url", "https://a.org"], ["--group", "--out", "x"]):
+        code, _, err = simbench(monkeypatch, capsys, "export", copied_run, "--to", "zenodo", *option)
+        assert code == 2
+        assert "is of Kipoi entries; add --to kipoi" in err
+    code, _, err = simbench(monkeypatch, capsys, "export", copied_run, "--to", "hugingface")
+    assert code == 2
+    assert "did you mean 'huggingface'" in words(err)
+
+
 def test_a_warning_is_one_line(monkeypatch, capsys, tmp_path):
     config = tmp_path / "c.yaml"
     config.write_text("simulation: {kind: grammar, n_sequences: 20, elements: [{motif: SOX2, enriched: {H1: .4}}]}")
