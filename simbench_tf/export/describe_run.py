@@ -149,8 +149,8 @@ def share(one: dict[str, float | None]) -> float | None:
 
     Examples
     --------
-    >>> share({"auroc": 0.8, "oracle_auroc": 0.9})
-    0.75
+    >>> share({"auroc": 0.75, "oracle_auroc": 1.0})
+    0.5
     """
     reached, ceiling = one["auroc"], one.get("oracle_auroc")
     return None if reached is None or ceiling is None or ceiling <= 0.5 else (reached - 0.5) / (ceiling - 0.5)

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import tensorflow as tf
 import typer
 
+from helpers.folders import REPOSITORY
 from helpers.program import simbench
 from simbench_tf.cli import exchange, lists, stages
 from simbench_tf.cli import program as cli
@@ -195,6 +197,16 @@ def test_exports_to_a_folder_to_a_group_and_with_weights_elsewhere(monkeypatch, 
     code, _, _ = simbench(monkeypatch, capsys, "export", tiny_run, "--group", "--out", tmp_path / "group")
     assert code == 0
     assert (tmp_path / "group" / "models.tsv").read_text().splitlines()[1].startswith("basset")
+
+
+def test_commands_of_the_page_on_sharing_have_the_options_that_it_names():
+    page = (REPOSITORY / "docs" / "sharing.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = re.findall(r"^ *simbench (.+)$", page, re.MULTILINE)
+    assert len(commands) >= 7
+    for command in commands:
+        name, *arguments = shlex.split(command)
+        known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+        assert {each for each in arguments if each.startswith("--")} <= known, command
 
 
 @pytest.mark.slow
