@@ -119,8 +119,9 @@ def _of_model(entry: Path, file: str, described: Described) -> Iterator[Objectio
     yield from _info(file, info)
     yield from _weights(file, _part(described, "args"))
     expected = _part(described, "test").get("expect")
-    if not _is_remote(expected):
-        yield Objection(True, f"{file}: test.expect is no url with md5, so that nothing is compared; {_UPLOAD}")
+    if not _is_remote(expected):  # the zoo takes an entry that has none
+        text = f"{file}: test.expect is no url with md5, so that nothing is compared; {_UPLOAD}"
+        yield Objection(expected is not None, text)
     yield from _schema(file, _part(described, "schema"))
     yield from _dependencies(file, _part(described, "dependencies"))
     yield from _code(entry, file, described, "kipoi.model.")
@@ -181,7 +182,7 @@ def _info(file: str, info: Described) -> Iterator[Objection]:
     if str(info.get("doc", "")).strip() in _UNSAID:
         yield Objection(True, f"{file}: info.doc is empty, of which kipoi warns; say what the model predicts")
     if not info.get("license"):
-        yield Objection(True, f"{file}: info.license is missing; say under which licence the model may be passed on")
+        yield Objection(False, f"{file}: info.license is missing, so that it is taken for MIT; say it by --license")
     if not re.search(r"\bdoi\.org/10\.\d{4,9}/", str(info.get("cite_as", ""))):
         yield Objection(False, f"{file}: info.cite_as holds no DOI; export with --doi 10.5281/zenodo.NUMBER")
     for name, what in (("trained_on", "the data"), ("training_procedure", "how it was trained")):
@@ -205,27 +206,36 @@ def _is_remote(value: Any) -> bool:
     return (
         isinstance(value, dict)
         and "://" in str(value.get("url"))
-        and bool(re.fullmatch(r"[0-9a-f]{32}", str(value.get("md5"))))
+        and bool(re.fullmatch(r"(md5:)?[0-9a-f]{32}", str(value.get("md5"))))
     )
 
 
 def _schema(file: str, schema: Described) -> Iterator[Objection]:
-    inputs, targets = _part(schema, "inputs"), _part(schema, "targets")
-    for name, part in (("inputs", inputs), ("targets", targets)):
-        if not re.fullmatch(r"\(.*\)", str(part.get("shape", ""))):
+    inputs, targets = (_arrays(schema.get(name)) for name in ("inputs", "targets"))
+    for name, parts in (("inputs", inputs), ("targets", targets)):
+        if not parts or not all(re.fullmatch(r"\(.*\)", str(part.get("shape", ""))) for part in parts):
             yield Objection(True, f"{file}: schema.{name} has no shape; write it as (400, 4)")
-        if not str(part.get("doc", "")).strip():
+        if not all(str(part.get("doc", "")).strip() for part in parts):
             yield Objection(False, f"{file}: schema.{name} has no doc; say what it holds")
-    if inputs and inputs.get("special_type") not in ("DNASeq", "DNAStringSeq"):
-        yield Objection(
-            False, f"{file}: schema.inputs.special_type is not DNASeq, so that no variants are scored; add it"
-        )
-    labels, shape = targets.get("column_labels"), re.fullmatch(r"\((\d+),?\s*\)", str(targets.get("shape", "")))
-    if not labels:
-        yield Objection(False, f"{file}: schema.targets.column_labels is missing; name the outputs")
-    elif shape and isinstance(labels, list) and len(labels) != int(shape[1]):
-        what = f"has {len(labels)} column_labels for {shape[1]} outputs"
-        yield Objection(True, f"{file}: schema.targets {what}; name each output once")
+    if inputs and not any(part.get("special_type") in ("DNASeq", "DNAStringSeq") for part in inputs):
+        what = "schema.inputs.special_type is not DNASeq, so that no variants are scored"
+        yield Objection(False, f"{file}: {what}; add it")
+    for part in targets:
+        labels, shape = part.get("column_labels"), re.fullmatch(r"\((\d+),?\s*\)", str(part.get("shape", "")))
+        is_file = isinstance(labels, list) and len(labels) == 1 and str(labels[0]).endswith(".txt")
+        if not labels:
+            yield Objection(False, f"{file}: schema.targets.column_labels is missing; name the outputs")
+        elif shape and isinstance(labels, list) and not is_file and len(labels) != int(shape[1]):
+            what = f"has {len(labels)} column_labels for {shape[1]} outputs"
+            yield Objection(True, f"{file}: schema.targets {what}; name each output once")
+
+
+def _arrays(part: Any) -> list[Described]:
+    """Descriptions of arrays, of which a schema has one, a list, or several by name."""
+    several = part if isinstance(part, list) else [part] if not isinstance(part, dict) or "shape" in part else None
+    several = list(part.values()) if several is None else several
+    found = [each for each in several if isinstance(each, dict)]
+    return found or ([part] if isinstance(part, dict) else [])
 
 
 def _dependencies(file: str, dependencies: Described, keras: bool = True) -> Iterator[Objection]:
