@@ -232,10 +232,9 @@ def _schema(file: str, schema: Described) -> Iterator[Objection]:
 
 def _arrays(part: Any) -> list[Described]:
     """Descriptions of arrays, of which a schema has one, a list, or several by name."""
-    several = part if isinstance(part, list) else [part] if not isinstance(part, dict) or "shape" in part else None
-    several = list(part.values()) if several is None else several
-    found = [each for each in several if isinstance(each, dict)]
-    return found or ([part] if isinstance(part, dict) else [])
+    if isinstance(part, dict) and "shape" not in part and any(isinstance(each, dict) for each in part.values()):
+        part = list(part.values())
+    return [each for each in (part if isinstance(part, list) else [part]) if isinstance(each, dict)]
 
 
 def _dependencies(file: str, dependencies: Described, keras: bool = True) -> Iterator[Objection]:

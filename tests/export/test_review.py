@@ -133,8 +133,8 @@ def test_a_group_is_checked_member_by_member(tmp_path):
     assert found == [
         f"{file} (a): args.weights is a file of the entry, model_files/a.keras; {upload}",
         f"{file} (b): args.weights is a file of the entry, model_files/b.keras; {upload}",
-        f"{file} (a): {expect}",
         f"{file} (a): info.training_procedure is missing; tell how it was trained, with all options",
+        f"{file} (a): {expect}",
         f"{file} (b): {expect}",
     ]
     publish(group, URL)
