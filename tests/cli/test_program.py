@@ -26,6 +26,7 @@ from simbench_tf.genome import sources
 from simbench_tf.interchange.attribution_readers import READERS
 from simbench_tf.interchange.export_attributions import WRITERS as ATTRIBUTION_WRITERS
 from simbench_tf.interchange.export_data import ALL, WRITERS
+from simbench_tf.stages.export import PLACES
 
 
 def test_presets_are_listed_a_line_each(monkeypatch, capsys):
@@ -334,6 +335,7 @@ def test_formats_that_the_help_names_are_those_that_there_are():
     assert (*WRITERS, ALL) == exchange.DATA_FORMATS
     assert tuple(ATTRIBUTION_WRITERS) == exchange.ATTRIBUTION_FORMATS
     assert exchange.DATA_FOLDER == sources.DATA_FOLDER
+    assert exchange.PLACES == PLACES
     options = typer.main.get_command(stages.app).commands["score"].params
     (attributions,) = (each.help for each in options if each.name == "attributions")
     assert attributions.endswith(f": {', '.join(READERS)}.")
