@@ -85,14 +85,14 @@ class _Compilations(event.Listener):
     def __init__(self) -> None:
         self.seconds = 0.0
         self._began: list[float] = []
-        self._is_said = False
+        self.is_said = False
 
     def on_start(self, begun: Any) -> None:
         self._began.append(time.perf_counter())
         dispatcher = begun.data["dispatcher"]
-        if self._is_said or not any(each is dispatcher for each in _functions):
+        if self.is_said or not any(each is dispatcher for each in _functions):
             return
-        self._is_said = True
+        self.is_said = True
         kept = dispatcher.stats.cache_path
         where = f"kept in {kept}" if kept else "not kept"
         _log.info(

@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from helpers.tiny_run import TINY_RUN
+from simbench_tf import compiled
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -15,6 +16,12 @@ def own_configuration_folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def told_that_numba_compiles():
+    """What is printed does not depend on what was compiled before; tests/cli/test_doctor.py tests the line itself."""
+    compiled._compilations.is_said = True
 
 
 @pytest.fixture(scope="session")
