@@ -1,4 +1,4 @@
-"""Commands that export results and import files: export, export-data, export-attributions, variants, fetch."""
+"""Commands that export and import: export, export-data, export-attributions, export-results, variants, fetch."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from simbench_tf.genome.sources import DATA_FOLDER
 from simbench_tf.interchange.export_attributions import WRITERS as ATTRIBUTION_WRITERS
 from simbench_tf.interchange.export_data import ALL
 from simbench_tf.interchange.export_data import WRITERS as DATA_WRITERS
+from simbench_tf.interchange.export_results import WRITERS as RESULT_WRITERS
 from simbench_tf.run.folder import config_of
 from simbench_tf.stages.step import check_earlier
 
@@ -78,7 +79,8 @@ def export_data(
         typer.Option(
             "--format",
             **one_of(*DATA_WRITERS, ALL),
-            help="FASTA, BED and TSV; the three-column text of the paper's own code; or both.",
+            help="FASTA, BED and TSV; the three-column text of the paper's own code; AnnData as CREsted reads it; "
+            "TFRecord; or all that is text.",
         ),
     ] = next(iter(DATA_WRITERS)),
     compress: Annotated[bool, typer.Option("--gzip", help="Compress the files.")] = False,
@@ -106,7 +108,8 @@ def export_attributions(
         typer.Option(
             "--format",
             **one_of(*ATTRIBUTION_WRITERS),
-            help="Arrays for tfmodisco-lite; or scores along the genome (peaks data).",
+            help="Arrays for tfmodisco-lite; ChromBPNet's HDF5; scores along the genome (peaks data); or these with "
+            "an IGV session.",
         ),
     ] = next(iter(ATTRIBUTION_WRITERS)),
 ) -> None:
@@ -119,6 +122,23 @@ def export_attributions(
     with bars() as track:
         files = interchange.export_attributions(config_of(run), run, out, format_, track=track)
     for file in files:
+        say(file)
+
+
+@app.command(name="export-results", rich_help_panel=EXCHANGE)
+def export_results(
+    run: Run,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The output folder; created where it is missing.")],
+    format_: Annotated[
+        str,
+        typer.Option("--format", **one_of(*RESULT_WRITERS), help="Custom content that MultiQC finds and shows."),
+    ] = next(iter(RESULT_WRITERS)),
+) -> None:
+    """Write the ranking, the scores and the models' quality as files that other tools read.
+
+    Example: [bold]simbench export-results runs/demo --out qc[/], then [bold]multiqc qc[/]
+    """
+    for file in interchange.export_results(config_of(run), run, out, format_):
         say(file)
 
 
