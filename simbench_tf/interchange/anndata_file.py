@@ -32,11 +32,11 @@ def write_anndata(dataset: Dataset, out: Path, _suffix: str, advance: Callable[[
     """dataset.h5ad and genome.fa, neither of which is compressed as a whole; advances by one for each part.
 
     ``X`` is float32 (tasks, regions): 1 and 0, and NaN where a region is neither positive nor negative. ``obs_names``
-    are the tasks, ``var_names`` the regions, CONTIG:START-END of genome.fa. ``var`` has chrom (and chr, as CREsted calls
-    it), start and end of the same; split (train, val or test); n_classes; seq_id; and where sequences have a place in a
-    real genome, locus_chrom, locus_start and locus_end. ``varm["bases"]`` is uint8 (regions, L), 0-3 for A, C, G, T and
-    4 for N. ``uns["sites"]`` are the true sites, with their region and, for each task, truth_TASK; ``uns["motifs"]`` the
-    motifs; ``uns["simbench"]`` what the data set is.
+    are the tasks, ``var_names`` the regions, CONTIG:START-END of genome.fa. ``var`` has chrom (chr, too, which CREsted
+    reads), start and end of the same; split (train, val or test); n_classes; seq_id; and where sequences have a place
+    in a real genome, locus_chrom, locus_start and locus_end. ``varm["bases"]`` is uint8 (regions, L), 0-3 for A, C, G,
+    T and 4 for N. ``uns["sites"]`` are the true sites, with their region and, for each task, truth_TASK;
+    ``uns["motifs"]`` the motifs; ``uns["simbench"]`` what the data set is.
 
     Raises
     ------
@@ -91,8 +91,7 @@ def _regions(dataset: Dataset, split: str) -> pd.DataFrame:
     table["seq_id"] = dataset.seq_ids(split)
     loci = read_loci(dataset.path, len(dataset.parts))
     if loci is not None:
-        places = loci.loc[table["seq_id"]].reset_index(drop=True)
-        table = table.join(places.add_prefix("locus_"))
+        table = table.join(loci.loc[table["seq_id"]].reset_index(drop=True).add_prefix("locus_"))
     names = table["chr"] + ":" + table["start"].astype(str) + "-" + table["end"].astype(str)
     return _with_texts(table).set_index(_texts(names))
 

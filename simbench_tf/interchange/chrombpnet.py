@@ -115,7 +115,8 @@ def write_contributions(
     ([[0, 1], [0, 0], [1, 0], [0, 0]], [[0.0, -1.0], [0.0, 0.0], [0.5, 0.0], [0.0, 0.0]])
     """
     observed = one_hot(bases)
-    arrays = {RAW: observed.astype(np.int8), OBSERVED: observed * scores[..., None]}
+    # a product would have zeros with a minus
+    arrays = {RAW: observed.astype(np.int8), OBSERVED: np.where(observed == 1, scores[..., None], np.float32(0))}
     if hypothetical is not None:
         arrays[HYPOTHETICAL] = hypothetical
     with whole_h5(path, most_bytes=sum(array.nbytes for array in arrays.values())) as h5:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -186,18 +187,18 @@ def write_igv(
 
     Yields the paths written for each attribution file; the session is with the last of them.
     """
-    tracks: list[igv_session.Track] = []
-    done: set[str] = set()
+    tracks: dict[str, list[igv_session.Track]] = {}  # a task's tracks stand together
     for number, (file, written) in enumerate(zip(files, write_tracks(config, run, dataset, files, out), strict=True)):
-        if file.task not in done:
-            done.add(file.task)
+        if file.task not in tracks:
             beds = _write_beds(config, dataset, file, out / file.task)
-            tracks += [igv_session.Track(path, f"{file.task}: {name}") for name, path in beds.items()]
+            tracks[file.task] = [igv_session.Track(path, f"{file.task}: {name}") for name, path in beds.items()]
             written += beds.values()
-        tracks.append(igv_session.Track(written[0], f"{file.task}: {file.key} ({file.model})"))
+        tracks[file.task].append(igv_session.Track(written[0], f"{file.task}: {file.key} ({file.model})"))
         if number == len(files) - 1:
             written.append(out / "igv_session.xml")
-            igv_session.write_session(written[-1], _genome_of(config), _first_locus(dataset, files[0]), tracks)
+            igv_session.write_session(
+                written[-1], _genome_of(config), _first_locus(dataset, files[0]), list(chain(*tracks.values()))
+            )
         yield written
 
 

@@ -28,7 +28,11 @@ HEADERS: dict[str, dict[str, Any]] = {
     "oracle_auroc": {"title": "Ceiling auROC", "description": "Of the exact posterior", **_UNIT, "scale": False},
     "oracle_auprc": {"title": "Ceiling auPRC", "description": "Of the exact posterior", **_UNIT, "scale": False},
     "behind": {"title": "Behind", "description": "Mean difference to the best", **_UNIT, "scale": False},
-    "level": {"title": "Level", "description": "Whether no difference to the best is shown (Holm, 5%)", "scale": False},
+    "level": {
+        "title": "Level with best",
+        "description": "No difference is shown (Holm, 5%)",
+        "scale": False,
+    },
     "n_sequences": {"title": "Sequences", "description": "With a true site, over which means are taken", **_COUNT},
     "seconds_per_sequence": {
         "title": "s / sequence",
@@ -78,7 +82,7 @@ def write_multiqc(results: RunResults, name: str, out: Path) -> list[Path]:
     for key, (title, description, rows) in tables.items():
         if rows:
             path = out / f"simbench_{key}_mqc.json"
-            named = {" / ".join((name, *place)): values for place, values in rows.items()}
+            named = {" | ".join((name, *place)): values for place, values in rows.items()}
             with whole_file(path) as partial:
                 content = json.dumps(_content(key, title, description, named), indent=1, allow_nan=False)
                 partial.write_text(content + "\n", encoding="utf-8")

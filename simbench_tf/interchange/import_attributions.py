@@ -98,7 +98,7 @@ def take_attributions(
     ids = np.asarray(dataset.seq_ids(split))
     loci = read_loci(dataset.path, len(dataset.parts))
     array = read_attribution_file(file, None if loci is None else loci.loc[ids[rows]])
-    scores = _matched(file, array, seq_ids, ids, dataset.bases(split), rows)
+    scores = scores_of_rows(file, array, seq_ids, ids, dataset.bases(split), rows)
     faulty = np.argwhere(~np.isfinite(scores))
     if len(faulty):
         row, base = faulty[0]
@@ -159,7 +159,7 @@ def one_of(option: str, chosen: str | None, names: Iterable[str]) -> str:
     return chosen
 
 
-def _matched(
+def scores_of_rows(
     file: Path,
     array: OtherArray,
     seq_ids: Path | None,
@@ -167,7 +167,25 @@ def _matched(
     bases: npt.NDArray[np.uint8],
     rows: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.float32]:
-    """Scores of the explained `rows` of a split, whose ids are `known` and whose bases are uint8 (M, L)."""
+    """Scores of the explained sequences, float32 (N, L), whatever the order and number of the rows of a file.
+
+    Parameters
+    ----------
+    file : Path
+    array : OtherArray
+        As `read_attribution_file` gives it.
+    seq_ids : Path or None
+        The ids of the file's rows, where it has none.
+    known, bases : array of str, shape (M,), and uint8 array, shape (M, L)
+        The sequences of a split.
+    rows : int array, shape (N,)
+        Those of them that are explained.
+
+    Raises
+    ------
+    InputError
+        A row is of no known sequence, or an explained one has none.
+    """
     if array.is_ordered:
         return scores_of(file, array, bases[rows])
     given = read_seq_ids(seq_ids) if seq_ids is not None else array.seq_ids

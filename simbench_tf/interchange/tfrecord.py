@@ -1,4 +1,4 @@
-"""TFRecord files of a data set: a tf.train.Example for each sequence, and features.json, which says how to read them."""
+"""TFRecord files of a data set: a tf.train.Example for each sequence, and features.json, which says how to read it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def write_tfrecord(dataset: Dataset, out: Path, suffix: str, advance: Callable[[
 
     with_loci = read_loci(dataset.path, len(dataset.parts)) is not None
     paths = {split: out / f"{split}.tfrecord{suffix}" for split in tables.SPLITS if dataset.counts[split]}
-    sites = {seq_id: rows for seq_id, rows in dataset.sites.groupby("seq_id", sort=False)}
+    sites = dict(iter(dataset.sites.groupby("seq_id", sort=False)))
     none = dataset.sites.iloc[:0]
     options = tf.io.TFRecordOptions(compression_type="GZIP" if suffix else "")
     with ExitStack() as stack:
@@ -94,7 +94,7 @@ def _types(*, with_loci: bool) -> dict[str, str]:
 
 
 def _description(dataset: Dataset, *, with_loci: bool) -> dict[str, Any]:
-    """What a reader has to know: the tasks in the order of the labels, the length, and each feature's type and number."""
+    """What a reader has to know: tasks in the order of the labels, the length, and each feature's type and number."""
     numbers: dict[str, int | None] = {"labels": len(dataset.tasks)}
     features = {
         name: {"type": kind, "values": None if name.startswith("site_") else numbers.get(name, 1)}

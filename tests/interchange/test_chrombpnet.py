@@ -15,7 +15,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.interchange import export_attributions
 from simbench_tf.interchange.chrombpnet import write_contributions
 from simbench_tf.interchange.import_attributions import take_attributions
-from simbench_tf.run.attributions import attribution_files, attributed_rows, read_attributions
+from simbench_tf.run.attributions import attributed_rows, attribution_files, read_attributions
 
 TASK, KEY = "K562", "grad_x_input@none"
 
@@ -139,7 +139,8 @@ def test_files_that_do_not_fit_say_so(tiny_config, copied_run, tmp_path):
         f"{path}: explains sequences of 150 bases, those of the data set have 200; explain the run's own: `simbench exp"
     )
     assert message(bases[1:]) == (
-        f"{path}: lacks 1 of the 8 explained sequences, '{ids[0]}' the first; explain all that the run's own files explain"
+        f"{path}: lacks 1 of the 8 explained sequences, '{ids[0]}' the first; "
+        "explain all that the run's own files explain"
     )
     assert message(3 - bases) == (
         f"{path}: explains in row 0 a sequence that the explained split lacks; explain the run's own: "
