@@ -10,7 +10,7 @@ from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 
-reason = "torch is not installed: pip install torch"
+reason = "torch is not installed: pip install 'simbench_tf[torch]'"
 
 
 @pytest.fixture(scope="module")
@@ -63,5 +63,5 @@ def test_what_cannot_be_given_says_so(dataset, monkeypatch):
 
     torch_data._dataset_class.cache_clear()
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(InputError, match="torch_dataset: needs torch, which is not installed; pip install torch"):
+    with pytest.raises(InputError, match=r"torch_dataset: needs torch, which is not .*; pip install 'simbench_tf\[torch\]'"):
         dataset.torch_dataset("test")
