@@ -41,7 +41,9 @@ def _dataset_class() -> Any:
     try:
         import torch
     except ImportError as error:
-        raise InputError("torch_dataset", "needs torch, which is not installed", "pip install 'simbench_tf[torch]'") from error
+        raise InputError(
+            "torch_dataset", "needs torch, which is not installed", "pip install 'simbench_tf[torch]'"
+        ) from error
 
     class Sequences(torch.utils.data.Dataset):
         def __init__(self, bases: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], layout: Layout) -> None:

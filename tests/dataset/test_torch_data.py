@@ -63,5 +63,7 @@ def test_what_cannot_be_given_says_so(dataset, monkeypatch):
 
     torch_data._dataset_class.cache_clear()
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(InputError, match=r"torch_dataset: needs torch, which is not .*; pip install 'simbench_tf\[torch\]'"):
+    with pytest.raises(
+        InputError, match=r"torch_dataset: needs torch, which is not .*; pip install 'simbench_tf\[torch\]'"
+    ):
         dataset.torch_dataset("test")
