@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from simbench_tf import tables
@@ -39,8 +41,6 @@ def write_tfrecord(dataset: Dataset, out: Path, suffix: str, advance: Callable[[
 
     with_loci = read_loci(dataset.path, len(dataset.parts)) is not None
     paths = {split: out / f"{split}.tfrecord{suffix}" for split in tables.SPLITS if dataset.counts[split]}
-    sites = dict(iter(dataset.sites.groupby("seq_id", sort=False)))
-    none = dataset.sites.iloc[:0]
     options = tf.io.TFRecordOptions(compression_type="GZIP" if suffix else "")
     with ExitStack() as stack:
         partial = {split: stack.enter_context(whole_file(path)) for split, path in paths.items()}
@@ -51,8 +51,10 @@ def write_tfrecord(dataset: Dataset, out: Path, suffix: str, advance: Callable[[
                     for split, path in partial.items()
                 }
                 for number in range(len(dataset.parts)):
-                    for row in read_table(part_path(dataset.path, number)).to_pylist():
-                        example = _example(row, dataset.tasks, sites.get(row["seq_id"], none), with_loci=with_loci)
+                    table = read_table(part_path(dataset.path, number))
+                    listed = _listed_sites(dataset.sites, table["seq_id"].to_pylist())
+                    for row, sites in zip(table.to_pylist(), listed, strict=True):
+                        example = _example(row, dataset.tasks, sites, with_loci=with_loci)
                         # protobuf orders the features by chance otherwise
                         open_[row["split"]].write(example.SerializeToString(deterministic=True))
                     advance(1)
@@ -64,12 +66,25 @@ def write_tfrecord(dataset: Dataset, out: Path, suffix: str, advance: Callable[[
     return [*paths.values(), out / "features.json"]
 
 
-def _example(row: Mapping[str, Any], tasks: list[str], sites: pd.DataFrame, *, with_loci: bool) -> tf.train.Example:
+def _listed_sites(sites: pd.DataFrame, seq_ids: list[str]) -> Iterator[dict[str, list[Any]]]:
+    """The sites of each sequence, a list for each of `SITE_FEATURES`."""
+    rows = pd.Index(seq_ids).get_indexer(sites["seq_id"])
+    order = np.flatnonzero(rows >= 0)
+    order = order[np.argsort(rows[order], kind="stable")]
+    columns = {name: sites[name].iloc[order].tolist() for name in SITE_FEATURES}
+    bounds = np.searchsorted(rows[order], np.arange(len(seq_ids) + 1)).tolist()
+    for first, stop in itertools.pairwise(bounds):
+        yield {name: column[first:stop] for name, column in columns.items()}
+
+
+def _example(
+    row: Mapping[str, Any], tasks: list[str], sites: Mapping[str, list[Any]], *, with_loci: bool
+) -> tf.train.Example:
     values: dict[str, list[Any]] = {name: [row[name]] for name in ("seq_id", "sequence")}
     values["labels"] = [row[task] for task in tasks]
     if with_loci:
         values |= {name: [row[name]] for name in ("chrom", "start", "end")}
-    values |= {f"site_{name}": sites[name].tolist() for name in SITE_FEATURES}
+    values |= {f"site_{name}": listed for name, listed in sites.items()}
     types = _types(with_loci=with_loci)
     return _as_example({name: (types[name], value) for name, value in values.items()})
 
