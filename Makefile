@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN = .venv/bin
 INSTALLED = .venv/.installed
 
-.PHONY: demo test test-first test-second test-fast lint figures notebooks clean
+.PHONY: demo test test-first test-second test-fast lint lock dist figures notebooks clean
 
 demo: $(INSTALLED)
 	$(BIN)/simbench run demo --out runs/demo
@@ -39,10 +39,28 @@ figures: demo
 notebooks: $(INSTALLED)
 	$(BIN)/python examples/make_notebooks.py
 
-$(INSTALLED): setup.cfg pyproject.toml
+# exactly the versions of the lock, each by its hash; where a platform lacks one of them, the newest that setup.cfg allows
+$(INSTALLED): setup.cfg pyproject.toml packaging/lock.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --editable '.[all,test]'
+	$(BIN)/pip install --quiet --require-hashes --requirement packaging/lock.txt || { \
+	    echo "the versions of packaging/lock.txt cannot be had here; taking the newest that setup.cfg allows"; \
+	    $(BIN)/pip install --quiet --editable '.[all,test]'; }
+	$(BIN)/pip install --quiet --no-deps --editable .
 	touch $@
+
+# the lock made anew: the newest versions that setup.cfg allows, for Python 3.11 to 3.13 and every platform
+lock:
+	$(PYTHON) -m venv build/lock
+	build/lock/bin/pip install --quiet uv
+	build/lock/bin/uv pip compile setup.cfg --extra all --extra test --universal --python-version 3.11 --upgrade \
+	    --no-config --generate-hashes --no-annotate --custom-compile-command "make lock" --output-file packaging/lock.txt
+
+# wheel and sdist, checked as PyPI would
+dist:
+	$(PYTHON) -m venv build/dist
+	build/dist/bin/pip install --quiet build twine
+	build/dist/bin/python -m build --outdir dist
+	build/dist/bin/twine check --strict dist/*
 
 clean:
 	rm -rf .venv runs

@@ -7,42 +7,41 @@ Coordinates are 0-based and half-open. In `sites`, start and end are offsets wit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
 
 SPLITS = ("train", "valid", "test")
 
 
 #: The label of a sequence that is neither positive nor negative of a task: left out of its loss, measures and counts.
 UNLABELLED = 255
-_SEQUENCE_FIELDS = [
-    pa.field("seq_id", pa.string(), nullable=False),
-    pa.field("chrom", pa.string()),
-    pa.field("start", pa.int64()),
-    pa.field("end", pa.int64()),
-    pa.field("split", pa.string(), nullable=False),
-    pa.field("sequence", pa.string(), nullable=False),
-]
-SEQUENCE_COLUMNS = tuple(field.name for field in _SEQUENCE_FIELDS)
-SITES_SCHEMA = pa.schema(
-    [
-        pa.field("seq_id", pa.string(), nullable=False),
-        pa.field("motif", pa.string(), nullable=False),
-        pa.field("tf", pa.string(), nullable=False),
-        pa.field("start", pa.int32(), nullable=False),
-        pa.field("end", pa.int32(), nullable=False),
-        pa.field("strand", pa.string(), nullable=False),
-        pa.field("score", pa.float32(), nullable=False),
-        pa.field("pvalue", pa.float64(), nullable=False),
-        pa.field("matched", pa.string(), nullable=False),
-        # what the generator put there: an element of the grammar, or for peaks the motif itself
-        pa.field("element", pa.string(), nullable=False),
-    ]
+# (name, type, whether values may be missing): pyarrow is loaded by those who make tables, not by those who name columns
+_SEQUENCE_FIELDS = (
+    ("seq_id", "string", False),
+    ("chrom", "string", True),
+    ("start", "int64", True),
+    ("end", "int64", True),
+    ("split", "string", False),
+    ("sequence", "string", False),
 )
-SITE_COLUMNS = tuple(SITES_SCHEMA.names)
+SEQUENCE_COLUMNS = tuple(name for name, *_ in _SEQUENCE_FIELDS)
+_SITES_FIELDS = (
+    ("seq_id", "string", False),
+    ("motif", "string", False),
+    ("tf", "string", False),
+    ("start", "int32", False),
+    ("end", "int32", False),
+    ("strand", "string", False),
+    ("score", "float32", False),
+    ("pvalue", "float64", False),
+    ("matched", "string", False),
+    # what the generator put there: an element of the grammar, or for peaks the motif itself
+    ("element", "string", False),
+)
+SITE_COLUMNS = tuple(name for name, *_ in _SITES_FIELDS)
 
 
 #: One row per model, task, key and sequence (RUN/scores/per_sequence.parquet); the columns of the metrics follow.
@@ -118,7 +117,9 @@ INTERACTING_PAIRS_COLUMNS = (
 
 
 def __getattr__(name: str) -> Any:
-    """What loads numba, half a second that reading a configuration must not wait for, on first use."""
+    """What loads numba or pyarrow, half a second each that reading a configuration must not wait for, on first use."""
+    if name == "SITES_SCHEMA":
+        return _schema(_SITES_FIELDS)
     if name == "SUMMARY_COLUMNS":  # one row per model, task and key (RUN/scores/summary.csv)
         from simbench_tf.score.scores import summary_columns
 
@@ -132,7 +133,13 @@ def __getattr__(name: str) -> Any:
 
 def sequence_schema(tasks: Sequence[str]) -> pa.Schema:
     """The schema of RUN/dataset/sequences/part-*.parquet: the fixed columns, then one uint8 label column per task."""
-    return pa.schema(_SEQUENCE_FIELDS + [pa.field(task, pa.uint8(), nullable=False) for task in tasks])
+    return _schema((*_SEQUENCE_FIELDS, *((task, "uint8", False) for task in tasks)))
+
+
+def _schema(fields: Sequence[tuple[str, str, bool]]) -> pa.Schema:
+    import pyarrow as pa
+
+    return pa.schema([pa.field(name, pa.type_for_alias(kind), nullable=nullable) for name, kind, nullable in fields])
 
 
 def check_sequences(table: pa.Table, tasks: Sequence[str]) -> None:
@@ -143,6 +150,8 @@ def check_sequences(table: pa.Table, tasks: Sequence[str]) -> None:
     ValueError
         Naming the first column that breaks the rule.
     """
+    import pyarrow.compute as pc
+
     schema = sequence_schema(tasks)
     if table.schema.names != schema.names:
         raise ValueError(f"sequence columns are {table.schema.names}, should be {schema.names}")

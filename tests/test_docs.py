@@ -67,6 +67,9 @@ NOT_HERE = {
 }
 
 
+#: Folders of models that are shared, which the runs below do not have either.
+SHARED = ("kipoi/", "huggingface/", "zenodo/")
+
 #: Columns of tables that pieces of are kept beside what was scored.
 SCORED = {"instances.csv": tables.INSTANCE_COLUMNS, "motifs.csv": tables.FOUND_MOTIF_COLUMNS}
 
@@ -359,6 +362,20 @@ def test_a_kipoi_entry_holds_what_the_page_says():
 
 
 @pytest.mark.slow
+def test_shared_folders_hold_what_the_page_says(tiny_run, tmp_path):
+    from simbench_tf.export import export_huggingface, export_zenodo
+
+    export_huggingface(tiny_run, "basset", tmp_path / "huggingface" / "basset")
+    assert problems(page(), tmp_path, TASKS) == []
+    folder = export_zenodo(tiny_run, "basset", tmp_path / "zenodo" / "basset").folder
+    documented = {path for path in page() if path.startswith("zenodo/")}
+    files = [f"zenodo/basset/{path.name}" for path in folder.iterdir()]
+    assert len(files) == len(documented)
+    for file in files:
+        assert any(pattern(path).fullmatch(file) for path in documented), file
+
+
+@pytest.mark.slow
 def test_every_file_of_the_page_is_one_of_a_run(tiny_run, full_run, simulated):
     files = [
         path.relative_to(run).as_posix()
@@ -367,7 +384,7 @@ def test_every_file_of_the_page_is_one_of_a_run(tiny_run, full_run, simulated):
         if path.is_file()
     ]
     absent = {path for path in page() if not any(pattern(path).fullmatch(file) for file in files)}
-    assert {path for path in absent if not path.startswith("kipoi/")} == NOT_HERE
+    assert {path for path in absent if not path.startswith(SHARED)} == NOT_HERE
 
 
 def test_whatever_is_taken_from_the_page_is_missed(tiny_run):

@@ -1,6 +1,7 @@
 """Importing is light: folders that need no TensorFlow load none, whatever they import. Layers: `make lint`."""
 
 import ast
+import resource
 import subprocess
 import sys
 from importlib import metadata
@@ -18,6 +19,7 @@ WITHOUT_TENSORFLOW = [
     "devices",
     "discovery",
     "dna",
+    "export",
     "genome",
     "interchange",
     "motifs",
@@ -59,9 +61,25 @@ def test_importing_the_package_alone_loads_nothing():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_reading_a_configuration_compiles_nothing():
-    code = "import sys, simbench_tf.config, simbench_tf.tables; assert 'numba' not in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+#: What takes from .1 to .6 seconds each to load.
+SLOW_TO_LOAD = {"numba", "numpy", "pandas", "pyarrow", "h5py", "scipy", "matplotlib"}
+
+
+@pytest.mark.parametrize("name", ["config", "tables", "cli.program"])
+def test_a_configuration_is_read_and_help_shown_without_tables_arrays_or_a_compiler(name):
+    code = f"import sys, simbench_tf.{name}; print(*sorted({SLOW_TO_LOAD | HEAVY!r} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.strip() == ""
+
+
+def test_help_takes_less_than_a_second_of_the_processor():
+    command = [sys.executable, "-m", "simbench_tf.cli", "--help"]
+    taken = []
+    for _ in range(2):  # the first may compile Python files
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        subprocess.run(command, check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        taken.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+    assert min(taken) < 1
 
 
 def test_every_public_name_loads():

@@ -1,5 +1,8 @@
 """A Keras model over one-hot DNA as Kipoi's model class: predictions, input gradients, activations of layers.
 
+An own class, since with Keras 3 kipoi.model.KerasModel fails on weights by url (a download lacks the suffix that Keras
+goes by), on output as .h5 and on gradients.
+
 It holds nothing of the entry it lies in, so that it works for every entry, whichever copy of it Python finds first.
 """
 

@@ -14,12 +14,13 @@ from rich.console import Console
 from rich.progress import ProgressColumn
 
 from simbench_tf.cli import progress
+from simbench_tf.cli.everywhere import HELP, is_quiet
 from simbench_tf.errors import nearest, printable
-from simbench_tf.parallel import Track
+from simbench_tf.parallel import Track, silent
 
 app = typer.Typer(
     name="simbench",
-    epilog="Add --debug to any command to see where an error comes from.",
+    epilog=HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -126,6 +127,9 @@ def one_of(*names: str) -> dict[str, Any]:
 
 @contextmanager
 def bars(count: ProgressColumn | None = None, stages: Sequence[str] = ()) -> Iterator[Track]:
-    """Show progress on standard error; `count` and `stages` as in `progress.bars`."""
+    """Show progress on standard error, unless --quiet; `count` and `stages` as in `progress.bars`."""
+    if is_quiet():
+        yield silent
+        return
     with progress.bars(errors, count, stages) as track:
         yield track

@@ -29,7 +29,7 @@ def examine() -> list[Finding]:
     """
     version = sys.version_info
     python = Finding("python", ".".join(map(str, version[:3])), (3, 11) <= version[:2] <= (3, 13), needed=True)
-    return [python, *map(_package, RECORDED_PACKAGES), _cores(), _gpus(), *_optional(), *_callers()]
+    return [python, *map(_package, RECORDED_PACKAGES), _cores(), _gpus(), *_optional(), *_callers(), *_namesake()]
 
 
 def _package(name: str) -> Finding:
@@ -85,3 +85,12 @@ def _callers() -> list[Finding]:
         state = f"{', '.join(there)} ({use})" if there else f"for {use}: pip install {install}"
         findings.append(Finding(caller, state, bool(there), needed=False))
     return findings
+
+
+def _namesake() -> list[Finding]:
+    """PyPI's package `simbench`, where it is installed, too: neither has the other's files, but the name misleads."""
+    try:
+        state = f"{metadata.version('simbench')} is PyPI's package of power grids, another thing; the command is ours"
+    except metadata.PackageNotFoundError:
+        return []
+    return [Finding("simbench", state, True, needed=False)]

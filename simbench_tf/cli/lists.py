@@ -9,7 +9,8 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from simbench_tf.cli.app import CONFIGURATION, LOOK, Run, app, console, say
+from simbench_tf.cli.app import CONFIGURATION, LOOK, Run, app, bars, console, say
+from simbench_tf.cli.progress import duration
 from simbench_tf.config import presets, variants_of
 from simbench_tf.config.models import LACKING
 
@@ -52,8 +53,15 @@ def methods() -> None:
 
 
 @app.command(rich_help_panel=LOOK)
-def doctor() -> None:
-    """Show versions, devices, and which optional parts work here."""
+def doctor(
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Compile what a run uses, up to two minutes, so that no run has to.")
+    ] = False,
+) -> None:
+    """Show versions, devices, and which optional parts work here.
+
+    Example: [bold]simbench doctor --warm[/]
+    """
     from simbench_tf.cli.doctor import examine
 
     table = Table("part", "state", box=None)
@@ -61,8 +69,20 @@ def doctor() -> None:
     for finding in findings:
         table.add_row(finding.part, ("" if finding.works else "[red]missing[/] ") + escape(finding.state))
     console.print(table)
+    if warm:
+        _warm()
     if any(finding.needed and not finding.works for finding in findings):
         raise typer.Exit(1)
+
+
+def _warm() -> None:
+    from simbench_tf.cli import warm
+
+    with bars() as track:
+        warmed = warm.warm(track)
+    took = f"compiled in {duration(warmed.seconds)}" if warmed.seconds else "nothing was left to compile"
+    where = f"kept below {warmed.folder}" if warmed.folder else "kept nowhere; set NUMBA_CACHE_DIR"
+    say(f"warm: {warmed.n_functions} functions, {took}; {where}")
 
 
 @app.command(rich_help_panel=LOOK)

@@ -6,6 +6,7 @@ import _thread
 import io
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -23,19 +24,21 @@ from simbench_tf.cli import lists  # noqa: F401, isort: skip
 from simbench_tf.cli import configuration  # noqa: F401, isort: skip
 from simbench_tf.cli import INTERRUPTED
 from simbench_tf.cli.app import app, errors, note
+from simbench_tf.cli.everywhere import file_message, show_messages, taken_out
 from simbench_tf.errors import InputError, Stopped, WorkersLost
 
 
 def main() -> None:
     """Entry point: bad input ends with exit code 2 and one line, a fault with 1; --debug shows the traceback."""
-    arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-    debug = len(arguments) < len(sys.argv) - 1
     if isinstance(sys.stdout, io.TextIOWrapper):  # a letter that the terminal's encoding lacks ends no work
         sys.stdout.reconfigure(errors="backslashreplace")
+    debug = "--debug" in sys.argv
     if not debug:
         _hush_native_notes()
-    _show_notes()
     try:
+        arguments, options = taken_out(sys.argv[1:])
+        show_messages(options, note)
+        file_message(logging.INFO, f"$ {shlex.join(['simbench', *arguments])}")
         with warnings.catch_warnings(), _no_ctrl_c_is_lost():
             warnings.showwarning = _show_warning
             app(args=arguments)
@@ -80,20 +83,9 @@ def _interrupt() -> None:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    note(f"warning: {' '.join(str(message).split())}")
-
-
-def _show_notes() -> None:
-    """Print the log messages of our own modules, such as the device that a model is trained on."""
-    notes = logging.getLogger("simbench_tf")
-    notes.setLevel(logging.INFO)
-    handler = logging.Handler()
-    handler.emit = _show_note  # type: ignore[method-assign]
-    notes.handlers = [handler]  # replaced, so that repeated calls print once
-
-
-def _show_note(record: logging.LogRecord) -> None:
-    note(record.getMessage())
+    text = f"warning: {' '.join(str(message).split())}"
+    note(text)
+    file_message(logging.WARNING, text)
 
 
 def _hush_native_notes() -> None:
@@ -116,6 +108,7 @@ def _fail(message: str, code: int, debug: bool) -> None:
     if debug:
         errors.print_exception()
     note(message)
+    file_message(logging.ERROR, message)
     sys.exit(code)
 
 

@@ -20,15 +20,21 @@ from simbench_tf.cli.app import (
     Workers,
     app,
     bars,
+    one_of,
     say,
 )
 from simbench_tf.cli.trust import check_given, trusted_config
 from simbench_tf.config import Config, load_config
 from simbench_tf.errors import InputError
-from simbench_tf.interchange.attribution_readers import READERS
 from simbench_tf.run.folder import begin, check_folder, config_of
 from simbench_tf.run.lock import locked
 from simbench_tf.stages.step import STAGES, check_earlier
+
+#: Stages that can be done in jobs.
+IN_JOBS = ("train", "attribute")
+OfModel = Annotated[
+    str | None, typer.Option("--model", help="Of this model alone: NAME, or NAME-seedK of one that is trained K times.")
+]
 
 
 @app.command(rich_help_panel=OF_A_RUN)
@@ -163,19 +169,23 @@ def fit(
 
 
 @app.command(rich_help_panel=OF_A_RUN)
-def train(run: Run, trust_code: TrustCode = False) -> None:
+def train(run: Run, model: OfModel = None, trust_code: TrustCode = False) -> None:
     """Train the models of a run on its data set, on all GPUs; after an interruption the same command resumes.
 
-    On several hosts that share the run's folder: the same command on each, with TF_CONFIG naming the hosts.
+    On several hosts that share the run's folder: the same command on each, with TF_CONFIG naming the hosts. With
+    --model, jobs for other models can run beside (`simbench jobs`).
 
     Example: [bold]simbench train runs/demo[/]
+
+    Example: [bold]simbench train runs/demo --model basset[/]
     """
     from simbench_tf import pipeline
+    from simbench_tf.run.jobs import Job, parts_of
 
-    config = trusted_config(run, trust_code=trust_code)
-    with locked(run), bars() as track:
+    config, job = trusted_config(run, trust_code=trust_code), Job(model)
+    with locked(run, parts_of(config, run, "train", job)), bars() as track:
         check_earlier(run, "train")
-        pipeline.train(config, run, track=track)
+        pipeline.train(config, run, track=track, job=job)
     say(f"models: {run / 'models'}")
 
 
@@ -196,18 +206,34 @@ def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None, trust_code:
 
 
 @app.command(rich_help_panel=OF_A_RUN)
-def attribute(run: Run, n_workers: Workers = None, dask: Dask = None, trust_code: TrustCode = False) -> None:
+def attribute(
+    run: Run,
+    model: OfModel = None,
+    task: Annotated[str | None, typer.Option("--task", help="Of this task alone.")] = None,
+    method: Annotated[
+        str | None, typer.Option("--method", help="By this method alone: its name, or with settings, as in the tables.")
+    ] = None,
+    n_workers: Workers = None,
+    dask: Dask = None,
+    trust_code: TrustCode = False,
+) -> None:
     """Compute attributions of the trained models' predictions with each method of the run.
 
+    With --model, --task or --method, jobs for others can run beside (`simbench jobs`).
+
     Example: [bold]simbench attribute runs/demo[/]
+
+    Example: [bold]simbench attribute runs/demo --model basset --task K562 --method ism[/]
     """
     from simbench_tf import pipeline
     from simbench_tf.parallel import workers
+    from simbench_tf.run.jobs import Job, parts_of
 
-    config = trusted_config(run, trust_code=trust_code)
-    with locked(run), workers(n_workers, dask) as map_in_order, bars() as track:
+    config, job = trusted_config(run, trust_code=trust_code), Job(model, task, method)
+    parts = parts_of(config, run, "attribute", job)
+    with locked(run, parts), workers(n_workers, dask) as map_in_order, bars() as track:
         check_earlier(run, "attribute")
-        pipeline.attribute(config, run, map_in_order=map_in_order, track=track)
+        pipeline.attribute(config, run, map_in_order=map_in_order, track=track, job=job)
     say(f"attributions: {run / 'attributions'}")
 
 
@@ -238,7 +264,7 @@ def score(
         typer.Option(
             "--attributions",
             metavar="FILE",
-            help=f"Attributions of the run's sequences by any other tool: {', '.join(READERS)}.",
+            help="Attributions of its sequences by any other tool: .npz, .npy, .h5, .hdf5, .bw, .bigwig, .bigWig.",
         ),
     ] = None,
     motifs: Annotated[
@@ -392,3 +418,21 @@ def report(run: Run) -> None:
     with locked(run):
         check_earlier(run, "report")
         say(f"report: {pipeline.report(config, run)}")
+
+
+@app.command(rich_help_panel=OF_A_RUN)
+def jobs(
+    run: Run, stage: Annotated[str, typer.Argument(help="Which stage is to be done.", **one_of(*IN_JOBS))]
+) -> None:
+    """List the commands that together do a stage, a line each, so that a scheduler can spread them over machines.
+
+    They can run in any order and side by side, in one folder that all see. What is done is skipped, and
+    `simbench run RUN/config.yaml --out RUN` does the rest.
+
+    Example: [bold]simbench jobs runs/demo train > train.txt[/], then in an array of as many jobs
+    [bold]bash -c "$(sed -n "${SLURM_ARRAY_TASK_ID}p" train.txt)"[/]
+    """
+    from simbench_tf.run.jobs import job_commands
+
+    for line in job_commands(config_of(run), run, stage):
+        say(line)

@@ -19,14 +19,12 @@ import numpy.typing as npt
 from simbench_tf import dna
 from simbench_tf.errors import InputError
 from simbench_tf.export import entry_files as files
+from simbench_tf.export.people import NOBODY, Person, as_kipoi, check_person
 from simbench_tf.export.publishing import LOCAL, Upload, publish_as, write_models
 from simbench_tf.export.weights import check_names, store_model
+from simbench_tf.run.results import Metrics
 
 Bases = npt.NDArray[np.uint8]
-
-
-#: An author: a name, or a mapping with name and, where wanted, github and email.
-Person = str | Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,9 @@ class EntryInfo:
     doc : str
         What the model predicts, in a few sentences.
     authors : tuple of str or mapping
-        Names, or mappings with name and, if you like, github and email.
+        Names, or mappings with name and, if you like, github, email and orcid.
     cite_as : str
-        A DOI, or how to cite.
+        The address of a DOI, which the zoo wants, or how to cite.
     trained_on : str
         The training data.
     training_procedure : str
@@ -54,7 +52,7 @@ class EntryInfo:
     """
 
     doc: str
-    authors: tuple[Person, ...] = ("simbench_tf authors",)
+    authors: tuple[Person, ...] = (NOBODY,)
     cite_as: str = "https://github.com/kundajelab/interpret-benchmark"
     trained_on: str = "not stated"
     training_procedure: str = "not stated"
@@ -64,12 +62,9 @@ class EntryInfo:
     version: str = "0.1"
 
     def __post_init__(self) -> None:
-        for person in (*self.authors, *self.contributors):
-            unknown = set(person) - {"name", "github", "email"} if isinstance(person, Mapping) else ()
-            if unknown or (isinstance(person, Mapping) and not str(person.get("name", "")).strip()):
-                raise InputError(
-                    "info.authors", f"{person} names no person", "give name, and github or email if you like"
-                )
+        for name in ("authors", "contributors"):
+            for person in getattr(self, name):
+                check_person(f"info.{name}", person)
         # kipoi warns of an empty field, and a warning fails the zoo's tests
         for name, value in asdict(self).items():
             if name == "contributors" and not value:
@@ -105,6 +100,7 @@ def export_kipoi(
     float16: bool = False,
     url: str | None = None,
     overwrite: bool = False,
+    metrics: Metrics | None = None,
 ) -> Exported:
     """Write a Keras model as a Kipoi entry: model, data loader, descriptions, example files, expected predictions.
 
@@ -126,6 +122,8 @@ def export_kipoi(
         Web folder where weights and example files will be stored; see `publish`.
     overwrite : bool, default False
         Replace an existing entry.
+    metrics : mapping, optional
+        For each task what the model reaches and what can be reached, for the entry's metrics.json.
 
     Returns
     -------
@@ -150,7 +148,7 @@ def export_kipoi(
     ['dataloader.py', 'dataloader.yaml', 'example_files', 'model.py', 'model.yaml', 'model_files']
     """
     folder = Path(folder)
-    with files.whole_folder(folder, overwrite) as partial:
+    with files.whole_folder(folder, overwrite, files.ENTRY) as partial:
         bases = _as_bases(sequences)
         stored = store_model(model, partial, "model", "predictions", task_names, bases, info.doc, float16)
         description = {
@@ -168,6 +166,8 @@ def export_kipoi(
         description["schema"]["targets"] = targets
         files.write_yaml(partial / "model.yaml", description)
         _write_shared(partial, bases, info)
+        if metrics is not None:
+            files.write_json(partial / "metrics.json", metrics)
         uploads = publish_as(partial, folder.name, url) if url is not None else ()
     return Exported(folder, stored.largest_change, _in_place(uploads, partial, folder))
 
@@ -217,7 +217,7 @@ def export_kipoi_group(
     folder = Path(folder)
     if not members:
         raise InputError(folder, "a group needs a model", "name at least one")
-    with files.whole_folder(folder, overwrite) as partial:
+    with files.whole_folder(folder, overwrite, files.ENTRY) as partial:
         bases = _as_bases(sequences)
         rows, stored = [], []
         for name, member in members.items():
@@ -279,19 +279,15 @@ def _group_template(info: EntryInfo, seq_length: int) -> str:
 def _write_shared(folder: Path, bases: Bases, info: EntryInfo) -> None:
     for name in ("model.py", "dataloader.py"):
         (folder / name).write_text(files.template(name), encoding="utf-8")
-    description = files.dataloader_description(bases.shape[1], _people(info.authors), info.license)
+    description = files.dataloader_description(bases.shape[1], as_kipoi(info.authors), info.license)
     files.write_yaml(folder / "dataloader.yaml", description)
     files.write_example(folder / "example_files", files.example_of(bases))
 
 
 def _info(info: EntryInfo) -> dict[str, Any]:
-    described = {**asdict(info), "authors": _people(info.authors), "tags": list(info.tags)}
-    described["contributors"] = _people(info.contributors)
+    described = {**asdict(info), "authors": as_kipoi(info.authors), "tags": list(info.tags)}
+    described["contributors"] = as_kipoi(info.contributors)
     return {name: value for name, value in described.items() if value}
-
-
-def _people(people: Sequence[Person]) -> list[dict[str, str]]:
-    return [{"name": person} if isinstance(person, str) else dict(person) for person in people]
 
 
 def _one_line(text: str) -> str:

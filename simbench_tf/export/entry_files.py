@@ -1,7 +1,8 @@
-"""The files of a Kipoi entry: example data with expected predictions, descriptions, and the folder."""
+"""The files of a Kipoi entry: example data with expected predictions, descriptions; and folders that are shared."""
 
 from __future__ import annotations
 
+import json
 import platform
 import shutil
 import tempfile
@@ -28,13 +29,16 @@ Array = npt.NDArray[np.float32]
 #: Packages that an entry imports; `kipoi test` warns where keras is not among them.
 MODEL_PACKAGES = ("tensorflow", "keras", "numpy", "h5py", "kipoi")
 DATALOADER_PACKAGES = ("pyfaidx", "numpy", "kipoi")
-#: The version of kipoi that entries are made for, where it is not installed here.
-_KIPOI = "0.8.6"
+#: Kipoi imports pkg_resources, which later setuptools no longer carry, and six, which it does not declare.
+_OF_KIPOI = ("setuptools", "six")
+#: Versions that entries are made for, where another or none is installed here.
+_VERSIONS = {"kipoi": "0.8.6", "setuptools": "80.9.0", "six": "1.17.0"}
 
 
 #: Predictions must agree with the expected ones to 1.5e-3: TensorFloat-32, a GPU's default, keeps 10 bits.
 PRECISION_DECIMAL = 3
-_DESCRIPTIONS = ("model.yaml", "model-template.yaml")
+#: Files by which a folder is known that an export may replace: of Kipoi entries and groups, any; of others, all.
+ENTRY = (("model.yaml",), ("model-template.yaml",))
 _EXAMPLE_MAX_BASES = 4000
 _EXAMPLE_MAX_SEQUENCES = 8
 _FASTA_LINE_BASES = 60
@@ -47,19 +51,23 @@ def template(name: str) -> str:
 
 def pinned(packages: Sequence[str]) -> dict[str, list[str]]:
     """Dependencies as Kipoi writes them, each pinned to the version installed here."""
-    # kipoi imports pkg_resources, which later setuptools no longer carry, and six, which it does not declare
-    pip = [f"{package}=={_version(package)}" for package in packages] + ["setuptools<81", "six"]
+    pip = [f"{package}=={_version(package)}" for package in (*packages, *_OF_KIPOI)]
     # conda warns of, and later refuses, packages of pip without pip among its own
     return {"conda": [f"python={'.'.join(platform.python_version_tuple()[:2])}", "pip"], "pip": pip}
 
 
 def _version(package: str) -> str:
     try:
-        return metadata.version(package)
+        installed = metadata.version(package)
     except metadata.PackageNotFoundError:
-        if package != "kipoi":
-            raise
-        return _KIPOI
+        return _VERSIONS[package]
+    too_new = package == "setuptools" and int(installed.split(".")[0]) > 80
+    return _VERSIONS[package] if too_new else installed
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write strict JSON in the order given."""
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def write_yaml(path: Path, description: dict[str, Any]) -> None:
@@ -168,12 +176,17 @@ def dataloader_description(seq_length: int, authors: list[dict[str, str]], licen
 
 
 @contextmanager
-def whole_folder(folder: Path, overwrite: bool) -> Iterator[Path]:
-    """Yield a temporary folder beside `folder`; on success it takes its place, else it is removed."""
+def whole_folder(
+    folder: Path, overwrite: bool, known_by: Sequence[Sequence[str]], kind: str = "Kipoi entry"
+) -> Iterator[Path]:
+    """Yield a temporary folder beside `folder`; on success it takes its place, else it is removed.
+
+    A folder is replaced if it is of the kind: holds all files of one of the lists `known_by`.
+    """
     if folder.exists() and not overwrite:
         raise InputError(folder, "exists already", "choose another folder, or overwrite it")
-    if folder.exists() and not any((folder / name).is_file() for name in _DESCRIPTIONS):
-        raise InputError(folder, "is no Kipoi entry, so it is not overwritten", "choose another folder")
+    if folder.exists() and not any(all((folder / name).is_file() for name in names) for names in known_by):
+        raise InputError(folder, f"is no {kind}, so it is not overwritten", "choose another folder")
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=temporary_prefix(), dir=folder.parent))

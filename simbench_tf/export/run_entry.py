@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from simbench_tf.errors import InputError
 from simbench_tf.export.describe_run import DescribedModel, describe_model
-from simbench_tf.export.entry import EntryInfo, Exported, GroupMember, Person, export_kipoi, export_kipoi_group
+from simbench_tf.export.entry import EntryInfo, Exported, GroupMember, export_kipoi, export_kipoi_group
+from simbench_tf.export.people import Person
 
 
 def export_run(
@@ -19,6 +22,8 @@ def export_run(
     authors: Sequence[Person] = EntryInfo.authors,
     contributors: Sequence[Person] = (),
     version: str = EntryInfo.version,
+    license: str = EntryInfo.license,
+    doi: str | None = None,
     float16: bool = False,
     url: str | None = None,
     overwrite: bool = False,
@@ -34,8 +39,10 @@ def export_run(
     folder : path, optional
         The entry; by default RUN/kipoi/MODEL.
     authors, contributors : sequence of str or mapping
-    version : str
+    version, license : str
         As in `EntryInfo`.
+    doi : str, optional
+        Of the model's own paper or record, for cite_as; by default the architecture's.
     float16, url, overwrite
         As in `export_kipoi`.
 
@@ -54,10 +61,11 @@ def export_run(
         Path(run) / "kipoi" / model if folder is None else folder,
         task_names=trained.task_names,
         sequences=trained.sequences,
-        info=_run_info(trained, trained.doc, trained.training_procedure, tuple(authors), tuple(contributors), version),
+        info=info_of(trained, authors, contributors, version, license, doi),
         float16=float16,
         url=url,
         overwrite=overwrite,
+        metrics=trained.metrics,
     )
 
 
@@ -69,6 +77,8 @@ def export_run_group(
     authors: Sequence[Person] = EntryInfo.authors,
     contributors: Sequence[Person] = (),
     version: str = EntryInfo.version,
+    license: str = EntryInfo.license,
+    doi: str | None = None,
     float16: bool = False,
     url: str | None = None,
     overwrite: bool = False,
@@ -87,13 +97,10 @@ def export_run_group(
         },
         folder,
         sequences=first.sequences,
-        info=_run_info(
-            first,
-            f"Models of the simulated data set {first.dataset_name}.",
-            "see each model",
-            tuple(authors),
-            tuple(contributors),
-            version,
+        info=replace(
+            info_of(first, authors, contributors, version, license, doi),
+            doc=f"Models of the simulated data set {first.dataset_name}.",
+            training_procedure="see each model",
         ),
         float16=float16,
         url=url,
@@ -101,21 +108,48 @@ def export_run_group(
     )
 
 
-def _run_info(
+def info_of(
     trained: DescribedModel,
-    doc: str,
-    training_procedure: str,
-    authors: tuple[Person, ...],
-    contributors: tuple[Person, ...],
+    authors: Sequence[Person],
+    contributors: Sequence[Person],
     version: str,
+    license: str,
+    doi: str | None,
 ) -> EntryInfo:
+    """The description of a model of a run with who made it and how it is cited.
+
+    Raises
+    ------
+    InputError
+        A person has no name, or `doi` is none.
+    """
     return EntryInfo(
-        doc=doc,
-        authors=authors,
-        contributors=contributors,
+        doc=trained.doc,
+        authors=tuple(authors),
+        contributors=tuple(contributors),
         version=version,
-        cite_as=trained.cite_as,
+        license=license,
+        cite_as=trained.cite_as if doi is None else doi_address(doi),
         trained_on=trained.trained_on,
-        training_procedure=training_procedure,
+        training_procedure=trained.training_procedure,
         tags=("DNA accessibility", "simulated data"),
     )
+
+
+def doi_address(doi: str) -> str:
+    """The address of a DOI, given bare or with its resolver.
+
+    Raises
+    ------
+    InputError
+        It is no DOI.
+
+    Examples
+    --------
+    >>> doi_address("10.5281/zenodo.1234567")
+    'https://doi.org/10.5281/zenodo.1234567'
+    """
+    bare = re.sub(r"^(https?://(dx\.)?doi\.org/|doi:)", "", doi.strip())
+    if not re.fullmatch(r"10\.\d{4,9}/\S+", bare):
+        raise InputError("doi", f"{doi!r} is no DOI", "write it as 10.5281/zenodo.NUMBER")
+    return f"https://doi.org/{bare}"

@@ -1,4 +1,4 @@
-"""Store the model of a Kipoi entry, and the stored file's predictions for the entry's example."""
+"""Store a model to be shared as one .keras file, and the stored file's predictions for a Kipoi entry's example."""
 
 from __future__ import annotations
 
@@ -28,6 +28,23 @@ class Stored(NamedTuple):
     largest_change: float
 
 
+class Written(NamedTuple):
+    """A model in a file, as it is read back.
+
+    Attributes
+    ----------
+    model : keras.Model
+    doc : str
+        With what float16 changed.
+    largest_change : float
+        Of any prediction by float16; 0 with float32.
+    """
+
+    model: Any
+    doc: str
+    largest_change: float
+
+
 def store_model(
     model: Any,
     folder: Path,
@@ -39,29 +56,56 @@ def store_model(
     float16: bool,
 ) -> Stored:
     """Write the weights, read them back, and write the predictions for the example."""
+    path = folder / "model_files" / f"{weights_name}.keras"
+    path.parent.mkdir(exist_ok=True)
+    written = write_model(model, path, task_names, bases, doc, float16)
+    example = example_of(bases)
+    (folder / "example_files").mkdir(exist_ok=True)
+    write_predictions(folder / "example_files" / f"{predictions_name}.h5", example, example_predictions(written, bases))
+    return Stored(bases.shape[1], written.doc, written.largest_change)
+
+
+def example_predictions(written: Written, bases: Bases) -> npt.NDArray[np.float32]:
+    """What the stored model says of the example's intervals, (n, T)."""
+    return np.asarray(written.model(example_one_hot(example_of(bases)), training=False))
+
+
+def write_model(model: Any, path: Path, task_names: Sequence[str], bases: Bases, doc: str, float16: bool) -> Written:
+    """Write a model that computes in float32 and needs no code of anybody's; the same model gives the same bytes.
+
+    Parameters
+    ----------
+    model : keras.Model
+        Input (N, L, 4), output (N, T).
+    path : Path
+        The .keras file.
+    task_names : sequence of T str
+    bases : uint8 array, shape (N, L)
+        What the change by float16 is measured on.
+    doc : str
+        The model's, to which that change is added.
+    float16 : bool
+
+    Raises
+    ------
+    InputError
+        The model has another form, or layers that are not Keras' own.
+    """
     import keras
 
     check_names("task_names", task_names)
     _check_form(model, len(task_names), bases.shape[1])
     exact = in_float32(model)
-    path = folder / "model_files" / f"{weights_name}.keras"
-    path.parent.mkdir(exist_ok=True)
     exact.save(path)
     _check_known_layers(path)
-    change = 0.0
-    if float16:
-        halve_weights(path)
+    _rewrite(path, halved=float16)
     stored = keras.saving.load_model(path, compile=False)
-    if float16:
-        one_hot = dna.one_hot(bases)
-        before, after = (np.asarray(each.predict(one_hot, batch_size=128, verbose=0)) for each in (exact, stored))
-        change = float(np.abs(before - after).max())
-        doc = f"{doc.rstrip('. ')}. {_float16_note(len(bases), change)}"
-    example = example_of(bases)
-    (folder / "example_files").mkdir(exist_ok=True)
-    predictions = stored(example_one_hot(example), training=False)
-    write_predictions(folder / "example_files" / f"{predictions_name}.h5", example, np.asarray(predictions))
-    return Stored(bases.shape[1], doc, change)
+    if not float16:
+        return Written(stored, doc, 0.0)
+    one_hot = dna.one_hot(bases)
+    before, after = (np.asarray(each.predict(one_hot, batch_size=128, verbose=0)) for each in (exact, stored))
+    change = float(np.abs(before - after).max())
+    return Written(stored, f"{doc.rstrip('. ')}. {_float16_note(len(bases), change)}", change)
 
 
 def _float16_note(n_sequences: int, change: float) -> str:
@@ -119,8 +163,10 @@ def _foreign_classes(config: Any) -> Iterator[str]:
             yield from _foreign_classes(each)
 
 
-def halve_weights(path: Path) -> None:
-    """Store the float32 weights of a .keras file as float16; Keras reads them back into float32 variables.
+def _rewrite(path: Path, halved: bool) -> None:
+    """Write a .keras file anew without the date, by which every export would have another checksum.
+
+    With `halved`, float32 weights are stored as float16; Keras reads them back into float32 variables.
 
     Raises
     ------
@@ -129,7 +175,10 @@ def halve_weights(path: Path) -> None:
     """
     with zipfile.ZipFile(path) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
-    members["model.weights.h5"] = _halved(members["model.weights.h5"])
+    about = json.loads(members["metadata.json"])
+    members["metadata.json"] = json.dumps({"keras_version": about["keras_version"]}).encode()
+    if halved:
+        members["model.weights.h5"] = _halved(members["model.weights.h5"])
     with zipfile.ZipFile(path, "w") as archive:
         for name, content in members.items():
             archive.writestr(zipfile.ZipInfo(name), content)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,10 +33,11 @@ class AttributionFile(NamedTuple):
     chosen_output: int | None = None  # `target` where the configuration chose it, not the place of the task
 
 
-def attribution_files(config: Config, folder: Path) -> list[AttributionFile]:
+def attribution_files(config: Config, folder: Path, models: Container[str] | None = None) -> list[AttributionFile]:
     """List the attribution files that a configuration asks for, in order: model, task, method.
 
-    Of a model that the data make, without the methods that it does not take (`not_taken`).
+    Of a model that the data make, without the methods that it does not take (`not_taken`). With `models`, names of
+    replicates, of these alone.
 
     Raises
     ------
@@ -47,6 +48,8 @@ def attribution_files(config: Config, folder: Path) -> list[AttributionFile]:
 
     files = []
     for model in config.replicates:
+        if models is not None and model.name not in models:
+            continue
         model_file, outputs = find_model(model, config.tasks, folder)
         for task in config.attributed_tasks:
             for method in taken_methods(config, model.model):
@@ -81,18 +84,18 @@ def not_taken(config: Config) -> list[NotTaken]:
     return [NotTaken(model, name, why) for model, name, why in found if why is not None]
 
 
-def null_files(config: Config, folder: Path) -> list[AttributionFile]:
+def null_files(config: Config, folder: Path, files: Iterable[AttributionFile] | None = None) -> list[AttributionFile]:
     """List RUN/nulls/MODEL/TASK/KEY.h5: attributions by each method of an untrained network like each model.
 
     None for models that are not Keras models or that the data make, which have no weights to be drawn anew, and none
-    where `scoring.nulls` is off.
+    where `scoring.nulls` is off. With `files`, what is beside these alone.
     """
     if not config.scoring.nulls:
         return []
     made = {each.name for each in config.replicates if each.model.is_from_data}
     return [
         file._replace(path=folder / "nulls" / file.model / file.task / f"{file.key}.h5")
-        for file in attribution_files(config, folder)
+        for file in (attribution_files(config, folder) if files is None else files)
         if file.model_file.suffix == ".keras" and file.model not in made
     ]
 

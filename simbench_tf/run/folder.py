@@ -11,7 +11,6 @@ from simbench_tf.config import Config, load_config, write_config
 from simbench_tf.devices import is_chief
 from simbench_tf.errors import InputError
 from simbench_tf.files import TEMPORARY_PREFIX, remove_abandoned
-from simbench_tf.run.attributions import taken_methods
 from simbench_tf.run.lock import LOCK
 from simbench_tf.run.manifest import CONFIG_STAGE, fingerprint, fresh_files, read_manifest, write_records
 from simbench_tf.run.trust import SIGNATURES, NamedCode, configured_code, signatures
@@ -53,6 +52,7 @@ def check_requests(config: Config) -> None:
     """Raise InputError where a method or setting is unknown, two entries ask for the same, or a model takes none."""
     from simbench_tf.attribution import method_key
     from simbench_tf.attribution.lacking import listed, taken
+    from simbench_tf.run.attributions import taken_methods
 
     if (watched := config.dynamics) is not None:
         method_key(watched.method.method, watched.method.references, watched.method.settings)

@@ -6,6 +6,7 @@ One file a call that made anything, one JSON object a line. A call that found ev
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import sys
@@ -18,6 +19,7 @@ from typing import Any
 from simbench_tf.config import versions
 from simbench_tf.errors import InputError
 
+_log = logging.getLogger(__name__)
 #: The folder of the logs, in a run.
 LOGS = "logs"
 #: When this process began, which names its file.
@@ -28,6 +30,7 @@ _kept: dict[Path, dict[str, int]] = {}
 
 def log_kept(run: Path, stage: str) -> None:
     """Note that a step was found up to date; it is written with the next that is made."""
+    _log.debug("up to date: %s", stage)
     stages = _kept.setdefault(run.resolve(), {})
     stages[stage] = stages.get(stage, 0) + 1
 
@@ -50,6 +53,7 @@ def log_made(
     **details
         What the step's record holds beside.
     """
+    _log.debug("made %s: %s in %.1f s on %s", stage, ", ".join(files), seconds, device)
     path = run / LOGS / f"{_stamp(_BEGUN).replace(':', '')}-{os.getpid()}.jsonl"
     lines = []
     if not path.exists():

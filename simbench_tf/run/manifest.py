@@ -16,6 +16,7 @@ from typing import Any
 
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, to_disk, whole_file
+from simbench_tf.run.lock import amending
 
 _log = logging.getLogger(__name__)
 Record = dict[str, Any]
@@ -75,18 +76,12 @@ def write_records(
     run: Path, files: Iterable[Path], stage: str, key: str, seconds: float, device: str, **more: Any
 ) -> None:
     """Add or replace the records of `files` (paths below `run`) in one step; `more` is further timings and so on."""
-    records, files = read_manifest(run), list(files)
+    files = list(files)
     to_disk(files)  # before it is on record that they are done
-    for file in files:
-        records[file.relative_to(run).as_posix()] = {
-            "checksum": checksum(file),
-            "stage": stage,
-            "seconds": round(seconds, 3),
-            "device": device,
-            "fingerprint": key,
-            **more,
-        }
-    _write(run, records)
+    common = {"stage": stage, "seconds": round(seconds, 3), "device": device, "fingerprint": key, **more}
+    made = {file.relative_to(run).as_posix(): {"checksum": checksum(file), **common} for file in files}
+    with amending(run):
+        _write(run, {**read_manifest(run), **made})
 
 
 def fresh_files(run: Path, key: str) -> list[Path]:
@@ -142,7 +137,7 @@ def forget_damaged(run: Path, stages: Iterable[str]) -> None:
     for path, wrong in damaged.items():
         _log.warning("%s: %s; this run does not make it, so it is left out", run / path, wrong)
     if damaged:
-        _write(run, {path: record for path, record in records.items() if path not in damaged})
+        _forget(run, damaged)
 
 
 def stage_checksums(run: Path, stage: str) -> dict[str, str]:
@@ -173,11 +168,17 @@ def discard(run: Path, names: Iterable[str]) -> None:
     for name in gone:
         (run / name).unlink(missing_ok=True)
     if gone:
-        _write(run, {name: record for name, record in records.items() if name not in gone})
+        _forget(run, gone)
     above = {folder for name in gone for folder in (run / name).parents if folder.is_relative_to(run)} - {run}
     for folder in sorted(above, reverse=True):  # the deepest first
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def _forget(run: Path, names: Iterable[str]) -> None:
+    gone = set(names)
+    with amending(run):
+        _write(run, {name: record for name, record in read_manifest(run).items() if name not in gone})
 
 
 def _write(run: Path, records: Mapping[str, Record]) -> None:

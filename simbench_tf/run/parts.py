@@ -8,6 +8,7 @@ the bytes.
 
 from __future__ import annotations
 
+import glob
 import io
 import itertools
 import logging
@@ -126,9 +127,10 @@ def seconds_of(parts: list[Part]) -> float:
     return float(np.median(timed)) if timed.size else float("nan")
 
 
-def discard_parts(folder: Path) -> None:
-    """Delete every part under a folder, and the folders that hold nothing else."""
-    for place in sorted(folder.rglob("*.parts/**/"), reverse=True):  # the inner ones first
+def discard_parts(folder: Path, key: str | None = None) -> None:
+    """Delete every part under a folder, of one method or of all, and the folders that hold nothing else."""
+    name = "*" if key is None else glob.escape(key)
+    for place in sorted(folder.rglob(f"{name}.parts/**/"), reverse=True):  # the inner ones first
         for path in place.iterdir():
             if _NAME.fullmatch(path.name):
                 path.unlink()

@@ -177,8 +177,11 @@ def _of_scores(run: Path, names: list[str]) -> Iterator[str]:
 
 def _of_entry(folder: Path) -> Iterator[str]:
     """Files that an entry's descriptions name, and the md5 of those that have one."""
+    own_loader = True
     for name in ("model.yaml", "dataloader.yaml"):
         path = folder / name
+        if not path.is_file() and name == "dataloader.yaml" and not own_loader:
+            continue
         if not path.is_file():
             yield f"{path}: is missing; export the entry again"
             continue
@@ -190,6 +193,8 @@ def _of_entry(folder: Path) -> Iterator[str]:
         if not isinstance(described, dict):
             yield f"{path}: describes nothing; export the entry again"
             continue
+        if name == "model.yaml":  # a mapping names a loader of a package
+            own_loader = not isinstance(described.get("default_dataloader"), dict)
         for file, md5 in _named_files(described):
             if not is_relative(file):
                 yield f"{path}: names {file!r}, which lies outside the entry; take it out"
@@ -202,7 +207,9 @@ def _of_entry(folder: Path) -> Iterator[str]:
 def _named_files(described: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
     """Relative files of an entry's description with their md5 where it has one: its arguments, code and predictions."""
     code = described.get("defined_as")
-    if isinstance(code, str) and "." in code:
+    if isinstance(code, str) and "::" in code:
+        yield code.partition("::")[0], None
+    elif isinstance(code, str) and "." in code and not code.startswith(("kipoi.", "kipoiseq.")):
         yield f"{code.rpartition('.')[0].replace('.', '/')}.py", None
     args = described.get("args")
     for value in (args or {}).values() if isinstance(args, dict) else ():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,9 +66,7 @@ def array_problems(run: Path, names: Iterable[str], known: Known) -> Iterator[st
     """What is wrong with arrays beside the attributions: their sequences, their shapes, and numbers that are none."""
     names = list(names)
     for name in names:
-        look = next(
-            (look for begins, look in _ARRAYS.items() if name.startswith(begins) and name.endswith(".h5")), None
-        )
+        look = next((look for place, look in _ARRAYS.items() if fnmatch(name, place)), None)
         if look is None:
             continue
         try:
@@ -123,15 +122,30 @@ def _of_calls(h5: h5py.File, ids: list[str] | None, known: Known) -> list[str]:
     return wrong + (["holds p-values that are none"] if no_rates else [])
 
 
+def _of_modisco(h5: h5py.File, _ids: list[str] | None, known: Known) -> list[str]:
+    """TF-MoDISco's own file: places of seqlets, which count from its window, and mean contributions."""
+    signs = sorted({"pos_patterns", "neg_patterns"} & set(h5))
+    wrong = [] if signs else ["holds no patterns"]
+    for sign in signs:
+        for name, pattern in h5[sign].items():
+            start, end = (pattern["seqlets"][each][:] for each in ("start", "end"))
+            if not ((start >= 0) & (start < end) & (end <= known.seq_length)).all():
+                wrong.append(f"has seqlets of {sign}/{name} outside the sequences")
+            if not np.isfinite(pattern["contrib_scores"][:]).all():
+                wrong.append(f"holds contributions of {sign}/{name} that are no numbers")
+    return wrong
+
+
 def _shape(array: h5py.Dataset, expected: tuple[int, ...]) -> list[str]:
     return [] if array.shape == expected else [f"holds {array.name} of shape {array.shape}, not {expected}"]
 
 
-#: How a path begins -> what looks through the file.
+#: The pattern of a path -> what looks through the file; the first that fits.
 _ARRAYS: dict[str, Callable[[h5py.File, list[str] | None, Known], list[str]]] = {
-    "references/": _of_references,
-    "knockouts/": _of_knockouts,
-    "oracle/occupancy": _of_occupancy,
-    "oracle/knockouts": _of_exact_answers,
-    "motifs/": _of_calls,
+    "references/*.h5": _of_references,
+    "knockouts/*.h5": _of_knockouts,
+    "oracle/occupancy.h5": _of_occupancy,
+    "oracle/knockouts.h5": _of_exact_answers,
+    "motifs/*/modisco/modisco.h5": _of_modisco,
+    "motifs/*.h5": _of_calls,
 }

@@ -15,7 +15,8 @@ from simbench_tf.errors import InputError
 from simbench_tf.files import checksum
 from simbench_tf.hdf5 import whole_h5
 from simbench_tf.parallel import MapInOrder, Track, silent
-from simbench_tf.run.attributions import AttributionFile, attributed_rows, attribution_files, null_files, seq_id_bytes
+from simbench_tf.run.attributions import AttributionFile, attributed_rows, null_files, seq_id_bytes
+from simbench_tf.run.jobs import Job, files_of
 from simbench_tf.run.manifest import fingerprint
 from simbench_tf.run.parts import PartsFolder, discard_parts, join_parts, parts_of, seconds_of
 from simbench_tf.run.references import n_shuffles, read_references, references_file, write_references
@@ -36,19 +37,22 @@ from simbench_tf.stages.step import Made, dataset_checksums, step
 NULL_SEQUENCES = 2 * CHUNK_SEQUENCES
 #: What is kept of methods of pairs, whatever arrays are asked for.
 OF_PAIRS = ("dependency_maps", "window_start")
+_ALL = Job()
 
 
-def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent) -> None:
+def attribute(
+    config: Config, folder: Path, map_in_order: MapInOrder = map, track: Track = silent, job: Job = _ALL
+) -> None:
     """Write RUN/attributions/MODEL/TASK/KEY.h5 for every model, task and method of the configuration.
 
     And RUN/knockouts/MODEL/TASK/KEY.h5 for tasks whose label depends on how elements stand together (not of methods of
     pairs, whose strengths have no sign that could follow a rule, and which would take three times as long), and
-    RUN/nulls/MODEL/TASK/KEY.h5, what the methods say of a network that was never trained.
+    RUN/nulls/MODEL/TASK/KEY.h5, what the methods say of a network that was never trained. A `job` does its part of it.
 
     Raises
     ------
     InputError
-        There is no data set, a model is missing, or the split has no positive of a task.
+        There is no data set, a model is missing, the split has no positive of a task, or the run has no such job.
     """
     from simbench_tf.attribution import methods
 
@@ -58,7 +62,8 @@ def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, trac
     dataset, common = open_dataset(folder / "dataset"), common_inputs(config, folder)
     knock_outs = knock_outs_of(config, dataset, folder)
     references = _references(config, folder, dataset, common)
-    for file in attribution_files(config, folder):
+    files = files_of(config, folder, job)
+    for file in files:
         if not file.model_file.is_file():
             raise InputError(file.model_file, "is missing", "train it with `simbench train`")
         made_from = inputs(file, common)
@@ -70,7 +75,7 @@ def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, trac
             key = fingerprint("attribute", knockouts.inputs(config, made_from))
             make = functools.partial(knockouts.write, file, config, folder, mine, key, map_in_order, track)
             step(folder, {"attribute": key}, make)
-    for file in null_files(config, folder):
+    for file in null_files(config, folder, files):
         key = fingerprint("attribute", {**inputs(file, common), "untrained": NULL_SEQUENCES})
         step(
             folder,
@@ -78,7 +83,10 @@ def attribute(config: Config, folder: Path, map_in_order: MapInOrder = map, trac
             functools.partial(write, file, config, dataset, references, key, map_in_order, track, untrained=True),
         )
     for results in ("attributions", "knockouts", "nulls"):
-        discard_parts(folder / results)
+        if job == _ALL:
+            discard_parts(folder / results)
+        for file in files if job != _ALL else ():  # others are at work beside
+            discard_parts(folder / results / file.model / file.task, file.key)
 
 
 def common_inputs(config: Config, folder: Path) -> dict[str, Any]:

@@ -10,9 +10,9 @@ from simbench_tf.config import Config, GrammarSimulation
 from simbench_tf.errors import InputError
 
 #: Bytes of a base and of the rest of a sequence in a part file (measured: 400 and 4,000 bases, 50,000 sequences).
-_DISK = (0.31, 60)
+DISK = (0.31, 60)
 #: Bytes of memory that a base of a part takes while it is drawn (measured likewise), and one of the split that is read.
-_MEMORY = (2.5, 2.0)
+MEMORY = (2.5, 2.0)
 
 
 def check_room(config: Config, folder: Path, part_sequences: int) -> None:
@@ -36,12 +36,12 @@ def check_room(config: Config, folder: Path, part_sequences: int) -> None:
         return
     n, length = simulation.n_sequences, simulation.seq_length
     what = f"{n:,} sequences of {length:,} bases take about"
-    disk, free = n * (length * _DISK[0] + _DISK[1]), _free(folder)
+    disk, free = n * (length * DISK[0] + DISK[1]), _free(folder)
     if disk > free:
         mend = "take fewer or shorter sequences, or another folder"
         raise InputError("simulation.n_sequences", f"{what} {_size(disk)} on the disk, {_size(free)} are free", mend)
     read = n * (simulation.splits.test if simulation.splits.chromosomes is None else 1)
-    memory, there = length * max(min(n, part_sequences) * _MEMORY[0], read * _MEMORY[1]), machine_memory()
+    memory, there = length * max(min(n, part_sequences) * MEMORY[0], read * MEMORY[1]), machine_memory()
     if memory > there:
         mend = "take fewer or shorter sequences"
         raise InputError("simulation.n_sequences", f"{what} {_size(memory)} of memory, there are {_size(there)}", mend)

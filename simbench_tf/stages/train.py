@@ -23,6 +23,7 @@ from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import Track, silent
+from simbench_tf.run.jobs import Job, replicates_of
 from simbench_tf.run.manifest import checksum_named, fingerprint, fresh_files
 from simbench_tf.run.models import outputs_of_tasks, snapshots_of
 from simbench_tf.stages.from_data import build_before_data, make_from_data, write_empty_history
@@ -37,33 +38,33 @@ if TYPE_CHECKING:  # TensorFlow waits until a model is trained
 _log = logging.getLogger(__name__)
 #: In RUN/models/MODEL, while it is trained.
 CHECKPOINT = "checkpoint.npz"
+_ALL = Job()
 
 
-def train(config: Config, folder: Path, track: Track = silent) -> None:
-    """Write RUN/models/MODEL for every model of the configuration, or model and seed.
+def train(config: Config, folder: Path, track: Track = silent, job: Job = _ALL) -> None:
+    """Write RUN/models/MODEL for every model of the configuration, or model and seed; of a `job`, for its own.
 
     With `dynamics` also the snapshots of its weights, which are that stage's: without it, none is missed.
 
     Raises
     ------
     InputError
-        There is no data set, or a model cannot be built or does not fit it.
+        There is no data set, a model cannot be built or does not fit it, or the run has no such job.
     """
     data = dataset_checksums(folder)
-    keys = {replicate.name: _keys(config, replicate, data) for replicate in config.replicates}
-    stale = [
-        each for each in config.replicates if not all(fresh_files(folder, key) for key in keys[each.name].values())
-    ]
+    replicates = replicates_of(config, job)
+    keys = {replicate.name: _keys(config, replicate, data) for replicate in replicates}
+    stale = [each for each in replicates if not all(fresh_files(folder, key) for key in keys[each.name].values())]
     _check_before_training(config, folder, stale)
     for replicate in stale:
         mine = keys[replicate.name]
         step(folder, mine, functools.partial(write, config, folder, replicate, "+".join(mine.values()), track))
-    _remove_checkpoints(config, folder)
+    _remove_checkpoints(replicates, folder)
 
 
-def _remove_checkpoints(config: Config, folder: Path) -> None:
+def _remove_checkpoints(replicates: list[Replicate], folder: Path) -> None:
     """Delete the checkpoints of models that are recorded: only now, so that a kill before the record loses nothing."""
-    there = [path for each in config.replicates for path in (folder / "models" / each.name).glob("checkpoint*.npz")]
+    there = [path for each in replicates for path in (folder / "models" / each.name).glob("checkpoint*.npz")]
     if there:
         from simbench_tf.devices import is_chief
         from simbench_tf.training.checkpoints import Checkpoint, remove_checkpoints

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -15,11 +16,18 @@ import pytest
 import tensorflow as tf
 import typer
 
+from helpers.folders import REPOSITORY
 from helpers.program import simbench
-from simbench_tf.cli import lists
+from simbench_tf.cli import exchange, lists, stages
 from simbench_tf.cli import program as cli
 from simbench_tf.config import RECORDED_PACKAGES
 from simbench_tf.dataset import open_dataset
+from simbench_tf.genome import sources
+from simbench_tf.interchange.attribution_readers import READERS
+from simbench_tf.interchange.export_attributions import WRITERS as ATTRIBUTION_WRITERS
+from simbench_tf.interchange.export_data import ALL, WRITERS
+from simbench_tf.interchange.export_results import WRITERS as RESULT_WRITERS
+from simbench_tf.stages.export import PLACES
 
 
 def test_presets_are_listed_a_line_each(monkeypatch, capsys):
@@ -193,6 +201,42 @@ def test_exports_to_a_folder_to_a_group_and_with_weights_elsewhere(monkeypatch, 
     assert (tmp_path / "group" / "models.tsv").read_text().splitlines()[1].startswith("basset")
 
 
+def test_commands_of_the_page_on_sharing_have_the_options_that_it_names():
+    page = (REPOSITORY / "docs" / "sharing.md").read_text(encoding="utf-8").replace("\\\n", " ")
+    commands = re.findall(r"^ *simbench (.+)$", page, re.MULTILINE)
+    assert len(commands) >= 7
+    for command in commands:
+        name, *arguments = shlex.split(command)
+        known = {option for parameter in COMMANDS[name].params for option in parameter.opts}
+        assert {each for each in arguments if each.startswith("--")} <= known, command
+
+
+@pytest.mark.slow
+def test_a_run_is_exported_to_where_models_are_shared(monkeypatch, capsys, copied_run):
+    who = ["--author", "Lovelace, Ada @ada", "--doi", "10.5281/zenodo.123", "--license", "CC-BY-4.0"]
+    for place, file in (("huggingface", "README.md"), ("zenodo", "CITATION.cff")):
+        code, out, _ = simbench(monkeypatch, capsys, "export", copied_run, "--to", place, *who)
+        folder = copied_run / place / "basset"
+        assert (code, out) == (0, f"folder: {folder}\n")
+        text = (folder / file).read_text(encoding="utf-8")
+        assert all(
+            told in text for told in ("Lovelace", "10.5281/zenodo.123", "cc-by-4.0" if file == "README.md" else "CC-BY")
+        )
+    assert simbench(monkeypatch, capsys, "verify", copied_run)[0] == 0, "the manifest knows the files"
+    code, out, _ = simbench(monkeypatch, capsys, "export", copied_run)
+    assert code == 0
+    code, out, _ = simbench(monkeypatch, capsys, "export", copied_run, "--check")
+    assert code == 1
+    assert f"must be mended: {copied_run / 'kipoi' / 'basset' / 'model.yaml'}: info.authors names nobody" in out
+    for option in (["--url", "https://a.org"], ["--group", "--out", "x"]):
+        code, _, err = simbench(monkeypatch, capsys, "export", copied_run, "--to", "zenodo", *option)
+        assert code == 2
+        assert "is of Kipoi entries; add --to kipoi" in err
+    code, _, err = simbench(monkeypatch, capsys, "export", copied_run, "--to", "hugingface")
+    assert code == 2
+    assert "did you mean 'huggingface'" in words(err)
+
+
 def test_a_warning_is_one_line(monkeypatch, capsys, tmp_path):
     config = tmp_path / "c.yaml"
     config.write_text("simulation: {kind: grammar, n_sequences: 20, elements: [{motif: SOX2, enriched: {H1: .4}}]}")
@@ -246,3 +290,54 @@ def test_variants_scores_a_keras_file(monkeypatch, capsys, tmp_path):
     code, _, err = simbench(monkeypatch, capsys, "variants", tmp_path / "none.keras", *options)
     assert code == 2
     assert "none.keras: no such model file; check the path" in err
+
+
+def test_quiet_says_nothing_but_what_was_asked_for(copied_run, monkeypatch, capsys):
+    config = copied_run / "config.yaml"
+    for options, told in (((), True), (("-q",), False), (("--quiet",), False)):
+        (copied_run / "scores" / "motif_recall.csv").unlink()
+        code, out, err = simbench(monkeypatch, capsys, *options, "run", config, "--out", copied_run, "--overwrite")
+        assert code == 0
+        assert out.endswith(f"report: {copied_run / 'report.html'}\n")
+        assert ("score: " in err) == told, "the seconds of the stage"
+    assert simbench(monkeypatch, capsys, "-q", "show", "dmo")[2].startswith("error: dmo: is neither")
+
+
+def test_verbose_names_every_step_and_the_log_file_holds_all(tiny_run, tmp_path, monkeypatch, capsys):
+    config, log = tiny_run / "config.yaml", tmp_path / "a.log"
+    _, _, err = simbench(monkeypatch, capsys, "run", config, "--out", tiny_run, "--log-file", log)
+    assert "up to date" not in err
+    _, _, err = simbench(monkeypatch, capsys, "run", "-v", config, "--out", tiny_run)
+    assert {"up to date: attribute", "up to date: score"} <= set(err.splitlines())
+    code, _, said = simbench(monkeypatch, capsys, "show", f"--log-file={log}", "dmo")
+    lines = [line.split(" ", 2)[2] for line in log.read_text().splitlines()]
+    assert code == 2
+    assert lines[0] == f"INFO $ simbench run {config} --out {tiny_run}"
+    assert "DEBUG up to date: attribute" in lines
+    assert lines[-1] == f"ERROR {said.rstrip()}"
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        (("--log-file",), "error: --log-file: names no file; write --log-file FILE\n"),
+        (("-q", "--verbose"), "error: --quiet: and --verbose cannot both be; leave one of them out\n"),
+        (
+            ("--log-file", "no/a.log"),
+            "error: no/a.log: cannot be written: No such file or directory; name another file\n",
+        ),
+    ],
+)
+def test_options_of_every_command_that_cannot_be_are_one_line(monkeypatch, capsys, options, line):
+    assert simbench(monkeypatch, capsys, "presets", *options) == (2, "", line)
+
+
+def test_formats_that_the_help_names_are_those_that_there_are():
+    assert (*WRITERS, ALL) == exchange.DATA_FORMATS
+    assert tuple(ATTRIBUTION_WRITERS) == exchange.ATTRIBUTION_FORMATS
+    assert tuple(RESULT_WRITERS) == exchange.RESULT_FORMATS
+    assert exchange.DATA_FOLDER == sources.DATA_FOLDER
+    assert exchange.PLACES == PLACES
+    options = typer.main.get_command(stages.app).commands["score"].params
+    (attributions,) = (each.help for each in options if each.name == "attributions")
+    assert attributions.endswith(f": {', '.join(READERS)}.")

@@ -10,6 +10,11 @@ from simbench_tf.run.verify_results import Known, array_problems, table_problems
 KNOWN = Known(frozenset({"s0", "s1"}), frozenset({"HepG2", "K562"}), frozenset({"MA1", "MA2"}), 20)
 IDS = np.array([b"s0", b"s1"])
 KNOCKOUT = "knockouts/basset/K562/ism.h5"
+MODISCO = {
+    "pos_patterns/pattern_0/contrib_scores": np.ones((9, 4)),
+    "pos_patterns/pattern_0/seqlets/start": np.array([0, 11]),
+    "pos_patterns/pattern_0/seqlets/end": np.array([9, 20]),
+}
 
 #: File -> a right table, and wrong columns with what is said of each.
 TABLES = {
@@ -67,6 +72,22 @@ ARRAYS = {
     "motifs/basset/K562/ism/null.h5": (
         {"scores": np.full((7, 20), np.nan, np.float32)},
         [("scores", np.zeros((7, 21)), "/scores of shape (7, 21), not (7, 20)")],
+    ),
+    "motifs/basset/K562/ism/modisco/modisco.h5": (
+        MODISCO,
+        [
+            ("pos_patterns/pattern_0/seqlets/end", np.array([9, 21]), "has seqlets of pos_patterns/pattern_0 outside"),
+            (
+                "pos_patterns/pattern_0/seqlets/start",
+                np.array([-1, 11]),
+                "has seqlets of pos_patterns/pattern_0 outside",
+            ),
+            (
+                "pos_patterns/pattern_0/contrib_scores",
+                np.full((9, 4), np.nan),
+                "pos_patterns/pattern_0 that are no numbers",
+            ),
+        ],
     ),
     "motifs/basset/K562/ism/seqlets/pvalues.h5": (
         {"seq_id": IDS, "pvalues": np.ones((2, 20), np.float32)},

@@ -34,6 +34,7 @@ from simbench_tf.config import load_config
 from simbench_tf.interchange.import_attributions import take_attributions
 from simbench_tf.run.lock import locked
 from simbench_tf.run.verify import problems
+from simbench_tf.stages.export import write
 if stages:
     import keras, tensorflow
 
@@ -49,6 +50,11 @@ def without_models(run):
 def locked_stage(stage, run):
     with locked(run):
         stage(config, run)
+
+def shared(run):
+    with locked(run):
+        for place in ("huggingface", "zenodo"):
+            write(run, ["basset"], to=place)
 
 def in_fork(work, run, crash_at, count_file=None):
     child = os.fork()
@@ -105,6 +111,7 @@ if not stages:
 else:
     work = {"begin": lambda run: pipeline.begin(config, run)}
     work |= {stage: partial(locked_stage, getattr(pipeline, stage)) for stage in (*pipeline.STAGES, "export")}
+    work["share"] = shared
     before = folder / "nothing"
     for name in [*work]:
         if name in stages:
@@ -138,7 +145,7 @@ def test_a_run_killed_at_any_operation_on_files_goes_on_to_the_same_bytes(tmp_pa
     assert faults == [], said
 
 
-#: Stages that load TensorFlow, each with what it has besides: snapshots, knock-outs, shuffles, calls, entries.
+#: Stages that load TensorFlow, each with what it has besides: snapshots, knock-outs, shuffles, calls, entries, cards.
 WITH_MODELS = {
     **TINY_RUN,
     "simulation": RULED_SIMULATION,
@@ -152,7 +159,7 @@ WITH_MODELS = {
 
 def test_stages_of_models_killed_at_any_operation_on_files_go_on_to_the_same_results(tmp_path):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(WITH_MODELS))
-    stages = ("train", "attribute", "export")
+    stages = ("train", "attribute", "export", "share")
     stages += ("dynamics", "motifs", "report") if os.environ.get("SIMBENCH_ALL_CRASH_POINTS") else ()
     tried, said = crash(tmp_path, 45, *stages)
     assert set(tried) == set(stages)

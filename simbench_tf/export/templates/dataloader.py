@@ -1,5 +1,7 @@
 """Intervals of a genome as one-hot DNA for Kipoi: BED and FASTA in, float32 (L, 4) out, one sample per interval.
 
+An own class, since kipoiseq's loaders need pybedtools, which it does not declare, and stop at a BED of four columns.
+
 Everything that can be wrong with the files is found before the first batch, so that a failing prediction leaves
 no output behind.
 """
