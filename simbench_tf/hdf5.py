@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 from collections.abc import Iterator
@@ -107,7 +108,8 @@ def read_array(h5: h5py.Group, name: str) -> npt.NDArray[Any]:
     Raises
     ------
     InputError
-        The array lies outside the file, is damaged, or says that it has more than `MOST_ARRAY_BYTES`.
+        The array lies outside the file, is damaged, is compressed in a way that HDF5 lacks here, or says that it has
+        more than `MOST_ARRAY_BYTES`.
     KeyError
         There is none of this name.
     """
@@ -126,10 +128,26 @@ def _values(h5: h5py.Group, name: str, where: str) -> npt.NDArray[Any]:
         raise InputError(where, f"{name} is no array", "write it again, with plain arrays only")
     if array.file.filename != h5.file.filename or array.external or array.is_virtual:
         raise InputError(where, f"keeps {name} in another file", "write it again, with plain arrays only")
+    _check_compression(array, where, name)
     if array.nbytes > MOST_ARRAY_BYTES:
         what = f"holds {name} of {array.nbytes / 1e9:,.0f} GB, {MOST_ARRAY_BYTES / 1e9:.0f} GB are the most"
         raise InputError(where, what, "give fewer sequences at a time")
     return np.asarray(array[()])
+
+
+def _check_compression(array: h5py.Dataset, where: str, name: str) -> None:
+    """Check that HDF5 can unpack an array; Blosc and others, which PyTables writes, come with a package."""
+    properties = array.id.get_create_plist()
+    for number in range(properties.get_nfilters()):
+        code, _, _, label = properties.get_filter(number)
+        if h5py.h5z.filter_avail(code):
+            continue
+        with contextlib.suppress(ImportError):
+            import hdf5plugin  # noqa: F401  its import registers filters
+        if not h5py.h5z.filter_avail(code):
+            packed_by = label.decode(errors="replace") or f"filter {code}"
+            what = f"keeps {name} compressed by {packed_by}, which HDF5 lacks here"
+            raise InputError(where, what, "pip install hdf5plugin, or write it again with gzip")
 
 
 class _NeverFailing(io.RawIOBase):

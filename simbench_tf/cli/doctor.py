@@ -61,7 +61,8 @@ def _optional() -> list[Finding]:
         "distributed": ("dask", "--dask"),
         "pyjaspar": ("jaspar", "motifs: jaspar:2022"),
         "tensorboard": ("tensorboard", "training.tensorboard"),
-        "torch": ("parity", "parity tests and benchmarks"),
+        "anndata": ("anndata", "export-data --format anndata"),
+        "torch": ("torch", "torch_dataset; with captum and tangermeme, the extra parity, parity tests and benchmarks"),
     }
     findings = []
     for module, (extra, use) in extras.items():

@@ -1,4 +1,4 @@
-"""Commands that export results and import files: export, export-data, export-attributions, variants, fetch."""
+"""Commands that export and import: export, export-data, export-attributions, export-results, variants, fetch."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from simbench_tf.run.folder import config_of, is_run
 from simbench_tf.stages.step import check_earlier
 
 # names, since the help must not wait for the modules that have them; a test holds them to theirs
-DATA_FORMATS = ("fasta", "paper", "all")
-ATTRIBUTION_FORMATS = ("npz", "bigwig")
+DATA_FORMATS = ("fasta", "paper", "anndata", "tfrecord", "all")
+ATTRIBUTION_FORMATS = ("npz", "chrombpnet", "bigwig", "igv")
+RESULT_FORMATS = ("multiqc",)
 DATA_FOLDER = Path("data")
 PLACES = ("kipoi", "huggingface", "zenodo")
 PERSON = "'NAME @GITHUB ORCID'"
@@ -140,7 +141,8 @@ def export_data(
         typer.Option(
             "--format",
             **one_of(*DATA_FORMATS),
-            help="FASTA, BED and TSV; the three-column text of the paper's own code; or both.",
+            help="FASTA, BED and TSV; the three-column text of the paper's own code; AnnData as CREsted reads it; "
+            "TFRecord; or all that is text.",
         ),
     ] = DATA_FORMATS[0],
     compress: Annotated[bool, typer.Option("--gzip", help="Compress the files.")] = False,
@@ -170,7 +172,8 @@ def export_attributions(
         typer.Option(
             "--format",
             **one_of(*ATTRIBUTION_FORMATS),
-            help="Arrays for tfmodisco-lite; or scores along the genome (peaks data).",
+            help="Arrays for tfmodisco-lite; ChromBPNet's HDF5; scores along the genome (peaks data); or these with "
+            "an IGV session.",
         ),
     ] = ATTRIBUTION_FORMATS[0],
 ) -> None:
@@ -185,6 +188,25 @@ def export_attributions(
     with bars() as track:
         files = interchange.export_attributions(config_of(run), run, out, format_, track=track)
     for file in files:
+        say(file)
+
+
+@app.command(name="export-results", rich_help_panel=EXCHANGE)
+def export_results(
+    run: Run,
+    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="The output folder; created where it is missing.")],
+    format_: Annotated[
+        str,
+        typer.Option("--format", **one_of(*RESULT_FORMATS), help="Custom content that MultiQC finds and shows."),
+    ] = RESULT_FORMATS[0],
+) -> None:
+    """Write the ranking, the scores and the models' quality as files that other tools read.
+
+    Example: [bold]simbench export-results runs/demo --out qc[/], then [bold]multiqc qc[/]
+    """
+    from simbench_tf import interchange
+
+    for file in interchange.export_results(config_of(run), run, out, format_):
         say(file)
 
 

@@ -34,12 +34,14 @@ from simbench_tf.dataset.files import (
 )
 from simbench_tf.dataset.site_rows import covered, elements_of_motifs, sites_of_sequences
 from simbench_tf.dataset.tf_data import as_tf_data
+from simbench_tf.dataset.torch_data import Layout, as_torch_dataset
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import information_content, read_motifs, scan
 
 if TYPE_CHECKING:
     import tensorflow as tf
+    import torch
 
 
 _GIBIBYTE = 2**30
@@ -356,6 +358,44 @@ class Dataset:
         )
         epoch = None if repeat else n_batches(n, batch_size)
         return as_tf_data(one_epoch, self.seq_length, len(self.tasks), epoch, as_bases)
+
+    def torch_dataset(
+        self, split: str, layout: Layout = "NCL"
+    ) -> torch.utils.data.Dataset[tuple[torch.Tensor, torch.Tensor]]:
+        """A split for PyTorch's DataLoader: a map-style data set of (one-hot, labels), by the sequence's number.
+
+        The i-th is row i of `bases`, `labels` and `mask`. Bases are kept as uint8 and encoded when asked for. It can be
+        pickled, so that workers may be spawned as well as forked.
+
+        Parameters
+        ----------
+        split : {"train", "valid", "test"}
+        layout : {"NCL", "NLC"}
+            Whether a sequence is (4, L), what PyTorch's convolutions take, or (L, 4), as everywhere else here.
+
+        Returns
+        -------
+        torch.utils.data.Dataset
+            Of pairs of tensors: the sequence, float32 (4, L) or (L, 4), channels A, C, G, T and zeros for N; and its
+            labels, float32 (T,), in the order of `tasks`: 1, 0, or `tables.UNLABELLED`, 255, which a loss should leave
+            out.
+
+        Raises
+        ------
+        InputError
+            torch is not installed.
+        ValueError
+            The split is unknown or empty, or the layout unknown.
+
+        Examples
+        --------
+        >>> import simbench_tf as sb
+        >>> data = sb.open_dataset("runs/demo")  # doctest: +SKIP
+        >>> loader = torch.utils.data.DataLoader(data.torch_dataset("train"), batch_size=64)  # doctest: +SKIP
+        """
+        if not self._count(split):
+            raise ValueError(f"there is no sequence in {split}")
+        return as_torch_dataset(self.bases(split), self.labels(split), layout)
 
     @property
     def _part_paths(self) -> list[Path]:

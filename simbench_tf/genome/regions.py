@@ -55,10 +55,10 @@ def merge_summits(chrom: npt.ArrayLike, summits: npt.ArrayLike, distance: float)
     [['chr1', 200, 3], ['chr1', 480, 1]]
     """
     names, positions = np.asarray(chrom, object), np.asarray(summits, np.int64)
-    starts = _along_genome(names) + positions
     # two points d bases apart leave a gap of d - 1 between their intervals; None joins only what overlaps
     gap = int(np.ceil(distance)) - 2
-    clusters, _, _ = _interval_arithmetic().merge_intervals(starts, starts + 1, min_dist=gap if gap >= 0 else None)
+    bases = pd.DataFrame({"chrom": names, "start": positions, "end": positions + 1})
+    clusters = _clusters(bases, gap if gap >= 0 else None)
     order = np.lexsort((positions, clusters))
     groups = np.empty_like(order)
     groups[order] = _within_reach(clusters[order], positions[order], distance)
@@ -121,15 +121,10 @@ def nearest_distance(
 
 def overlaps_any(regions: pd.DataFrame, others: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Which regions share at least one base with any of `others`, shape (N,); both have chrom, start and end."""
-    both = pd.concat([regions[["chrom", "start", "end"]], others[["chrom", "start", "end"]]])
-    offsets = _along_genome(both["chrom"].to_numpy(object))
-    starts, ends = offsets + both["start"].to_numpy(np.int64), offsets + both["end"].to_numpy(np.int64)
-    n = len(regions)
-    hit = np.zeros(n, np.bool_)
-    if 0 < n < len(both):
-        hits, _ = _interval_arithmetic().overlap_intervals(starts[:n], ends[:n], starts[n:], ends[n:])
-        hit[hits] = True
-    return hit
+    if regions.empty or others.empty:
+        return np.zeros(len(regions), np.bool_)
+    first, second = (each[["chrom", "start", "end"]].reset_index(drop=True) for each in (regions, others))
+    return (_bioframe().count_overlaps(first, second)["count"] > 0).to_numpy(np.bool_)
 
 
 def overlap_groups(regions: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -142,14 +137,18 @@ def overlap_groups(regions: pd.DataFrame) -> npt.NDArray[np.int64]:
     >>> overlap_groups(regions_at(["chr1"] * 4, [150, 900, 200, 260], 100)).tolist()
     [0, 1, 0, 0]
     """
-    offsets = _along_genome(regions["chrom"].to_numpy(object))
-    starts, ends = offsets + regions["start"].to_numpy(np.int64), offsets + regions["end"].to_numpy(np.int64)
-    groups, _, _ = _interval_arithmetic().merge_intervals(starts, ends, min_dist=None)
-    return np.asarray(groups, np.int64)
+    return _clusters(regions[["chrom", "start", "end"]].reset_index(drop=True), None)
 
 
-def _interval_arithmetic() -> Any:
-    """bioframe's functions of arrays; imported here since bioframe loads matplotlib, which takes a second."""
-    from bioframe.core import arrops
+def _clusters(intervals: pd.DataFrame, min_dist: int | None) -> npt.NDArray[np.int64]:
+    """Number of the group of intervals that overlap or lie within `min_dist` of each other, along the genome, (N,)."""
+    if intervals.empty:  # bioframe takes no table without rows
+        return np.empty(0, np.int64)
+    return _bioframe().cluster(intervals, min_dist=min_dist)["cluster"].to_numpy(np.int64)
 
-    return arrops
+
+def _bioframe() -> Any:
+    """bioframe, imported here since it loads matplotlib, which takes a second."""
+    import bioframe
+
+    return bioframe

@@ -1,4 +1,4 @@
-"""Readers of attribution files that other tools wrote: NumPy and HDF5 arrays, and bigWig at the sequences' loci."""
+"""Readers of attribution files that other tools wrote: NumPy and HDF5 arrays, ChromBPNet's, bigWig at given loci."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import text_lines
 from simbench_tf.hdf5 import MOST_ARRAY_BYTES, read_array
-from simbench_tf.interchange import bigwig_values
+from simbench_tf.interchange import bigwig_values, chrombpnet
 
 #: Names of arrays, in order of preference; ``arr_0`` is NumPy's own name, and tfmodisco-lite's.
 ARRAYS = ("scores", "contributions", "hypothetical", "arr_0")
@@ -49,12 +49,15 @@ class OtherArray(NamedTuple):
         Of the rows, where the file has them.
     is_ordered : bool
         Whether the rows are the explained sequences in order, as those read at their loci are.
+    bases : uint8 array, shape (N, L), or None
+        The sequences of the rows, where the file has them.
     """
 
     name: str
     values: npt.NDArray[Any]
     seq_ids: list[str] | None = None
     is_ordered: bool = False
+    bases: npt.NDArray[np.uint8] | None = None
 
 
 def read_attribution_file(path: Path, loci: pd.DataFrame | None) -> OtherArray:
@@ -97,10 +100,13 @@ def read_npy(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
 
 
 def read_hdf5(path: Path, _loci: pd.DataFrame | None = None) -> OtherArray:
-    """Read the attributions of an HDF5 file."""
+    """Read the attributions of an HDF5 file; one of ChromBPNet's layout has its sequences, too."""
     with file_errors(path), h5py.File(path) as h5:
         names: list[str] = []
         h5.visititems(lambda name, each: names.append(name) if isinstance(each, h5py.Dataset) else None)
+        if chrombpnet.has_layout(names):
+            read = chrombpnet.read_contributions(h5)
+            return OtherArray(read.name, read.values, bases=read.bases)
         return _chosen(path, h5, names)
 
 
@@ -188,7 +194,7 @@ def scores_of(path: Path, array: OtherArray, bases: npt.NDArray[np.uint8]) -> np
     """Score of each observed base, float32 (N, L), from an array (N, L), (N, L, 4) or (N, 4, L).
 
     The observed base's score is the sum over channels of `contributions`; of hypothetical ones (also `arr_0` of
-    tfmodisco-lite) it is the value of the base that stands there.
+    tfmodisco-lite and ``shap/seq`` of ChromBPNet) it is the value of the base that stands there.
 
     Raises
     ------

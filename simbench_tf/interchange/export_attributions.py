@@ -1,9 +1,10 @@
-"""Export of attributions: arrays for tfmodisco-lite, bigWig tracks for genome browsers."""
+"""Export of attributions: arrays for tfmodisco-lite, ChromBPNet's HDF5, bigWig tracks for genome browsers."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +20,9 @@ from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.genome import open_genome
 from simbench_tf.hdf5 import read_h5
+from simbench_tf.interchange import chrombpnet, igv_session
 from simbench_tf.parallel import Track, silent
-from simbench_tf.run.attributions import AttributionFile, attribution_files, read_attributions
+from simbench_tf.run.attributions import AttributionFile, attribution_files, read_attributions, read_seq_ids
 
 _NO_PLACE = "have no place in a genome, which bigWig needs"
 
@@ -41,8 +43,10 @@ def export_attributions(
     ``npz`` is what tfmodisco-lite takes: TASK/ohe.npz (``-s``), the one-hot explained sequences, int8
     (N, 4, L), and TASK/MODEL/KEY.npz (``-a``), their hypothetical contributions, float32 (N, 4, L), each under
     ``arr_0``. TASK/regions.bed lists these sequences, in order; without a genome chrom is the seq_id.
+    ``chrombpnet``: TASK/MODEL/KEY.h5 in ChromBPNet's layout, and TASK/interpreted_regions.bed (`chrombpnet`).
     ``bigwig``: TASK/MODEL/KEY.bw, the scores along the genome; where regions overlap, their mean. Chromosomes have the
-    genome's lengths or, where the genome is not available, end with the last region.
+    genome's lengths or, where the genome is not available, end with the last region. ``igv``: the same,
+    TASK/regions.bed and TASK/sites.bed, the true sites of these regions, and igv_session.xml, which opens all.
 
     Parameters
     ----------
@@ -50,7 +54,7 @@ def export_attributions(
         Of the run.
     run, out : path
         RUN, and a folder that is made where missing.
-    format_ : {"npz", "bigwig"}
+    format_ : {"npz", "chrombpnet", "bigwig", "igv"}
         A key of `WRITERS`.
     track : callable, optional
         ``track(description, total)`` is a context manager that yields ``advance(n)``.
@@ -138,6 +142,27 @@ def _regions(seq_ids: list[str], length: int, loci: pd.DataFrame | None) -> pd.D
     return loci.loc[seq_ids].assign(name=seq_ids)
 
 
+def write_chrombpnet(
+    config: Config, _run: Path, dataset: Dataset, files: list[AttributionFile], out: Path
+) -> Iterator[list[Path]]:
+    """Write ChromBPNet's files; yields the paths written for each attribution file."""
+    split = config.attribution.split
+    bases, known = dataset.bases(split), pd.Index(dataset.seq_ids(split))
+    loci = read_loci(dataset.path, len(dataset.parts))
+    done: set[str] = set()
+    for file in files:
+        scores, seq_ids = read_attributions(file.path)
+        with read_h5(file.path) as h5:
+            hypothetical = h5["hypothetical"][:] if "hypothetical" in h5 else None
+        written = [out / file.task / file.model / f"{file.key}.h5"]
+        chrombpnet.write_contributions(written[0], bases[_rows(known, seq_ids, file)], scores, hypothetical)
+        if file.task not in done:
+            done.add(file.task)
+            written.append(out / file.task / "interpreted_regions.bed")
+            chrombpnet.write_regions(written[1], _regions(seq_ids, dataset.seq_length, loci))
+        yield written
+
+
 def write_tracks(
     config: Config, run: Path, dataset: Dataset, files: list[AttributionFile], out: Path
 ) -> Iterator[list[Path]]:
@@ -155,11 +180,73 @@ def write_tracks(
         yield [path]
 
 
+def write_igv(
+    config: Config, run: Path, dataset: Dataset, files: list[AttributionFile], out: Path
+) -> Iterator[list[Path]]:
+    """Write bigWig tracks, the explained regions, their true sites, and the IGV session that opens them.
+
+    Yields the paths written for each attribution file; the session is with the last of them.
+    """
+    tracks: dict[str, list[igv_session.Track]] = {}  # a task's tracks stand together
+    for number, (file, written) in enumerate(zip(files, write_tracks(config, run, dataset, files, out), strict=True)):
+        if file.task not in tracks:
+            beds = _write_beds(config, dataset, file, out / file.task)
+            tracks[file.task] = [igv_session.Track(path, f"{file.task}: {name}") for name, path in beds.items()]
+            written += beds.values()
+        tracks[file.task].append(igv_session.Track(written[0], f"{file.task}: {file.key} ({file.model})"))
+        if number == len(files) - 1:
+            written.append(out / "igv_session.xml")
+            igv_session.write_session(
+                written[-1], _genome_of(config), _first_locus(dataset, files[0]), list(chain(*tracks.values()))
+            )
+        yield written
+
+
+def _write_beds(config: Config, dataset: Dataset, file: AttributionFile, folder: Path) -> dict[str, Path]:
+    """BED files of the sequences that a task's files explain, and of those of their sites that are its truth."""
+    split, seq_ids = config.attribution.split, read_seq_ids(file.path)
+    regions = _regions(seq_ids, dataset.seq_length, read_loci(dataset.path, len(dataset.parts)))
+    rows = _rows(pd.Index(dataset.seq_ids(split)), seq_ids, file)
+    starts = pd.Series(regions["start"].to_numpy(), index=rows)
+    chroms = pd.Series(regions["chrom"].to_numpy(), index=rows)
+    sites = dataset.true_sites(split, file.task, rows=rows)
+    sites = sites[sites["row"].isin(rows)]
+    first = starts.loc[sites["row"]].to_numpy()
+    placed = sites.assign(
+        chrom=chroms.loc[sites["row"]].to_numpy(), start=first + sites["start"], end=first + sites["end"], score=0
+    )
+    tables = {
+        "explained regions": ("regions.bed", regions),
+        "true sites": ("sites.bed", placed[["chrom", "start", "end", "motif", "score", "strand"]]),
+    }
+    for name, table in tables.values():
+        ordered = table.sort_values(["chrom", "start", "end"], kind="stable")
+        with whole_file(folder / name) as partial:
+            ordered.to_csv(partial, sep="\t", index=False, header=False, lineterminator="\n")
+    return {track: folder / name for track, (name, _) in tables.items()}
+
+
+def _genome_of(config: Config) -> str:
+    genome = config.simulation.reference_genome
+    if genome is None:
+        raise InputError("simulation", "names no genome, which an IGV session opens", "use --format bigwig")
+    return igv_session.genome_id(genome)
+
+
+def _first_locus(dataset: Dataset, file: AttributionFile) -> str:
+    loci = read_loci(dataset.path, len(dataset.parts))
+    assert loci is not None, "write_tracks has written tracks along the genome"
+    first = loci.loc[read_seq_ids(file.path)[0]]
+    return f"{first['chrom']}:{first['start'] + 1}-{first['end']}"
+
+
 #: Writers by format. A writer takes config, run, data set, attribution files and output folder, and yields the paths
 #: written for each attribution file.
 WRITERS: dict[str, Callable[[Config, Path, Dataset, list[AttributionFile], Path], Iterator[list[Path]]]] = {
     "npz": write_arrays,
+    "chrombpnet": write_chrombpnet,
     "bigwig": write_tracks,
+    "igv": write_igv,
 }
 
 

@@ -1,4 +1,4 @@
-"""Export of a data set: FASTA, BED and TSV, or the three-column text of the paper's own code.
+"""Export of a data set: FASTA, BED and TSV, the three-column text of the paper's own code, AnnData, TFRecord.
 
 Text is UTF-8 with one kind of line end; the same run gives the same bytes, compressed or not.
 """
@@ -23,6 +23,8 @@ from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.dataset.files import part_path, read_loci, read_table
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
+from simbench_tf.interchange.anndata_file import write_anndata
+from simbench_tf.interchange.tfrecord import write_tfrecord
 from simbench_tf.parallel import Track, silent
 from simbench_tf.run.attributions import attributed_rows
 from simbench_tf.simulate.text import HEADER, Site, site_text
@@ -45,7 +47,9 @@ def export_data(
     sequences have loci in a genome, sites_genome.bed. Column 5 of both is ``-10 log10 p``, from 0 to 1000 as BED
     requires; the exact numbers follow from column 7 on, and line 1 names the columns. ``paper``: TASK.positives.txt and
     TASK.negatives.txt, the three-column text of Prakash, Shrikumar and Kundaje's own code, with every site of a
-    sequence, and paper.yaml, a configuration that reads them. motifs.meme is always written.
+    sequence, and paper.yaml, a configuration that reads them. ``anndata``: dataset.h5ad and genome.fa, for CREsted
+    (`anndata_file.write_anndata`). ``tfrecord``: SPLIT.tfrecord and features.json (`tfrecord.write_tfrecord`).
+    motifs.meme is always written.
 
     Parameters
     ----------
@@ -53,10 +57,10 @@ def export_data(
         RUN, with a finished data set.
     out : path
         A folder, made where missing.
-    format_ : {"fasta", "paper", "all"}
-        A key of `WRITERS`, or all of them.
+    format_ : {"fasta", "paper", "anndata", "tfrecord", "all"}
+        A key of `WRITERS`, or all that is text (`TEXTS`).
     compress : bool
-        Gzip all but motifs.meme and paper.yaml, and add .gz to their names.
+        Gzip all but motifs.meme, paper.yaml, features.json and AnnData's files, and add .gz to their names.
     explained : Config, optional
         The run's configuration: write explained.tsv, too, the sequences that the run attributes, in the order of its
         attribution files. Columns task, seq_id and row, the number of the sequence in SPLIT.fa, from 0.
@@ -71,7 +75,8 @@ def export_data(
     Raises
     ------
     InputError
-        There is no data set, a file cannot be written, or a motif's name has a comma, which the text cannot hold.
+        There is no data set, a file cannot be written, a motif's name has a comma, which the text cannot hold, or
+        anndata is not installed where it is needed.
 
     Examples
     --------
@@ -86,7 +91,7 @@ def export_data(
     dataset = open_dataset(run / "dataset")
     suffix = ".gz" if compress else ""
     files = []
-    chosen = list(WRITERS) if format_ == ALL else [format_]
+    chosen = TEXTS if format_ == ALL else (format_,)
     with track("export", len(dataset.parts) * len(chosen)) as advance:
         for name in chosen:
             files += WRITERS[name](dataset, out, suffix, advance)
@@ -191,9 +196,14 @@ def write_paper(dataset: Dataset, out: Path, suffix: str, advance: Advance) -> l
 
 
 #: Writers by format; each takes a data set, the output folder, the suffix of names and a function to advance progress.
-WRITERS: dict[str, Callable[[Dataset, Path, str, Advance], list[Path]]] = {"fasta": write_fasta, "paper": write_paper}
-#: The format that stands for all of them.
-ALL = "all"
+WRITERS: dict[str, Callable[[Dataset, Path, str, Advance], list[Path]]] = {
+    "fasta": write_fasta,
+    "paper": write_paper,
+    "anndata": write_anndata,
+    "tfrecord": write_tfrecord,
+}
+#: Formats that are text, and the one that stands for all of these.
+TEXTS, ALL = ("fasta", "paper"), "all"
 
 
 def _listed_sites(dataset: Dataset) -> dict[str, str]:

@@ -34,6 +34,8 @@ from simbench_tf.run.attributions import (
 from simbench_tf.run.lock import locked
 from simbench_tf.run.manifest import write_records
 
+_THE_RUNS_OWN = "explain the run's own: `simbench export-data RUN --out DIR --explained`"
+
 
 def take_attributions(
     config: Config,
@@ -58,7 +60,8 @@ def take_attributions(
     file : path
         A file of a suffix in `attribution_readers.READERS`: .npz or .h5 with an array scores (N, L), contributions or
         hypothetical (N, L, 4), or arr_0 of any of these shapes, (N, 4, L) as well; .npy, like arr_0; or a bigWig (.bw)
-        with a value at each base of the explained regions (peaks data).
+        with a value at each base of the explained regions (peaks data). A .h5 of ChromBPNet (`chrombpnet`) has its
+        sequences, by which its rows are found; it may hold them in any order, and others of the same split.
         Of hypothetical values (N, L, 4) the observed base's is taken; contributions are summed over channels.
     name : str, optional
         The method's name in tables and report; by default the file's name.
@@ -95,7 +98,7 @@ def take_attributions(
     ids = np.asarray(dataset.seq_ids(split))
     loci = read_loci(dataset.path, len(dataset.parts))
     array = read_attribution_file(file, None if loci is None else loci.loc[ids[rows]])
-    scores = _matched(file, array, seq_ids, ids, dataset.bases(split), rows)
+    scores = scores_of_rows(file, array, seq_ids, ids, dataset.bases(split), rows)
     faulty = np.argwhere(~np.isfinite(scores))
     if len(faulty):
         row, base = faulty[0]
@@ -156,7 +159,7 @@ def one_of(option: str, chosen: str | None, names: Iterable[str]) -> str:
     return chosen
 
 
-def _matched(
+def scores_of_rows(
     file: Path,
     array: OtherArray,
     seq_ids: Path | None,
@@ -164,11 +167,31 @@ def _matched(
     bases: npt.NDArray[np.uint8],
     rows: npt.NDArray[np.int64],
 ) -> npt.NDArray[np.float32]:
-    """Scores of the explained `rows` of a split, whose ids are `known` and whose bases are uint8 (M, L)."""
+    """Scores of the explained sequences, float32 (N, L), whatever the order and number of the rows of a file.
+
+    Parameters
+    ----------
+    file : Path
+    array : OtherArray
+        As `read_attribution_file` gives it.
+    seq_ids : Path or None
+        The ids of the file's rows, where it has none.
+    known, bases : array of str, shape (M,), and uint8 array, shape (M, L)
+        The sequences of a split.
+    rows : int array, shape (N,)
+        Those of them that are explained.
+
+    Raises
+    ------
+    InputError
+        A row is of no known sequence, or an explained one has none.
+    """
     if array.is_ordered:
         return scores_of(file, array, bases[rows])
     given = read_seq_ids(seq_ids) if seq_ids is not None else array.seq_ids
     n = len(array.values) if array.values.ndim else 0
+    if given is None and array.bases is not None:
+        return _matched_by_sequence(file, array, array.bases, known, bases, rows)
     if given is None:
         if n != len(rows):
             mend = "add their ids, as seq_id in the file or with --seq-ids FILE"
@@ -188,4 +211,39 @@ def _matched(
         first = str(known[rows][order < 0][0])
         what = f"lacks {(order < 0).sum()} of the {len(rows)} explained sequences, {first!r} the first"
         raise InputError(source, what, "explain all that the run's own files explain")
+    if array.bases is not None and (differing := _differing_rows(array.bases, bases[at])).size:
+        what = f"names {given[differing[0]]!r} where {file} holds another sequence"
+        raise InputError(source, what, "give one id per row, in its order")
     return scores_of(file, array, bases[at])[order]
+
+
+def _differing_rows(first: npt.NDArray[np.uint8], second: npt.NDArray[np.uint8]) -> npt.NDArray[np.int64]:
+    """Rows in which two arrays of bases differ; all, where their lengths do."""
+    if first.shape != second.shape:
+        return np.arange(len(first))
+    return np.flatnonzero((first != second).any(axis=1))
+
+
+def _matched_by_sequence(
+    file: Path,
+    array: OtherArray,
+    given: npt.NDArray[np.uint8],
+    known: npt.NDArray[np.str_],
+    bases: npt.NDArray[np.uint8],
+    rows: npt.NDArray[np.int64],
+) -> npt.NDArray[np.float32]:
+    """Scores of the explained `rows` of a split, whose bases are `bases`, from rows found by their own sequences."""
+    if given.shape[1] != bases.shape[1]:
+        what = f"explains sequences of {given.shape[1]} bases, those of the data set have {bases.shape[1]}"
+        raise InputError(file, what, _THE_RUNS_OWN)
+    of_split = {each.tobytes() for each in bases}
+    foreign = next((row for row, each in enumerate(given) if each.tobytes() not in of_split), None)
+    if foreign is not None:
+        raise InputError(file, f"explains in row {foreign} a sequence that the explained split lacks", _THE_RUNS_OWN)
+    places = {each.tobytes(): row for row, each in enumerate(given)}
+    lacking = [row for row in rows if bases[row].tobytes() not in places]
+    if lacking:
+        what = f"lacks {len(lacking)} of the {len(rows)} explained sequences, {str(known[lacking[0]])!r} the first"
+        raise InputError(file, what, "explain all that the run's own files explain")
+    at = [places[bases[row].tobytes()] for row in rows]
+    return scores_of(file, array._replace(values=array.values[at]), bases[rows])

@@ -26,6 +26,7 @@ from simbench_tf.genome import sources
 from simbench_tf.interchange.attribution_readers import READERS
 from simbench_tf.interchange.export_attributions import WRITERS as ATTRIBUTION_WRITERS
 from simbench_tf.interchange.export_data import ALL, WRITERS
+from simbench_tf.interchange.export_results import WRITERS as RESULT_WRITERS
 from simbench_tf.stages.export import PLACES
 
 
@@ -334,6 +335,7 @@ def test_options_of_every_command_that_cannot_be_are_one_line(monkeypatch, capsy
 def test_formats_that_the_help_names_are_those_that_there_are():
     assert (*WRITERS, ALL) == exchange.DATA_FORMATS
     assert tuple(ATTRIBUTION_WRITERS) == exchange.ATTRIBUTION_FORMATS
+    assert tuple(RESULT_WRITERS) == exchange.RESULT_FORMATS
     assert exchange.DATA_FOLDER == sources.DATA_FOLDER
     assert exchange.PLACES == PLACES
     options = typer.main.get_command(stages.app).commands["score"].params

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import hdf5plugin
 import numpy as np
 import pandas as pd
 import pyarrow as pa
@@ -19,9 +20,11 @@ from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset, write_dataset
 from simbench_tf.discovery.readers import read_found
 from simbench_tf.discovery.sequences import Sequences
+from simbench_tf.dna import one_hot
 from simbench_tf.genome import fetch, open_genome, read_peaks
 from simbench_tf.genome.vcf import read_header, read_records
 from simbench_tf.interchange.attribution_readers import read_attribution_file, read_bigwig, read_seq_ids, scores_of
+from simbench_tf.interchange.import_attributions import scores_of_rows
 from simbench_tf.interchange.import_predictions import read_predictions
 from simbench_tf.motifs import Motif, read_motifs
 from simbench_tf.run.attributions import read_attributions
@@ -113,6 +116,21 @@ def arrays(folder: Path, suffix: str) -> Path:
             h5.create_dataset("scores", data=scores, compression="gzip")
             h5["seq_id"] = SEQUENCES.seq_ids.astype("S")
     return path
+
+
+def chrombpnet(folder: Path) -> Path:
+    """Contributions as ChromBPNet writes them, compressed by Blosc."""
+    raw = one_hot(BASES).transpose(0, 2, 1).astype(np.int8)
+    values = np.random.default_rng(1).normal(size=raw.shape).astype(np.float16)
+    with h5py.File(folder / "c.h5", "w") as h5:
+        for name, array in (("raw", raw), ("shap", values), ("projected_shap", raw * values)):
+            h5.create_dataset(f"{name}/seq", data=array, chunks=True, **hdf5plugin.Blosc())
+    return folder / "c.h5"
+
+
+def matched(path: Path) -> None:
+    """Read attributions, whose rows are found by their sequences."""
+    scores_of_rows(path, read_attribution_file(path, None), None, SEQUENCES.seq_ids, BASES, np.arange(6))
 
 
 def modisco(folder: Path) -> Path:
@@ -294,6 +312,7 @@ BINARIES = {
     "npy": Reader(lambda folder: arrays(folder, ".npy"), attributions),
     "npz": Reader(lambda folder: arrays(folder, ".npz"), attributions),
     "HDF5": Reader(lambda folder: arrays(folder, ".h5"), attributions),
+    "ChromBPNet HDF5": Reader(chrombpnet, matched),
     "modisco HDF5": Reader(modisco, found),
     "own HDF5": Reader(own_attributions, read_attributions),
     "bigWig": Reader(bigwig, read_loci),

@@ -33,12 +33,13 @@ def test_bootstrap_intervals_cover_at_their_nominal_rate():
         assert abs(covered - level) < 3 * error
 
 
-def test_bootstrap_intervals_equal_scipys_but_for_the_draws():
-    values = np.random.default_rng(1).beta(4, 1, size=60)
-    theirs = scipy.stats.bootstrap((values,), np.mean, n_resamples=20_000, method="BCa", rng=2).confidence_interval
-    ours = bootstrap_interval(values, n_resamples=20_000)
-    # the error of a quantile of 20,000 draws is some 2% of the interval
-    np.testing.assert_allclose(ours, theirs, atol=0.03 * (theirs.high - theirs.low))
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_bootstrap_intervals_are_scipys_from_the_same_draws(level):
+    for seed, values in enumerate((np.random.default_rng(1).gamma(1, size=40), np.random.default_rng(2).random(200))):
+        theirs = scipy.stats.bootstrap(
+            (values,), np.mean, confidence_level=level, n_resamples=2000, method="BCa", rng=np.random.default_rng(seed)
+        ).confidence_interval
+        assert bootstrap_interval(values, level, 2000, seed) == pytest.approx((theirs.low, theirs.high), rel=1e-12)
 
 
 def test_bootstrap_intervals_are_the_same_each_time_and_pass_over_nan():
