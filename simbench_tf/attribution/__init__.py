@@ -18,7 +18,7 @@ from simbench_tf.attribution.dependency_maps import dependency_map as dependency
 from simbench_tf.attribution.explain import Attribution, attribute
 from simbench_tf.attribution.interactions import Interactions, interactions, window_pairs
 from simbench_tf.attribution.network import Network
-from simbench_tf.attribution.registry import Method, Parts, method_key, methods, register_method
+from simbench_tf.attribution.registry import Method, Parts, find_method, method_key, methods, register_method
 
 __all__ = [
     "Attribution",
@@ -27,6 +27,7 @@ __all__ = [
     "Network",
     "Parts",
     "attribute",
+    "find_method",
     "interactions",
     "method_key",
     "methods",

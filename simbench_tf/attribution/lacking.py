@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from simbench_tf.attribution.registry import methods
+from simbench_tf.attribution.registry import find_method, methods
 from simbench_tf.errors import InputError
 
 
@@ -22,7 +22,7 @@ def why_not(method: str, lacking: Mapping[str, str]) -> str | None:
     >>> why_not("gradcam", {"layers": "it has none"}), why_not("ism", {"layers": "it has none"})
     ('it has none', None)
     """
-    needs = methods()[method].needs
+    needs = find_method(method).needs
     return None if needs is None else lacking.get(needs)
 
 

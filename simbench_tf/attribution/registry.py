@@ -2,8 +2,8 @@
 
 A method is a function ``(network, one_hot, references, *, setting=default, ...) -> Parts``, or without `references`
 where it compares with nothing. Its keyword-only parameters are its settings, and their annotations define what is
-allowed, so that a mistyped setting is found before anything is computed. Packages add methods through the entry-point
-group `simbench_tf.attribution_methods`.
+allowed, so that a mistyped setting is found before anything is computed. Packages add methods by the entry-point group
+`simbench_tf.attribution_methods` (`plugins`), read when a name is not found here or all are listed.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from importlib import metadata
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
@@ -24,10 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from simbench_tf.attribution.references import References, ReferencesLike, parse_references
 from simbench_tf.errors import InputError, nearest
-
-#: The entry-point group through which other packages add methods.
-ENTRY_POINTS = "simbench_tf.attribution_methods"
-
+from simbench_tf.plugins import find_plugin, installed_plugins, load_plugin
 
 # a keyword-only parameter of this name is no setting: it is given the seed of the whole call
 _SEED = "random_state"
@@ -231,12 +227,28 @@ def methods() -> dict[str, Method]:
 
 @functools.cache
 def _load_entry_points() -> None:
-    for entry in metadata.entry_points(group=ENTRY_POINTS):
+    for plugin in installed_plugins("method"):
         try:
-            entry.load()  # whose import runs @register_method
-        except Exception as error:
+            load_plugin(plugin)  # whose import runs @register_method
+        except InputError as error:
             # a broken plug-in must not take the other methods with it
-            warnings.warn(f"attribution methods of {entry.value!r} are left out: {error}", UserWarning, stacklevel=3)
+            warnings.warn(str(error), UserWarning, stacklevel=3)
+
+
+def find_method(name: str) -> Method:
+    """The method of a name; other packages are looked into only where it is none of this package's.
+
+    Raises
+    ------
+    InputError
+        There is none; of a plug-in that cannot be loaded, why.
+    """
+    if name not in _METHODS and (plugin := find_plugin("method", name)) is not None:
+        load_plugin(plugin)
+    known = _METHODS if name in _METHODS else methods()
+    if name not in known:
+        raise InputError("method", f"unknown attribution method {name!r}{nearest(name, known)}")
+    return known[name]
 
 
 def check_request(method: str, references: ReferencesLike | None, settings: Mapping[str, Any]) -> Request:
@@ -247,10 +259,7 @@ def check_request(method: str, references: ReferencesLike | None, settings: Mapp
     InputError
         The method or a setting is unknown, a setting has a wrong type or value, or the references do not fit.
     """
-    known = methods()
-    if method not in known:
-        raise InputError("method", f"unknown attribution method {method!r}{nearest(method, known)}")
-    entry = known[method]
+    entry = find_method(method)
     parsed: References | None = None
     if entry.references is not None:
         parsed = parse_references(entry.references if references is None else references)

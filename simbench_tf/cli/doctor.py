@@ -9,6 +9,8 @@ from importlib import metadata
 from typing import NamedTuple
 
 from simbench_tf.config import RECORDED_PACKAGES
+from simbench_tf.errors import InputError
+from simbench_tf.plugins import installed_plugins, load_plugin
 
 
 class Finding(NamedTuple):
@@ -29,7 +31,8 @@ def examine() -> list[Finding]:
     """
     version = sys.version_info
     python = Finding("python", ".".join(map(str, version[:3])), (3, 11) <= version[:2] <= (3, 13), needed=True)
-    return [python, *map(_package, RECORDED_PACKAGES), _cores(), _gpus(), *_optional(), *_callers(), *_namesake()]
+    others = (*_optional(), *_callers(), *_plugins(), *_namesake())
+    return [python, *map(_package, RECORDED_PACKAGES), _cores(), _gpus(), *others]
 
 
 def _package(name: str) -> Finding:
@@ -84,6 +87,19 @@ def _callers() -> list[Finding]:
         there = [f"{name} {known[name]}" for name in packages if name in known]
         state = f"{', '.join(there)} ({use})" if there else f"for {use}: pip install {install}"
         findings.append(Finding(caller, state, bool(there), needed=False))
+    return findings
+
+
+def _plugins() -> list[Finding]:
+    """What other packages bring by entry points, and whether it can be loaded."""
+    findings = []
+    for plugin in installed_plugins():
+        part = f"{plugin.kind} {plugin.name}"
+        try:
+            load_plugin(plugin)
+            findings.append(Finding(part, plugin.package, True, needed=False))
+        except InputError as error:
+            findings.append(Finding(part, str(error), False, needed=False))
     return findings
 
 

@@ -13,6 +13,7 @@ from simbench_tf.cli.app import CONFIGURATION, LOOK, Run, app, bars, console, sa
 from simbench_tf.cli.progress import duration
 from simbench_tf.config import presets, variants_of
 from simbench_tf.config.models import LACKING
+from simbench_tf.plugins import Kind, installed_plugins
 
 
 @app.command(name="presets", rich_help_panel=CONFIGURATION)
@@ -45,11 +46,30 @@ def methods() -> None:
         settings = ", ".join(f"{name}={value}" for name, value in method.settings.items()) or "-"
         table.add_row(method.name, escape(settings), escape(method.references or "-"), escape(method.description))
     console.print(table)
+    for kind, key in _KEYS.items():
+        _say_plugged(kind, f"Of other packages, for `{key}`:")
     for architecture, lacking in LACKING.items():
         console.print(f"\nNot for models of `architecture: {architecture}`:")
         for why in lacking.values():
             names = [name for name in registered() if why_not(name, lacking) == why]
             console.print(f"  {', '.join(names)}: {escape(why)}")
+
+
+#: Where a configuration names each kind of plug-in, but for methods, which are in the table.
+_KEYS: dict[Kind, str] = {
+    "metric": "scoring.metrics",
+    "architecture": "models.N.architecture",
+    "simulator": "simulation.kind",
+    "caller": "discovery.callers",
+}
+
+
+def _say_plugged(kind: Kind, title: str) -> None:
+    """Name the plug-ins of a kind, where there are any, with the packages that bring them."""
+    for number, plugin in enumerate(installed_plugins(kind)):
+        if number == 0:
+            console.print(f"\n{title}")
+        console.print(f"  {escape(plugin.name)}  ({escape(plugin.package)})", highlight=False)
 
 
 @app.command(rich_help_panel=LOOK)
@@ -58,7 +78,7 @@ def doctor(
         bool, typer.Option("--warm", help="Compile what a run uses, up to two minutes, so that no run has to.")
     ] = False,
 ) -> None:
-    """Show versions, devices, and which optional parts work here.
+    """Show versions, devices, which optional parts work here, and which plug-ins other packages bring.
 
     Example: [bold]simbench doctor --warm[/]
     """

@@ -24,9 +24,17 @@ from simbench_tf.config.load import (
     write_config,
 )
 from simbench_tf.config.models import Model, Replicate, replicates, safe_name
-from simbench_tf.config.run import AttributionSettings, Config, Dynamics, Export, MethodSettings, Scoring
+from simbench_tf.config.run import (
+    AttributionSettings,
+    Config,
+    Dynamics,
+    Export,
+    MethodSettings,
+    MetricSettings,
+    Scoring,
+)
 from simbench_tf.config.simulation import PeaksSimulation, TextSimulation
-from simbench_tf.config.simulation_kind import Splits
+from simbench_tf.config.simulation_kind import PluggedSimulation, Splits
 from simbench_tf.config.training import Augment, Training, training_of
 
 # their names before they were told apart from the records of `attribution`
@@ -47,8 +55,10 @@ __all__ = [
     "GrammarSimulation",
     "Method",
     "MethodSettings",
+    "MetricSettings",
     "Model",
     "PeaksSimulation",
+    "PluggedSimulation",
     "Position",
     "Rate",
     "Replicate",

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from simbench_tf.config.base import Strict
+from simbench_tf.files import safe_name
+from simbench_tf.plugins import checked_settings, load_named
 
-Caller = Literal["seqlets", "modisco", "finemo"]
+#: Callers that need no plug-in.
+CALLERS = ("seqlets", "modisco", "finemo")
+#: A name of one of these, or of one that another package brings.
+Caller = Annotated[str, WithJsonSchema({"anyOf": [{"enum": list(CALLERS), "type": "string"}, {"type": "string"}]})]
 Null = Literal["stretches", "shuffles", "negatives", "background"]
+
+
+#: What else stands where callers have their folders, or in their column.
+_TAKEN = ("filters", "file")
 
 
 class Discovery(Strict):
@@ -22,7 +31,7 @@ class Discovery(Strict):
     """
 
     callers: Annotated[list[Caller], Field(min_length=1)] = ["seqlets"]
-    """Which motif callers get the attributions: our own seqlets, TF-MoDISco, Fi-NeMo."""
+    """Which motif callers get the attributions: our own seqlets, TF-MoDISco, Fi-NeMo, or another package's."""
     fdr: Annotated[float, Field(gt=0, lt=1)] = 0.05
     """Rate of false calls that our own caller states."""
     null_sequences: Null = "stretches"
@@ -35,6 +44,8 @@ class Discovery(Strict):
     """Whether TF-MoDISco and Fi-NeMo get hypothetical contributions, of methods that have them."""
     filters: bool = True
     """Whether the motifs of each network's first filters are scored, too."""
+    settings: dict[str, dict[str, Any]] = {}
+    """Settings of callers that other packages bring, by the caller's name."""
 
     @model_validator(mode="after")
     def _callers_fit(self) -> Discovery:
@@ -42,4 +53,13 @@ class Discovery(Strict):
             raise ValueError(f"callers names one twice: {self.callers}")
         if "finemo" in self.callers and "modisco" not in self.callers:
             raise ValueError("callers names finemo, which looks for modisco's motifs; add modisco")
+        plugged = [name for name in self.callers if name not in CALLERS]
+        for name in plugged:
+            if not safe_name(name) or name in _TAKEN:
+                raise ValueError(f"callers: {name!r} cannot be a folder's name")
+            function = load_named("caller", name, CALLERS)
+            checked_settings(function, self.settings.get(name, {}), f"discovery.settings.{name}")
+        for name in self.settings:
+            if name not in plugged:
+                raise ValueError(f"settings names {name!r}, which is no caller of another package among callers")
         return self

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ValidationError
 
-from simbench_tf.config.simulation import KINDS
+from simbench_tf.config.simulation import KINDS, kinds, plugged_kind
 from simbench_tf.config.yaml_text import KEY, Location, parse_yaml
 from simbench_tf.errors import InputError, nearest
 
@@ -42,7 +42,7 @@ def _in_words(problem: Any, model: type[BaseModel], spellings: Mapping[Location,
     if problem["type"] == "missing":
         return f"{key}: is missing; give it"
     if problem["type"] in ("union_tag_not_found", "union_tag_invalid"):
-        *most, last = KINDS
+        *most, last = kinds()
         return f"simulation.kind: must be {', '.join(most)} or {last}"
     if problem["type"] in _NOT_TEXT and isinstance(problem["input"], bool | int | float | date | None):
         return _unquoted(location, problem["input"], spellings)
@@ -67,6 +67,8 @@ def _dotted(location: Location) -> str:
 
 
 def _known_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> list[str]:
+    if location[0] == "simulation" and len(location) > 2 and location[1] not in KINDS:
+        return _known_keys(location[2:], plugged_kind(str(location[1])))
     schema = model.model_json_schema()
     node: dict[str, Any] = schema
 

@@ -7,13 +7,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, WithJsonSchema, model_validator
 
 from simbench_tf.config.base import Strict
 from simbench_tf.files import safe_name
+from simbench_tf.plugins import checked_settings, load_named
 
+#: Architectures of this package that are trained.
+TRAINED = ("basset", "beluga")
 #: Architectures that the grammar of the data makes as they are, with nothing to train.
 FROM_DATA = ("oracle", "planted")
+#: A name of one of these, or of one that another package brings.
+ArchitectureName = Annotated[
+    str, WithJsonSchema({"anyOf": [{"enum": [*TRAINED, *FROM_DATA], "type": "string"}, {"type": "string"}]})
+]
 
 #: What an architecture cannot give to attribution methods (`attribution.register_method`'s `needs`), and why.
 LACKING: dict[str, dict[str, str]] = {
@@ -52,8 +59,8 @@ class Model(Strict):
 
     name: str = "basset"
     """What files and tables call it."""
-    architecture: Literal["basset", "beluga", "oracle", "planted"] | None = None
-    """One of ours, trained (basset, beluga) or made from the grammar of the data (oracle, planted)."""
+    architecture: ArchitectureName | None = None
+    """One of ours, trained (basset, beluga) or made from the grammar of the data (oracle, planted), or a plug-in's."""
     keras: Path | None = None
     """A .keras file with input (N, L, 4), to be trained, or with `trained: true` as it is."""
     trained: bool = False
@@ -63,7 +70,7 @@ class Model(Strict):
     python: str | None = None
     """A function that builds the model: MODULE:FUNCTION or FILE.py:FUNCTION."""
     settings: dict[str, Any] = {}
-    """Keywords of that function, or what is broken of a planted network (PlantedSettings)."""
+    """Keywords of that function, of another package's architecture, or what is broken of a planted network."""
     kipoi: str | None = None
     """A Kipoi entry, explained as it is: its folder, or SOURCE/NAME."""
     width: Annotated[float, Field(gt=0)] = 1.0
@@ -88,6 +95,11 @@ class Model(Strict):
         return self.architecture in FROM_DATA
 
     @property
+    def is_plugged(self) -> bool:
+        """Whether another package brings its architecture."""
+        return self.architecture is not None and self.architecture not in (*TRAINED, *FROM_DATA)
+
+    @property
     def is_perfect(self) -> bool:
         """Whether it is known to be right: made from the data, with no setting that breaks it."""
         return self.is_from_data and not self.settings
@@ -107,17 +119,20 @@ class Model(Strict):
             raise ValueError(f"a model needs one of {known}")
         chosen = [name for name, value in (("width", 1.0), ("kernel_size", None), ("padding", "valid"))
                   if getattr(self, name) != value]  # fmt: skip
-        if self.is_from_data and chosen:
+        if (self.is_from_data or self.is_plugged) and chosen:
             raise ValueError(f"{chosen[0]} is a setting of `architecture` basset or beluga; leave it out")
+        for name in ("seq_length", "n_tasks", "seed"):
+            if name in self.settings:
+                raise ValueError(f"settings.{name} is given by the run; leave it out")
         if self.python is not None and not re.fullmatch(r".+:[^\W\d]\w*", self.python):
             raise ValueError(f"python {self.python!r} names no function; write e.g. my_model.py:build")
         if self.architecture == "planted":
             _check_planted(self.settings)
+        elif self.is_plugged:
+            function = load_named("architecture", str(self.architecture), (*TRAINED, *FROM_DATA))
+            checked_settings(function, self.settings, f"architecture {self.architecture}")
         elif self.settings and self.python is None:
             raise ValueError("settings are those of a `python` model's function or a planted network; leave them out")
-        for name in ("seq_length", "n_tasks", "seed"):
-            if name in self.settings:
-                raise ValueError(f"settings.{name} is given by the run; leave it out")
         if self.training and not self.is_trained:
             raise ValueError("training is of models that are trained, this one is taken as it is; leave it out")
         if self.kipoi is not None and self.seeds > 1:

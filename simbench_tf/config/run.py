@@ -6,14 +6,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, model_validator
 
+from simbench_tf import tables
 from simbench_tf.config.base import Strict
 from simbench_tf.config.discovery import Discovery
 from simbench_tf.config.models import Model, Replicate, replicates, safe_name
-from simbench_tf.config.simulation import GrammarSimulation, PeaksSimulation, TextSimulation
+from simbench_tf.config.simulation import AnySimulation
 from simbench_tf.config.sweeps import expand_methods, expand_models
 from simbench_tf.config.training import Training, training_of
 from simbench_tf.errors import InputError, nearest
-from simbench_tf.tables import SEQUENCE_COLUMNS
+from simbench_tf.plugins import checked_settings, load_named
 
 
 class MethodSettings(Strict):
@@ -56,6 +57,31 @@ class AttributionSettings(Strict):
     """Methods, by name or with their references and settings; a list as a value is a sweep."""
 
 
+class MetricSettings(Strict):
+    """A metric of another package (a plug-in) by name, and its settings (checked against the metric's function)."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    metric: str
+    """Name of the metric (`simbench methods` lists those of installed packages)."""
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The metric's own settings."""
+        return dict(self.model_extra or {})
+
+    @model_validator(mode="after")
+    def _is_installed(self) -> MetricSettings:
+        if self.metric in (*tables.SUMMARY_COLUMNS, *tables.PER_SEQUENCE_KEYS, "n_true"):
+            raise ValueError(f"{self.metric!r} is a column of its own; leave it out")
+        function = load_named("metric", self.metric)
+        checked_settings(function, self.settings, f"metric {self.metric}")
+        return self
+
+
+def _metric_by_name(value: Any) -> Any:
+    return {"metric": value} if isinstance(value, str) else value
+
+
 class Scoring(Strict):
     """The truth that attributions are scored against, and when a site counts as found.
 
@@ -76,6 +102,19 @@ class Scoring(Strict):
     """Whether bases are scored that the network can see, or all."""
     site_importance: bool = False
     """Whether sums over sites are held against the exact Shapley values of the sites' evidence."""
+    metrics: list[Annotated[MetricSettings, BeforeValidator(_metric_by_name)]] = []
+    """Metrics that other packages bring, beside our own: by name, or with their settings."""
+
+    @property
+    def metric_settings(self) -> dict[str, dict[str, Any]]:
+        """The settings of each metric that another package brings, by name."""
+        return {each.metric: each.settings for each in self.metrics}
+
+    @model_validator(mode="after")
+    def _each_metric_once(self) -> Scoring:
+        if len(self.metric_settings) < len(self.metrics):
+            raise ValueError("metrics names one twice; leave one out")
+        return self
 
 
 def _method_by_name(value: Any) -> Any:
@@ -113,7 +152,7 @@ class Config(Strict):
     """Of the run and its data set, for titles."""
     seed: Annotated[int, Field(ge=0, le=2**64 - 1)] = 1234
     """What everything random follows from."""
-    simulation: Annotated[PeaksSimulation | GrammarSimulation | TextSimulation, Field(discriminator="kind")]
+    simulation: AnySimulation
     """The data: `kind` and the settings of that kind."""
     models: Annotated[list[Model], BeforeValidator(expand_models)] = [Model(architecture="basset")]
     """Networks; a list as a value is a sweep. None: the attributions of other tools are scored."""
@@ -164,10 +203,10 @@ class Config(Strict):
     @model_validator(mode="after")
     def _names_fit(self) -> Config:
         for task in self.tasks:
-            if task in SEQUENCE_COLUMNS or not safe_name(task):
+            if task in tables.SEQUENCE_COLUMNS or not safe_name(task):
                 raise ValueError(
                     f"task name {task!r} cannot be used; use letters, digits, . _ - "
-                    f"and none of {list(SEQUENCE_COLUMNS)}"
+                    f"and none of {list(tables.SEQUENCE_COLUMNS)}"
                 )
         weighed = self.training.class_weight
         chosen = {

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from simbench_tf.config.models import PlantedSettings
 from simbench_tf.config.run import Config
+from simbench_tf.config.simulation import KINDS, kinds, plugged_kind
 
 #: Records whose settings may be lists, which are sweeps.
 _SWEPT = ("Model", "MethodSettings")
@@ -53,7 +54,13 @@ def json_schema() -> dict[str, Any]:
     element["gap"] = _or(element["gap"], {"type": "integer"})
     methods = records["AttributionSettings"]["properties"]["methods"]
     methods["items"] = _or(methods["items"], {"type": "string"})
+    metrics = records["Scoring"]["properties"]["metrics"]
+    metrics["items"] = _or(metrics["items"], {"type": "string"})
     schema["properties"] |= _BESIDES
+    for kind in kinds()[len(KINDS) :]:  # of other packages
+        plugged = plugged_kind(kind).model_json_schema()
+        schema["$defs"] |= plugged.pop("$defs", {})
+        schema["properties"]["simulation"]["oneOf"].append(plugged)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "simbench configuration"}
 
 

@@ -1,4 +1,4 @@
-"""Settings of a simulation: real peaks, a grammar of motifs, or text files."""
+"""Settings of a simulation: real peaks, a grammar of motifs, text files, or a kind that another package brings."""
 
 from __future__ import annotations
 
@@ -6,11 +6,23 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import (
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapSerializer,
+    WrapValidator,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from simbench_tf.config.grammar import GrammarSimulation
-from simbench_tf.config.simulation_kind import SimulationSettings, Splits
-from simbench_tf.errors import nearest
+from simbench_tf.config.simulation_kind import PluggedSimulation, SimulationSettings, Splits
+from simbench_tf.errors import InputError, nearest
+from simbench_tf.plugins import find_plugin, load_named, plugin_names
 
 
 class PeaksSimulation(SimulationSettings):
@@ -132,3 +144,62 @@ KINDS: dict[str, type[SimulationSettings]] = {
     "grammar": GrammarSimulation,
     "text": TextSimulation,
 }
+
+
+def plugged_kind(kind: str) -> type[PluggedSimulation]:
+    """The settings of a kind of simulation that another package brings.
+
+    Raises
+    ------
+    InputError
+        There is none of this name, it cannot be loaded, or it is no `PluggedSimulation`.
+    """
+    settings = load_named("simulator", kind, tuple(KINDS))
+    if not (isinstance(settings, type) and issubclass(settings, PluggedSimulation)):
+        plugin = find_plugin("simulator", kind)
+        where = plugin.package if plugin is not None else "simulation.kind"
+        raise InputError(where, f"its simulator {kind!r} is no PluggedSimulation", "mend the package")
+    return settings
+
+
+def kinds() -> list[str]:
+    """Every kind of simulation, those of other packages among them."""
+    return [*KINDS, *(name for name in plugin_names("simulator") if name not in KINDS)]
+
+
+def _of_kind(raw: Any, ours: ValidatorFunctionWrapHandler) -> Any:
+    """Settings checked by the record of their kind: one of ours, or another package's."""
+    kind = raw.get("kind") if isinstance(raw, Mapping) else None
+    if isinstance(raw, PluggedSimulation):
+        return raw
+    if not isinstance(kind, str) or kind in KINDS or find_plugin("simulator", kind) is None:
+        return ours(raw)
+    try:
+        return plugged_kind(kind).model_validate(raw)
+    except ValidationError as error:
+        # places begin with the kind, as pydantic has it for ours
+        found = [
+            InitErrorDetails(type=_type_of(each), loc=(kind, *each["loc"]), input=each["input"])
+            for each in error.errors()
+        ]
+        raise ValidationError.from_exception_data(error.title, found) from error
+
+
+def _type_of(error: Any) -> PydanticCustomError:
+    """The kind of a problem, its message as it was."""
+    return PydanticCustomError(error["type"], "{text}", {"text": error["msg"].removeprefix("Value error, ")})
+
+
+def _as_plain(settings: Any, ours: SerializerFunctionWrapHandler, info: SerializationInfo) -> Any:
+    """Settings of any kind as plain values; pydantic's union knows ours alone."""
+    if isinstance(settings, PluggedSimulation):
+        return settings.model_dump(mode=info.mode, exclude_none=info.exclude_none)
+    return ours(settings)
+
+
+#: The settings of any kind of simulation.
+AnySimulation = Annotated[
+    Annotated[PeaksSimulation | GrammarSimulation | TextSimulation, Field(discriminator="kind")],
+    WrapValidator(_of_kind),
+    WrapSerializer(_as_plain),
+]

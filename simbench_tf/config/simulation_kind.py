@@ -5,11 +5,31 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from simbench_tf.config.base import Strict
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class Splits(Strict):
+    """Fractions of the data held out for validation and test, or lists of chromosomes."""
+
+    valid: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the sequences (0 to 1) held out to choose the best round of training."""
+    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Share of the sequences (0 to 1) held out to measure and explain models."""
+    chromosomes: dict[Literal["valid", "test"], list[str]] | None = None
+    """For peaks, or text whose ids are loci: the chromosomes of valid and test, in place of shares."""
+
+    @model_validator(mode="after")
+    def _leave_something_to_train_on(self) -> Splits:
+        if self.valid + self.test >= 1:
+            raise ValueError("valid and test together leave nothing to train on")
+        return self
 
 
 class SimulationSettings(Strict):
@@ -62,6 +82,46 @@ class SimulationSettings(Strict):
         return None if motifs in (None, "default") or motifs.startswith("jaspar:") else Path(motifs)
 
 
+class PluggedSimulation(SimulationSettings):
+    """The base class of a kind of simulation that another package brings as an entry point of `simbench_tf.simulators`.
+
+    The entry's name is the kind. The class has a field ``kind: Literal["NAME"]`` and whatever settings it takes, with
+    `task_names`, and draws sequences by `draw`. Its `draw` runs in worker processes.
+    """
+
+    kind: str
+    """The name of the kind."""
+    n_sequences: Annotated[int, Field(ge=1)] = 1000
+    """Sequences in all."""
+    motifs: str | None = None
+    """default, jaspar:RELEASE, or a motif file, where the simulation needs motifs."""
+    splits: Splits = Splits()
+    """What is held out, as shares; a simulation may say itself which split each sequence is of."""
+
+    @abstractmethod
+    def draw(self, seed: int, first: int, last: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+        """Draw sequences `first` to `last` (exclusive) of the data set of `seed`, the same in whatever stretches.
+
+        Returns
+        -------
+        sequences : DataFrame
+            A row for each: `sequence` (text, all of one length) and a column of 0 and 1 for each task; `seq_id`
+            and `split` where it says these itself.
+        sites : DataFrame
+            A row for each true site: `row` (of `sequences`), `start`, `end` (0-based, half-open), `strand` (+ or -),
+            `motif` (id of one of `used_motifs`), and `element` where that is not the motif.
+        """
+
+    @abstractmethod
+    def used_motifs(self) -> list[Any]:
+        """The motifs of the sites, as `simbench_tf.motifs.Motif`."""
+
+    @property
+    def element_tasks(self) -> dict[str, list[str]] | None:
+        """For each element of the sites, the tasks on which it bears; None where each site is in every task's truth."""
+        return None
+
+
 def _with_files(value: Any, key: str, change: Callable[[Path, str], Path | str]) -> Any:
     """`value` with each path in it, in lists and mappings too, replaced; the same object where there is none."""
     if isinstance(value, Path):
@@ -71,20 +131,3 @@ def _with_files(value: Any, key: str, change: Callable[[Path, str], Path | str])
     if isinstance(value, dict) and any(isinstance(each, Path) for each in value.values()):
         return {name: _with_files(each, f"{key}.{name}", change) for name, each in value.items()}
     return value
-
-
-class Splits(Strict):
-    """Fractions of the data held out for validation and test, or lists of chromosomes."""
-
-    valid: Annotated[float, Field(ge=0, lt=1)] = 0.1
-    """Share of the sequences (0 to 1) held out to choose the best round of training."""
-    test: Annotated[float, Field(gt=0, lt=1)] = 0.2
-    """Share of the sequences (0 to 1) held out to measure and explain models."""
-    chromosomes: dict[Literal["valid", "test"], list[str]] | None = None
-    """For peaks, or text whose ids are loci: the chromosomes of valid and test, in place of shares."""
-
-    @model_validator(mode="after")
-    def _leave_something_to_train_on(self) -> Splits:
-        if self.valid + self.test >= 1:
-            raise ValueError("valid and test together leave nothing to train on")
-        return self

@@ -161,10 +161,11 @@ class Dataset:
     def element_tasks(self) -> dict[str, list[str]] | None:
         """For each element of the sites, the tasks whose truth it is in; None where every site is in every truth.
 
-        Of grammar data, an element is in the truth of the tasks whose label changes its rate; of peaks data, whose
-        elements are motifs, in that of the tasks for which the motif passed the filter (motif_log.csv).
+        Of grammar data, and where another package's simulator says it, an element is in the truth of the tasks whose
+        label changes its rate; of peaks data, whose elements are motifs, in that of the tasks for which the motif
+        passed the filter (motif_log.csv).
         """
-        if self.kind == "grammar":
+        if "elements" in self.notes:
             return dict(self.notes["elements"])
         path = self.path / "motif_log.csv"
         if self.kind != "peaks" or not path.is_file():

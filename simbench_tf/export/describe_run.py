@@ -14,6 +14,7 @@ from simbench_tf.config import Config, Replicate, Training, config_dict
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.export.papers import ARCHITECTURES, SIMULATION, Paper
+from simbench_tf.plugins import version_of
 from simbench_tf.run.folder import config_of
 from simbench_tf.run.results import Metrics, read_ceilings, read_metrics, with_ceilings
 
@@ -86,9 +87,12 @@ def describe_model(run: Path, name: str) -> DescribedModel:
     title, *of_architecture = ARCHITECTURES.get(
         replicate.model.architecture or "", ("a Keras model of the user's own",)
     )
+    if replicate.model.is_plugged:
+        package = version_of("architecture", str(replicate.model.architecture)).get("plugin", "another package")
+        title = f"{replicate.model.architecture} of {package}"
     papers = (SIMULATION, *(each for each in of_architecture if isinstance(each, Paper)))
     named = "".join(f" ({paper.short}, {paper.url})" for paper in papers[1:])
-    width = f", width {replicate.model.width:g}" if replicate.model.architecture else ""
+    width = f", width {replicate.model.width:g}" if of_architecture else ""
     metrics = with_ceilings(read_metrics(run, name), read_ceilings(run))
     summary = (
         f"{title}{named}{width}, trained on simulated DNA whose motifs are known. From {dataset.seq_length} bases "
@@ -158,7 +162,7 @@ def share(one: dict[str, float | None]) -> float | None:
 
 def _trained_on(config: Config, dataset: Dataset, run: Path) -> str:
     simulation = config.simulation
-    source = _SOURCES[simulation.kind](simulation)
+    source = _SOURCES.get(simulation.kind, _plugged_source)(simulation)
     counts = ", ".join(f"{n:,} {split}" for split, n in dataset.counts.items())
     motifs = " (JASPAR 2022, CC BY 4.0)" if simulation.motifs in ("default", "jaspar:2022") else ""
     version = _versions(run).get("simbench_tf", "of unknown version")
@@ -183,6 +187,11 @@ _SOURCES: dict[str, Callable[[Any], str]] = {
         f"of dinucleotide-shuffled peaks with their motif hits put back ({', '.join(simulation.peaks)})"
     ),
 }
+
+
+def _plugged_source(simulation: Any) -> str:
+    package = version_of("simulator", simulation.kind).get("plugin", "another package")
+    return f"drawn by {package} (kind {simulation.kind})"
 
 
 def _procedure(training: Training, seed: int) -> str:

@@ -31,10 +31,13 @@ from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.models.layers import lambda_layer, lambda_refused
+from simbench_tf.plugins import checked_settings, load_named
 from simbench_tf.random_streams import uniforms
 
 #: Beside a model that a Python function built: the name of that function.
 FUNCTION_FILE = "python.json"
+#: Beside a model whose architecture another package brings: its name.
+ARCHITECTURE_FILE = "architecture.json"
 _NOT_LOADED = (
     ValueError, TypeError, OSError, KeyError, AttributeError, ImportError, NotImplementedError, RuntimeError,
     IndexError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error,
@@ -148,15 +151,32 @@ def build_own_model(
         build = getattr(_module(function, where), function.rpartition(":")[2], None)
         if not callable(build):
             raise InputError(where, f"{function} is no function", "name one as my_model.py:build")
-        arguments = _arguments(build, settings, {"seq_length": seq_length, "n_tasks": n_tasks, "seed": seed}, where)
-        keras.utils.set_random_seed(seed % 2**32)
-        try:
-            model = build(**arguments)
-        except Exception as error:
-            what = f"{function} failed: {type(error).__name__}: {error}"
-            raise InputError(where, what, "fix the function; --debug shows where") from error
-    check_form(model, f"{where}: {function}", seq_length, n_tasks)
-    _check_loads_again(model, f"{where}: {function}")
+        return _built(build, settings, (seq_length, n_tasks, seed), where, function)
+
+
+def build_plugged_model(
+    architecture: str, settings: Mapping[str, Any], seq_length: int, n_tasks: int, seed: int, where: str
+) -> keras.Model:
+    """Build a model by the function that another package brings as an architecture; else as `build_own_model`."""
+    build = load_named("architecture", architecture)
+    checked = checked_settings(build, settings, f"{where}.settings")
+    return _built(build, checked, (seq_length, n_tasks, seed), where, f"architecture {architecture}")
+
+
+def _built(
+    build: Callable[..., Any], settings: Mapping[str, Any], ours: tuple[int, int, int], where: str, name: str
+) -> keras.Model:
+    """What a function builds with seq_length, n_tasks and seed, and its settings, checked."""
+    seq_length, n_tasks, seed = ours
+    arguments = _arguments(build, settings, {"seq_length": seq_length, "n_tasks": n_tasks, "seed": seed}, where)
+    keras.utils.set_random_seed(seed % 2**32)
+    try:
+        model = build(**arguments)
+    except Exception as error:
+        what = f"{name} failed: {type(error).__name__}: {error}"
+        raise InputError(where, what, "fix the function; --debug shows where") from error
+    check_form(model, f"{where}: {name}", seq_length, n_tasks)
+    _check_loads_again(model, f"{where}: {name}")
     return model
 
 
@@ -175,6 +195,13 @@ def source_file(function: str, where: str) -> Path | None:
     return None if file is None else Path(file)
 
 
+def write_architecture(folder: Path, architecture: str) -> Path:
+    """Write down, beside a model, which architecture of another package it has; returns the file."""
+    with whole_file(folder / ARCHITECTURE_FILE) as partial:
+        partial.write_text(json.dumps({"architecture": architecture}) + "\n", encoding="utf-8")
+    return folder / ARCHITECTURE_FILE
+
+
 def write_function(folder: Path, function: str) -> Path:
     """Write down, beside a model, which function built it; returns the file."""
     with whole_file(folder / FUNCTION_FILE) as partial:
@@ -183,7 +210,7 @@ def write_function(folder: Path, function: str) -> Path:
 
 
 def load_trained(path: Path) -> keras.Model:
-    """Load RUN/models/MODEL/model.keras, uncompiled; the module of the function that built it is imported before.
+    """Load RUN/models/MODEL/model.keras, uncompiled; the function or the package that built it is imported before.
 
     Raises
     ------
@@ -195,6 +222,9 @@ def load_trained(path: Path) -> keras.Model:
         function = json.loads(function_file.read_text(encoding="utf-8"))["python"]
         with _importing_from(function):
             _module(function, str(path))
+    architecture_file = path.with_name(ARCHITECTURE_FILE)
+    if architecture_file.is_file():  # its package knows the layers
+        load_named("architecture", json.loads(architecture_file.read_text(encoding="utf-8"))["architecture"])
     try:
         return keras.saving.load_model(path, compile=False)
     except _NOT_LOADED as error:

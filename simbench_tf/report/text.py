@@ -252,7 +252,7 @@ def percent(share: float) -> str:
 
 def data_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> str:
     """What the sequences are, in a few sentences."""
-    return _STORIES[info["kind"]](info, simulation)
+    return _STORIES.get(info["kind"], _plugged_story)(info, simulation)
 
 
 def _grammar_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> str:
@@ -292,6 +292,13 @@ _STORIES: dict[str, Callable[[Mapping[str, Any], Mapping[str, Any]], str]] = {
     "peaks": _peaks_story,
     "text": _text_story,
 }
+
+
+def _plugged_story(info: Mapping[str, Any], _simulation: Mapping[str, Any]) -> str:
+    return (
+        f"{_n_sequences(info)} artificial sequences of {info['seq_length']} bases, drawn by a simulator that another "
+        f"package brings ({info['kind']}); it says where the motifs stand."
+    )
 
 
 def _n_sequences(info: Mapping[str, Any]) -> str:

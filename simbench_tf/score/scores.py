@@ -6,6 +6,7 @@ The metrics themselves are in `score.metrics`. NumPy, numba, pandas and SciPy on
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
@@ -13,12 +14,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf.score.metrics import METRICS, Sign, areas, sequence_metrics, takes_sign
+from simbench_tf.score.plugged_metrics import Asked, plugged_metric
 
 Use = Literal["abs", "signed"]
 
 
 def score_attributions(
-    scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_], sign: Sign = "absolute", only_raises: bool = False
+    scores: npt.NDArray[np.floating],
+    mask: npt.NDArray[np.bool_],
+    sign: Sign = "absolute",
+    only_raises: bool = False,
+    metrics: Asked | Sequence[str] = (),
 ) -> pd.DataFrame:
     """Score the attributions of each sequence against its true bases.
 
@@ -34,6 +40,8 @@ def score_attributions(
         signed or positive are the same either way.
     only_raises : bool, default False
         For "auto": whether every element of the truth only raises the label, which the caller knows.
+    metrics : sequence of str, or mapping, default ()
+        Metrics that other packages bring (plug-ins), by name, or with their settings as ``{name: {setting: value}}``.
 
     Returns
     -------
@@ -41,7 +49,7 @@ def score_attributions(
         One row per sequence, index 0 .. N-1 = row of the input. Columns: `auroc`, `auprc` and `mass_fraction`;
         `chance_auprc`, the share of true bases, which is chance for every metric but areas under ROC curves (`auprc`
         is a little above it: on average some .01 in noise of 400 bases); the other metrics of `METRICS`, in its order;
-        `n_true`, the number of true bases (int).
+        `n_true`, the number of true bases (int); then a column for each of `metrics`.
         Sequences without a true base, or without any other, have NaN in all but `n_true`. Attributions that are zero
         everywhere prefer no base: .5 for areas under ROC curves, `chance_auprc` for all else.
 
@@ -49,6 +57,8 @@ def score_attributions(
     ------
     ValueError
         The shapes differ, `mask` is not bool, scores are NaN or infinite, or `sign` is unknown.
+    InputError
+        One of `metrics` is not installed, or fails.
 
     Examples
     --------
@@ -64,7 +74,9 @@ def score_attributions(
     n_true = mask.sum(axis=1, dtype=np.int64)
     chance = np.where(table["auprc"].isna(), np.nan, n_true / max(1, mask.shape[1]))
     table.insert(list(METRICS).index("mass_fraction") + 1, "chance_auprc", chance)
-    return table.assign(n_true=n_true)
+    asked = metrics if isinstance(metrics, Mapping) else {name: {} for name in metrics}
+    others = {name: plugged_metric(name, settings, values, mask) for name, settings in asked.items()}
+    return table.assign(n_true=n_true, **others)
 
 
 def pooled_scores(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_], use: Use = "abs") -> dict[str, float]:
@@ -102,13 +114,15 @@ def pooled_scores(scores: npt.NDArray[np.floating], mask: npt.NDArray[np.bool_],
     return {"pooled_auroc": auroc, "pooled_auprc": auprc}
 
 
-def summarise(per_sequence: pd.DataFrame) -> dict[str, float]:
+def summarise(per_sequence: pd.DataFrame, metrics: Iterable[str] = ()) -> dict[str, float]:
     """Means over sequences, and their standard errors.
 
     Parameters
     ----------
     per_sequence : DataFrame
         What `score_attributions` returns, whatever its `sign`; sequences with NaN are left out.
+    metrics : iterable of str, default ()
+        Its columns that metrics of other packages made.
 
     Returns
     -------
@@ -124,7 +138,7 @@ def summarise(per_sequence: pd.DataFrame) -> dict[str, float]:
     (0.667, 0.333, 0.5)
     """
     summary = {}
-    for name in METRICS:
+    for name in (*METRICS, *metrics):
         summary[name] = float(per_sequence[name].mean())
         summary[f"{name}_se"] = float(per_sequence[name].sem(ddof=1))
     return {**summary, "chance_auprc": float(per_sequence["chance_auprc"].mean())}

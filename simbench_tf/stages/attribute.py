@@ -54,7 +54,7 @@ def attribute(
     InputError
         There is no data set, a model is missing, the split has no positive of a task, or the run has no such job.
     """
-    from simbench_tf.attribution import methods
+    from simbench_tf.attribution import find_method
 
     if not config.models:
         return
@@ -71,7 +71,7 @@ def attribute(
         make = functools.partial(write, file, config, dataset, references, key, map_in_order, track)
         step(folder, {"attribute": key}, make)
         mine = [each for each in knock_outs if each.interaction.task == file.task]
-        if mine and not methods()[file.method.method].is_of_pairs:
+        if mine and not find_method(file.method.method).is_of_pairs:
             key = fingerprint("attribute", knockouts.inputs(config, made_from))
             make = functools.partial(knockouts.write, file, config, folder, mine, key, map_in_order, track)
             step(folder, {"attribute": key}, make)

@@ -52,9 +52,9 @@ def job_of(file: AttributionFile, config: Config, *, untrained: bool = False) ->
 
 def chunk_sequences(method: str) -> int:
     """Sequences in one piece of a method's work: one where it measures pairs of bases, which may take minutes."""
-    from simbench_tf.attribution import methods
+    from simbench_tf.attribution import find_method
 
-    return 1 if methods()[method].is_of_pairs else CHUNK_SEQUENCES
+    return 1 if find_method(method).is_of_pairs else CHUNK_SEQUENCES
 
 
 def attribute_bases(

@@ -1,6 +1,7 @@
 """Motif callers on the attributions of one file: what each found, as files and as tables.
 
-``seqlets`` is our own (`discovery.seqlets`), ``modisco`` TF-MoDISco and ``finemo`` Fi-NeMo (`discovery.callers`).
+``seqlets`` is our own (`discovery.seqlets`), ``modisco`` TF-MoDISco and ``finemo`` Fi-NeMo (`discovery.callers`); any
+other is another package's (`discovery.plugged_callers`).
 """
 
 from __future__ import annotations
@@ -15,15 +16,17 @@ import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf.config import Config
-from simbench_tf.config.discovery import Caller, Discovery
+from simbench_tf.config.discovery import CALLERS, Caller, Discovery
 from simbench_tf.discovery import Found, Sequences, base_pvalues, call_seqlets, read_found
 from simbench_tf.discovery.callers import NoMotifs, as_hypothetical, caller_versions, run_finemo, run_modisco
+from simbench_tf.discovery.plugged_callers import call_plugged
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.hdf5 import read_h5, whole_h5
 from simbench_tf.interchange.export_attributions import genome_stretches, write_bigwig
 from simbench_tf.motifs import write_meme
+from simbench_tf.plugins import version_of
 from simbench_tf.run.attributions import AttributionFile, read_attributions, seq_id_bytes
 from simbench_tf.stages.null_attributions import read_null
 
@@ -35,11 +38,13 @@ CANDIDATES, PVALUES = "seqlets.tsv", "pvalues.h5"
 TRACK = "pvalues.bw"
 #: What the two callers that we did not write leave.
 PATTERNS, HITS = "modisco.h5", "hits.tsv"
+#: Instances that a caller of another package returned.
+CALLS = "calls.tsv"
 #: Where a caller found nothing, why.
 NOTHING = "nothing.txt"
 
 #: Packages whose version decides what a caller finds.
-_PACKAGES: dict[Caller, tuple[str, ...]] = {
+_PACKAGES: dict[str, tuple[str, ...]] = {
     "seqlets": (),
     "modisco": ("modisco", "modisco-lite"),
     "finemo": ("modisco", "modisco-lite", "finemo"),
@@ -83,6 +88,8 @@ def check_callers(discovery: Discovery) -> None:
 
 def versions_of(caller: Caller) -> dict[str, str]:
     """Versions of the packages that a caller is made of."""
+    if caller not in CALLERS:
+        return version_of("caller", caller)
     known = caller_versions()
     return {name: known[name] for name in _PACKAGES[caller] if name in known}
 
@@ -92,7 +99,7 @@ def call(caller: Caller, explained: Explained, config: Config, folder: Path, pat
 
     Parameters
     ----------
-    caller : {"seqlets", "modisco", "finemo"}
+    caller : {"seqlets", "modisco", "finemo"} or a name that another package brings
     explained : Explained
     config : Config
     folder : Path
@@ -110,6 +117,8 @@ def call(caller: Caller, explained: Explained, config: Config, folder: Path, pat
     if caller == "seqlets":
         return _call_seqlets(explained, config.discovery, folder)
     bases = explained.sequences.bases[explained.sequences.rows]
+    if caller not in CALLERS:
+        return _call_plugged(caller, explained, bases, config.discovery, folder)
     hypothetical = _hypothetical(explained.file, bases, config.discovery.hypothetical)
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     nothing = folder / NOTHING
@@ -137,11 +146,25 @@ def read_calls(caller: Caller, folder: Path, sequences: Sequences) -> Found:
     if (folder / NOTHING).is_file():
         empty = pd.DataFrame({"row": np.empty(0, np.int64), "start": 0, "end": 0, "strand": ".", "score": 0.0})
         return Found(empty, [] if caller == "modisco" else None)
-    if caller == "seqlets":
-        table = pd.read_csv(folder / CANDIDATES, sep="\t", dtype={"seq_id": str})
+    if caller not in ("modisco", "finemo"):
+        file = CANDIDATES if caller == "seqlets" else CALLS
+        table = pd.read_csv(folder / file, sep="\t", dtype={"seq_id": str, "motif": str, "strand": str})
         rows = pd.Index(sequences.seq_ids[sequences.rows]).get_indexer(table["seq_id"])
         return Found(table.assign(row=rows), None)
     return read_found(folder / (PATTERNS if caller == "modisco" else HITS), sequences, window=_even(sequences.length))
+
+
+def _call_plugged(
+    caller: Caller, explained: Explained, bases: npt.NDArray[np.uint8], discovery: Discovery, folder: Path
+) -> list[Path]:
+    """Run a caller of another package; write its calls as a table and as BED."""
+    scores, seq_ids = read_attributions(explained.file.path)
+    hypothetical = _hypothetical(explained.file, bases, wanted=True)
+    called = call_plugged(caller, discovery.settings.get(caller, {}), bases, scores, hypothetical)
+    called.insert(0, "seq_id", np.asarray(seq_ids)[called["row"]])
+    with whole_file(folder / CALLS) as partial:
+        called.drop(columns="row").to_csv(partial, sep="\t", index=False, float_format="%.6g")
+    return [folder / CALLS, _write_instances(folder, called, explained.sequences)]
 
 
 def _even(length: int) -> int:

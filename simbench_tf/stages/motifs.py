@@ -58,14 +58,14 @@ def motifs(config: Config, folder: Path, map_in_order: MapInOrder = map, track: 
     InputError
         The configuration has no `discovery`; attributions are missing; a caller is not installed, or failed.
     """
-    from simbench_tf.attribution import methods
+    from simbench_tf.attribution import find_method
 
     if config.discovery is None:
         mend = "run it again with `--set discovery={}`, or score a caller's file with `simbench score --motifs`"
         raise InputError(folder, "was not asked for motif discovery", mend)
     check_callers(config.discovery)
     dataset = open_dataset(folder / "dataset")
-    files = [each for each in attribution_files(config, folder) if not methods()[each.method.method].is_of_pairs]
+    files = [each for each in attribution_files(config, folder) if not find_method(each.method.method).is_of_pairs]
     places = {task: place_of(config, folder, dataset, task) for task in dict.fromkeys(each.task for each in files)}
     scored: list[Path] = []
     n_callers = len(config.discovery.callers)
@@ -135,7 +135,9 @@ def _called(
         "attributions": checksum(explained.file.path),
         "caller": caller,
         "versions": str(versions_of(caller)),
-        "settings": discovery.model_dump_json(include=settings[caller]),
+        "settings": discovery.model_dump_json(include=settings[caller])
+        if caller in settings
+        else str(sorted(discovery.settings.get(caller, {}).items())),
     }
     if caller == "seqlets" and explained.null is not None:
         made_of["null"] = checksum(explained.null)

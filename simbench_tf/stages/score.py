@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import MapInOrder, Track, silent
+from simbench_tf.plugins import version_of
 from simbench_tf.run.attributions import (
     AttributionFile,
     all_attribution_files,
@@ -90,13 +91,21 @@ def inputs(config: Config, folder: Path, files: list[AttributionFile]) -> dict[s
         "attributions": {str(path.relative_to(folder)): checksum(path) for path in read if path.is_file()},
         "oracle": stage_checksums(folder, "oracle"),
         # the importance of sites is a step of its own
-        "scoring": config.scoring.model_dump(mode="json", exclude={"site_importance"}),
+        "scoring": config.scoring.model_dump(mode="json", exclude={"site_importance", "metrics"}),
         "nulls": [checksum(file.path) for file in null_files(config, folder) if file.path.is_file()],
         **_truth_of_peaks(folder),
         **({"perfect": perfect} if (perfect := perfect_models(config)) else {}),
-        # of runs without, scores of earlier versions stay fresh
+        # of runs without these, scores of earlier versions stay fresh
+        **_plugged_metrics(config),
         **({"pairs": "interacting"} if any(has_dependency_maps(file.path) for file in files) else {}),
     }
+
+
+def _plugged_metrics(config: Config) -> dict[str, Any]:
+    """Metrics of other packages, their settings, and the versions of the packages."""
+    metrics = config.scoring.metric_settings
+    asked = {name: {**settings, **version_of("metric", name)} for name, settings in metrics.items()}
+    return {"metrics": asked} if asked else {}
 
 
 def _truth_of_peaks(folder: Path) -> dict[str, Any]:
@@ -137,7 +146,7 @@ def write(
         per_sequence.to_parquet(partial, index=False)
     written = [target / "per_sequence.parquet"]
     for name, table, columns, always in (
-        ("summary", summary, tables.SUMMARY_COLUMNS, True),
+        ("summary", summary, (*tables.SUMMARY_COLUMNS, *_columns_of(config.scoring.metric_settings)), True),
         ("motif_recall", pd.concat(recalls, ignore_index=True), tables.MOTIF_RECALL_COLUMNS, True),
         ("comparisons", compare_methods(per_sequence), tables.COMPARISON_COLUMNS, True),
         ("variance", variance_of_seeds(per_sequence), tables.VARIANCE_COLUMNS, False),
@@ -154,6 +163,12 @@ def write(
             (table if columns is None else table.reindex(columns=list(columns))).to_csv(partial, index=False)
         written.append(path)
     return written
+
+
+def _columns_of(metrics: Iterable[str]) -> Iterator[str]:
+    """Columns of summary.csv of metrics that other packages bring: each mean, and its standard error."""
+    for name in metrics:
+        yield from (name, f"{name}_se")
 
 
 def perfect_models(config: Config) -> list[str]:
@@ -235,14 +250,14 @@ def _rules(
 
 
 def _keys(file: AttributionFile) -> dict[str, Any]:
-    from simbench_tf.attribution import methods
+    from simbench_tf.attribution import find_method
 
     return {
         "model": file.model,
         "task": file.task,
         "key": file.key,
         "method": file.method.method,
-        "references": file.method.references or methods()[file.method.method].references or "none",
+        "references": file.method.references or find_method(file.method.method).references or "none",
         "settings": json.dumps(file.method.settings, sort_keys=True),
     }
 
@@ -254,7 +269,7 @@ def _to_score(
     path = (path or file.path).absolute()
     seq_ids = read_seq_ids(path)
     bases = scored_bases(config, file, dataset.seq_length)
-    return FileToScore(path, bases, [against(truth, seq_ids) for truth in truths])
+    return FileToScore(path, bases, [against(truth, seq_ids) for truth in truths], config.scoring.metric_settings)
 
 
 def _null_lines(
@@ -282,6 +297,7 @@ def _null_lines(
         for _, path in pairs
     ]
     scored = map_in_order(functools.partial(score_file, None), works)  # of them summary.csv alone has lines
+    metrics = config.scoring.metric_settings
     without_model: dict[tuple[str, str, tuple[str, ...]], list[NullScores]] = {}
     for (model, task), pairs in untrained.items():
         first = groups[model, task][0]
@@ -297,7 +313,7 @@ def _null_lines(
             for each in without_model[wanted]:
                 keys = {"model": model, "task": task, "key": each.key, "method": each.method, "references": "none"}
                 keys["settings"] = json.dumps(each.settings, sort_keys=True)
-                yield keys | score_against(each.scores, against(truth, seq_ids), bases).line
+                yield keys | score_against(each.scores, against(truth, seq_ids), bases, metrics).line
 
 
 def _per_sequence(table: pd.DataFrame, keys: dict[str, Any]) -> pd.DataFrame:

@@ -13,6 +13,7 @@ from simbench_tf.dataset import covered
 from simbench_tf.run.attributions import read_attributions
 from simbench_tf.score import bootstrap_interval, pooled_scores, score_attributions, summarise
 from simbench_tf.score.motif_recall import motif_recall
+from simbench_tf.score.plugged_metrics import Asked
 from simbench_tf.stages.truths import Bools, Truth
 
 #: Metrics of comparisons.csv and variance.csv, and those with an interval in summary.csv.
@@ -28,11 +29,16 @@ class Against(NamedTuple):
 
 
 class FileToScore(NamedTuple):
-    """An attribution file, the bases that count (bool, (L,)), and the truths, the first of which is the run's own."""
+    """An attribution file as work.
+
+    The bases that count (bool, (L,)), the truths, the first of which is the run's own, and metrics of other packages
+    with their settings.
+    """
 
     path: Path
     bases: Bools
     truths: list[Against]
+    metrics: Asked
 
 
 class Scored(NamedTuple):
@@ -62,19 +68,19 @@ def against(truth: Truth, seq_ids: list[str]) -> Against:
 def score_file(background_quantile: float | None, file: FileToScore) -> FileScores:
     """Read a file and score it; the recall's quantile is that of `scoring`, and without one no recall is computed."""
     scores, seq_ids = read_attributions(file.path)
-    scored = [score_against(scores, truth, file.bases) for truth in file.truths]
+    scored = [score_against(scores, truth, file.bases, file.metrics) for truth in file.truths]
     recall = pd.DataFrame()
     if background_quantile is not None:
         recall = motif_recall(scores, scored[0].sites, background_quantile)
     return FileScores([each.line for each in scored], scored[0].table.assign(seq_id=seq_ids), recall)
 
 
-def score_against(scores: npt.NDArray[np.float32], truth: Against, bases: Bools) -> Scored:
+def score_against(scores: npt.NDArray[np.float32], truth: Against, bases: Bools, metrics: Asked) -> Scored:
     """Score attributions, (N, L), on some of the bases; of sites those are kept that lie wholly in these."""
     mask = covered(truth.sites, scores.shape)
-    table = score_attributions(scores[:, bases], mask[:, bases], truth.sign)
+    table = score_attributions(scores[:, bases], mask[:, bases], truth.sign, metrics=metrics)
     n = int(table["auprc"].count())  # without a true base, or without any other, a sequence has no value
-    line = {"truth": truth.name, "n_sequences": n, **summarise(table)}
+    line = {"truth": truth.name, "n_sequences": n, **summarise(table, metrics)}
     line |= pooled_scores(scores[:, bases], mask[:, bases], "signed" if truth.sign == "signed" else "abs")
     for metric in COMPARED:
         line[f"{metric}_low"], line[f"{metric}_high"] = bootstrap_interval(table[metric])

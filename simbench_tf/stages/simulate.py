@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from simbench_tf.config import Config, GrammarSimulation, PeaksSimulation, TextSimulation
+from simbench_tf.config.simulation_kind import PluggedSimulation
 from simbench_tf.dataset import finish_dataset, write_part
 from simbench_tf.dataset.write import site_part_path
 from simbench_tf.dataset_grammar import grammar_of_run
 from simbench_tf.genome.sources import check_fetched
 from simbench_tf.motifs import Motif
 from simbench_tf.parallel import MapInOrder, Track, silent
+from simbench_tf.plugins import version_of
 from simbench_tf.run.manifest import (
     check_named,
     checksum_named,
@@ -70,7 +72,7 @@ def by_content(config: Config) -> dict[str, Any]:
     settings = config.simulation.model_dump(mode="json") | config.simulation.with_files(checksum_named)
     if settings.get("clean_background") is False:
         del settings["clean_background"]  # data that were made before there was this setting stay fresh
-    return settings
+    return settings | version_of("simulator", config.simulation.kind)
 
 
 def check_files(config: Config) -> None:
@@ -113,7 +115,8 @@ def prepare(config: Config, folder: Path, map_in_order: MapInOrder) -> Simulatio
     InputError
         A setting or one of the files is at fault.
     """
-    return _PREPARE[config.simulation.kind](config.simulation, config.seed, folder, map_in_order)
+    make_ready = _PREPARE.get(config.simulation.kind, _prepare_plugged)
+    return make_ready(config.simulation, config.seed, folder, map_in_order)
 
 
 def _write_parts(simulation: Simulation, folder: Path, key: str, track: Track) -> int:
@@ -210,7 +213,25 @@ def _prepare_text(settings: TextSimulation, seed: int, _folder: Path, _map_in_or
     )
 
 
-#: How each kind is made ready.
+def _prepare_plugged(settings: PluggedSimulation, seed: int, _folder: Path, map_in_order: MapInOrder) -> Simulation:
+    package = version_of("simulator", settings.kind)["plugin"]
+    elements = settings.element_tasks
+    return Simulation(
+        n_sequences=settings.n_sequences,
+        parts=lambda ranges: map_in_order(functools.partial(_draw_plugged, settings, seed, package), ranges),
+        motifs=settings.used_motifs(),
+        notes={} if elements is None else {"elements": elements},
+        motif_log=None,
+    )
+
+
+def _draw_plugged(settings: PluggedSimulation, seed: int, package: str, bounds: tuple[int, int]) -> tuple[Any, Any]:
+    from simbench_tf.simulate.plugged import draw_plugged
+
+    return draw_plugged(settings, seed, package, *bounds)
+
+
+#: How each kind of this package is made ready.
 _PREPARE: dict[str, Callable[[Any, int, Path, MapInOrder], Simulation]] = {
     "peaks": _prepare_peaks,
     "grammar": _prepare_grammar,

@@ -1,8 +1,9 @@
 """The train stage: RUN/models, every model trained, or taken as it is: trained Keras models, of Kipoi, perfect ones.
 
 One folder per model, or per model and seed (`Config.replicates`): model.keras, history.csv and metrics.json;
-python.json where a function of the user's built it, or the grammar of the data did; trained.json or kipoi.json where it
-was taken as it is; snapshots/ where the run asks for learning dynamics.
+python.json where a function of the user's built it, or the grammar of the data did, architecture.json where another
+package did; trained.json or kipoi.json where it was taken as it is; snapshots/ where the run asks for learning
+dynamics.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.parallel import Track, silent
+from simbench_tf.plugins import version_of
 from simbench_tf.run.jobs import Job, replicates_of
 from simbench_tf.run.manifest import checksum_named, fingerprint, fresh_files
 from simbench_tf.run.models import outputs_of_tasks, snapshots_of
@@ -153,6 +155,8 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
         source = source_file(model.python, f"{key}.python")
         function = model.python.rpartition(":")[2] if model.python.rpartition(":")[0].endswith(".py") else model.python
         settings |= {"python": [function, source and checksum(source)], "settings": model.settings}
+    if model.is_plugged:
+        settings |= {"settings": model.settings, **version_of("architecture", str(model.architecture))}
     if model.kipoi is not None:
         settings["kipoi"] = files_of(model.kipoi) or model.kipoi
     # what is left out changes how training is stored and logged, not the model
@@ -175,7 +179,7 @@ def write(config: Config, folder: Path, replicate: Replicate, key: str, track: T
     checkpoint.
     """
     from simbench_tf.devices import device, is_chief, strategy
-    from simbench_tf.models.custom import write_function
+    from simbench_tf.models.custom import write_architecture, write_function
     from simbench_tf.training import Snapshots, build_model, log_spaced_batches, read_snapshots, train
     from simbench_tf.training.checkpoints import Checkpoint
 
@@ -204,6 +208,8 @@ def write(config: Config, folder: Path, replicate: Replicate, key: str, track: T
     files = {"train": [target / name for name in ("model.keras", "history.csv", "metrics.json")]}
     if model.python is not None:
         files["train"].append(write_function(target, model.python))
+    if model.is_plugged:
+        files["train"].append(write_architecture(target, str(model.architecture)))
     if callbacks:
         files["dynamics"] = [snapshot.path for snapshot in read_snapshots(snapshots_of(folder, replicate.name))]
     details = trained.computation._asdict()

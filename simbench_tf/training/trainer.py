@@ -21,7 +21,7 @@ from simbench_tf.devices import Computation, is_chief
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.models import basset, beluga
-from simbench_tf.models.custom import build_own_model, check_form, load_own_model
+from simbench_tf.models.custom import build_own_model, build_plugged_model, check_form, load_own_model
 from simbench_tf.training.checkpoints import Checkpoint
 from simbench_tf.training.evaluate import Metrics, predict, split_metrics, write_metrics
 from simbench_tf.training.fresh_batches import source_of
@@ -192,6 +192,9 @@ def build_model(model: config.Model, seq_length: int, n_tasks: int, seed: int) -
         return load_own_model(model.keras, seq_length, n_tasks)
     if model.python is not None:
         return build_own_model(model.python, model.settings, seq_length, n_tasks, seed, f"models.{model.name}.python")
+    if model.is_plugged:
+        name = str(model.architecture)
+        return build_plugged_model(name, model.settings, seq_length, n_tasks, seed, f"models.{model.name}")
     architecture = basset if model.architecture == "basset" else beluga
     kernel: dict[str, Any] = {} if model.kernel_size is None else {"kernel_size": model.kernel_size}
     try:

@@ -15,6 +15,7 @@ from simbench_tf.attribution import Parts, attribute, method_key, methods, regis
 from simbench_tf.attribution.references import make_references, parse_references
 from simbench_tf.dna import bases_of_one_hot, dinucleotide_counts, encode, one_hot
 from simbench_tf.errors import InputError
+from simbench_tf.plugins import GROUPS
 
 LENGTH = 60
 
@@ -291,7 +292,7 @@ def plug_in(tmp_path, monkeypatch):
     folder.mkdir()
     (folder / "METADATA").write_text("Metadata-Version: 2.1\nName: plug_in\nVersion: 1.0\n")
     (folder / "entry_points.txt").write_text(
-        f"[{registry.ENTRY_POINTS}]\nmethod = simbench_plug_in\nbroken = simbench_plug_in_missing\n"
+        f"[{GROUPS['method']}]\nplugged_in = simbench_plug_in\nbroken = simbench_plug_in_missing\n"
     )
     (tmp_path / "simbench_plug_in.py").write_text(
         "from simbench_tf.attribution import register_method\n"
@@ -303,15 +304,26 @@ def plug_in(tmp_path, monkeypatch):
     registry._load_entry_points.cache_clear()
     yield
     registry._METHODS.pop("plugged_in", None)
+    sys.modules.pop("simbench_plug_in", None)
     registry._load_entry_points.cache_clear()
 
 
 def test_other_packages_add_methods_by_entry_points(plug_in):
-    with pytest.warns(UserWarning, match="simbench_plug_in_missing"):
+    with pytest.warns(
+        UserWarning, match=r"plug_in 1\.0: its method 'broken' cannot be loaded: .*simbench_plug_in_missing"
+    ):
         listed = methods()
     assert listed["plugged_in"].settings == {"weight": 1.0}
     assert listed["plugged_in"].description == "From another package"
     assert method_key("plugged_in", None, {"weight": 0.25}) == "plugged_in@none+weight=0.25"
+
+
+def test_methods_of_this_package_are_found_without_a_look_into_others(plug_in):
+    assert method_key("ism", None, {}) == "ism@none"
+    assert "plugged_in" not in registry._METHODS
+    assert method_key("plugged_in", None, {}) == "plugged_in@none"  # no warning: the broken one is not asked for
+    with pytest.raises(InputError, match=r"^plug_in 1\.0: its method 'broken' cannot be loaded"):
+        method_key("broken", None, {})
 
 
 def test_listing_methods_and_checking_requests_loads_no_tensorflow():

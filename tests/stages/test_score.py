@@ -94,7 +94,7 @@ def test_sequences_without_a_true_base_are_in_no_mean_and_not_counted():
     sites = pd.DataFrame({"row": [0, 1, 1], "motif": "M", "start": [2, 0, 3], "end": [4, 1, 5], "strand": "+"})
     truth = Truth("embedded", "task", sites, pd.Index(["a", "b", "c", "d"]), "absolute")
     scores = np.random.default_rng(0).random((3, 6), np.float32)
-    table, line, _ = score_against(scores, against(truth, ["a", "b", "d"]), np.ones(6, np.bool_))
+    table, line, _ = score_against(scores, against(truth, ["a", "b", "d"]), np.ones(6, np.bool_), {})
     assert line["n_sequences"] == 2
     assert line["auprc"] == pytest.approx(table["auprc"][:2].mean())
     assert line["auprc_se"] == pytest.approx(table["auprc"][:2].std(ddof=1) / np.sqrt(2))
