@@ -22,6 +22,7 @@ from simbench_tf.cli import compare  # noqa: F401, isort: skip
 from simbench_tf.cli import exchange  # noqa: F401, isort: skip
 from simbench_tf.cli import lists  # noqa: F401, isort: skip
 from simbench_tf.cli import configuration  # noqa: F401, isort: skip
+from simbench_tf.cli import skill  # noqa: F401, isort: skip
 from simbench_tf.cli import INTERRUPTED
 from simbench_tf.cli.app import app, errors, note
 from simbench_tf.cli.everywhere import file_message, show_messages, taken_out
