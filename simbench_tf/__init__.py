@@ -1,6 +1,6 @@
 """Which attribution method can I trust on my regulatory-genomics model? Ask simulated DNA, whose motifs are known.
 
-The public names below are loaded at first use, so importing the package loads neither TensorFlow nor Keras.
+The public names below, and `plot`, are loaded at first use: importing the package loads neither TensorFlow nor Keras.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for editors and type checkers, which do not follow __getattr__
+    from simbench_tf import plot as plot
     from simbench_tf.attribution import Attribution as Attribution
     from simbench_tf.attribution import attribute as attribute
     from simbench_tf.attribution import interactions as interactions
@@ -92,6 +93,8 @@ __all__ = sorted(_PUBLIC)
 def __getattr__(name: str) -> Any:
     if name == "__version__":
         return metadata.version("simbench_tf")
+    if name == "plot":
+        return importlib.import_module(f"{__name__}.plot")
     if name not in _PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(importlib.import_module(f"{__name__}.{_PUBLIC[name]}"), name)
@@ -100,4 +103,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_PUBLIC])
+    return sorted({*globals(), *_PUBLIC, "plot"})

@@ -91,6 +91,7 @@ def test_type_checkers_see_every_public_name_where_it_is():
     tree = ast.parse(Path(sb.__file__).read_text(encoding="utf-8"))
     (block,) = (each for each in tree.body if isinstance(each, ast.If))
     seen = {alias.name: each.module for each in block.body for alias in each.names if alias.asname == alias.name}
+    assert seen.pop("plot") == "simbench_tf"  # a module, which has names of its own
     assert seen.keys() == sb._PUBLIC.keys()
     for name, module in seen.items():
         assert module.startswith(f"simbench_tf.{sb._PUBLIC[name]}")

@@ -33,6 +33,7 @@ from simbench_tf.plot.figure import (
     readable,
     style_axes,
 )
+from simbench_tf.plot.rows import choose_rows
 from simbench_tf.score import pareto_front, without_nulls
 
 Floats = npt.NDArray[np.floating]
@@ -96,20 +97,28 @@ def learning_curve(history: pd.DataFrame, columns: Mapping[str, str] | None = No
 
 
 def method_ranking(
-    summary: pd.DataFrame, metric: str = "auprc", labels: Mapping[str, str] | None = None, ax: Axes | None = None
+    summary: pd.DataFrame,
+    metric: str = "auprc",
+    labels: Mapping[str, str] | None = None,
+    ax: Axes | None = None,
+    *,
+    model: str | None = None,
+    task: str | None = None,
 ) -> Axes:
     """Draw methods from the best down: mean and standard error, with the chance level and, where known, the ceiling.
 
     Parameters
     ----------
     summary : DataFrame
-        Rows of RUN/scores/summary.csv for one model and task: key, `metric` and ``{metric}_se``, chance_auprc and,
-        where there is one, oracle_auprc, else scan_auprc; null_auprc may say what knowing nothing reaches. Rows
-        without a value come last.
+        RUN/scores/summary.csv, or rows of it; those of null methods are left out: key, `metric` and ``{metric}_se``,
+        chance_auprc and, where there is one, oracle_auprc, else scan_auprc; null_auprc may say what knowing nothing
+        reaches. Rows without a value come last.
     metric : {"auprc", "auroc", "mass_fraction"}
     labels : dict, optional
         What to call each key.
     ax : Axes, optional
+    model, task : str, optional
+        Which rows are drawn, of a table that holds several models or tasks.
 
     Returns
     -------
@@ -119,7 +128,7 @@ def method_ranking(
     Raises
     ------
     ValueError
-        A key occurs twice: choose one model and task first.
+        A key occurs twice, of several models, tasks or truths; or there is no such model or task.
 
     Examples
     --------
@@ -129,9 +138,7 @@ def method_ranking(
     >>> [text.get_text() for text in ax.texts]
     ['ism@none', '0.60 ± 0.02', 'saliency@none', '0.40 ± 0.03']
     """
-    summary = without_nulls(summary) if "method" in summary else summary
-    if summary["key"].duplicated().any():
-        raise ValueError("a key occurs twice in summary: choose the rows of one model and task")
+    summary = choose_rows(without_nulls(summary) if "method" in summary else summary, model, task, ["key"])
     rows = summary.sort_values(metric, ascending=False, kind="stable", na_position="last")
     chance = np.full(len(rows), 0.5) if metric == "auroc" else _column(rows, "chance_auprc")
     nowhere = np.full(len(rows), np.nan)
@@ -183,7 +190,13 @@ def task_quality(
 
 
 def quality_against_cost(
-    summary: pd.DataFrame, metric: str = "auprc", labels: Mapping[str, str] | None = None, ax: Axes | None = None
+    summary: pd.DataFrame,
+    metric: str = "auprc",
+    labels: Mapping[str, str] | None = None,
+    ax: Axes | None = None,
+    *,
+    model: str | None = None,
+    task: str | None = None,
 ) -> Axes:
     """Draw each method's quality against the seconds it takes per sequence, on a log axis; up and left is better.
 
@@ -192,9 +205,9 @@ def quality_against_cost(
     Parameters
     ----------
     summary : DataFrame
-        Rows of one model and task: key, `metric`, ``{metric}_se``, seconds_per_sequence. Rows without a
+        RUN/scores/summary.csv, or rows of it: key, `metric`, ``{metric}_se``, seconds_per_sequence. Rows without a
         value or a time are left out.
-    metric, labels, ax
+    metric, labels, ax, model, task
         As in `method_ranking`.
 
     Returns
@@ -209,6 +222,7 @@ def quality_against_cost(
     >>> [text.get_text() for text in ax.texts], ax.get_xscale()
     (['ism@none', 'saliency@none'], 'log')
     """
+    summary = choose_rows(without_nulls(summary) if "method" in summary else summary, model, task, ["key"])
     ax = new_axes(ax, 4.5, 2.9, left=0.11, right=0.97, bottom=0.2, top=0.95)
     seconds, values = _column(summary, "seconds_per_sequence"), _column(summary, metric)
     drawn = np.flatnonzero((seconds > 0) & np.isfinite(values))

@@ -23,6 +23,8 @@ BASE_COLOURS = {"A": "#2a9d4e", "C": "#3b7dd8", "G": "#e0a100", "T": "#d6453d"}
 
 #: Font size of all but headings, in points.
 SMALL = 9.0
+#: Points an inch of a figure in a notebook, at twice the resolution.
+_SHOWN_DPI = 160
 _VARIABLES = {
     INK: "--plot-ink",
     QUIET: "--plot-quiet",
@@ -140,13 +142,31 @@ def readable(text: object, longest: int) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
+class ShownFigure(Figure):
+    """A figure that a notebook shows when a cell ends in it, whether or not pyplot was imported."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]]:
+        """A PNG of twice the resolution, and the size at which it is shown."""
+        buffer, (width, height) = io.BytesIO(), self.get_size_inches()
+        self.savefig(buffer, format="png", dpi=_SHOWN_DPI, facecolor="white")
+        return buffer.getvalue(), {"width": round(_SHOWN_DPI / 2 * width), "height": round(_SHOWN_DPI / 2 * height)}
+
+
+class ShownAxes(Axes):
+    """Axes of such a figure, which a notebook shows as the figure."""
+
+    def _repr_png_(self) -> tuple[bytes, dict[str, int]] | None:
+        figure = self.get_figure(root=True)
+        return figure._repr_png_() if isinstance(figure, ShownFigure) else None
+
+
 def new_axes(ax: Axes | None, width: float, height: float, **margins: float) -> Axes:
     """The axes given, or those of a new figure of this size in inches."""
     if ax is not None:
         return ax
-    figure = Figure(figsize=(width, height))
+    figure = ShownFigure(figsize=(width, height))
     figure.subplots_adjust(**margins)
-    return figure.add_subplot()
+    return figure.add_subplot(axes_class=ShownAxes)
 
 
 def style_axes(ax: Axes) -> None:

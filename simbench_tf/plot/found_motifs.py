@@ -20,6 +20,7 @@ from simbench_tf.plot.figure import (
     INK,
     QUIET,
     SMALL,
+    ShownFigure,
     new_axes,
     points_tall,
     readable,
@@ -169,7 +170,7 @@ def aligned_logos(pairs: Sequence[AlignedMotifs]) -> Figure:
     across = 2 if len(pairs) in (1, 2, 4) else 3
     n_rows = -(-len(pairs) // across)
     height = 1.75 * n_rows + 0.1
-    figure = Figure(figsize=(10.2, height))
+    figure = ShownFigure(figsize=(10.2, height))
     grid = figure.add_gridspec(n_rows, across, wspace=0.1, hspace=0.32)
     figure.subplots_adjust(left=0.035, right=0.995, top=1 - 0.21 / height, bottom=0.1 / height)
     for number, pair in enumerate(pairs):

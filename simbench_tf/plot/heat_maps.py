@@ -8,10 +8,22 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from simbench_tf.plot.figure import ACCENT, CHANCE, FAINT, INK, QUIET, SMALL, new_axes, readable, style_axes
+from simbench_tf.plot.figure import (
+    ACCENT,
+    CHANCE,
+    FAINT,
+    INK,
+    QUIET,
+    SMALL,
+    ShownAxes,
+    ShownFigure,
+    new_axes,
+    readable,
+    style_axes,
+)
+from simbench_tf.plot.rows import choose_rows
 
 Floats = npt.NDArray[np.floating]
 
@@ -26,19 +38,24 @@ def motif_heat_map(
     names: Mapping[str, str] | None = None,
     by: str = "motif",
     ax: Axes | None = None,
+    *,
+    model: str | None = None,
+    task: str | None = None,
 ) -> Axes:
     """Draw the share of sites that each method finds, one row per method and one column per group of sites.
 
     Parameters
     ----------
     recall : DataFrame
-        Rows of RUN/scores/motif_recall.csv for one model and task: key, by, group, n_sites and recall.
+        RUN/scores/motif_recall.csv, or rows of it: key, by, group, n_sites and recall.
     labels : dict, optional
         What to call each key.
     names : dict, optional
         What to call each group, as MA0114.4 by its factor.
     by : {"motif", "strand", "distance", "information"}
     ax : Axes, optional
+    model, task : str, optional
+        Which rows are drawn, of a table that holds several models or tasks.
 
     Returns
     -------
@@ -59,7 +76,7 @@ def motif_heat_map(
     >>> [text.get_text() for text in ax.texts]
     ['.80', '.50']
     """
-    rows = recall[recall["by"] == by]
+    rows = choose_rows(recall[recall["by"] == by], model, task, ["key", "group"])
     if rows.empty:
         raise ValueError(f"no row of recall is by {by!r}; there are {sorted(set(recall['by']))}")
     table = rows.pivot_table("recall", "key", "group", sort=False, dropna=False)
@@ -104,19 +121,25 @@ def correlation_heat_map(found: pd.DataFrame, names: Mapping[str, str] | None = 
 
 
 def motif_dynamics(
-    dynamics: pd.DataFrame, learnt: pd.DataFrame | None = None, names: Mapping[str, str] | None = None
+    dynamics: pd.DataFrame,
+    learnt: pd.DataFrame | None = None,
+    names: Mapping[str, str] | None = None,
+    *,
+    task: str | None = None,
 ) -> Axes:
     """Draw the recall of each motif as a network trains, the loss above.
 
     Parameters
     ----------
     dynamics : DataFrame
-        Rows of RUN/dynamics/MODEL/dynamics.csv for one task: motif, batch, recall (average precision of the motif's
+        RUN/dynamics/MODEL/dynamics.csv, or rows of it: motif, batch, recall (average precision of the motif's
         bases) and loss (of the watched sequences).
     learnt : DataFrame, optional
-        Rows of learnt.csv for that task: motif and learnt_at, which is marked; motifs are drawn in its order.
+        learnt.csv, or rows of it: motif and learnt_at, which is marked; motifs are drawn in its order.
     names : dict, optional
         What to call each motif.
+    task : str, optional
+        Which rows are drawn, of a table that holds several tasks.
 
     Returns
     -------
@@ -132,6 +155,8 @@ def motif_dynamics(
     >>> ax.figure.axes[0].lines[0].get_ydata().tolist()
     [0.7, 0.6, 0.4]
     """
+    dynamics = choose_rows(dynamics, None, task, ["motif", "batch"])
+    learnt = learnt if learnt is None else choose_rows(learnt, None, task, ["motif"])
     table = dynamics.pivot_table("recall", "motif", "batch", dropna=False)
     learnt_at = pd.Series(np.nan, table.index) if learnt is None else learnt.set_index("motif")["learnt_at"]
     learnt_at = learnt_at.reindex(table.index)
@@ -139,12 +164,12 @@ def motif_dynamics(
     table, batches = table.loc[order], np.asarray(table.columns, np.float64)
     rows, columns = table.shape
     width, height = 1.9 + _CELL * columns, 1.9 + _ROW * rows
-    figure = Figure(figsize=(width, height))
+    figure = ShownFigure(figsize=(width, height))
     left, right, bottom = 1.25 / width, 1 - 0.15 / width, 0.62 / height
     top = bottom + _ROW * rows / height
     gap, edge = 0.12 / height, 0.1 / height
-    above = figure.add_axes((left, top + gap, right - left, 1 - edge - top - gap))
-    ax = figure.add_axes((left, bottom, right - left, top - bottom))
+    above = figure.add_axes((left, top + gap, right - left, 1 - edge - top - gap), axes_class=ShownAxes)
+    ax = figure.add_axes((left, bottom, right - left, top - bottom), axes_class=ShownAxes)
     loss = dynamics.groupby("batch")["loss"].first()
     above.plot(np.arange(columns) + 0.5, loss, color=QUIET, linewidth=1.6, marker="o", markersize=3)
     above.set(xlim=(0, columns), xticks=[])
@@ -160,18 +185,25 @@ def motif_dynamics(
 
 
 def learnt_against(
-    learnt: pd.DataFrame, quantity: str = "information", names: Mapping[str, str] | None = None, ax: Axes | None = None
+    learnt: pd.DataFrame,
+    quantity: str = "information",
+    names: Mapping[str, str] | None = None,
+    ax: Axes | None = None,
+    *,
+    task: str | None = None,
 ) -> Axes:
     """Draw when each motif is learnt against what it is: bits of information, or how often it occurs.
 
     Parameters
     ----------
     learnt : DataFrame
-        Rows of RUN/dynamics/MODEL/learnt.csv for one task: motif, learnt_at (NaN where it never was) and `quantity`.
+        RUN/dynamics/MODEL/learnt.csv, or rows of it: motif, learnt_at (NaN where it never was) and `quantity`.
     quantity : {"information", "rate", "surplus"}
     names : dict, optional
         What to call each motif.
     ax : Axes, optional
+    task : str, optional
+        Which rows are drawn, of a table that holds several tasks.
 
     Returns
     -------
@@ -184,6 +216,7 @@ def learnt_against(
     >>> [text.get_text() for text in learnt_against(learnt).texts]
     ['CTCF', 'GATA1']
     """
+    learnt = choose_rows(learnt, None, task, ["motif"])
     titles = {"information": "information, bits", "rate": "expected sites a positive", "surplus": "surplus, bits"}
     ax = new_axes(ax, 4.5, 2.7, left=0.17, right=0.95, bottom=0.19, top=0.93)
     x = pd.to_numeric(learnt[quantity]).to_numpy(np.float64)

@@ -25,6 +25,7 @@ from simbench_tf.plot.figure import (
     QUIET,
     SITE,
     SMALL,
+    ShownFigure,
     new_axes,
     points_across,
     readable,
@@ -251,7 +252,7 @@ def attribution_panels(
         raise ValueError("no attributions to draw")
     one_hot = np.asarray(one_hot, np.float64)
     start, end = _richest_window(_true_bases(sites, len(one_hot)), width)
-    figure = Figure(figsize=(10.2, 1))
+    figure = ShownFigure(figsize=(10.2, 1))
     grid = figure.add_gridspec(len(attributions), 2, width_ratios=(2, 3), hspace=0.6, wspace=0.04)
     n_lines = 1
     for number, (key, attribution) in enumerate(attributions.items()):

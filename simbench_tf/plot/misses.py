@@ -22,13 +22,21 @@ from simbench_tf.plot.figure import (
     readable,
     style_axes,
 )
+from simbench_tf.plot.rows import choose_rows
 
 #: Found, missed by the network, missed by the method, and found here though missed on the perfect model.
 _COLOURS = {"found": ACCENT, "the network's miss": QUIET, "the method's miss": CHANCE}
 _HEIGHT = 0.26
 
 
-def split_of_misses(misses: pd.DataFrame, labels: Mapping[str, str] | None = None, ax: Axes | None = None) -> Axes:
+def split_of_misses(
+    misses: pd.DataFrame,
+    labels: Mapping[str, str] | None = None,
+    ax: Axes | None = None,
+    *,
+    model: str | None = None,
+    task: str | None = None,
+) -> Axes:
     """Draw, for each method, what it finds on a network, what the network adds to its miss, and what is its own miss.
 
     Parameters
@@ -39,6 +47,8 @@ def split_of_misses(misses: pd.DataFrame, labels: Mapping[str, str] | None = Non
     labels : dict, optional
         What to call each key.
     ax : Axes, optional
+    model, task : str, optional
+        Which rows are drawn, of a table that holds several models or tasks.
 
     Returns
     -------
@@ -53,7 +63,7 @@ def split_of_misses(misses: pd.DataFrame, labels: Mapping[str, str] | None = Non
     >>> [(round(float(bar.get_x()), 2), round(float(bar.get_width()), 2)) for bar in ax.patches]
     [(0.0, 0.5), (0.5, 0.3), (0.8, 0.15)]
     """
-    rows = misses.sort_values("auprc", ascending=False, kind="stable")
+    rows = choose_rows(misses, model, task).sort_values("auprc", ascending=False, kind="stable")
     height = 0.42 * len(rows) + 0.5
     ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.04 / height, bottom=0.46 / height)
     for place, row in enumerate(rows.to_dict("records")):
