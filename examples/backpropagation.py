@@ -14,7 +14,7 @@
 # Whatever a gradient method says of a base, and whatever a network learns, comes out of backpropagation: a product of
 # Jacobian matrices, one for each step of the network. Here each of them is written out in numpy, first for the smallest
 # network there is. Their product is what TensorFlow's tape gives. Then the same rule goes through three layers, and
-# trains them. Half a minute on two cores.
+# trains them, and at last through the two steps that networks of DNA begin with. Half a minute on two cores.
 
 # %%
 import itertools
@@ -342,3 +342,92 @@ model.compile(keras.optimizers.SGD(learning_rate=1.0), "mean_squared_error")
 history = model.fit(motifs, is_open, batch_size=len(motifs), epochs=20, shuffle=False, verbose=0).history["loss"]
 np.testing.assert_allclose(history, losses[:20], rtol=1e-4)
 pd.DataFrame({"by hand": losses[:20], "Keras": history}).iloc[[0, 1, 5, 10, 19]].rename_axis("step").round(6)
+
+# %% [markdown]
+# ## 7. Through a convolution and a max-pool
+#
+# Networks of DNA begin with these two. Both are steps like the others, so both have a Jacobian.
+#
+# **A convolution** slides weights $\mathbf{K}$ over the sequence: $c_i = \sum_{k, a} x_{i + k, a} K_{k a}$. It is a
+# weighted sum, so its Jacobian holds the weights: $\partial c_i / \partial x_{j a} = K_{j - i, a}$ where $j$ lies in
+# the window of $i$, else 0. Going back, every place $j$ collects from all windows that hold it:
+#
+# $$\frac{\partial L}{\partial x_{j a}} = \sum_k \delta_{j - k} K_{k a}, \qquad
+# \frac{\partial L}{\partial K_{k a}} = \sum_i \delta_i\, x_{i + k, a}$$
+#
+# The first is a convolution with the weights turned round, and the second slides the sequence over $\delta$.
+#
+# **A max-pool** keeps the largest of each stretch. Its Jacobian has a single 1 in each row, at the place that won; all
+# others get nothing, however close they were.
+
+# %%
+LENGTH, WIDTH, POOL = 12, 3, 5
+bases = rng.integers(0, 4, LENGTH)
+sequence = np.eye(4)[bases]
+kernel = rng.normal(size=(WIDTH, 4))
+n_windows = LENGTH - WIDTH + 1
+n_pools = n_windows // POOL
+v = rng.normal(size=n_pools)  # what stands above the pool: a weighted sum
+
+
+def convolve(x):
+    return np.array([(x[i : i + WIDTH] * kernel).sum() for i in range(n_windows)])
+
+
+def pool(c):
+    return c.reshape(n_pools, POOL).max(axis=1)
+
+
+by_input = np.zeros((n_windows, LENGTH, 4))  # the Jacobian of the convolution
+for i in range(n_windows):
+    by_input[i, i : i + WIDTH] = kernel
+convolved = convolve(sequence)
+winners = convolved.reshape(n_pools, POOL).argmax(axis=1) + POOL * np.arange(n_pools)
+by_window = np.eye(n_windows)[winners]  # of the pool: a 1 in each row
+
+np.testing.assert_allclose(
+    by_input.reshape(n_windows, -1), measured(lambda x: convolve(x.reshape(-1, 4)), sequence.ravel()), atol=1e-8
+)
+np.testing.assert_allclose(by_window, measured(pool, convolved), atol=1e-8)
+
+# %% [markdown]
+# Their product, by the formulas above and by the tape, for the input (which attribution reads) and for the kernel
+# (which training moves):
+
+# %%
+delta = v @ by_window  # gradient of the convolution's results: v at the winners, 0 elsewhere
+padded = np.concatenate([np.zeros(WIDTH - 1), delta, np.zeros(WIDTH - 1)])
+input_gradient = np.array([padded[j : j + WIDTH][::-1] @ kernel for j in range(LENGTH)])
+kernel_gradient = np.array([delta @ sequence[k : k + n_windows] for k in range(WIDTH)])
+
+x, K = tf.Variable(sequence[None]), tf.Variable(kernel[:, :, None])
+with tf.GradientTape() as tape:
+    pooled = tf.nn.max_pool1d(tf.nn.conv1d(x, K, stride=1, padding="VALID"), POOL, POOL, "VALID")
+    output = tf.reduce_sum(pooled[0, :, 0] * v)
+by_tape, kernel_by_tape = tape.gradient(output, [x, K])
+equal(input_gradient, np.tensordot(delta, by_input, axes=1))
+equal(input_gradient, by_tape[0].numpy())
+equal(kernel_gradient, kernel_by_tape[:, :, 0].numpy())
+
+figure, axes = plt.subplots(1, 3, figsize=(12, 3.2), layout="constrained", width_ratios=[1, 1.2, 1.2])
+panels = {
+    "max-pool: one window of each stretch": (by_window, "windows", "pools"),
+    "convolution, x as numbers": (np.einsum("ija,ja->ij", by_input, sequence), "places", "windows"),
+    "gradient of the input": (input_gradient.T, "places", "A C G T"),
+}
+for ax, (title, (matrix, across, down)) in zip(axes, panels.items(), strict=True):
+    most = abs(matrix).max()
+    ax.pcolormesh(matrix[::-1], cmap="RdBu_r", vmin=-most, vmax=most, edgecolors="0.85", linewidth=0.6)
+    ax.set(title=title, xticks=[], yticks=[], xlabel=across, ylabel=down)
+
+# %% [markdown]
+# The last panel is what a saliency map is made of. A base outside the windows that won has *no* gradient at all, though
+# it may spell the motif just as well: of two copies in one stretch, the pool lets one through. Methods differ in how
+# they go through a max-pool, and `maxpool="gradient"` of DeepLIFT does exactly this.
+
+# %%
+outside = np.ones(LENGTH, bool)
+for winner in winners:
+    outside[winner : winner + WIDTH] = False
+assert (input_gradient[outside] == 0).all()
+print(f"{outside.sum()} of {LENGTH} bases get nothing")

@@ -38,8 +38,9 @@ METHODS = {
     "integrated gradients": {"method": "integrated_gradients", "references": "zeros", "n_steps": N_STEPS},
     "DeepLIFT Rescale": {"method": "deeplift_rescale", "references": "zeros"},
     "DeepLIFT RevealCancel": {"method": "deeplift_revealcancel", "references": "zeros"},
+    "in-silico mutagenesis": {"method": "ism"},
 }
-COLOURS = dict(zip(METHODS, ["#c77d17", "#3b7dd8", "#12928a", "#8a6fc4"], strict=True))
+COLOURS = dict(zip(METHODS, ["#c77d17", "#3b7dd8", "#12928a", "#8a6fc4", "#b0413e"], strict=True))
 
 # %% [markdown]
 # ## 1. The functions as networks
@@ -103,7 +104,8 @@ for x1, x2 in ((0.2, 0.3), (1, 1), (3, 2), (2, 5)):
 # ## 2. Who sees what
 #
 # The sequence is all A, the reference holds nothing (zeros). A method that is complete gives the inputs, together, what
-# the output changed by.
+# the output changed by. In-silico mutagenesis takes no reference: it puts another letter in place of one A, by which
+# that input becomes 0, and says how far the output falls. It is the experiment itself, so surely it is right?
 
 # %%
 functions = {
@@ -138,25 +140,29 @@ for ax, function in zip(axes, functions, strict=True):
         ax.bar_label(drawn, labels, fontsize=8, padding=1)
     ax.axhline(part["change"].iloc[0], color="#6b7580", linestyle="--", linewidth=1)
     ax.set(title=function, xticks=places, ylim=(0, 1.15 * np.nanmax(part[["x1", "x2", "change"]])))
-    ax.set_xticklabels(["grad x\ninput", "int.\ngradients", "Rescale", "Reveal-\nCancel"], fontsize=8)
+    ax.set_xticklabels(["grad x\ninput", "int.\ngrad.", "Res-\ncale", "Reveal-\nCancel", "ISM"], fontsize=8)
     ax.spines[["top", "right"]].set_visible(False)
 
 # %% [markdown]
 # - **A curve.** At $x = 2$ the gradient is 8, and gradient x input says 16, where the output rose by 8. It continues
 #   the slope at the end all the way back. The others take the change itself.
 # - **Saturation.** At 1, 1 the output is at its ceiling and the gradient is zero: gradient x input sees *nothing*,
-#   though $x_1$ and $x_2$ made all of it. The others share it.
+#   though $x_1$ and $x_2$ made all of it. Mutagenesis is as blind: take away either, and the other still holds the
+#   output at 1, so both get 0. This is the lesson of the first figure of the DeepLIFT paper: to ask what happens if
+#   *one* thing is changed, by a step or by a mutation, is to miss what two things do alike. The methods with a
+#   reference share it.
 # - **A minimum.** Only the smaller input has a gradient, here and everywhere on the straight way from zero. So gradient
 #   x input, integrated gradients and Rescale say that the larger one plays no part. Yet without it the output would be
-#   0. RevealCancel alone shares.
+#   0. RevealCancel alone shares. Mutagenesis gives *each* of them the whole output, since either alone brings it to 0:
+#   together more than there was.
 
 # %%
 scores = {function: table.loc[function][["x1", "x2"]].to_numpy() for function in functions}
 expected = {
-    "2x², x = 2": [[16], [8], [8], [8]],
-    "min(x1 + x2, 1), x = 1, 1": [[0, 0], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5]],
-    "min(x1, x2), x = 3, 2": [[0, 2], [0, 2], [0, 2], [1, 1]],
-    "min(x1, x2), x = 1, 10": [[1, 0], [1, 0], [1, 0], [0.5, 0.5]],
+    "2x², x = 2": [[16], [8], [8], [8], [8]],
+    "min(x1 + x2, 1), x = 1, 1": [[0, 0], [0.5, 0.5], [0.5, 0.5], [0.5, 0.5], [0, 0]],
+    "min(x1, x2), x = 3, 2": [[0, 2], [0, 2], [0, 2], [1, 1], [2, 2]],
+    "min(x1, x2), x = 1, 10": [[1, 0], [1, 0], [1, 0], [0.5, 0.5], [1, 1]],
 }
 for function, known in expected.items():
     np.testing.assert_allclose(scores[function][:, : len(known[0])], known, atol=1e-4)
@@ -332,11 +338,16 @@ figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
 totals = {}
 # lines that lie on one another, the later ones thinner
 LINES = dict(
-    zip(METHODS, [{"ls": ":", "lw": 3, "zorder": 5}, {"lw": 9, "alpha": 0.4}, {"lw": 5}, {"lw": 1.5}], strict=True)
+    zip(
+        METHODS,
+        [{"ls": ":", "lw": 3, "zorder": 5}, {"lw": 9, "alpha": 0.4}, {"lw": 5}, {"lw": 1.5}, {"ls": "--", "zorder": 6}],
+        strict=True,
+    )
 )
 for ax, output in zip(axes, ("probability", "logit"), strict=True):
     for method, settings in METHODS.items():
-        total = sb.attribute(model, sequences, output=output, **settings).scores.sum(axis=1)
+        scores = sb.attribute(model, sequences, output=output, **settings).scores
+        total = (scores * sequences[:, :, 0]).sum(axis=1)  # of the copies, which are A
         totals[output, method] = total
         ax.plot(copies, total, color=COLOURS[method], label=method, **LINES[method])
     ax.set(title=f"explained: the {output}", xlabel="copies of the motif", ylabel="attribution of all copies")
@@ -346,13 +357,16 @@ axes[1].legend(frameon=False)
 probability = 1 / (1 + np.exp(-(2.0 * copies - 4)))
 slope = probability * (1 - probability)
 np.testing.assert_allclose(totals["probability", "gradient x input"], 2 * copies * slope, atol=1e-4)
-for method in list(METHODS)[2:]:
+for method in ("DeepLIFT Rescale", "DeepLIFT RevealCancel"):
     np.testing.assert_allclose(totals["probability", method], probability - probability[0], atol=1e-4)
+one_by_one = copies[1:] * np.diff(probability)  # each copy alone taken away
+np.testing.assert_allclose(totals["probability", "in-silico mutagenesis"][1:], one_by_one, atol=1e-4)
 for method in METHODS:
     np.testing.assert_allclose(totals["logit", method], 2 * copies, rtol=1e-4)
 
 # %% [markdown]
 # Of the probability, gradient x input gives most to regions the network is *unsure* of, and next to nothing to those
-# with the most motifs. The other methods follow the probability itself (their lines lie on one another). Of the logit,
-# the sum before the sigmoid, all agree. That is why `attribute` explains the logit unless told `output="probability"`.
-# It mends the last layer only: a ReLU further down saturates all the same, as in section 2.
+# with the most motifs; so does in-silico mutagenesis, for of many copies none is missed. The other methods follow the
+# probability itself (their lines lie on one another). Of the logit, the sum before the sigmoid, all agree. That is why
+# `attribute` explains the logit unless told `output="probability"`. It mends the last layer only: a ReLU further down
+# saturates all the same, as in section 2.
