@@ -413,12 +413,13 @@ figure, axes = plt.subplots(1, 3, figsize=(12, 3.2), layout="constrained", width
 panels = {
     "max-pool: one window of each stretch": (by_window, "windows", "pools"),
     "convolution, x as numbers": (np.einsum("ija,ja->ij", by_input, sequence), "places", "windows"),
-    "gradient of the input": (input_gradient.T, "places", "A C G T"),
+    "gradient of the input": (input_gradient.T, "places", "bases"),
 }
 for ax, (title, (matrix, across, down)) in zip(axes, panels.items(), strict=True):
     most = abs(matrix).max()
     ax.pcolormesh(matrix[::-1], cmap="RdBu_r", vmin=-most, vmax=most, edgecolors="0.85", linewidth=0.6)
     ax.set(title=title, xticks=[], yticks=[], xlabel=across, ylabel=down)
+axes[2].set_yticks([3.5, 2.5, 1.5, 0.5], "ACGT")
 
 # %% [markdown]
 # The last panel is what a saliency map is made of. A base outside the windows that won has *no* gradient at all, though

@@ -17,6 +17,9 @@ SCRIPTS = [
     "your_own_peaks",
     "your_own_model_and_method",
     "share_through_kipoi",
+    "reading_a_report",
+    "rules",
+    "dynamics",
 ]
 
 

@@ -25,6 +25,7 @@ from simbench_tf.dataset.files import CHECKSUMS, DEFAULT_SCAN, DESCRIPTION, OWN_
 from simbench_tf.devices import Computation
 from simbench_tf.interchange.import_attributions import take_attributions
 from simbench_tf.motifs import Motif, write_meme
+from simbench_tf.plugins import GROUPS
 from simbench_tf.run import verify
 from simbench_tf.run.attributions import attributed_rows, attribution_files
 from simbench_tf.run.parts import PartsFolder, write_part
@@ -525,8 +526,7 @@ def test_paths_in_the_text_exist(path):
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_dotted_names_in_the_text_can_be_imported(path):
     dotted = set(re.findall(r"\bsimbench_tf(?:\.[A-Za-z_]\w*)+", path.read_text(encoding="utf-8")))
-    entry_points = {"simbench_tf.attribution_methods"}  # a group's name, no module
-    for name in sorted(dotted - entry_points):
+    for name in sorted(dotted - set(GROUPS.values())):  # names of entry-point groups, no modules
         assert found(name), f"{name} is not in the package"
 
 

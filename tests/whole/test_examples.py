@@ -1,6 +1,7 @@
 """The examples run, at a small size, and the committed notebooks are those of the scripts beside them."""
 
 import os
+import re
 import subprocess
 import sys
 
@@ -47,12 +48,28 @@ def test_perfect_models_runs():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["reading_a_report", "rules", "dynamics"])
+def test_notebooks_on_a_run_of_their_own_run(name):
+    python(f"{name}.py", N_SEQUENCES="1000", MAX_BATCHES="200")
+
+
+@pytest.mark.slow
 def test_a_plain_keras_script_trains_on_our_data(tiny_run):
     assert "auroc" in python("train_keras.py", tiny_run / "dataset", "--max-batches", 5).lower()
 
 
 def test_there_are_notebooks():
     assert NOTEBOOKS
+
+
+def test_the_page_names_every_notebook_and_the_line_that_opens_them():
+    page = (EXAMPLES / "README.md").read_text(encoding="utf-8")
+    named = re.findall(r"^\| \[(\w+)\]\((\w+)\.ipynb\)", page, re.MULTILINE)
+    assert {name for name, _ in named} == {file for _, file in named} == {path.stem for path in NOTEBOOKS}
+    (opened,) = re.findall(r"jupyter lab (\S+)", page)
+    assert (REPOSITORY / opened).is_file()
+    scripts = {path.stem for path in EXAMPLES.glob("*.py") if "jupytext" in path.read_text(encoding="utf-8")}
+    assert scripts - {"make_notebooks"} == {path.stem for path in NOTEBOOKS}
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
