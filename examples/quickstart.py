@@ -89,11 +89,36 @@ attributions = {
 # ## 4. Score
 #
 # Each base's |attribution| is ranked against the truth: auPRC is the average precision of that ranking, and a random
-# one would reach `chance_auprc`, the share of bases in motifs.
+# one would reach `chance_auprc`, the share of bases in motifs. `auprc_se` is the standard error of the mean over these
+# twenty sequences. The ceiling is what the exact posterior of the generator reaches, which knows all but the draw.
 
 # %%
-table = pd.DataFrame({name: sb.score_attributions(a.scores, truth).mean() for name, a in attributions.items()}).T
-table[["auroc", "auprc", "mass_fraction", "chance_auprc"]].sort_values("auprc", ascending=False).round(3)
+per_sequence = {name: sb.score_attributions(a.scores, truth) for name, a in attributions.items()}
+pipeline.oracle(config, run)
+ceilings = pd.read_csv(run / "oracle" / "ceilings.csv").set_index("task")
+table = pd.DataFrame(
+    {
+        name: {
+            **scores[["auroc", "auprc", "mass_fraction", "chance_auprc"]].mean(),
+            "auprc_se": scores["auprc"].sem(),
+            "oracle_auprc": ceilings.loc[task, "attribution_auprc"],
+        }
+        for name, scores in per_sequence.items()
+    }
+).T.rename_axis("key")
+table.sort_values("auprc", ascending=False).round(3)
+
+# %%
+sb.plot.method_ranking(table.reset_index())
+
+# %% [markdown]
+# Do the errors part two methods? They were scored on the *same* sequences, so their difference is known better than
+# either mean: that is what the paired test takes.
+
+# %%
+sb.paired_comparisons(pd.DataFrame({name: scores["auprc"] for name, scores in per_sequence.items()}))[
+    ["first", "second", "difference", "low", "high", "p_holm"]
+].round(3)
 
 # %% [markdown]
 # ## 5. Look
