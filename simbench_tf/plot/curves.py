@@ -26,18 +26,20 @@ from simbench_tf.plot.figure import (
     INK,
     QUIET,
     SMALL,
+    TIP,
     new_axes,
     points_across,
     points_tall,
-    points_up,
     readable,
     style_axes,
 )
+from simbench_tf.plot.numbers import with_error
 from simbench_tf.plot.rows import choose_rows
-from simbench_tf.score import pareto_front, without_nulls
+from simbench_tf.score import without_nulls
 
 Floats = npt.NDArray[np.floating]
-_TITLES = {"auprc": "auPRC", "auroc": "auROC", "mass_fraction": "share of |attribution| on true bases"}
+#: What metrics are called.
+TITLES = {"auprc": "auPRC", "auroc": "auROC", "mass_fraction": "share of |attribution| on true bases"}
 
 
 def learning_curve(history: pd.DataFrame, columns: Mapping[str, str] | None = None, ax: Axes | None = None) -> Axes:
@@ -101,6 +103,7 @@ def method_ranking(
     metric: str = "auprc",
     labels: Mapping[str, str] | None = None,
     ax: Axes | None = None,
+    order: Sequence[str] | None = None,
     *,
     model: str | None = None,
     task: str | None = None,
@@ -117,13 +120,15 @@ def method_ranking(
     labels : dict, optional
         What to call each key.
     ax : Axes, optional
+    order : sequence of str, optional
+        Keys in the order of another figure, from the top, to be drawn in that; others come last.
     model, task : str, optional
         Which rows are drawn, of a table that holds several models or tasks.
 
     Returns
     -------
     Axes
-        Row i, from the top, lies at y = -i.
+        Row i, from the top, lies at y = -i. The best stands out, wherever it is.
 
     Raises
     ------
@@ -140,21 +145,23 @@ def method_ranking(
     """
     summary = choose_rows(without_nulls(summary) if "method" in summary else summary, model, task, ["key"])
     rows = summary.sort_values(metric, ascending=False, kind="stable", na_position="last")
-    chance = np.full(len(rows), 0.5) if metric == "auroc" else _column(rows, "chance_auprc")
+    if order is not None:
+        rows = in_order(rows, order)
+    chance = np.full(len(rows), 0.5) if metric == "auroc" else column(rows, "chance_auprc")
     nowhere = np.full(len(rows), np.nan)
     exact, scan, nothing = (
-        _column(rows, name) if metric == "auprc" else nowhere for name in ("oracle_auprc", "scan_auprc", "null_auprc")
+        column(rows, name) if metric == "auprc" else nowhere for name in ("oracle_auprc", "scan_auprc", "null_auprc")
     )
     ticks = [("chance", chance, CHANCE), ("knowing nothing", nothing, INK)]
     known = np.isfinite(exact).any()
     ticks.append(("oracle", exact, CEILING) if known else ("motif scan", scan, CEILING))
     names = [(labels or {}).get(key, key) for key in rows["key"]]
-    values, errors = _column(rows, metric), _column(rows, f"{metric}_se")
+    values, errors = column(rows, metric), column(rows, f"{metric}_se")
     bounds: Floats = np.stack([values - errors, values + errors])
-    title = f"mean {_TITLES.get(metric, metric)} ± standard error"
-    intervals = np.stack([_column(rows, f"{metric}_low"), _column(rows, f"{metric}_high")])
+    title = f"mean {TITLES.get(metric, metric)} ± standard error"
+    intervals = np.stack([column(rows, f"{metric}_low"), column(rows, f"{metric}_high")])
     if np.isfinite(intervals).any():
-        bounds, title = intervals, f"mean {_TITLES.get(metric, metric)}, 95% interval"
+        bounds, title = intervals, f"mean {TITLES.get(metric, metric)}, 95% interval"
     return _dot_rows(names, values, errors, ticks, title, ax, bounds=bounds)
 
 
@@ -182,90 +189,11 @@ def task_quality(
     ['HepG2', '0.81']
     """
     table = pd.DataFrame([dict(values) for values in metrics.values()])
-    chance = np.full(len(table), 0.5) if metric == "auroc" else _column(table, "positive_fraction")
-    values, ceiling = _column(table, metric), _column(table, f"oracle_{metric}")
-    title = f"test {_TITLES.get(metric, metric)}"
+    chance = np.full(len(table), 0.5) if metric == "auroc" else column(table, "positive_fraction")
+    values, ceiling = column(table, metric), column(table, f"oracle_{metric}")
+    title = f"test {TITLES.get(metric, metric)}"
     ticks = [("chance", chance, CHANCE), ("oracle ceiling", ceiling, CEILING)]
     return _dot_rows(list(metrics), values, np.full(len(table), np.nan), ticks, title, ax, lead=False)
-
-
-def quality_against_cost(
-    summary: pd.DataFrame,
-    metric: str = "auprc",
-    labels: Mapping[str, str] | None = None,
-    ax: Axes | None = None,
-    *,
-    model: str | None = None,
-    task: str | None = None,
-) -> Axes:
-    """Draw each method's quality against the seconds it takes per sequence, on a log axis; up and left is better.
-
-    The line is the Pareto front: no method is both cheaper and better than those on it.
-
-    Parameters
-    ----------
-    summary : DataFrame
-        RUN/scores/summary.csv, or rows of it: key, `metric`, ``{metric}_se``, seconds_per_sequence. Rows without a
-        value or a time are left out.
-    metric, labels, ax, model, task
-        As in `method_ranking`.
-
-    Returns
-    -------
-    Axes
-
-    Examples
-    --------
-    >>> summary = pd.DataFrame({"key": ["ism@none", "saliency@none"], "auprc": [.6, .4], "auprc_se": [.02, .03],
-    ...                         "seconds_per_sequence": [1.2, .01]})
-    >>> ax = quality_against_cost(summary)
-    >>> [text.get_text() for text in ax.texts], ax.get_xscale()
-    (['ism@none', 'saliency@none'], 'log')
-    """
-    summary = choose_rows(without_nulls(summary) if "method" in summary else summary, model, task, ["key"])
-    ax = new_axes(ax, 4.5, 2.9, left=0.11, right=0.97, bottom=0.2, top=0.95)
-    seconds, values = _column(summary, "seconds_per_sequence"), _column(summary, metric)
-    drawn = np.flatnonzero((seconds > 0) & np.isfinite(values))
-    drawn = drawn[np.argsort(-values[drawn], kind="stable")]
-    errors = np.nan_to_num(_column(summary, f"{metric}_se"))
-    ax.set_xscale("log")
-    ax.set_xlabel("seconds a sequence", color=INK, fontsize=SMALL)
-    ax.set_ylabel(_TITLES.get(metric, metric), color=INK, fontsize=SMALL)
-    style_axes(ax)
-    if not drawn.size:
-        return ax
-    x, y, error = seconds[drawn], values[drawn], errors[drawn]
-    front = np.flatnonzero(pareto_front(x, y))
-    front = front[np.argsort(x[front], kind="stable")]
-    # no method is both cheaper and better than those on the line
-    ax.step(x[front], y[front], where="post", color=FAINT, linewidth=1.2, zorder=0, gid="pareto-front")
-    ax.errorbar(x, y, error, fmt="none", ecolor=QUIET, elinewidth=1.2)
-    ax.scatter(x, y, s=34, color=[ACCENT, *[QUIET] * (drawn.size - 1)], zorder=3)
-    low, high = min(0.0, (y - error).min()), (y + error).max()
-    low_x, high_x = x.min() / 2, x.max() * 2
-    ax.set(xlim=(low_x, high_x), ylim=(low, low + 1.15 * (high - low) or 1.0))
-    ax.xaxis.set_major_formatter(lambda second, _: f"{second:g}")
-    heights = _apart(y, 0.075 * (ax.get_ylim()[1] - ax.get_ylim()[0]))
-    points_a_decade = points_across(ax) / np.log10(high_x / low_x)
-    for number, (at, value, height) in enumerate(zip(x, y, heights, strict=True)):
-        key = summary["key"].iloc[drawn[number]]
-        name = readable((labels or {}).get(key, key), 60)
-        # on the side with more room, and smaller where that is too little
-        room_left, room_right = (points_a_decade * np.log10(ratio) - 7 for ratio in (at / low_x, high_x / at))
-        to_right = 0.54 * SMALL * len(name) <= room_right or room_right >= room_left
-        size = min(SMALL, max(6.0, max(room_left, room_right) / (0.54 * len(name) or 1)))
-        ax.annotate(
-            name,
-            (at, value),
-            xytext=(7 if to_right else -7, (height - value) * points_up(ax)),
-            textcoords="offset points",
-            ha="left" if to_right else "right",
-            va="center",
-            fontsize=size,
-            color=INK,
-            parse_math=False,
-        )
-    return ax
 
 
 def _dot_rows(
@@ -273,39 +201,46 @@ def _dot_rows(
     ax: Axes | None, lead: bool = True, bounds: Floats | None = None,
 ) -> Axes:  # fmt: skip
     """One row per name, from the top: its name and value above a track with a dot, and ticks (label, place, colour)."""
-    height = 0.42 * len(names) + 0.5
-    ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.04 / height, bottom=0.46 / height)
+    handles = [
+        Line2D([], [], linestyle="", marker="|", markersize=9, color=colour, label=label)
+        for label, places, colour in ticks
+        if np.isfinite(places).any()
+    ]
+    # three entries of a legend have no room beside the title
+    foot = 0.46 if len(handles) < 3 else 0.64
+    height = 0.42 * len(names) + 0.04 + foot
+    ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.04 / height, bottom=foot / height)
     low, high = (values, values) if bounds is None else np.where(np.isfinite(bounds), bounds, values)
     known = np.concatenate([high, *(places for _, places, _ in ticks)])
     most = min(1.0, 1.06 * np.nanmax(known)) if np.isfinite(known).any() else 1.0
     best = np.nanargmax(values) if lead and np.isfinite(values).any() else -1
     for row, (name, value, error) in enumerate(zip(names, values, errors, strict=True)):
         colour = ACCENT if row == best or not lead else QUIET
-        shown = "–" if not np.isfinite(value) else f"{value:.2f}" + (f" ± {error:.2f}" if np.isfinite(error) else "")
+        shown = with_error(value, error, 2) if np.isfinite(value) else "–"
         style: dict[str, Any] = {"va": "bottom", "color": INK, "parse_math": False}
         style["transform"] = ax.get_yaxis_transform()
         # a long name is set smaller, so that it leaves room for its value
-        size = min(10.0, max(7.0, (points_across(ax) - 64) / (0.55 * len(str(name)) or 1)))
-        ax.text(0, 0.22 - row, readable(name, 64), ha="left", fontsize=size, **style)
-        ax.text(1, 0.22 - row, shown, ha="right", fontsize=10, weight="bold" if row == best else "normal", **style)
+        size = min(10.0, max(7.0, (points_across(ax) - 6 - 5.6 * len(shown)) / (0.55 * len(str(name)) or 1)))
+        ax.text(0, 0.26 - row, readable(name, 64), ha="left", fontsize=size, **style)
+        ax.text(1, 0.26 - row, shown, ha="right", fontsize=10, weight="bold" if row == best else "normal", **style)
         ax.plot([0, most], [-row, -row], color=FAINT, linewidth=1, zorder=0, solid_capstyle="butt")
         # where all sequences have one value, an end of its interval may be off by rounding to the wrong side
         reach = np.maximum(np.nan_to_num([[value - low[row]], [high[row] - value]]), 0)
-        ax.errorbar(value, -row, xerr=reach, fmt="o", color=colour, markersize=6, elinewidth=2)
-    handles = []
-    for label, places, colour in ticks:
+        told = TIP + readable(f"{name}: {shown}", 140)
+        ax.errorbar(value, -row, xerr=reach, fmt="o", color=colour, markersize=6, elinewidth=2, gid=told)
+    for _, places, colour in ticks:
         if np.isfinite(places).any():
             rows = -np.arange(len(names))
             ax.plot(places, rows, linestyle="", marker="|", markersize=11, markeredgewidth=1.8, color=colour, zorder=1)
-            handles.append(Line2D([], [], linestyle="", marker="|", markersize=9, color=colour, label=label))
     ax.set(xlim=(0, most), ylim=(-len(names) + 0.55, 0.75), yticks=[])
     ax.set_xlabel(title, color=INK, fontsize=SMALL, loc="left", parse_math=False)
     style_axes(ax)
     ax.spines["left"].set_visible(False)
     if handles:
-        # beside the title, under the axis
+        # under the axis, beside the title or below it
+        below = 23 if len(handles) < 3 else 37
         _legend(
-            ax, handles, loc="center right", bbox_to_anchor=(1.01, -23 / points_tall(ax)), ncols=3, handlelength=0.8
+            ax, handles, loc="center right", bbox_to_anchor=(1.01, -below / points_tall(ax)), ncols=3, handlelength=0.8
         )
     return ax
 
@@ -321,15 +256,20 @@ def _legend_text(text: str) -> str:
     return text.lstrip("_").replace("$", r"\$")
 
 
-def _apart(heights: Floats, least: float) -> Floats:
-    """Heights in falling order, each at least `least` below the one before."""
-    placed = heights.astype(np.float64)
-    for number in range(1, len(placed)):
-        placed[number] = min(placed[number], placed[number - 1] - least)
-    return placed
-
-
-def _column(table: pd.DataFrame, name: str) -> Floats:
+def column(table: pd.DataFrame, name: str) -> Floats:
+    """A column of numbers; of a table that lacks it, NaN."""
     if name not in table:
         return np.full(len(table), np.nan)
     return pd.to_numeric(table[name], errors="coerce").to_numpy(np.float64)
+
+
+def in_order(table: pd.DataFrame, keys: Sequence[str]) -> pd.DataFrame:
+    """Rows by where their key stands in `keys`; the others as they were, at the end.
+
+    Examples
+    --------
+    >>> in_order(pd.DataFrame({"key": ["a", "b", "c"]}), ["c", "a"])["key"].tolist()
+    ['c', 'a', 'b']
+    """
+    places = {key: place for place, key in enumerate(keys)}
+    return table.sort_values("key", key=lambda each: each.map(places).fillna(len(places)), kind="stable")

@@ -15,10 +15,16 @@ from matplotlib.figure import Figure
 #: Mid-tones that show on light and dark grounds; `svg` hands each to the page as a CSS variable.
 INK, QUIET, FAINT = "#6b7580", "#8f99a4", "#b4bcc5"
 ACCENT, CHANCE, CEILING, SITE = "#12928a", "#c77d17", "#8a6fc4", "#e0b040"
+#: Of text on the accent.
+ON_ACCENT = "#fefefe"
 
 
 #: A, C, G, T as the field colours them.
 BASE_COLOURS = {"A": "#2a9d4e", "C": "#3b7dd8", "G": "#e0a100", "T": "#d6453d"}
+
+
+#: A gid that begins so is what a page tells of an element under the pointer.
+TIP = "tip:"
 
 
 #: Font size of all but headings, in points.
@@ -33,6 +39,7 @@ _VARIABLES = {
     CHANCE: "--plot-chance",
     CEILING: "--plot-ceiling",
     SITE: "--plot-site",
+    ON_ACCENT: "--plot-on-accent",
 }
 _COLOUR = re.compile("|".join(_VARIABLES))
 _NUMBER = re.compile(r"-?\d+\.\d+")
@@ -75,6 +82,13 @@ def svg(drawn: Figure | Axes, title: str, prefix: str = "") -> str:
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]
         _tidy(element, prefix)
+    for group in list(root.iter("g")):
+        told = group.get("class", "")
+        if told.startswith(TIP):
+            group.set("class", "told")
+            tip = ElementTree.Element("title")
+            tip.text = told.removeprefix(TIP)
+            group.insert(0, tip)
     for holder in list(root.iter()):
         for child in list(holder):
             # the first describes matplotlib, the second holds rules that would apply to the whole page
@@ -178,6 +192,17 @@ def style_axes(ax: Axes) -> None:
     ax.tick_params(which="both", colors=FAINT, labelcolor=INK, labelsize=SMALL, length=3)
 
 
+def plain_number(value: float, _: object = None) -> str:
+    """A number on an axis: short, never as a power of ten that needs small type.
+
+    Examples
+    --------
+    >>> plain_number(.003), plain_number(250), plain_number(12_000)
+    ('0.003', '250', '12k')
+    """
+    return f"{value / 1000:.3g}k" if value >= 10_000 else f"{value:g}"
+
+
 def points_across(ax: Axes) -> float:
     """Width of the axes in points."""
     return float(ax.get_position().width * _figure(ax).get_figwidth() * 72)
@@ -186,12 +211,6 @@ def points_across(ax: Axes) -> float:
 def points_tall(ax: Axes) -> float:
     """Height of the axes in points."""
     return float(ax.get_position().height * _figure(ax).get_figheight() * 72)
-
-
-def points_up(ax: Axes) -> float:
-    """Points per data unit along y."""
-    low, high = ax.get_ylim()
-    return points_tall(ax) / float(high - low)
 
 
 def _figure(ax: Axes) -> Figure:

@@ -9,20 +9,26 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
 from simbench_tf.plot.figure import (
     ACCENT,
     CHANCE,
     FAINT,
     INK,
+    ON_ACCENT,
     QUIET,
     SMALL,
+    TIP,
     ShownAxes,
     ShownFigure,
     new_axes,
+    plain_number,
     readable,
     style_axes,
 )
+from simbench_tf.plot.numbers import fixed
+from simbench_tf.plot.point_labels import LINE, label_points, room_for
 from simbench_tf.plot.rows import choose_rows
 
 Floats = npt.NDArray[np.floating]
@@ -30,6 +36,10 @@ Floats = npt.NDArray[np.floating]
 
 #: Width of a cell and height of a row, in inches.
 _CELL, _ROW = 0.42, 0.26
+#: Room above the cells, in inches, for what their numbers are.
+_HEAD = 0.28
+#: Letters of a row's name.
+_LONGEST = 58
 
 
 def motif_heat_map(
@@ -86,7 +96,7 @@ def motif_heat_map(
     columns = [f"{(names or {}).get(group, group)} ({sites[group]})" for group in table.columns]
     rows_of = [(labels or {}).get(key, key) for key in table.index]
     ax = _cells(table.to_numpy(np.float64), [str(name) for name in rows_of], columns, ax)
-    ax.set_xlabel("share of sites found (number of sites)", color=INK, fontsize=SMALL, loc="right")
+    _above(ax, "share of sites found (number of sites)")
     return ax
 
 
@@ -116,7 +126,7 @@ def correlation_heat_map(found: pd.DataFrame, names: Mapping[str, str] | None = 
     table = found.pivot_table("correlation", "name", "motif", sort=False, dropna=False)
     columns = [str((names or {}).get(motif, motif)) for motif in table.columns]
     ax = _cells(table.to_numpy(np.float64), [str(name) for name in table.index], columns, ax)
-    ax.set_xlabel("correlation of the best motif found", color=INK, fontsize=SMALL, loc="right")
+    _above(ax, "correlation of the best motif found")
     return ax
 
 
@@ -175,7 +185,12 @@ def motif_dynamics(
     above.set(xlim=(0, columns), xticks=[])
     above.set_ylabel("loss", color=INK, fontsize=SMALL)
     style_axes(above)
-    _cells(table.to_numpy(np.float64), [str((names or {}).get(name, name)) for name in order], _batches(batches), ax)
+    _cells(
+        table.to_numpy(np.float64),
+        [str((names or {}).get(name, name)) for name in order],
+        [plain_number(each) for each in batches],
+        ax,
+    )
     for row, value in enumerate(learnt_at.loc[order]):
         if np.isfinite(value):
             at = np.interp(np.log1p(value), np.log1p(batches), np.arange(columns) + 0.5)
@@ -208,17 +223,19 @@ def learnt_against(
     Returns
     -------
     Axes
-        Learnt motifs as dots on a log axis of batches; the others hollow, on top.
+        Learnt motifs as dots on a log axis of batches; the others hollow, on top. Names from the top down.
 
     Examples
     --------
     >>> learnt = pd.DataFrame({"motif": ["CTCF", "GATA1"], "learnt_at": [30.0, None], "information": [17.0, 10.0]})
     >>> [text.get_text() for text in learnt_against(learnt).texts]
-    ['CTCF', 'GATA1']
+    ['GATA1', 'CTCF']
     """
     learnt = choose_rows(learnt, None, task, ["motif"])
     titles = {"information": "information, bits", "rate": "expected sites a positive", "surplus": "surplus, bits"}
-    ax = new_axes(ax, 4.5, 2.7, left=0.17, right=0.95, bottom=0.19, top=0.93)
+    motifs = [str((names or {}).get(motif, motif)) for motif in learnt["motif"]]
+    width, height = 3.2 + room_for(motifs, 24), max(2.7, LINE * len(learnt) / 72 + 0.7)
+    ax = new_axes(ax, width, height, left=0.65 / width, right=3.2 / width, bottom=0.52 / height, top=1 - 0.12 / height)
     x = pd.to_numeric(learnt[quantity]).to_numpy(np.float64)
     y = pd.to_numeric(learnt["learnt_at"]).to_numpy(np.float64)
     known = np.isfinite(y)
@@ -226,49 +243,60 @@ def learnt_against(
     heights = np.where(known, y, never)
     ax.scatter(x[known], heights[known], s=30, color=ACCENT, zorder=3)
     ax.scatter(x[~known], heights[~known], s=30, facecolors="none", edgecolors=QUIET, zorder=3)
-    for at, height, motif in zip(x, heights, learnt["motif"], strict=True):
-        name = readable((names or {}).get(motif, motif), 20)
-        beside = {"xytext": (4, 4), "textcoords": "offset points"}
-        ax.annotate(name, (at, height), fontsize=SMALL - 1, color=INK, parse_math=False, **beside)  # type: ignore[arg-type]
     ax.set_yscale("log")
     ax.margins(0.12)
-    ax.yaxis.set_major_formatter(lambda batch, _: f"{batch:g}")
-    ax.yaxis.set_minor_formatter(lambda *_: "")
+    low, high = heights.min() / 2, heights.max() * 2
+    ax.set_ylim(low, high)
+    # what was learnt within a decade holds no power of ten
+    subs = (1.0,) if high >= 100 * low else (1.0, 2.0, 3.0, 5.0)
+    ax.yaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.yaxis.set_major_formatter(plain_number)
+    ax.xaxis.set_major_locator(MaxNLocator(5))
     ax.set_xlabel(titles.get(quantity, quantity), color=INK, fontsize=SMALL)
     ax.set_ylabel("learnt at batch" + ("" if known.all() else "; ring: never"), color=INK, fontsize=SMALL)
     style_axes(ax)
+    label_points(ax, x, heights, motifs, 24)
     return ax
 
 
-def _batches(batches: Floats) -> list[str]:
-    return [f"{batch / 1000:g}k" if batch >= 10_000 else f"{batch:g}" for batch in batches]
+def _above(ax: Axes, text: str) -> None:
+    """What the numbers in the cells are, above them: below hang names of any length."""
+    # to the right edge: on the left is the room of the rows' names
+    ax.set_title(text, loc="right", fontsize=SMALL, color=INK, pad=5)
 
 
 def _cells(values: Floats, rows: Sequence[str], columns: Sequence[str], ax: Axes | None) -> Axes:
     """Cells whose opacity is their value from 0 to 1, with it written in; names at the left and, slanted, below."""
     n_rows, n_columns = values.shape
-    longest = max((len(name) for name in columns), default=0)
-    width, below = 2.9 + _CELL * n_columns, 0.35 + 0.05 * min(longest, 24)
-    height = _ROW * n_rows + below + 0.2
-    margins = {"left": 2.6 / width, "right": 1 - 0.2 / width, "bottom": below / height, "top": 1 - 0.06 / height}
+    beside, below = (max((len(name) for name in names), default=0) for names in (rows, columns))
+    # the line above the cells needs some room, too
+    left = max(0.25 + 0.062 * min(beside, _LONGEST), 2.9 - _CELL * n_columns)
+    foot = 0.2 + 0.045 * min(below, 24)
+    width, height = left + _CELL * n_columns + 0.2, _ROW * n_rows + foot + _HEAD
+    margins = {"left": left / width, "right": 1 - 0.2 / width, "bottom": foot / height, "top": 1 - _HEAD / height}
     ax = new_axes(ax, width, height, **margins)
     for row, line in enumerate(values):
         for column, value in enumerate(line):
             known = np.isfinite(value)
             opacity = float(np.clip(value, 0, 1)) if known else 0.0
+            told = readable(f"{rows[row]}, {columns[column]}: {fixed(value)}", 140)
             ax.add_patch(
-                Rectangle((column + 0.03, row + 0.04), 0.94, 0.92, facecolor=ACCENT, alpha=opacity, linewidth=0)
-            )
+                Rectangle(
+                    (column + 0.03, row + 0.04), 0.94, 0.92, facecolor=ACCENT, alpha=opacity, linewidth=0,
+                    gid=TIP + told,
+                )
+            )  # fmt: skip
             text = f"{value:.2f}".replace("0.", ".") if known else "–"
-            colour = "#ffffff" if opacity > 0.55 else INK
-            ax.text(column + 0.5, row + 0.54, text, ha="center", va="center", fontsize=SMALL - 2, color=colour)
+            colour = ON_ACCENT if opacity > 0.55 else INK
+            ax.text(column + 0.5, row + 0.54, text, ha="center", va="center", fontsize=SMALL, color=colour)
     ax.set(xlim=(0, n_columns), ylim=(n_rows, 0))
     ax.set_xticks(np.arange(n_columns) + 0.5, [readable(name, 24) for name in columns], rotation=35, ha="right")
-    ax.set_yticks(np.arange(n_rows) + 0.5, [readable(name, 44) for name in rows])
+    ax.set_yticks(np.arange(n_rows) + 0.5, [readable(name, _LONGEST) for name in rows])
     for label in [*ax.get_xticklabels(), *ax.get_yticklabels()]:
         label.set_parse_math(False)
     style_axes(ax)
     ax.spines[["left", "bottom"]].set_visible(False)
-    ax.tick_params(which="both", length=0, labelsize=SMALL - 1)
+    ax.tick_params(which="both", length=0, labelsize=SMALL - 0.5)
     ax.tick_params(axis="x", labelcolor=INK, color=FAINT)
     return ax

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.patches import Patch
 
+from simbench_tf.plot.curves import in_order
 from simbench_tf.plot.figure import (
     ACCENT,
     CHANCE,
@@ -33,6 +34,7 @@ def split_of_misses(
     misses: pd.DataFrame,
     labels: Mapping[str, str] | None = None,
     ax: Axes | None = None,
+    order: Sequence[str] | None = None,
     *,
     model: str | None = None,
     task: str | None = None,
@@ -47,6 +49,8 @@ def split_of_misses(
     labels : dict, optional
         What to call each key.
     ax : Axes, optional
+    order : sequence of str, optional
+        As `method_ranking` takes it.
     model, task : str, optional
         Which rows are drawn, of a table that holds several models or tasks.
 
@@ -64,6 +68,8 @@ def split_of_misses(
     [(0.0, 0.5), (0.5, 0.3), (0.8, 0.15)]
     """
     rows = choose_rows(misses, model, task).sort_values("auprc", ascending=False, kind="stable")
+    if order is not None:
+        rows = in_order(rows, order)
     height = 0.42 * len(rows) + 0.5
     ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.04 / height, bottom=0.46 / height)
     for place, row in enumerate(rows.to_dict("records")):

@@ -10,10 +10,29 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
-from simbench_tf.plot.figure import ACCENT, CEILING, CHANCE, FAINT, INK, QUIET, SMALL, new_axes, readable, style_axes
+from simbench_tf.plot.figure import (
+    ACCENT,
+    CEILING,
+    CHANCE,
+    FAINT,
+    INK,
+    QUIET,
+    SMALL,
+    new_axes,
+    points_across,
+    readable,
+    style_axes,
+)
+from simbench_tf.plot.point_labels import room_for
 from simbench_tf.score import critical_difference, mean_ranks
 
 Floats = npt.NDArray[np.floating]
+
+
+#: Width of what the methods span, and room on its left, in inches.
+_SPAN, _LEFT = 2.4, 0.15
+#: Letters of a name.
+_LONGEST = 58
 
 
 def critical_difference_diagram(
@@ -33,8 +52,8 @@ def critical_difference_diagram(
     Returns
     -------
     Axes
-        Mean rank 1, the best, at the left. Each bar spans methods whose ranks differ by less than Nemenyi's critical
-        difference at the level .05, which is drawn above the axis.
+        Mean rank 1, the best, at the right, as the paper has it. Each bar spans methods whose ranks differ by less
+        than Nemenyi's critical difference at the level .05, which is drawn above the axis.
 
     Raises
     ------
@@ -54,10 +73,10 @@ def critical_difference_diagram(
     ranks = mean_ranks(complete)
     k, least = len(ranks), critical_difference(values.shape[1], len(complete))
     height = 0.24 * k + 0.85
-    ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.42 / height, bottom=0.04 / height)
-    ax.set(xlim=(0.8, k + 0.2 + 0.9 * k), ylim=(k + 0.6, -0.6))
+    ax = _axes(ax, height, ranks, labels)
+    ax.set(xlim=_limits(k + 0.2, 0.8, ax), ylim=(k + 0.6, -0.6))
     ax.plot([1, 1 + least], [-0.35, -0.35], color=CEILING, linewidth=2.4, solid_capstyle="butt")
-    ax.text(1 + least, -0.35, f"critical difference {least:.2f}", ha="left", va="center", fontsize=SMALL, color=INK)
+    ax.text(0.9, -0.35, f"critical difference {least:.2f}", ha="left", va="center", fontsize=SMALL, color=INK)
     _draw_names(ax, ranks, labels, 2)
     for number, (first, last) in enumerate(_level_runs(ranks.to_numpy(), least)):
         at = 0.16 + 0.14 * (number % 3)
@@ -88,8 +107,8 @@ def difference_diagram(
     Returns
     -------
     Axes
-        The best at the left. Each bar has a dot at every method of a largest set of which no two differ; a method that
-        a bar passes without a dot is not of the set.
+        Axis from low to high, the best at the right and on top. Each bar has a dot at every method of a largest set
+        of which no two differ; a method that a bar passes without a dot is not of the set.
 
     Raises
     ------
@@ -111,18 +130,38 @@ def difference_diagram(
     k, step = len(ordered), 0.3
     room = step * len(bars)
     height = 0.24 * (k + room) + 0.75
-    ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.42 / height, bottom=0.04 / height)
+    ax = _axes(ax, height, ordered, labels)
     span = max(float(ordered.iloc[0] - ordered.iloc[-1]), 1e-9)
-    ax.set(xlim=(ordered.iloc[0] + 0.05 * span, ordered.iloc[-1] - 1.3 * span), ylim=(k + room + 0.6, 0))
+    low, high = ordered.iloc[-1] - 0.05 * span, ordered.iloc[0] + 0.02 * span
+    ax.set(xlim=_limits(low, high, ax), ylim=(k + room + 0.6, 0))
     _draw_names(ax, ordered, labels, 3, room)
     for number, members in enumerate(bars):
         places = ordered.iloc[members].to_numpy()
         at = [step * (number + 0.7)] * len(places)
         ax.plot(places, at, color=CHANCE, linewidth=2, marker="o", markersize=3.5, gid="level")
-    ax.xaxis.set_major_locator(MaxNLocator(5))
-    ax.set_xticks([tick for tick in ax.get_xticks() if ordered.iloc[-1] - 0.1 * span <= tick <= ax.get_xlim()[0]])
+    ax.xaxis.set_major_locator(MaxNLocator(10))
+    ax.set_xticks([tick for tick in ax.get_xticks() if ax.get_xlim()[0] <= tick <= ordered.iloc[0] + 0.1 * span])
     _style(ax)
     return ax
+
+
+def _axes(ax: Axes | None, height: float, places: pd.Series, labels: Mapping[str, str] | None) -> Axes:
+    """Axes as wide as the span and the longest name beside it."""
+    names = [_name(key, labels) + " " * 8 for key in places.index]
+    width = _LEFT + _SPAN + room_for(names, _LONGEST + 8)
+    return new_axes(ax, width, height, left=_LEFT / width, right=0.99, top=1 - 0.42 / height, bottom=0.04 / height)
+
+
+def _limits(left: float, right: float, ax: Axes) -> tuple[float, float]:
+    """Limits of the whole axes where left and right are those of the span.
+
+    The rightmost point has the upper name, beside it, so no line to another point crosses a name.
+    """
+    return left, left + (right - left) * points_across(ax) / (72 * _SPAN)
+
+
+def _name(key: object, labels: Mapping[str, str] | None) -> str:
+    return readable((labels or {}).get(str(key), str(key)), _LONGEST)
 
 
 def _draw_names(ax: Axes, places: pd.Series, labels: Mapping[str, str] | None, digits: int, below: float = 0.0) -> None:
@@ -130,7 +169,7 @@ def _draw_names(ax: Axes, places: pd.Series, labels: Mapping[str, str] | None, d
         at = row + below + 0.95
         ax.plot([place, place], [0, at], color=FAINT, linewidth=1, zorder=0)
         ax.plot(place, at, marker="o", markersize=5, color=ACCENT if row == 0 else QUIET)
-        name = f"{readable((labels or {}).get(str(key), str(key)), 34)}  {place:.{digits}f}"
+        name = f"{_name(key, labels)}  {place:.{digits}f}"
         ax.annotate(
             name, (place, at), xytext=(7, 0), textcoords="offset points", va="center", fontsize=SMALL - 0.5,
             color=INK, parse_math=False,

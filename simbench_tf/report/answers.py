@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from simbench_tf.report.text import fixed, ratio, with_error
+from simbench_tf.plot.numbers import fixed, with_error
+from simbench_tf.report.text import ratio
 from simbench_tf.score.ranking import SIGNIFICANT, base_models, pairs_of, standings, without_nulls
 
 #: On fewer sequences a ranking is said to rest on too few.

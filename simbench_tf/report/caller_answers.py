@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
+from simbench_tf.plot.numbers import fixed, percent, with_error
 from simbench_tf.report.answers import Quality, learnt_little
-from simbench_tf.report.text import fixed, percent, ratio, with_error
+from simbench_tf.report.text import ratio
 from simbench_tf.score.ranking import base_models
 
 #: Two F1 differ where they are further apart than so many standard errors of their difference.

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from simbench_tf import plot
+from simbench_tf.plot.numbers import fixed, percent, with_error
 from simbench_tf.report import text
 from simbench_tf.report.caller_answers import (
     STATED,
@@ -36,8 +37,6 @@ class CallerSection(NamedTuple):
     tables : list of (str, Table)
     sites, motifs, logos, rates : list of Picture
         Heat maps of sites found and of correlations, motifs above each other, stated rates against true ones.
-    n_columns : int
-        Of the widest heat map.
     """
 
     answers: list[CallerAnswer]
@@ -46,7 +45,6 @@ class CallerSection(NamedTuple):
     motifs: list[Picture]
     logos: list[Picture]
     rates: list[Picture]
-    n_columns: int = 0
 
 
 def motif_callers(results: RunResults, labels: Mapping[str, str], figures: Figures) -> CallerSection | None:
@@ -65,18 +63,7 @@ def motif_callers(results: RunResults, labels: Mapping[str, str], figures: Figur
         if found is not None and len(found):
             section.motifs.append(_correlations(answer, found, labels, results.motif_names, figures))
             section.logos.extend(_logos(answer, results, labels, figures))
-    return section._replace(n_columns=_n_columns(results))
-
-
-def _n_columns(results: RunResults) -> int:
-    """True motifs of the task that has most of them."""
-    instances, found = results.instances, results.found_motifs
-    counts = [0]
-    if instances is not None:
-        counts.extend(instances[instances["by"] == "motif"].groupby("task")["group"].nunique())
-    if found is not None:
-        counts.extend(found[found["kind"] == "true"].groupby("task")["motif"].nunique())
-    return int(max(counts))
+    return section
 
 
 def caller_table(standings: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
@@ -91,14 +78,14 @@ def caller_table(standings: pd.DataFrame, labels: Mapping[str, str]) -> text.Tab
     for place, row in enumerate(standings.to_dict("records")):
         mark = " =" if place and row["level"] else ""
         name = "–" if row["caller"] == "filters" else labels.get(row["key"], row["key"])
-        line = [name, caller_title(row["caller"]), text.with_error(row["best_f1"], row["best_f1_se"], 2) + mark]
-        line.append(text.fixed(row["ap"], 2))
-        line += [text.percent(text.ratio(row["best_f1"], row["oracle_best_f1"]))] if with_oracle else []
-        line += [text.fixed(row["recall_cap"], 2)] if capped else []
-        line += [text.fixed(row["n_stated"], 0), text.fixed(row["true_rate"], 2)] if states else []
+        line = [name, caller_title(row["caller"]), with_error(row["best_f1"], row["best_f1_se"], 2) + mark]
+        line.append(fixed(row["ap"], 2))
+        line += [percent(text.ratio(row["best_f1"], row["oracle_best_f1"]))] if with_oracle else []
+        line += [fixed(row["recall_cap"], 2)] if capped else []
+        line += [fixed(row["n_stated"], 0), fixed(row["true_rate"], 2)] if states else []
         if matched:
-            known = text.fixed(row["n_true"], 0)
-            line.append(f"{text.fixed(row['n_found'], 0)} of {known}" if known != "–" else known)
+            known = fixed(row["n_true"], 0)
+            line.append(f"{fixed(row['n_found'], 0)} of {known}" if known != "–" else known)
         cells.append(line)
     return text.Table(heads, cells, (2, 99))
 
@@ -108,7 +95,7 @@ def _caption(answer: CallerAnswer) -> str:
     caption = answer.place
     if len(answer.networks) > 1:
         caption += f", mean of {len(answer.networks)} trainings"
-    ceiling = text.fixed(answer.standings["oracle_best_f1"].max(), 2)
+    ceiling = fixed(answer.standings["oracle_best_f1"].max(), 2)
     return caption if ceiling == "–" else f"{caption}: the exact posterior reaches an F1 of {ceiling}"
 
 
@@ -119,17 +106,15 @@ def _sites_found(
     names: Mapping[str, str],
     figures: Figures,
 ) -> list[Picture]:
-    """For each caller the share of each motif's sites that it finds at its best threshold, methods from the best."""
+    """For each caller the share of each motif's sites that it finds at its best threshold, methods in the one order."""
     rows = instances[(instances["by"] == "motif") & instances["best_recall"].notna()]
     means = rows.groupby(["caller", "key", "by", "group"], sort=False)
     means = means.agg(n_sites=("n_sites", "first"), recall=("best_recall", "mean")).reset_index()
     pictures = []
     for caller in answer.standings["caller"].drop_duplicates():
-        keys = list(answer.standings.loc[answer.standings["caller"] == caller, "key"])
-        mine = means[means["caller"] == caller]
+        mine = plot.in_order(means[means["caller"] == caller], list(labels))
         if mine.empty:
             continue
-        mine = mine.sort_values("key", key=lambda each, order=keys: each.map(order.index), kind="stable")
         drawn = plot.motif_heat_map(mine, labels, names)
         caption = f"{answer.task}, {answer.base}: sites found by {the_caller(caller)}"
         what = "Share of each motif's sites that a caller finds at its best threshold"
@@ -143,14 +128,12 @@ def _correlations(
     """How much the best found motif of each caller is like each true one."""
     rows = found[found["kind"] == "true"]
     rows = rows.groupby(["key", "caller", "motif"], sort=False)["correlation"].mean().reset_index()
-    order = answer.standings.sort_values(["n_found", "correlation"], ascending=False, kind="stable")
-    places = {pair: place for place, pair in enumerate(zip(order["key"], order["caller"], strict=True))}
+    rows = plot.in_order(rows, list(labels))
     pairs = list(zip(rows["key"], rows["caller"], strict=True))
     callers = set(rows["caller"]) - {"filters"}
     alone = callers.pop() if len(callers) == 1 and "file" not in callers else None  # then the caption names it
     names_of = [labels.get(key, key) if caller == alone else pair_title(key, caller, labels) for key, caller in pairs]
-    rows = rows.assign(name=names_of, place=[places[pair] for pair in pairs])
-    rows = rows.sort_values("place", kind="stable").drop(columns="place")
+    rows = rows.assign(name=names_of)
     drawn = plot.correlation_heat_map(rows, names)
     caption = f"{answer.task}, {answer.base}: motifs found" + ("" if alone is None else f" by {the_caller(alone)}")
     return picture(drawn, figures, caption, "Correlation of each true motif with the best found one", rows)
@@ -190,17 +173,15 @@ def _lies(pair: MotifPair) -> dict[str, Any]:
 
 
 def _rates(answer: CallerAnswer, instances: pd.DataFrame, labels: Mapping[str, str], figures: Figures) -> list[Picture]:
-    """For each caller that states rates, these against true ones, attributions from the best down."""
+    """For each caller that states rates, these against true ones, attributions in the one order."""
     calls = calls_by_stated_rate(instances)
     calls = calls.assign(name=calls["key"].map(lambda key: labels.get(key, key)))
     pictures = []
     for caller in answer.standings["caller"].drop_duplicates():
-        keys = list(answer.standings.loc[answer.standings["caller"] == caller, "key"])
         mine = calls[calls["caller"] == caller]
         if not (mine["n_called"] > 0).any():
             continue
-        order = mine["key"].map(keys.index)
-        mine = mine.assign(order=order).sort_values(["order", "stated"], kind="stable").drop(columns="order")
+        mine = plot.in_order(mine.sort_values("stated", kind="stable"), list(labels))
         caption = f"{answer.task}, {answer.base}: {the_caller(caller)}"
         what = "Stated false discovery rate against the true one: the diagonal is right"
         pictures.append(picture(plot.stated_against_true(mine), figures, caption, what, mine))

@@ -7,7 +7,7 @@ import functools
 import jinja2
 from markupsafe import Markup
 
-from simbench_tf.report.text import fixed
+from simbench_tf.plot.numbers import fixed
 
 _LOADER = jinja2.PackageLoader("simbench_tf.report")
 
@@ -23,6 +23,7 @@ def page_template(name: str) -> jinja2.Template:
 
 
 @functools.cache
-def page_script(name: str) -> Markup:
-    """A page's script, as it will stand there: a browser runs it by its hash."""
-    return Markup(_LOADER.get_source(jinja2.Environment(autoescape=True), name)[0])
+def page_script(*names: str) -> Markup:
+    """A page's script, of files one after another, as it will stand there: a browser runs it by its hash."""
+    environment = jinja2.Environment(autoescape=True)
+    return Markup("\n".join(_LOADER.get_source(environment, name)[0] for name in names))

@@ -20,13 +20,15 @@ import pandas as pd
 import yaml
 
 from simbench_tf import plot
-from simbench_tf.attribution import methods as registered_methods
 from simbench_tf.dna import one_hot
 from simbench_tf.files import whole_file
+from simbench_tf.plot.numbers import fixed
 from simbench_tf.report import caller_sections, sections, text
 from simbench_tf.report.answers import Answer, answers
 from simbench_tf.report.browser import browser_data, embedded
+from simbench_tf.report.front import at_the_top, contents
 from simbench_tf.report.jinja import page_script, page_template
+from simbench_tf.report.method_cards import method_cards
 from simbench_tf.report.sections import Figures, Picture, picture
 from simbench_tf.run.results import AttributedSequences, RunResults
 from simbench_tf.score.between_models import estimated
@@ -79,10 +81,11 @@ def write_report(path: str | PathLike[str], results: RunResults) -> Path:
         The file cannot be written.
     """
     figures: Figures = {}
-    script = page_script("report.js")
+    script = page_script("page.js", "zip.js", "browser.js")
+    values = {**_data_section(results), **_score_sections(results, figures)}
     page = page_template("report.html.j2").render(
-        **_data_section(results),
-        **_score_sections(results, figures),
+        **values,
+        contents=contents(values),
         figures=embedded(figures),
         script=script,
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -120,7 +123,9 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
     with_nulls = pd.concat([summary, *([] if results.nulls is None else [results.nulls])], ignore_index=True)
     labels = text.method_labels(with_nulls)
     answered = answers(per_sequence, labels, results.metrics, results.nulls, results.perfect)
-    browsed = browser_data(results.sequences, per_sequence, labels) if results.sequences else None
+    labels = _from_the_best(labels, answered[0])
+    quantile = results.config.get("scoring", {}).get("background_quantile", 0.95)
+    browsed = browser_data(results.sequences, per_sequence, labels, quantile=quantile) if results.sequences else None
     output = results.config.get("attribution", {}).get("output", "logit")
     # in this order, which numbers the figures
     return {
@@ -136,7 +141,8 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
         "credit": sections.credit_of_sites(results.site_importance, labels),
         "dependencies": sections.dependencies(results.maps, results.interacting_pairs, labels, output, figures),
         "truth": _truth(summary),
-        "descriptions": _descriptions(summary),
+        "top": at_the_top(summary, results.metrics),
+        "cards": method_cards(summary, labels),
         "not_taken": sections.not_taken(results.not_taken) if results.not_taken else None,
         "examples": [_example(each, per_sequence, labels, figures) for each in examples_of(results.sequences)],
         "cost": _cost(answered[0], summary, labels, figures),
@@ -148,6 +154,12 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
         "learnt": sections.learnt_when(results.dynamics, figures),
         "browsed": None if browsed is None else embedded(browsed),
     }
+
+
+def _from_the_best(labels: Mapping[str, str], answer: Answer) -> dict[str, str]:
+    """Labels in the order in which figures show methods: as the first answer ranks them."""
+    ranked = [str(key) for key in answer.standings["key"]]
+    return {key: labels[key] for key in dict.fromkeys([*ranked, *labels])}
 
 
 def examples_of(sequences: Sequence[AttributedSequences], n: int = EXAMPLES) -> list[Example]:
@@ -180,7 +192,7 @@ def _ranking(answer: Answer, summary: pd.DataFrame, labels: Mapping[str, str], f
     if answer.task is not None and len(answer.networks) == 1 and mine["auprc_low"].notna().any():
         table = mine
     table = table.assign(null_auprc=answer.nothing)
-    drawn = plot.method_ranking(table, labels=labels)
+    drawn = plot.method_ranking(table, labels=labels, order=list(labels))
     description = f"{answer.place}: methods by auPRC. {answer.sentence}"
     shown = table[["key", *(name for name in _RANKED if name in table)]]
     return picture(drawn, figures, answer.place, description, shown)
@@ -315,13 +327,6 @@ def _truth(summary: pd.DataFrame) -> str:
     return f"{sites}, of motifs that depend on the task" if which == "task" else f"{sites}, of all motifs"
 
 
-def _descriptions(summary: pd.DataFrame) -> list[tuple[str, str]]:
-    lines = {name: method.description for name, method in registered_methods().items()}
-    methods = dict.fromkeys(summary["method"])
-    # docstrings mark code with backticks
-    return [(text.method_title(name), lines[name].replace("`", "")) for name in methods if name in lines]
-
-
 class _DrawnExample(NamedTuple):
     task: str
     model: str
@@ -343,8 +348,9 @@ def _example(
         & (per_sequence["seq_id"] == example.seq_id)
     ]
     auprc = dict(zip(here["key"], here["auprc"], strict=True))
-    notes = {key: f"auPRC {text.fixed(auprc[key], 2)}" for key in example.attributions if key in auprc}
-    drawn = plot.attribution_panels(example.one_hot, example.attributions, sites, labels=labels, notes=notes)
+    notes = {key: f"auPRC {fixed(auprc[key], 2)}" for key in example.attributions if key in auprc}
+    shown = {key: example.attributions[key] for key in labels if key in example.attributions}
+    drawn = plot.attribution_panels(example.one_hot, shown, sites, labels=labels, notes=notes)
     description = f"Attributions of {example.seq_id} for {example.task}, one row per method"
     written = [
         f"{site.tf} {site.start}–{site.end} {'→' if site.strand == '+' else '←'}"

@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from simbench_tf import plot
+from simbench_tf.plot.numbers import fixed, with_error
 from simbench_tf.report import text
 from simbench_tf.report.answers import Answer
 from simbench_tf.run.attributions import NotTaken
@@ -28,12 +29,17 @@ Figures = dict[str, dict[str, str]]
 _PARTS = ("method_miss", "network_miss")
 
 
+#: Rank correlations of fewer motifs are not shown.
+ENOUGH_MOTIFS = 8
+
+
 class Picture(NamedTuple):
-    """A drawn figure: its id in the page, its caption, its markup."""
+    """A drawn figure: its id in the page, its caption, its markup, and its width in points."""
 
     figure: str
     caption: str
     svg: Markup
+    width: int = 0
 
 
 class Section(NamedTuple):
@@ -51,7 +57,10 @@ def picture(
     name = " ".join(dict.fromkeys(part for part in (caption, description.split(":")[0]) if part))
     figures[figure] = {"name": name, "csv": "" if data is None else data.to_csv(index=False, lineterminator="\n")}
     # svg escapes all text, so the whole is markup; each picture of the page gets its own prefix of ids
-    return Picture(figure, caption, Markup(plot.svg(drawn, description, f"{figure}-")))
+    whole = drawn.get_figure(root=True) if isinstance(drawn, Axes) else drawn
+    assert whole is not None
+    width = round(72 * whole.get_size_inches()[0])
+    return Picture(figure, caption, Markup(plot.svg(drawn, description, f"{figure}-")), width)
 
 
 def differences(answers: Sequence[Answer], labels: Mapping[str, str], figures: Figures) -> Section | None:
@@ -94,11 +103,11 @@ def _difference_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> text.Tab
     cells = [
         [
             labels.get(row["second"], row["second"]),
-            text.fixed(row["difference"]),
-            f"{text.fixed(row['low_holm'])} to {text.fixed(row['high_holm'])}",
-            text.fixed(row["effect_size"], 2),
-            "under 0.0001" if row["p_holm"] < 1e-4 else text.fixed(row["p_holm"], 4),
-            text.fixed(np.ceil(row["n_needed"]), 0),
+            fixed(row["difference"]),
+            f"{fixed(row['low_holm'])} to {fixed(row['high_holm'])}",
+            fixed(row["effect_size"], 2),
+            "under 0.0001" if row["p_holm"] < 1e-4 else fixed(row["p_holm"], 4),
+            fixed(np.ceil(row["n_needed"]), 0),
         ]
         for row in rows.to_dict("records")
     ]
@@ -108,8 +117,9 @@ def _difference_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> text.Tab
 def motifs_found(
     recall: pd.DataFrame, labels: Mapping[str, str], names: Mapping[str, str], figures: Figures
 ) -> Section | None:
-    """Heat maps of methods x motifs, and tables of the other groups of sites."""
+    """Heat maps of methods x motifs, and tables of the other groups of sites; methods in the order of the labels."""
     pictures, tables = [], []
+    recall = plot.in_order(recall, list(labels))
     titles = {"strand": "strand", "distance": "bases from the centre", "information": "bits of the motif"}
     for (model, task), rows in recall.groupby(["model", "task"], sort=False):
         place = f"{task}, {model}"
@@ -122,7 +132,7 @@ def motifs_found(
             continue
         table = others.pivot_table("recall", "key", ["by", "group"], sort=False, dropna=True)
         heads = ["method", *(f"{titles[by]} {group}" for by, group in table.columns)]
-        cells = [[labels.get(key, key), *(text.fixed(value, 2) for value in line)] for key, *line in table.itertuples()]
+        cells = [[labels.get(key, key), *(fixed(value, 2) for value in line)] for key, *line in table.itertuples()]
         tables.append((f"{place}: share of sites found, by", text.Table(heads, cells, (1, 99))))
     return Section(pictures, tables) if pictures or tables else None
 
@@ -137,7 +147,7 @@ def misses(table: pd.DataFrame, labels: Mapping[str, str], figures: Figures) -> 
             means[f"{part}_se"] = of_tasks[f"{part}_se"].agg(lambda errors: np.sqrt((errors**2).sum()) / len(errors))
         means = means.reset_index().sort_values("auprc", ascending=False, kind="stable")
         # of several perfect models the first that takes the method: the exact posterior where it is there
-        drawn = plot.split_of_misses(means.drop_duplicates("key"), labels)
+        drawn = plot.split_of_misses(means.drop_duplicates("key"), labels, order=list(labels))
         what = f"Whose miss on {model}: the method's, and what the network adds"
         pictures.append(picture(drawn, figures, str(model), what, mine))
         tables.append((f"With {model}", _miss_table(means, labels)))
@@ -150,9 +160,9 @@ def _miss_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
         [
             labels.get(row["key"], row["key"]),
             str(row["perfect"]),
-            text.fixed(row["perfect_auprc"], 2),
-            text.fixed(row["auprc"], 2),
-            *(f"{text.fixed(row[name], 2)} ± {text.fixed(row[f'{name}_se'], 2)}" for name in _PARTS),
+            fixed(row["perfect_auprc"], 2),
+            fixed(row["auprc"], 2),
+            *(with_error(row[name], row[f"{name}_se"], 2) for name in _PARTS),
         ]
         for row in rows.to_dict("records")
     ]
@@ -178,8 +188,8 @@ def _credit_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
     cells = [
         [
             labels.get(row["key"], row["key"]),
-            *(text.with_error(row[name], row[f"{name}_se"], 2) for name in correlations),
-            *(text.fixed(row[name], 2) for name in ("slope", "scaled_error")),
+            *(with_error(row[name], row[f"{name}_se"], 2) for name in correlations),
+            *(fixed(row[name], 2) for name in ("slope", "scaled_error")),
         ]
         for row in ranked.to_dict("records")
     ]
@@ -195,11 +205,11 @@ def _credit_caption(row: Mapping[str, Any]) -> str:
     >>> _credit_caption(row | {"model_rank_correlation_se": .05})
     'On K562 with basset: 90 sites in 20 sequences; the model has their order to 0.71 ± 0.05'
     """
-    place = f"On {row['task']} with {row['model']}: {text.fixed(row['n_sites'], 0)} sites"
-    place += f" in {text.fixed(row['n_sequences'], 0)} sequences"
-    if text.fixed(row["model_rank_correlation"]) == "–":
+    place = f"On {row['task']} with {row['model']}: {fixed(row['n_sites'], 0)} sites"
+    place += f" in {fixed(row['n_sequences'], 0)} sequences"
+    if fixed(row["model_rank_correlation"]) == "–":
         return place
-    known = text.with_error(row["model_rank_correlation"], row["model_rank_correlation_se"], 2)
+    known = with_error(row["model_rank_correlation"], row["model_rank_correlation_se"], 2)
     return f"{place}; the model has their order to {known}"
 
 
@@ -210,8 +220,8 @@ def seeds(variance: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
         [
             *(str(row[name]) for name in ("model", "task")),
             labels.get(row["key"], row["key"]),
-            *(text.fixed(row[name]) for name in ("mean", "sd_models", "sd_sequences", "sd_residual")),
-            text.fixed(row["n_models"], 0),
+            *(fixed(row[name]) for name in ("mean", "sd_models", "sd_sequences", "sd_residual")),
+            fixed(row["n_models"], 0),
         ]
         for row in variance[variance["metric"] == "auprc"].to_dict("records")
     ]
@@ -247,10 +257,10 @@ def dependencies(
         [
             *(str(row[name]) for name in ("task", "model")),
             labels.get(row["key"], row["key"]),
-            text.with_error(row["average_precision"], row["average_precision_se"]),
-            text.fixed(row["chance"]),
-            text.fixed(row["strength_ratio"], 1),
-            text.fixed(row["n_sequences"], 0),
+            with_error(row["average_precision"], row["average_precision_se"]),
+            fixed(row["chance"]),
+            fixed(row["strength_ratio"], 1),
+            fixed(row["n_sequences"], 0),
         ]
         for row in pairs.to_dict("records")
     ]
@@ -270,15 +280,17 @@ def learnt_when(dynamics: Mapping[str, Mapping[str, pd.DataFrame]], figures: Fig
             place = f"{task}, {model}"
             drawn = plot.motif_dynamics(rows, learnt, names)
             pictures.append(picture(drawn, figures, place, f"What is learnt when on {place}: recall by batch", rows))
-            if len(learnt) > 1:
+            if learnt["learnt_at"].notna().any() and len(learnt) > 1:
                 drawn = plot.learnt_against(learnt, "information", names)
                 what = f"When motifs are learnt on {place}: against their information"
                 pictures.append(picture(drawn, figures, f"{place}: the motif's information", what, learnt))
         if "order" in run:
             cells = [
-                [str(row["task"]), str(row["quantity"]), text.fixed(row["rho"], 2), text.fixed(row["n"], 0)]
+                [str(row["task"]), str(row["quantity"]), fixed(row["rho"], 2), fixed(row["n"], 0)]
                 for row in run["order"].to_dict("records")
+                if row["n"] >= ENOUGH_MOTIFS
             ]
             heads = ["task", "quantity", "rank correlation with the batch", "motifs"]
-            tables.append((f"{model}: what is learnt first", text.Table(heads, cells, (2, 99))))
+            if cells:
+                tables.append((f"{model}: what is learnt first", text.Table(heads, cells, (2, 99))))
     return Section(pictures, tables) if pictures else None

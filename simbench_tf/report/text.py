@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from simbench_tf.attribution import methods
+from simbench_tf.plot.numbers import fixed, percent, with_error
 from simbench_tf.score.ranking import without_nulls
 
 
@@ -20,29 +21,6 @@ class Table(NamedTuple):
     heads: list[str]
     rows: list[list[str]]
     numbers: tuple[int, int] = (1, 99)
-
-
-def fixed(value: Any, digits: int = 3) -> str:
-    """Format a number with so many decimals; what is missing or not finite is a dash.
-
-    Examples
-    --------
-    >>> fixed(.12345), fixed(None), fixed(float("nan")), fixed(2, 0)
-    ('0.123', '–', '–', '2')
-    """
-    number = np.nan if value is None else float(value)
-    return f"{number:,.{digits}f}" if np.isfinite(number) else "–"
-
-
-def with_error(value: Any, error: Any, digits: int = 3) -> str:
-    """Format a mean and its standard error.
-
-    Examples
-    --------
-    >>> with_error(.61, .02, 2), with_error(.61, float("nan"), 2)
-    ('0.61 ± 0.02', '0.61')
-    """
-    return fixed(value, digits) + (f" ± {fixed(error, digits)}" if fixed(error) != "–" else "")
 
 
 #: What null methods, which know nothing of the network, are called.
@@ -237,17 +215,6 @@ def ratio(part: Any, whole: Any) -> float:
     if part is None or whole is None or not whole > 0:
         return float("nan")
     return round(float(part) / float(whole), 12)
-
-
-def percent(share: float) -> str:
-    """Format a share.
-
-    Examples
-    --------
-    >>> percent(.7512), percent(float("nan"))
-    ('75%', '–')
-    """
-    return f"{100 * share:.0f}%" if np.isfinite(share) else "–"
 
 
 def data_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> str:

@@ -78,15 +78,8 @@ def motif_recall(
     3     distance    1-2        2     0.5    0.6
     4  information   8-10        2     0.5    0.6
     """
-    n, length = scores.shape
-    if not 0 < quantile < 1:
-        raise ValueError(f"quantile must lie between 0 and 1, not {quantile}")
-    rows, starts, ends = (sites[name].to_numpy(np.int64) for name in ("row", "start", "end"))
-    if len(sites) and (min(rows.min(), starts.min()) < 0 or rows.max() >= n or ends.max() > length):
-        raise ValueError(f"a site lies outside the {n} sequences of {length} bases")
-    values = np.ascontiguousarray(scores, np.float64)
-    size = values if signed else np.abs(values)
-    inside = covered_bases(rows, starts, ends, (n, length))
+    size, inside, rows, starts, ends = _checked(scores, sites, quantile, signed)
+    length = scores.shape[1]
     order = np.argsort(-size, axis=1, kind="stable")
     found = _found(size, inside, rows, starts, ends, quantile)
     lines = []
@@ -98,6 +91,49 @@ def motif_recall(
             n_sites = int(np.count_nonzero(~np.isnan(found[mine])))
             lines.append((by, name, n_sites, recall, error, auprc[code]))
     return pd.DataFrame(lines, columns=["by", "group", "n_sites", "recall", "recall_se", "auprc"])
+
+
+def found_sites(
+    scores: npt.NDArray[np.floating], sites: pd.DataFrame, quantile: float = 0.95, signed: bool = False
+) -> Floats:
+    """Which of the sites an attribution finds.
+
+    Parameters
+    ----------
+    scores, sites, quantile, signed
+        As `motif_recall` takes them; of the sites row, start and end are read.
+
+    Returns
+    -------
+    float64 array, one value per site
+        1 where it is found, 0 where it is not, NaN where its sequence has no background window.
+
+    Raises
+    ------
+    ValueError
+        As of `motif_recall`.
+
+    Examples
+    --------
+    >>> scores = np.array([[.1, .2, .9, -.8, .1, .0, .2, .3], [.4, .1, .0, .1, .2, .1, .3, .2]])
+    >>> found_sites(scores, pd.DataFrame({"row": [0, 1], "start": 2, "end": 4})).tolist()
+    [1.0, 0.0]
+    """
+    return _found(*_checked(scores, sites, quantile, signed), quantile)
+
+
+def _checked(
+    scores: npt.NDArray[np.floating], sites: pd.DataFrame, quantile: float, signed: bool
+) -> tuple[Floats, Bools, Ints, Ints, Ints]:
+    """Size of each base's attribution, whether it is in a site; and row, start and end of each site."""
+    n, length = scores.shape
+    if not 0 < quantile < 1:
+        raise ValueError(f"quantile must lie between 0 and 1, not {quantile}")
+    rows, starts, ends = (sites[name].to_numpy(np.int64) for name in ("row", "start", "end"))
+    if len(sites) and (min(rows.min(), starts.min()) < 0 or rows.max() >= n or ends.max() > length):
+        raise ValueError(f"a site lies outside the {n} sequences of {length} bases")
+    values = np.ascontiguousarray(scores, np.float64)
+    return values if signed else np.abs(values), covered_bases(rows, starts, ends, (n, length)), rows, starts, ends
 
 
 def _groupings(sites: pd.DataFrame, length: int) -> Iterator[tuple[str, Ints, list[str]]]:

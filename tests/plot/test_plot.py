@@ -1,3 +1,4 @@
+import itertools
 import re
 import time
 import warnings
@@ -9,6 +10,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.path import Path as Outline
+from matplotlib.text import Text
 
 from simbench_tf import plot
 
@@ -218,6 +220,62 @@ def test_quality_against_cost_stands_at_seconds_and_quality():
     assert not untimed.texts
 
 
+def drawn_boxes(ax, texts):
+    ax.figure.draw_without_rendering()
+    # of an annotation without its line
+    return [Text.get_window_extent(text) for text in texts if text.get_text()]
+
+
+def overlap(one, other):
+    return one.x0 < other.x1 and other.x0 < one.x1 and one.y0 < other.y1 - 1 and other.y0 < one.y1 - 1
+
+
+@pytest.mark.parametrize("seconds", [[0.02, 0.021, 0.022, 0.05], [0.001, 0.02, 1.5, 90.0], [0.3] * 4])
+def test_names_and_numbers_of_the_cost_plot_do_not_overlap_and_stay_in_it(seconds):
+    keys = [f"integrated gradients (shuffle:{n}, n_steps 5, path shuffle)" for n in range(4)]
+    table = pd.DataFrame({"key": keys, "auprc": [0.61, 0.612, 0.611, 0.6], "auprc_se": 0.01})
+    ax = plot.quality_against_cost(table.assign(seconds_per_sequence=seconds))
+    low, high = ax.get_xlim()
+    labels = zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
+    numbers = [label for tick, label in labels if low <= tick <= high]
+    assert not any(label.get_text() for label in ax.get_xticklabels(minor=True))
+    assert len(numbers) >= 2
+    boxes = drawn_boxes(ax, [*ax.texts, *numbers])
+    assert not any(overlap(one, other) for one, other in itertools.combinations(boxes, 2))
+    assert max(box.x1 for box in boxes) <= ax.figure.get_window_extent().width
+    # the names stand in the order of the points
+    assert [text.get_text()[:30] for text in ax.texts] == [keys[n][:30] for n in (1, 2, 0, 3)]
+
+
+@pytest.mark.parametrize("learnt_at", [[300.0, 310.0, None], [30.0, 9000.0, 40_000.0], [None] * 3])
+def test_motifs_learnt_together_are_told_apart_on_an_axis_with_numbers(learnt_at):
+    table = pd.DataFrame({"motif": ["CTCF", "GATA1", "SP1"], "learnt_at": learnt_at, "information": [17.0, 10.0, 10.0]})
+    ax = plot.learnt_against(table)
+    low, high = ax.get_ylim()
+    boxes = drawn_boxes(ax, ax.texts)
+    assert not any(overlap(one, other) for one, other in itertools.combinations(boxes, 2))
+    assert sum(low <= tick <= high for tick in ax.get_yticks()) >= 2
+    assert all(label.get_text() for label in ax.get_yticklabels())
+
+
+def test_what_the_cells_of_a_heat_map_are_is_told_within_it():
+    recall = pd.DataFrame({"key": "ism@none", "by": "motif", "group": ["a very long name of a motif", "GATA1"],
+                           "n_sites": [20, 30], "recall": [.5, .8]})  # fmt: skip
+    ax = plot.motif_heat_map(recall, {"ism@none": "in-silico mutagenesis"})
+    boxes = drawn_boxes(ax, [ax._right_title, *ax.texts, *ax.get_xticklabels(), *ax.get_yticklabels()])
+    whole = ax.figure.get_window_extent()
+    assert all(box.x0 >= 0 and box.x1 <= whole.width and box.y0 >= 0 and box.y1 <= whole.height for box in boxes)
+    assert ax.get_title("right") == "share of sites found (number of sites)"
+
+
+def test_rankings_can_share_one_order_and_say_small_errors():
+    table = summary(auprc_se=[0.002, 0.0004, np.nan])
+    ax = plot.method_ranking(table, order=["none", "low"])
+    written = [text.get_text() for text in ax.texts]
+    assert written == ["none", "–", "low", "0.400 ± 0.002", "high", "0.6000 ± 0.0004"]
+    assert [text.get_weight() for text in ax.texts][-1] == "bold"
+
+
 def test_task_quality_shows_each_task_beside_its_chance_and_ceiling():
     metrics = {
         "K562": {"auroc": 0.7, "auprc": 0.5, "positive_fraction": 0.2, "oracle_auprc": None},
@@ -322,3 +380,15 @@ def test_an_interval_that_rounding_moved_off_its_mean_is_drawn_without_length():
     ax = plot.method_ranking(summary)
     ends = [container.lines[2][0].get_segments()[0][:, 0] for container in ax.containers]
     np.testing.assert_allclose(ends, [[value, value], [0.07, 0.12]])
+
+
+def test_cells_and_dots_tell_what_they_are_under_the_pointer():
+    recall = pd.DataFrame({"key": ["a", "b"], "by": "motif", "group": HOSTILE, "n_sites": 20, "recall": [0.5, np.nan]})
+    root = ElementTree.fromstring(plot.svg(plot.motif_heat_map(recall), ""))
+    tips = [group.find("title").text for group in root.iter("g") if group.get("class") == "told"]
+    shown = plot.figure.readable(f"{HOSTILE} (20)", 200)
+    assert tips == [f"a, {shown}: 0.500", f"b, {shown}: –"]
+    root = ElementTree.fromstring(plot.svg(plot.method_ranking(summary(oracle_auprc=0.9)), ""))
+    tips = [group.find("title").text for group in root.iter("g") if group.get("class") == "told"]
+    # of the dot as of its bar
+    assert sorted(set(tips)) == ["high: 0.60 ± 0.02", "low: 0.40 ± 0.03", "none: –"]

@@ -136,7 +136,7 @@ def test_figures_hold_what_they_show():
     assert [each for each in shown if each.startswith(".")] == [".70", ".35", ".50", ".25", ".25", ".12"]
     assert {"CTCF (20)", "HNF4A (10)"} <= set(shown)
     shown = re.findall(r"<text[^>]*>([^<]*)</text>", motifs.svg)
-    assert [each for each in shown if each.startswith((".", "–"))] == [".91", ".90", ".99", "–"]
+    assert [each for each in shown if each.startswith((".", "–"))] == [".99", "–", ".91", ".90"]
     assert motifs.caption == "HepG2, basset: motifs found by TF-MoDISco"
     assert {"saliency", "in-silico mutagenesis"} <= set(shown)
     assert logos.caption == "HepG2, basset: saliency, TF-MoDISco", "two motifs are found there"
@@ -154,7 +154,7 @@ def test_each_caller_that_states_rates_has_its_figure():
     section = motif_callers(results(grammar_run(instances=rows)), LABELS, figures)
     assert [each.caption for each in section.rates] == ["HepG2, basset: the seqlet caller", "HepG2, basset: Fi-NeMo"]
     keys = [line.partition(",")[0] for line in figures[section.rates[1].figure]["csv"].splitlines()[1::2]]
-    assert keys == [IG, SALIENCY, ISM], "from the best down"
+    assert keys == [ISM, IG, SALIENCY], "in the order of the labels"
 
 
 def test_the_page_has_the_section_where_there_are_calls_and_not_elsewhere(tmp_path):

@@ -33,8 +33,8 @@ from simbench_tf.errors import InputError
 from simbench_tf.report import write_report
 from simbench_tf.report.answers import answers
 from simbench_tf.report.browser import browser_data, embedded
-from simbench_tf.report.sections import _level, differences
-from simbench_tf.report.text import method_labels, motif_story, score_table
+from simbench_tf.report.sections import _level, differences, learnt_when
+from simbench_tf.report.text import method_labels, motif_story, quality_table, score_table
 from simbench_tf.run.dependency_maps import DependencyMap
 from simbench_tf.score.ranking import standings
 
@@ -196,7 +196,7 @@ def test_a_motif_is_dropped_for_lack_of_hits_only_when_no_task_has_enough():
 
 
 def test_sequences_are_drawn_with_counted_and_other_sites_apart(markup):
-    first, second = re.findall(r"<article>.*?</article>", markup, re.DOTALL)
+    first, second = re.findall(r"<article.*?</article>", markup, re.DOTALL)
     assert "HNF4A 20–35 →, CTCF 60–79 ← (not counted)" in first
     assert "HNF4A 20–35 → (not counted), CTCF 60–79 ← (not counted)" in second
     # three methods, bars and letters each
@@ -235,6 +235,7 @@ def test_names_are_text_never_markup(tmp_path):
     assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
     assert HOSTILE in page.cells
     pictures = re.findall(r"<svg.*?</svg>", path.read_text(encoding="utf-8"), re.DOTALL)
+    pictures = [each for each in pictures if "<text" in each]  # formulas are outlines
     assert len(pictures) == 7
     assert all("alert(1)" in "".join(ElementTree.fromstring(picture).itertext()) for picture in pictures[:5])
 
@@ -257,7 +258,12 @@ def test_times_change_nothing_but_the_times(tmp_path, markup):
     slower["summary"]["seconds_per_sequence"] *= 3
     other = write_report(tmp_path / "report.html", results(slower)).read_text(encoding="utf-8")
     assert other != markup
-    parts = [r"<h2>Cost.*?</section>", r"<td class=\"number\">[\d.]+</td></tr>", r"<script type=.*?</script>"]
+    parts = [
+        r"<h2>Cost.*?</section>",
+        r"<dd>[^<]* s a sequence</dd>",
+        r"<td class=\"number\">[\d.]+</td></tr>",
+        r"<script type=.*?</script>",
+    ]
     without_times = re.compile("|".join(parts), re.DOTALL)
     assert without_times.sub("", other) == without_times.sub("", markup)
 
@@ -714,3 +720,55 @@ def test_whether_the_credit_of_sites_is_right_is_shown_where_it_is_known(tmp_pat
     expected = [LABELS["integrated_gradients@zeros+n_steps=20"], *["0.82 ± 0.04"] * 3, "4.50", "0.82"]
     assert page.cells[first - 1 : first + 5] == expected
     assert page.cells[first + 5 : first + 7] == [LABELS["ism@none"], "0.31 ± 0.04"]
+
+
+def test_configuration_and_versions_are_closed(markup):
+    made = markup[markup.index('<section id="made"') :]
+    assert made.count("<details>") == 2
+    assert "<details open" not in markup
+
+
+def test_figures_show_methods_in_one_order(tmp_path):
+    """Of two tasks that rank the methods otherwise, every figure has the order of the first answer."""
+    one = per_sequence(tasks=("HepG2",), means=(0.6, 0.4, 0.2))
+    table = pd.concat([one, per_sequence(tasks=("K562",), means=(0.3, 0.45, 0.2))], ignore_index=True)
+    run = grammar_run(per_sequence=table, summary=summarised(table), motif_recall=recall_rows().iloc[::-1])
+    markup = write_report(tmp_path / "report.html", results(run)).read_text(encoding="utf-8")
+    figures = re.findall(r"<(?:figure|div) (?:class=\"panels\" )?data-figure.*?</svg>", markup, re.DOTALL)
+    orders = []
+    for figure in figures:
+        texts = [each.strip() for each in re.findall(r"<text[^>]*>(.*?)</text>", figure, re.DOTALL)]
+        order = [name for each in texts for name in LABELS.values() if each == name]
+        if len(order) == 3 and 'gid="level"' not in figure and "differ" not in figure and "seconds a" not in figure:
+            orders.append(order)
+    assert len(orders) >= 5  # three rankings, a heat map, two examples
+    assert all(order == list(LABELS.values()) for order in orders)
+
+
+def test_found_sites_of_the_browser_are_those_of_the_recall():
+    place = browsed(n=6)
+    sites = pd.concat([place.sites, place.sites.assign(tf="CTCF", start=70, end=80, counted=False)])
+    place = place._replace(sites=sites)
+    data = browser_data([place], per_sequence(), LABELS)["places"][0]
+    assert [method["label"] for method in data["methods"]] == list(LABELS.values())
+    for method, key in zip(data["methods"], KEYS, strict=True):
+        for row, marks in enumerate(method["found"]):
+            size = np.abs(place.scores[key][row].astype(float))
+            free = np.ones(LENGTH, bool)
+            free[20:35] = False
+            windows = [size[i : i + 15].sum() for i in range(LENGTH - 14) if free[i : i + 15].all()]
+            lower = sum(window < size[20:35].sum() for window in windows)
+            assert marks == ("1" if lower >= np.ceil(0.95 * len(windows)) else "0") + "-"
+
+
+@pytest.mark.parametrize(("n", "shown"), [(7, False), (8, True)])
+def test_rank_correlations_of_few_motifs_are_not_shown(n, shown):
+    tables = dynamics_tables()
+    tables["basset"]["order"]["n"] = n
+    section = learnt_when(tables, {})
+    assert any("learnt first" in caption for caption, _ in section.tables) == shown
+
+
+def test_a_network_below_chance_reached_nothing():
+    table = quality_table({"K562": {"auroc": 0.48, "auprc": 0.3, "positive_fraction": 0.3, "oracle_auroc": 0.9}})
+    assert dict(zip(table.heads, table.rows[0], strict=True))["reached"] == "none"
