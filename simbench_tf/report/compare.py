@@ -9,22 +9,27 @@ from __future__ import annotations
 
 import itertools
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
 from scipy.special import ndtr
+from scipy.stats import ttest_ind
 
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import decode
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
+from simbench_tf.report.compare_figures import drawn
 from simbench_tf.report.compare_text import Shown, differences_shown, models_shown, scores_shown, settings_shown
 from simbench_tf.report.jinja import page_template
+from simbench_tf.report.text import method_labels
 from simbench_tf.run.folder import config_of
 from simbench_tf.run.results import read_results
 from simbench_tf.score import holm, mean_over_models, paired_comparisons
@@ -60,6 +65,12 @@ class ScoredRun(NamedTuple):
         model, task, key, seq_id, auprc.
     letters : Series
         Sequences attributed, by seq_id.
+    title : str
+        The name that its configuration gives.
+    report : Path or None
+        Its page, where it has one.
+    labels : dict
+        What to call each key.
     """
 
     name: str
@@ -68,6 +79,9 @@ class ScoredRun(NamedTuple):
     models: pd.DataFrame
     per_sequence: pd.DataFrame
     letters: pd.Series
+    title: str
+    report: Path | None
+    labels: dict[str, str]
 
 
 class Comparison(NamedTuple):
@@ -86,8 +100,15 @@ class Comparison(NamedTuple):
         A row for every two runs that share a model, task and key: `KEYS`, first, second (runs), n_models (networks, of
         the run that has fewer), paired, n_sequences (shared, or of the smaller run), difference (auPRC of first -
         second), se, low, high (95%), p_value (Wilcoxon's signed-rank test where paired, else the normal test of the
-        means), p_holm (corrected for the number of rows). Where n_models is over 1, model is a name without its seed,
-        and errors, intervals and tests are of `mean_over_models`: for other trainings in both runs.
+        means), p_holm (corrected for the number of rows) and p_welch (Welch's t-test of the trainings' means, for
+        these sequences; NaN of one training). Where n_models is over 1, model is a name without its seed, and
+        errors, intervals and the other tests are of `mean_over_models`: for other trainings and sequences.
+    titles : dict of str to str
+        The name that each run's configuration gives.
+    reports : dict of str to Path
+        The pages of runs that have one.
+    labels : dict of str to str
+        What to call each key.
     """
 
     runs: list[str]
@@ -95,6 +116,9 @@ class Comparison(NamedTuple):
     models: pd.DataFrame
     scores: pd.DataFrame
     differences: pd.DataFrame
+    titles: Mapping[str, str]
+    reports: Mapping[str, Path]
+    labels: Mapping[str, str]
 
 
 def compare_runs(folders: Sequence[str | PathLike[str]]) -> Comparison:
@@ -125,6 +149,7 @@ def compare_runs(folders: Sequence[str | PathLike[str]]) -> Comparison:
         raise InputError(", ".join(run.name for run in runs), what, "give models the same names in both configurations")
     tested = differences["p_value"].notna()
     differences.loc[tested, "p_holm"] = holm(differences.loc[tested, "p_value"])
+    differences = differences.assign(p_welch=differences.get("p_welch", np.nan))  # which comes last
     settings = pd.DataFrame({run.name: run.settings for run in runs}, dtype=object)
     values = settings.astype(str)  # a setting that is missing is a value, too
     different = values.ne(values.iloc[:, 0], axis=0).any(axis=1)
@@ -134,6 +159,9 @@ def compare_runs(folders: Sequence[str | PathLike[str]]) -> Comparison:
         pd.concat([run.models.assign(run=run.name) for run in runs], ignore_index=True),
         pd.concat([run.scores.assign(run=run.name) for run in runs], ignore_index=True),
         differences,
+        {run.name: run.title for run in runs},
+        {run.name: run.report for run in runs if run.report is not None},
+        {key: label for run in reversed(runs) for key, label in run.labels.items()},
     )
 
 
@@ -166,6 +194,9 @@ def _read_run(folder: Path, name: str) -> ScoredRun:
         pd.DataFrame(lines).reindex(columns=["model", "task", *_MODEL_METRICS]),
         without_nulls(results.per_sequence)[[*KEYS, "seq_id", "auprc"]],
         letters,
+        str(results.config.get("name", name)),
+        page if (page := folder / "report.html").is_file() else None,
+        method_labels(results.summary),
     )
 
 
@@ -235,6 +266,7 @@ def _over_trainings(one: pd.DataFrame, two: pd.DataFrame, paired: bool) -> dict[
     lacking = {name for rows in (one, two) for name in rows.index[rows["auprc"].isna()]}
     if paired:  # what one side lacks, neither has
         one, two = (rows[~rows.index.isin(lacking)] for rows in (one, two))
+    given = (one, two)
     rows = pd.concat([one, two.assign(auprc=-two["auprc"])])
     side = np.repeat(["one", "two"], [len(one), len(two)])
     network = side + " " + rows["network"].to_numpy(str)
@@ -249,7 +281,21 @@ def _over_trainings(one: pd.DataFrame, two: pd.DataFrame, paired: bool) -> dict[
         "low": 2 * low,
         "high": 2 * high,
         "p_value": found.p_value,
+        "p_welch": welch(*(each.groupby("network")["auprc"].mean() for each in given)),
     }
+
+
+def welch(one: pd.Series, two: pd.Series) -> float:
+    """The p-value of Welch's t-test, which does not suppose equal variances; NaN where one side has less than two.
+
+    Examples
+    --------
+    >>> round(welch(pd.Series([.61, .63, .6]), pd.Series([.52, .55, .5])), 4)
+    0.0103
+    """
+    if min(one.count(), two.count()) < 2 or one.var() + two.var() == 0:
+        return np.nan
+    return float(ttest_ind(one.dropna(), two.dropna(), equal_var=False).pvalue)
 
 
 def _paired(one: pd.Series, two: pd.Series) -> dict[str, float]:
@@ -278,10 +324,20 @@ def shown(comparison: Comparison) -> list[Shown]:
     tables = [
         settings_shown(comparison.settings),
         models_shown(comparison.models),
-        scores_shown(comparison.scores, comparison.runs),
-        differences_shown(comparison.differences),
+        scores_shown(comparison.scores, comparison.runs, comparison.labels),
+        differences_shown(comparison.differences, comparison.labels),
     ]
     return [each for each in tables if each.table.rows]
+
+
+def runs_told(comparison: Comparison, folder: Path) -> list[dict[str, str]]:
+    """Each run's name, the name that its configuration gives, and the way from a folder to its report, if any."""
+    told = []
+    for run in comparison.runs:
+        report = comparison.reports.get(run)
+        way = "" if report is None else quote(os.path.relpath(report.resolve(), folder.resolve()).replace(os.sep, "/"))
+        told.append({"name": run, "title": comparison.titles[run], "report": way})
+    return told
 
 
 def write_comparison(comparison: Comparison, path: Path) -> list[Path]:
@@ -300,7 +356,9 @@ def write_comparison(comparison: Comparison, path: Path) -> list[Path]:
         The name ends otherwise, or the file cannot be written.
     """
     if path.suffix == ".html":
-        page = page_template("compare.html.j2").render(runs=comparison.runs, tables=shown(comparison))
+        page = page_template("compare.html.j2").render(
+            runs=runs_told(comparison, path.parent), tables=shown(comparison), places=drawn(comparison)
+        )
         with whole_file(path) as partial:
             partial.write_text(page, encoding="utf-8", errors="replace", newline="\n")
         return [path]

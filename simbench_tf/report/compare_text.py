@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from simbench_tf.plot.numbers import fixed, with_error
 from simbench_tf.report.answers import ENOUGH_SEEDS
-from simbench_tf.report.text import Table, fixed, with_error
+from simbench_tf.report.text import Table
 
 _QUALITY = {"auroc": "auROC", "auprc": "auPRC", "oracle_auroc": "oracle auROC", "oracle_auprc": "oracle auPRC"}
 
@@ -40,7 +41,7 @@ def models_shown(models: pd.DataFrame) -> Shown:
     return Shown("Models on the test split", "", Table(["model", "task", "run", *known.values()], rows, (3, 99)))
 
 
-def scores_shown(scores: pd.DataFrame, runs: Sequence[str]) -> Shown:
+def scores_shown(scores: pd.DataFrame, runs: Sequence[str], labels: Mapping[str, str]) -> Shown:
     """auPRC of the runs beside each other, one row per model, task and key, the best first within model and task."""
     keys = ["model", "task", "key"]
     means = scores.groupby(keys)["auprc"].mean().reset_index()
@@ -52,11 +53,10 @@ def scores_shown(scores: pd.DataFrame, runs: Sequence[str]) -> Shown:
         spans = (
             dict.fromkeys(fixed(line[column]) for line in here.values()) for column in ("chance_auprc", "oracle_auprc")
         )
-        rows.append(
-            [*key, *(_auprc(here[run]) if run in here else "–" for run in runs), *(" / ".join(s) for s in spans)]
-        )
+        of_runs = [_auprc(here[run]) if run in here else "–" for run in runs]
+        rows.append([*key[:2], labels.get(key[2], key[2]), *of_runs, *(" / ".join(span) for span in spans)])
     note = "auPRC: mean over sequences and its 95% interval, or ± its standard error; ceiling: the oracle's."
-    return Shown("Scores", note, Table([*keys, *runs, "chance", "ceiling"], rows, (3, 99)))
+    return Shown("Scores", note, Table([*keys[:2], "method", *runs, "chance", "ceiling"], rows, (3, 99)))
 
 
 def _auprc(line: Mapping[str, Any]) -> str:
@@ -76,18 +76,22 @@ def _p_value(value: Any) -> str:
     return text if (text := fixed(value, 4)) != "0.0000" else "under 0.0001"
 
 
-def differences_shown(differences: pd.DataFrame) -> Shown:
+def differences_shown(differences: pd.DataFrame, labels: Mapping[str, str]) -> Shown:
     """Differences in auPRC, one row per model, task, key and pair of runs."""
-    heads = ["model", "task", "key", "first − second", "difference", "95% interval", "p", "p (Holm)", "n", "trainings"]
-    heads += ["compared"]
+    trained = bool(differences["p_welch"].notna().any())
+    heads = ["model", "task", "method", "first − second", "difference", "95% interval", "p", "p (Holm)"]
+    heads += [*(["p (Welch)"] if trained else []), "n", "trainings", "compared"]
     rows = [
         [
-            *(line[key] for key in heads[:3]),
+            line["model"],
+            line["task"],
+            labels.get(line["key"], line["key"]),
             f"{line['first']} − {line['second']}",
             f"{line['difference']:+.3f}",
             f"{line['low']:+.3f} to {line['high']:+.3f}",
             _p_value(line["p_value"]),
             _p_value(line["p_holm"]),
+            *([_p_value(line["p_welch"])] if trained else []),
             fixed(line["n_sequences"], 0),
             fixed(line["n_models"], 0),
             "paired" if line["paired"] else "means",
@@ -99,7 +103,9 @@ def differences_shown(differences: pd.DataFrame) -> Shown:
         "of other sequences, by their standard errors. Holm's correction is for the number of rows. "
         f"{_whose_trainings(differences['n_models'])}"
     )
-    return Shown("Differences", note, Table(heads, rows, (4, 10)))
+    if trained:
+        note += " Welch's t-test is of the trainings' means alone: for other trainings, on these sequences."
+    return Shown("Differences", note, Table(heads, rows, (4, len(heads) - 1)))
 
 
 def _whose_trainings(n_models: pd.Series) -> str:

@@ -2,8 +2,10 @@
 
 import json
 import math
+import re
 import shutil
 import sys
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -137,10 +139,12 @@ def test_of_several_seeds_a_row_speaks_of_other_trainings(tiny_run, tmp_path, sa
             of_sequences = sum(each.var() / each.count() for each in spread)
             # of half the sequences each, a table counts trainings by up to sqrt(n / (n - 1)) too much
             assert line.se == pytest.approx(math.sqrt(error**2 + of_sequences), rel=0.08)
+        assert line.p_welch == pytest.approx(ttest_ind(*means, equal_var=False).pvalue)
         assert line.low < line.difference < line.high
         assert (line.low < 0 < line.high) == (line.p_value > 0.05)
+    assert table["p_welch"].isna().tolist() == [True] * 12 + [False] * 4
     note = shown(comparison)[-1].note
-    assert note.endswith("and p is for new ones of both.")
+    assert "and p is for new ones of both. Welch's t-test is of the trainings' means alone" in note
     assert "Of one training p speaks of these trainings alone" in note
 
 
@@ -260,12 +264,38 @@ def test_a_page_needs_nothing_and_names_are_text(tiny_run, tmp_path):
     assert "&lt;img src=x onerror=alert(1)&gt;" in page
     assert "<img" not in page
     assert "http" not in page.replace("http-equiv", "")
-    assert "prefers-color-scheme: dark" in page
+    assert "light-dark(" in page
     before = path.read_bytes()
     write_comparison(compare_runs([tiny_run, other]), path)
     assert path.read_bytes() == before
     alone = "Every p speaks of these trainings alone: other trainings may differ otherwise; train with seeds: 4 or more"
     assert alone in page
+
+
+def test_the_page_has_figures_and_leads_to_the_reports(tiny_run, tmp_path):
+    name = "a b#c"
+    other = changed(tiny_run, tmp_path / name, scores=better, settings=lambda raw: raw.update(name="the other"))
+    comparison = compare_runs([tiny_run, other])
+    (tmp_path / "pages").mkdir()
+    (path,) = write_comparison(comparison, tmp_path / "pages" / "c.html")
+    page = path.read_text(encoding="utf-8")
+    links = re.findall(r'<a href="([^"]*)">report</a>', page)
+    assert len(links) == 2
+    assert [(path.parent / unquote(link)).resolve() for link in links] == [
+        (run / "report.html").resolve() for run in (tiny_run, other)
+    ]
+    assert "the other" in page
+    assert re.findall(r"<h3>(.*?)</h3>", page) == ["HepG2, basset", "K562, basset"]
+    figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
+    assert len(figures) == 4
+    for figure, kind in zip(figures, ["scores", "difference"] * 2, strict=True):
+        texts = [text.strip() for text in re.findall(r"<text[^>]*>(.*?)</text>", figure, re.DOTALL)]
+        assert "gradient × input" in texts
+        if kind == "scores":
+            assert {tiny_run.name, name} <= set(texts)
+    (other / "report.html").unlink()
+    (path,) = write_comparison(compare_runs([tiny_run, other]), tmp_path / "c.html")
+    assert path.read_text(encoding="utf-8").count(">report</a>") == 1
 
 
 def test_the_command_prints_and_writes(monkeypatch, capsys, tiny_run, tmp_path):
@@ -278,7 +308,7 @@ def test_the_command_prints_and_writes(monkeypatch, capsys, tiny_run, tmp_path):
         cli.main()
     out, err = capsys.readouterr()
     assert (stop.value.code, err) == (0, "")
-    for text in ("Settings that differ", "seed", "Models on the test split", GRAD, "[red]other", "paired",
+    for text in ("Settings that differ", "seed", "Models on the test split", "gradient × input", "[red]other", "paired",
                  "Every p speaks of these trainings alone"):  # fmt: skip
         assert text in out
     assert f"written: {tmp_path / 'c.html'}" in out
