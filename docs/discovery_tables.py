@@ -11,7 +11,8 @@ import pandas as pd
 from keep_results import RESULTS
 from markdown_table import table
 
-from simbench_tf.report.text import fixed, method_title, percent, with_error
+from simbench_tf.plot.numbers import fixed, percent, with_error
+from simbench_tf.report.text import method_title
 from simbench_tf.run.manifest import read_manifest
 from simbench_tf.run.results import read_table
 

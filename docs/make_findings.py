@@ -21,7 +21,8 @@ from markdown_table import table
 from perfect_model_tables import CREDIT, MISSES, credit, misses, near_the_ceiling
 from scipy.stats import kendalltau
 
-from simbench_tf.report.text import fixed, method_labels, percent, with_error
+from simbench_tf.plot.numbers import fixed, percent, with_error
+from simbench_tf.report.text import method_labels
 from simbench_tf.run.folder import config_of
 from simbench_tf.run.results import read_table
 from simbench_tf.score import without_nulls

@@ -4,7 +4,8 @@ import numpy as np
 from keep_results import RESULTS
 from markdown_table import table
 
-from simbench_tf.report.text import fixed, method_labels
+from simbench_tf.plot.numbers import fixed
+from simbench_tf.report.text import method_labels
 from simbench_tf.run.results import read_table
 from simbench_tf.score import without_nulls
 

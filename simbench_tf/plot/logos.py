@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from simbench_tf.intervals import covered_bases
 from simbench_tf.plot.figure import (
     ACCENT,
     BASE_COLOURS,
+    CHANCE,
     FAINT,
     INK,
     QUIET,
@@ -213,6 +214,7 @@ def attribution_panels(
     width: int = 80,
     labels: Mapping[str, str] | None = None,
     notes: Mapping[str, str] | None = None,
+    found: Mapping[str, Sequence[str]] | None = None,
 ) -> Figure:
     """Draw one sequence under several methods: one row each, the whole sequence as bars, beside it a logo of the sites.
 
@@ -229,6 +231,8 @@ def attribution_panels(
         Bases of the logo.
     labels, notes : dict, optional
         What to write above each key's row, left (default the key) and right.
+    found : dict, optional
+        For each key a letter for each row of `sites`: "1" marks the site as found, "0" as missed, below the row.
 
     Returns
     -------
@@ -263,6 +267,8 @@ def attribution_panels(
         whole = bars(contributions.sum(axis=1), sites, figure.add_subplot(grid[number, 0]))
         zoom = logo(contributions, None, start, end, figure.add_subplot(grid[number, 1]))
         n_lines = max(n_lines, mark_sites(sites, zoom, names=number == 0))
+        for ax in (whole, zoom):
+            _mark_found(ax, sites, (found or {}).get(key, ""))
         _heading(whole, (labels or {}).get(key, key), (notes or {}).get(key, ""))
         if number < len(attributions) - 1:
             whole.tick_params(labelbottom=False)
@@ -272,6 +278,17 @@ def attribution_panels(
     figure.set_figheight(height)
     figure.subplots_adjust(left=0.004, right=0.996, top=1 - top / height, bottom=bottom / height)
     return figure
+
+
+def _mark_found(ax: Axes, sites: pd.DataFrame, marks: Sequence[str]) -> None:
+    """Below each site whether it is found, in the accent, or missed, an empty box."""
+    left, right = ax.get_xlim()
+    for mark, start, end in zip(marks, sites["start"], sites["end"], strict=False):
+        if mark in "01" and end > left and start < right:
+            style: dict[str, Any] = {"facecolor": ACCENT, "linewidth": 0, "gid": "found"}
+            if mark == "0":
+                style = {"facecolor": "none", "edgecolor": CHANCE, "linewidth": 0.9, "gid": "missed"}
+            ax.axvspan(max(start, left), min(end, right), 0, 0.07, **style)
 
 
 def _window(values: Floats, start: int | None, end: int | None) -> tuple[int, int]:

@@ -32,18 +32,24 @@ _ROW, _FOOT = 0.44, 0.5
 
 
 def runs_side_by_side(
-    scores: pd.DataFrame, runs: Sequence[str], labels: Mapping[str, str] | None = None, ax: Axes | None = None
+    scores: pd.DataFrame,
+    runs: Sequence[str],
+    labels: Mapping[str, str] | None = None,
+    title: str = "mean auPRC, 95% interval",
+    ax: Axes | None = None,
 ) -> Axes:
-    """Draw what each method reaches in every run: a dot a run, with its 95% interval.
+    """Draw what each method reaches in every run: a dot a run, on a line from auprc_low to auprc_high.
 
     Parameters
     ----------
     scores : DataFrame
-        Of one model and task: run, key, auprc, auprc_low and auprc_high (NaN where there is no interval).
+        Of one model and task: run, key, auprc, auprc_low and auprc_high (NaN where there is no line).
     runs : sequence of str
         In the order of the legend.
     labels : dict, optional
         What to call each key.
+    title : str
+        What dots and lines are.
     ax : Axes, optional
 
     Returns
@@ -74,7 +80,7 @@ def runs_side_by_side(
             ax.plot([value], [at], color=colour, marker="o", markersize=5)
     most = np.nanmax(scores[["auprc", "auprc_high"]].to_numpy(np.float64), initial=0.0)
     ax.set_xlim(0, min(1.0, 1.06 * most) or 1.0)
-    ax.set_xlabel("mean auPRC, 95% interval", color=INK, fontsize=SMALL, loc="left")
+    ax.set_xlabel(title, color=INK, fontsize=SMALL, loc="left")
     handles = [
         Line2D([], [], linestyle="", marker="o", markersize=5, color=(*_COLOURS, *[QUIET] * len(runs))[number],
                label=readable(run, 30).replace("$", r"\$"))
@@ -105,7 +111,7 @@ def difference_intervals(
     Returns
     -------
     Axes
-        Row i, in the order of the table, lies at y = -i; in colour where p, corrected, is below .05.
+        Row i, in the order of the table, lies at y = -i; in colour where p, corrected, is below .05. Ticks are at 0.
 
     Examples
     --------
@@ -121,7 +127,9 @@ def difference_intervals(
         ax.plot([line["difference"]], [-row], color=colour, marker="o", markersize=6)
     bounds = differences[["difference", "low", "high"]].to_numpy(np.float64)
     most = 1.1 * np.nanmax(np.abs(bounds), initial=0.0) or 1.0
-    ax.axvline(0, color=CHANCE, linewidth=1, zorder=0.5)
+    # a line through all rows would strike through names
+    ax.plot(np.zeros(len(differences)), -np.arange(len(differences)), linestyle="", marker="|", markersize=11,
+            markeredgewidth=1.6, color=CHANCE, zorder=1)  # fmt: skip
     ax.set_xlim(-most, most)
     ax.set_xlabel(readable(title, 70), color=INK, fontsize=SMALL, loc="left", parse_math=False)
     return ax

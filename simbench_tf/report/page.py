@@ -25,7 +25,7 @@ from simbench_tf.files import whole_file
 from simbench_tf.plot.numbers import fixed
 from simbench_tf.report import caller_sections, sections, text
 from simbench_tf.report.answers import Answer, answers
-from simbench_tf.report.browser import browser_data, embedded
+from simbench_tf.report.browser import browser_data, embedded, found_marks
 from simbench_tf.report.front import at_the_top, contents
 from simbench_tf.report.jinja import page_script, page_template
 from simbench_tf.report.method_cards import method_cards
@@ -144,7 +144,9 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
         "top": at_the_top(summary, results.metrics),
         "cards": method_cards(summary, labels),
         "not_taken": sections.not_taken(results.not_taken) if results.not_taken else None,
-        "examples": [_example(each, per_sequence, labels, figures) for each in examples_of(results.sequences)],
+        "examples": [
+            _example(each, per_sequence, labels, quantile, figures) for each in examples_of(results.sequences)
+        ],
         "cost": _cost(answered[0], summary, labels, figures),
         "differences": sections.differences(answered, labels, figures),
         "found": None if recall is None else sections.motifs_found(recall, labels, results.motif_names, figures),
@@ -339,6 +341,7 @@ def _example(
     example: Example,
     per_sequence: pd.DataFrame,
     labels: Mapping[str, str],
+    quantile: float,
     figures: Figures,
 ) -> _DrawnExample:
     sites = example.sites.sort_values("start", kind="stable")
@@ -350,7 +353,9 @@ def _example(
     auprc = dict(zip(here["key"], here["auprc"], strict=True))
     notes = {key: f"auPRC {fixed(auprc[key], 2)}" for key in example.attributions if key in auprc}
     shown = {key: example.attributions[key] for key in labels if key in example.attributions}
-    drawn = plot.attribution_panels(example.one_hot, shown, sites, labels=labels, notes=notes)
+    here_alone = sites.assign(row=0)
+    found = {key: found_marks(_of_bases(scores)[None], here_alone, quantile)[0] for key, scores in shown.items()}
+    drawn = plot.attribution_panels(example.one_hot, shown, sites, labels=labels, notes=notes, found=found)
     description = f"Attributions of {example.seq_id} for {example.task}, one row per method"
     written = [
         f"{site.tf} {site.start}–{site.end} {'→' if site.strand == '+' else '←'}"
@@ -359,6 +364,12 @@ def _example(
     ]
     drawn_picture = picture(drawn, figures, "", description)
     return _DrawnExample(example.task, example.model, example.seq_id, written, drawn_picture)
+
+
+def _of_bases(attribution: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Scores (L,) of contributions (L, 4), or of scores."""
+    values = np.asarray(attribution, np.float64)
+    return values.sum(axis=1) if values.ndim == 2 else values
 
 
 def _cost(answer: Answer, summary: pd.DataFrame, labels: Mapping[str, str], figures: Figures) -> Picture | None:

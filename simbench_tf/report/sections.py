@@ -288,7 +288,7 @@ def learnt_when(dynamics: Mapping[str, Mapping[str, pd.DataFrame]], figures: Fig
             cells = [
                 [str(row["task"]), str(row["quantity"]), fixed(row["rho"], 2), fixed(row["n"], 0)]
                 for row in run["order"].to_dict("records")
-                if row["n"] >= ENOUGH_MOTIFS
+                if row["n"] >= ENOUGH_MOTIFS and np.isfinite(row["rho"])
             ]
             heads = ["task", "quantity", "rank correlation with the batch", "motifs"]
             if cells:

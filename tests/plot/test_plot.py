@@ -392,3 +392,18 @@ def test_cells_and_dots_tell_what_they_are_under_the_pointer():
     tips = [group.find("title").text for group in root.iter("g") if group.get("class") == "told"]
     # of the dot as of its bar
     assert sorted(set(tips)) == ["high: 0.60 ± 0.02", "low: 0.40 ± 0.03", "none: –"]
+
+
+def test_found_and_missed_sites_are_marked_below_the_row_of_their_method():
+    sites = pd.DataFrame([site(10, 20), site(40, 50), site(70, 80)])
+    one_hot = np.eye(4)[np.arange(100) % 4]
+    scores = {"a": np.ones(100), "b": np.ones(100)}
+    figure = plot.attribution_panels(one_hot, scores, sites, width=100, found={"a": "10-", "b": "111"})
+    marked = [
+        [(patch.get_gid(), patch.get_x(), patch.get_width()) for patch in ax.patches
+         if patch.get_gid() in ("found", "missed")]
+        for ax in figure.axes
+    ]  # fmt: skip
+    first = [("found", 10, 10), ("missed", 40, 10)]
+    second = [("found", 10, 10), ("found", 40, 10), ("found", 70, 10)]
+    assert marked == [first, first, second, second]

@@ -20,6 +20,7 @@ from simbench_tf.cli import app
 from simbench_tf.cli import program as cli
 from simbench_tf.errors import InputError
 from simbench_tf.report.compare import compare_runs, shown, write_comparison
+from simbench_tf.report.compare_figures import drawn
 from simbench_tf.score import holm
 
 GRAD, PATH = "grad_x_input@none", "integrated_gradients@shuffle2+n_steps=3"
@@ -146,6 +147,26 @@ def test_of_several_seeds_a_row_speaks_of_other_trainings(tiny_run, tmp_path, sa
     note = shown(comparison)[-1].note
     assert "and p is for new ones of both. Welch's t-test is of the trainings' means alone" in note
     assert "Of one training p speaks of these trainings alone" in note
+
+
+def test_trainings_are_drawn_as_one_model(tiny_run, tmp_path):
+    runs = [with_seeds(tiny_run, tmp_path / name, shifts) for name, shifts in (("one", [0, 0.1]), ("two", [0.2, 0.3]))]
+    for run in runs:
+        path = run / "scores" / "summary.csv"
+        table = pd.read_csv(path)
+        seeds = [table.assign(model=f"basset-seed{n}", auprc=table["auprc"] + n / 100) for n in (1, 2)]
+        pd.concat(seeds).to_csv(path, index=False)
+        (run / "models" / "basset").rename(run / "models" / "basset-seed1")
+        shutil.copytree(run / "models" / "basset-seed1", run / "models" / "basset-seed2")
+        raw = yaml.safe_load((run / "config.yaml").read_text())
+        raw["models"][0]["seeds"] = 2
+        (run / "config.yaml").write_text(yaml.safe_dump(raw))
+    places = drawn(compare_runs(runs))
+    assert [place.title for place in places] == ["HepG2, basset", "K562, basset"]
+    for place in places:
+        assert [each.caption for each in place.pictures] == ["Scores", "one − two"]
+        texts = re.findall(r"<text[^>]*>(.*?)</text>", place.pictures[0].svg, re.DOTALL)
+        assert "mean auPRC, from the lowest training to the highest" in [text.strip() for text in texts]
 
 
 def auprc_of_all(run, task, key):

@@ -32,7 +32,7 @@ from simbench_tf import plot, tables
 from simbench_tf.errors import InputError
 from simbench_tf.report import write_report
 from simbench_tf.report.answers import answers
-from simbench_tf.report.browser import browser_data, embedded
+from simbench_tf.report.browser import browser_data, embedded, found_marks
 from simbench_tf.report.sections import _level, differences, learnt_when
 from simbench_tf.report.text import method_labels, motif_story, quality_table, score_table
 from simbench_tf.run.dependency_maps import DependencyMap
@@ -203,6 +203,14 @@ def test_sequences_are_drawn_with_counted_and_other_sites_apart(markup):
     assert (first.count('class="site"'), first.count('class="site-not-counted"')) == (6, 6)
     assert (second.count('class="site"'), second.count('class="site-not-counted"')) == (0, 12)
     assert [first.count(f'class="letters-{base}"') for base in "ACGT"] == [3] * 4
+    # of the one site that counts, whether it is found, beside bars and letters of each method
+    drawn = example("HepG2", counted=(True, False))
+    (marks,) = found_marks(drawn.scores["ism@none"], drawn.sites, 0.95)
+    name, other = ("found", "missed") if marks[0] == "1" else ("missed", "found")
+    # the letters' stretch may not reach it
+    assert first.count(f'class="{name}"') in (3, 6)
+    assert first.count(f'class="{other}"') == 0
+    assert second.count('class="found"') == second.count('class="missed"') == 0
     value = per_sequence().query("task == 'HepG2' and key == 'ism@none' and seq_id == 'seq0'")["auprc"].item()
     assert f"auPRC {value:.2f}" in first
 

@@ -319,7 +319,10 @@
     }, `Show ${sequence} in the sequence browser`));
   }
   choosePlace(0);
-  const open = () => { if (follow(location.hash)) browser.scrollIntoView(); };
+  const open = () => {
+    // what is no sequence here is said there
+    if (follow(location.hash) || decodedParts(location.hash).length > 1) browser.scrollIntoView();
+  };
   addEventListener("hashchange", open);
   open();
 })();
