@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN = .venv/bin
 INSTALLED = .venv/.installed
 
-.PHONY: demo test test-first test-second test-fast lint lock dist figures notebooks clean
+.PHONY: demo test test-first test-second test-fast lint docs lock dist figures notebooks clean
 
 demo: $(INSTALLED)
 	$(BIN)/simbench run demo --out runs/demo
@@ -29,6 +29,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# the site, in site/: open site/index.html, or let any web server show the folder
+docs: $(INSTALLED)
+	$(BIN)/mkdocs build --strict
 
 # the figure and the table of README.md, from the demo, and whether the table there still holds
 figures: demo

@@ -85,8 +85,8 @@ def keys() -> Iterator[Key]:
     schema["$defs"]["PlantedSettings"] = planted = PlantedSettings.model_json_schema()
     for record, of_record in (*_records(schema, "Config", schema, []), ("PlantedSettings", planted)):
         for name, given in of_record["properties"].items():
-            default = "needed" if name in of_record.get("required", ()) else _default(given.get("default"))
-            yield Key(record, name, _type(given, schema["$defs"]), default, given.get("description", ""))
+            default = "needed" if name in of_record.get("required", ()) else default_words(given.get("default"))
+            yield Key(record, name, type_words(given, schema["$defs"]), default, given.get("description", ""))
 
 
 def _records(
@@ -117,23 +117,23 @@ def _named(given: Any) -> Iterator[str]:
 _TYPES = {"string": "text", "integer": "int", "number": "float", "boolean": "bool", "null": "null", "object": "mapping"}
 
 
-def _type(given: dict[str, Any], records: dict[str, Any]) -> str:
-    """A type and its range in words."""
+def type_words(given: dict[str, Any], records: dict[str, Any]) -> str:
+    """A type and its range in words, from a part of a schema and the records that it names."""
     for several in ("anyOf", "oneOf"):
         if several in given:
-            kinds = [_type(each, records) for each in given[several] if each.get("type") != "null"]
+            kinds = [type_words(each, records) for each in given[several] if each.get("type") != "null"]
             return " or ".join(dict.fromkeys(kinds))
     if "$ref" in given:
         name = given["$ref"].rpartition("/")[2]
-        return f"[{name}](#{name.lower()})" if "properties" in records[name] else _type(records[name], records)
+        return f"[{name}](#{name.lower()})" if "properties" in records[name] else type_words(records[name], records)
     if "const" in given or "enum" in given:
         return ", ".join(map(str, given.get("enum", [given.get("const")])))
     if given.get("type") == "array":
         inner = given.get("items") or (given.get("prefixItems") or [{}])[0]
-        return f"list of {_type(inner, records)}" if inner else "list"
+        return f"list of {type_words(inner, records)}" if inner else "list"
     if given.get("type") == "object":
         inner = given.get("additionalProperties")
-        return f"mapping to {_type(inner, records)}" if isinstance(inner, dict) and inner else "mapping"
+        return f"mapping to {type_words(inner, records)}" if isinstance(inner, dict) and inner else "mapping"
     text = "path" if given.get("format") == "path" else _TYPES.get(given.get("type", ""), "any")
     return text + _range(given)
 
@@ -144,7 +144,8 @@ def _range(given: dict[str, Any]) -> str:
     return f", {' '.join(words)}" if words else ""
 
 
-def _default(value: Any) -> str:
+def default_words(value: Any) -> str:
+    """Write a default in words."""
     if value is None or value in ({}, []):
         return "none"
     if isinstance(value, bool):
