@@ -37,7 +37,8 @@ from simbench_tf.stages.kmer_classifier import kmer_classifier
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "simbench_tf"
-PAGES = sorted(path for folder in (".", "docs", "benchmarks", "model_zoo") for path in (ROOT / folder).glob("*.md"))
+FOLDERS = (".", "docs", "docs/methods", "benchmarks", "model_zoo")
+PAGES = sorted(path for folder in FOLDERS for path in (ROOT / folder).glob("*.md"))
 
 #: What stands for a name in the paths, columns and keys of docs/files.md; anything else in capitals is itself.
 PLACEHOLDERS = {"NUMBER": r"\d+", "FIRST": r"\d+", "STOP": r"\d+", "NNNNNNN": r"\d{7}", "NNNNN": r"\d{5}"}
@@ -509,6 +510,21 @@ def test_links_to_files_of_the_repository_lead_there(path):
     links = re.findall(r"\]\(([^)\s]+)\)", path.read_text(encoding="utf-8"))
     ours = [link.split("#")[0] for link in links if "://" not in link and not link.startswith("#")]
     assert [link for link in ours if not (path.parent / link).exists()] == []
+
+
+@cache
+def headings(path: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub and the site name them."""
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    titles = (re.sub(r"\[(.+?)\]\(.+?\)", r"\1", title) for title in re.findall(r"^#+ (.+)$", text, re.MULTILINE))
+    return {re.sub(r"[^\w -]", "", title.lower().strip()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_links_to_headings_lead_there(path):
+    links = re.findall(r"\]\(([^)\s:]*)#([^)\s]+)\)", path.read_text(encoding="utf-8"))
+    pages = [((path.parent / page).resolve() if page else path, anchor) for page, anchor in links]
+    assert [anchor for page, anchor in pages if page.suffix == ".md" and anchor not in headings(page)] == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -101,8 +101,8 @@ def test_what_is_found_of_weak_and_strong_sites(keep_results, tiny_run, monkeypa
     assert table["n"].tolist() == [2, 2, 2]
 
 
-#: Rows of README's table of five_lines, by the keys of its methods.
-README_ROWS = {
+#: Rows of the table of five_lines in docs/results.md, by the keys of its methods.
+FIVE_LINES_ROWS = {
     "DeepLIFT, Rescale or genomics default, 10 shuffles": ["deeplift_rescale@shuffle10", "deeplift_genomics@shuffle10"],
     "in-silico mutagenesis": ["ism@none"],
     "DeepLIFT RevealCancel, 10 shuffles": ["deeplift_revealcancel@shuffle10"],
@@ -115,15 +115,15 @@ README_ROWS = {
 }
 
 
-def test_the_table_of_five_lines_on_the_first_page():
+def test_the_table_of_five_lines_in_the_results():
     summary = pd.read_csv(REPOSITORY / "results" / "five_lines" / "summary.csv")
     means = summary.pivot_table("auprc", "key", "model")
-    page = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    page = (REPOSITORY / "docs" / "results.md").read_text(encoding="utf-8")
     (block,) = re.findall(r"\| auPRC of true motif bases, five lines .*?\n\n", page, re.DOTALL)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in block.strip().splitlines()[2:]]
-    assert [row[0] for row in rows] == list(README_ROWS)
+    assert [row[0] for row in rows] == list(FIVE_LINES_ROWS)
     for name, *figures in rows:
-        for key in README_ROWS[name]:
+        for key in FIVE_LINES_ROWS[name]:
             assert figures == [f"{means[model][key]:.2f}" for model in ("basset", "beluga")]
 
 
