@@ -49,7 +49,7 @@ def _command(name: str, command: Any) -> str:
 
 def _options(name: str, params: list[Any]) -> str:
     rows = [
-        [f"`{_spelt(each)}`", _default(each), (_plain(each.help or "") + _note(each)).replace("|", "\\|")]
+        [_code(_spelt(each)), _default(each), (_plain(each.help or "") + _note(each)).replace("|", "\\|")]
         for each in params
         if not each.hidden
     ]
@@ -59,9 +59,14 @@ def _options(name: str, params: list[Any]) -> str:
 
 def _spelt(param: Any) -> str:
     if param.param_type_name == "argument":
-        return _value(param).replace("|", "\\|")
+        return _value(param)
     names = ", ".join([*param.opts, *param.secondary_opts])
-    return names if param.is_flag else f"{names} {_value(param)}".replace("|", "\\|")
+    return names if param.is_flag else f"{names} {_value(param)}"
+
+
+def _code(text: str) -> str:
+    """Code in a cell; no Markdown agrees with another on how a | within backticks is written."""
+    return f"<code>{text.replace('|', '&#124;')}</code>" if "|" in text else f"`{text}`"
 
 
 def _value(param: Any) -> str:

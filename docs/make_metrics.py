@@ -37,9 +37,9 @@ whether each site gets what it is worth ([credit](scoring.md#is-the-credit-right
 
 def page() -> str:
     """The whole page."""
-    heads = ["metric", "column", "range", "chance", "takes", "only ranks count"]
+    heads = ["metric", "column", "chance", "takes", "only ranks count"]
     rows = [
-        [f"[{metric.title}](#{name})", f"`{name}`", "0 to 1", _chance(metric), _takes(metric), _yes(metric.rank_based)]
+        [f"[{metric.title}](#{name})", f"`{name}`", _chance(metric), _takes(metric), _yes(metric.rank_based)]
         for name, metric in METRICS.items()
     ]
     sections = [_section(name, metric) for name, metric in METRICS.items()]
@@ -56,7 +56,7 @@ def _section(name: str, metric: Metric) -> str:
 
 
 def _chance(metric: Metric) -> str:
-    return f"column `{metric.chance}`" if isinstance(metric.chance, str) else f"{metric.chance:g}"
+    return f"`{metric.chance}`" if isinstance(metric.chance, str) else f"{metric.chance:g}"
 
 
 def _takes(metric: Metric) -> str:

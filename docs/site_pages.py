@@ -148,8 +148,9 @@ def _add_notebook(files: Files, config: MkDocsConfig, path: Path) -> None:
     for name, image in images.items():
         text = text.replace(f"]({name})", f"]({image})")
         _add(files, config, f"{path.name}/{name}", f"tutorials/{image}", resources["outputs"][name])
-    # what pandas says of its table's looks is the theme's affair
+    # how a table of pandas looks is the theme's affair
     text = re.sub(r"<style scoped>.*?</style>\s*", "", text, flags=re.DOTALL)
+    text = text.replace('<table border="1" class="dataframe">', "<table>")
     note = f"*A notebook with its outputs; its script is [{path.stem}.py]({path.stem}.py).*\n\n"
     head, _, rest = text.partition("\n\n")
     _add(files, config, f"examples/{path.name}", f"tutorials/{path.stem}.md", f"{head}\n\n{note}{rest}")

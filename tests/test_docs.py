@@ -512,6 +512,14 @@ def test_links_to_files_of_the_repository_lead_there(path):
     assert [link for link in ours if not (path.parent / link).exists()] == []
 
 
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_rows_of_a_table_have_the_cells_of_its_head(path):
+    text = re.sub(r"^```.*?^```", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    for block in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
+        rows = [re.split(r"(?<!\\)\|", line) for line in block.splitlines()]
+        assert [row for row in rows if len(row) != len(rows[0])] == []
+
+
 @cache
 def headings(path: Path) -> set[str]:
     """Anchors of a page's headings, as GitHub and the site name them."""

@@ -50,7 +50,7 @@ def test_every_command_and_option_is_on_its_page():
     for name, command in program.commands.items():
         (section,) = re.findall(rf"^### {name}$(.*?)(?=^##|\Z)", page, re.MULTILINE | re.DOTALL)
         options = [each.opts[0] for each in command.params if each.param_type_name == "option"]
-        assert re.findall(r"^\| `(--?[a-z0-9-]+)", section, re.MULTILINE) == options
+        assert re.findall(r"^\| (?:`|<code>)(--?[a-z0-9-]+)", section, re.MULTILINE) == options
 
 
 def test_figures_of_a_method_are_means_over_tasks_of_the_kept_tables():

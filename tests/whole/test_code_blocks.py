@@ -1,0 +1,156 @@
+"""Code on the pages works: Python is run at a small size, YAML is held to the schema, commands to the program."""
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+
+import jsonschema
+import numpy as np
+import pytest
+import typer
+import yaml
+
+import simbench_tf as sb
+from helpers.folders import REPOSITORY
+from simbench_tf.cli.program import app
+from simbench_tf.config.schema import json_schema
+
+PAGES = [path for pattern in ("*.md", "docs/**/*.md", "*/README.md") for path in sorted(REPOSITORY.glob(pattern))]
+#: Python that is run below, by its page: what is made smaller for that.
+SMALLER = {
+    "docs/api.md": {"sb.train(model, ds)": "sb.train(model, ds, max_batches=2)", "shuffle:20": "shuffle:2", "100": "9"},
+    "docs/attribution.md": {"220": "190", "(N, 780, 4, 4)": "(N, 45, 4, 4)"},
+    "docs/motifs.md": {"[:100]": "[:5]", "length=400": "length=200"},
+    "docs/perfect_models.md": {"[:10]": "[:2]"},
+    "docs/workers.md": {},
+}
+#: Python that is run elsewhere, or needs what a test has not.
+NOT_HERE = {
+    "docs/bring_your_own.md": "tests/interchange/test_without_models.py",
+    "docs/scale.md": "dask-jobqueue and a Slurm cluster",
+    "run_modisco(": "TF-MoDISco, and sequences for many minutes: tests/discovery/test_callers.py",
+}
+
+
+def blocks(kind):
+    """Each block of a kind, with its page."""
+    for path in PAGES:
+        for block in re.findall(rf"^```{kind}\n(.*?)^```", path.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL):
+            yield path.relative_to(REPOSITORY).as_posix(), block
+
+
+def python_of(page):
+    return [block for name, block in blocks("python") if name == page and not any(each in block for each in NOT_HERE)]
+
+
+def smaller(page, block):
+    for large, small in SMALLER[page].items():
+        block = block.replace(large, small)
+    return block
+
+
+@pytest.fixture
+def with_runs(tiny_run, tmp_path, monkeypatch):
+    """A folder in which runs/demo and runs/mine are a small run."""
+    for name in ("demo", "mine"):
+        shutil.copytree(tiny_run, tmp_path / "runs" / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_python_of_every_page_is_run_or_said_not_to_be():
+    pages = {page for page, _ in blocks("python")}
+    assert pages == {*SMALLER, *(page for page in NOT_HERE if page.endswith(".md"))}
+    for page, smaller_by in SMALLER.items():
+        text = "".join(python_of(page))
+        assert [each for each in smaller_by if each not in text and "(N," not in each] == []
+
+
+@pytest.mark.slow
+def test_the_page_of_python(with_runs):
+    (block,) = python_of("docs/api.md")
+    names = {}
+    exec(compile(smaller("docs/api.md", block), "api.md", "exec"), names)
+    assert names["a"].scores.shape == (9, 200)
+    np.testing.assert_allclose(names["a"].contributions.sum(axis=-1), names["a"].scores, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_pairs_of_bases_of_the_page_of_attribution():
+    (block,) = python_of("docs/attribution.md")
+    letters = np.random.default_rng(0).choice(list("ACGT"), (2, 400))
+    sequences = ["".join(each) for each in letters]
+    names = {"sb": sb, "model": sb.basset(seq_length=400, n_tasks=1, width=0.1), "sequences": sequences}
+    exec(compile(smaller("docs/attribution.md", block), "attribution.md", "exec"), names)
+    assert names["found"].effects.shape == (2, 45, 4, 4)
+    assert np.abs(names["found"].effects).max() > 0
+
+
+@pytest.mark.slow
+def test_the_page_of_motifs(with_runs):
+    names = {}
+    for block in python_of("docs/motifs.md"):
+        exec(compile(smaller("docs/motifs.md", block), "motifs.md", "exec"), names)
+    lines = (with_runs / "scan.tsv").read_text().splitlines()
+    assert lines[0].split("\t") == ["seq_id", "start", "end", "motif", "score", "strand"]
+    assert len(lines) == len(names["hits"]) + 1 > 1
+    assert 0 < names["sb"].score_instances(names["called"], names["sites"], length=200).loc[0, "ap"] <= 1
+
+
+@pytest.mark.slow
+def test_the_page_of_perfect_models(with_runs):
+    (block,) = python_of("docs/perfect_models.md")
+    names = {}
+    exec(compile(smaller("docs/perfect_models.md", block), "perfect_models.md", "exec"), names)
+    x = sb.one_hot(names["dataset"].bases("test")[:50])
+    exact, planted = (names[name].predict(x, verbose=0)[:, 0] for name in ("exact", "planted"))
+    assert np.corrcoef(exact, planted)[0, 1] > 0.9
+
+
+@pytest.mark.slow
+def test_the_page_of_workers(tmp_path):
+    (block,) = python_of("docs/workers.md")
+    (tmp_path / "script.py").write_text(block)
+    ran = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, cwd=REPOSITORY)
+    assert ran.stdout == "[1, 2]\n", ran.stderr
+
+
+# configurations
+
+
+def test_keys_and_values_of_configurations_are_those_of_the_schema():
+    validator = jsonschema.Draft202012Validator(json_schema())
+    seen = 0
+    for page, block in blocks("yaml"):
+        part = yaml.safe_load(block)
+        if "elements" in part:  # what stands within `simulation`
+            part = {"simulation": {"kind": "grammar", **part}}
+        whole = {"simulation": {"kind": "grammar"}, **part}
+        assert [f"{page}: {error.json_path}" for error in validator.iter_errors(whole)] == []
+        seen += 1
+    assert seen > 8
+
+
+# commands
+
+
+def commands():
+    """Each call of `simbench` on the pages, as words."""
+    for page, block in blocks("sh"):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words and words[0] == "simbench":
+                yield page, words[1:]
+
+
+def test_commands_and_options_are_those_of_the_program():
+    known = typer.main.get_command(app).commands
+    options = {name: {each for param in command.params for each in param.opts} for name, command in known.items()}
+    found = list(commands())
+    assert len(found) > 40
+    for page, (command, *words) in found:
+        assert command in known, f"{page}: simbench {command}"
+        given = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} - {"--debug"}
+        assert given <= options[command], f"{page}: simbench {command} {' '.join(sorted(given - options[command]))}"
