@@ -152,9 +152,9 @@ for ax, function in zip(axes, functions, strict=True):
 #   *one* thing is changed, by a step or by a mutation, is to miss what two things do alike. The methods with a
 #   reference share it.
 # - **A minimum.** Only the smaller input has a gradient, here and everywhere on the straight way from zero. So gradient
-#   x input, integrated gradients and Rescale say that the larger one plays no part. Yet without it the output would be
-#   0. RevealCancel alone shares. Mutagenesis gives *each* of them the whole output, since either alone brings it to 0:
-#   together more than there was.
+#   x input, integrated gradients and Rescale say that the larger one plays no part. Yet without it the output would
+#   be 0. RevealCancel alone shares. Mutagenesis gives *each* of them the whole output, since either alone brings it to
+#   0: together more than there was.
 
 # %%
 scores = {function: table.loc[function][["x1", "x2"]].to_numpy() for function in functions}

@@ -104,6 +104,7 @@ def test_every_public_name_is_documented(site):
     page = (site / "api" / "index.html").read_text(encoding="utf-8")
     documented = set(re.findall(r'<h3 id="simbench_tf\.(?:[\w.]+\.)?(\w+)"', page))
     assert set(simbench_tf.__all__) - documented == set()
+    assert "doc-module" not in page, "a module that has a function's name stands in its place"
 
 
 def test_formulas_are_shown_without_a_script(site):

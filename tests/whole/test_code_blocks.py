@@ -114,7 +114,7 @@ def test_the_page_of_workers(tmp_path):
     (block,) = python_of("docs/workers.md")
     (tmp_path / "script.py").write_text(block)
     ran = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, cwd=REPOSITORY)
-    assert ran.stdout == "[1, 2]\n", ran.stderr
+    assert ran.stdout == "[1, 2, 3]\n", ran.stderr
 
 
 # configurations
