@@ -20,7 +20,8 @@ HEAD = """# Configuration
 
 Every key of a configuration file, made from the settings records by `python docs/make_configuration.py`.
 
-`simbench show PRESET` prints a preset with all of them written out. `simbench schema > simbench.json` is the same for
+`simbench init` writes a first one, with comments, for your peaks or from a few questions; `simbench check FILE` looks one through
+without computing anything, and estimates what its run takes. `simbench show PRESET` prints a preset with all of them written out. `simbench schema > simbench.json` is the same for
 editors, which then complete and check a file that begins with `# yaml-language-server: $schema=simbench.json`. `--set
 KEY=VALUE` changes one, with dots between records and numbers for places in a list: `--set models.0.width=.5`.
 

@@ -28,7 +28,9 @@ ELSEWHERE = {
     "CODE_OF_CONDUCT.md": "code_of_conduct.md",
     "benchmarks/README.md": "benchmarks.md",
     "model_zoo/README.md": "model_zoo.md",
+    "examples/README.md": "examples.md",
     "examples/data/README.md": "example_data.md",
+    "examples/plugin/README.md": "example_plugin.md",
 }
 #: Sources that are shown as pages, by the name of their language; others that a page names can be fetched as they are.
 SHOWN = {
