@@ -102,7 +102,7 @@ def _warm() -> None:
         warmed = warm.warm(track)
     took = f"compiled in {duration(warmed.seconds)}" if warmed.seconds else "nothing was left to compile"
     where = f"kept below {warmed.folder}" if warmed.folder else "kept nowhere; set NUMBA_CACHE_DIR"
-    say(f"warm: {warmed.n_functions} functions, {took}; {where}")
+    say(f"warm: {took}; {where}")
 
 
 @app.command(rich_help_panel=LOOK)

@@ -55,14 +55,11 @@ class Warmed(NamedTuple):
     ----------
     seconds : float
         That numba compiled for; 0 where everything was there.
-    n_functions : int
-        Functions that are compiled now.
     folder : str or None
-        Below which they are kept for the next process; None where no such folder can be written.
+        Below which it is kept for the next process; None where no such folder can be written.
     """
 
     seconds: float
-    n_functions: int
     folder: str | None
 
 
@@ -84,9 +81,9 @@ def warm(track: Track = silent) -> Warmed:
         for kind, raw in (("drawn", _DRAWN), ("peaks", {**_peaks(folder), **_REST})):
             config = check_config({"name": kind, "seed": 1, **raw}, folder / "warm.yaml")
             pipeline.run(config, folder / kind, track=track)
-    functions = [each for each in compiled_functions() if each.signatures]
-    folders = {each.stats.cache_path for each in functions if each.stats.cache_path}
-    return Warmed(compiling_seconds() - before, len(functions), os.path.commonpath(folders) if folders else None)
+    paths = (each.stats.cache_path for each in compiled_functions() if each.signatures)
+    folders = {path for path in paths if path}
+    return Warmed(compiling_seconds() - before, os.path.commonpath(folders) if folders else None)
 
 
 def _peaks(folder: Path) -> dict[str, Any]:

@@ -51,20 +51,18 @@ def signatures(work, folder):
 def test_a_run_needs_nothing_compiled_that_warming_did_not_compile(tiny_config, tmp_path):
     (tmp_path / "tiny.yaml").write_text(tiny_config.read_text())
     of_a_run = signatures(RUN, tmp_path)
-    assert len(of_a_run) > 20
+    assert len(of_a_run) > 10  # those that Python calls; what they call is compiled with them
     assert of_a_run - signatures(WARM, tmp_path) == set()
 
 
 def test_doctor_says_how_long_warming_took_and_where_it_is_kept(monkeypatch, capsys):
-    monkeypatch.setattr(warm, "warm", lambda _track: Warmed(83.2, 61, "/a/b"))
+    monkeypatch.setattr(warm, "warm", lambda _track: Warmed(83.2, "/a/b"))
     code, out, _ = simbench(monkeypatch, capsys, "doctor", "--warm")
     assert code == 0
-    assert out.endswith("warm: 61 functions, compiled in 1 min 23 s; kept below /a/b\n")
-    monkeypatch.setattr(warm, "warm", lambda _track: Warmed(0.0, 61, None))
+    assert out.endswith("warm: compiled in 1 min 23 s; kept below /a/b\n")
+    monkeypatch.setattr(warm, "warm", lambda _track: Warmed(0.0, None))
     lists._warm()
-    assert capsys.readouterr().out == (
-        "warm: 61 functions, nothing was left to compile; kept nowhere; set NUMBA_CACHE_DIR\n"
-    )
+    assert capsys.readouterr().out == "warm: nothing was left to compile; kept nowhere; set NUMBA_CACHE_DIR\n"
 
 
 def test_warming_leaves_the_loggers_as_they_were():
