@@ -4,6 +4,7 @@ import subprocess
 import sys
 from typing import Annotated, Literal
 
+import jsonschema
 import numpy as np
 import pytest
 import yaml
@@ -14,6 +15,7 @@ from pydantic import Field
 from simbench_tf.cli.doctor import examine
 from simbench_tf.config import load_config
 from simbench_tf.config.load import config_dict
+from simbench_tf.config.schema import json_schema
 from simbench_tf.errors import InputError
 from simbench_tf.plugins import GROUPS, checked_settings, find_plugin, installed_plugins, load_named, version_of
 from simbench_tf.score import score_attributions, summarise
@@ -219,6 +221,15 @@ def test_configurations_name_plugins_with_their_settings(package, tmp_path):
     assert plain["simulation"] == {**simulation, "seq_length": 30, "lies": False}
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(plain))
     assert load_config(tmp_path / "again.yaml") == config
+
+
+def test_the_schema_for_editors_knows_the_plugins_that_are_installed(package):
+    good = {"simulation": {"kind": "alternating", "seq_length": 30}, "models": [{"architecture": "net"}]}
+    validator = jsonschema.Draft202012Validator(json_schema())
+    assert not list(validator.iter_errors(good | {"discovery": {"callers": ["first_bases"]}}))
+    assert list(validator.iter_errors(good | {"models": [{"architecture": "nett"}]}))
+    assert list(validator.iter_errors(good | {"discovery": {"callers": ["last_bases"]}}))
+    assert list(validator.iter_errors({"simulation": {"kind": "alternating", "seq_length": 3}}))
 
 
 def test_what_is_wrong_with_a_plugins_settings_is_told_at_its_key(package, tmp_path):

@@ -13,7 +13,7 @@ from simbench_tf.plugins import checked_settings, load_named
 #: Callers that need no plug-in.
 CALLERS = ("seqlets", "modisco", "finemo")
 #: A name of one of these, or of one that another package brings.
-Caller = Annotated[str, WithJsonSchema({"anyOf": [{"enum": list(CALLERS), "type": "string"}, {"type": "string"}]})]
+Caller = Annotated[str, WithJsonSchema({"enum": list(CALLERS), "type": "string"})]
 Null = Literal["stretches", "shuffles", "negatives", "background"]
 
 

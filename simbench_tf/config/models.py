@@ -18,9 +18,7 @@ TRAINED = ("basset", "beluga")
 #: Architectures that the grammar of the data makes as they are, with nothing to train.
 FROM_DATA = ("oracle", "planted")
 #: A name of one of these, or of one that another package brings.
-ArchitectureName = Annotated[
-    str, WithJsonSchema({"anyOf": [{"enum": [*TRAINED, *FROM_DATA], "type": "string"}, {"type": "string"}]})
-]
+ArchitectureName = Annotated[str, WithJsonSchema({"enum": [*TRAINED, *FROM_DATA], "type": "string"})]
 
 #: What an architecture cannot give to attribution methods (`attribution.register_method`'s `needs`), and why.
 LACKING: dict[str, dict[str, str]] = {

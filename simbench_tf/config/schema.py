@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from simbench_tf.config.models import PlantedSettings
 from simbench_tf.config.run import Config
 from simbench_tf.config.simulation import KINDS, kinds, plugged_kind
+from simbench_tf.errors import InputError
+from simbench_tf.plugins import plugin_names
 
 #: Records whose settings may be lists, which are sweeps.
 _SWEPT = ("Model", "MethodSettings")
@@ -44,6 +47,9 @@ def json_schema() -> dict[str, Any]:
     """
     schema = Config.model_json_schema()
     records = schema["$defs"]
+    (architecture,) = (each for each in records["Model"]["properties"]["architecture"]["anyOf"] if "enum" in each)
+    architecture["enum"] += plugin_names("architecture")
+    records["Discovery"]["properties"]["callers"]["items"]["enum"] += plugin_names("caller")
     for name in _SWEPT:
         properties = records[name]["properties"]
         records[name]["properties"] = {key: _or_list(each) for key, each in properties.items()}
@@ -57,10 +63,11 @@ def json_schema() -> dict[str, Any]:
     metrics = records["Scoring"]["properties"]["metrics"]
     metrics["items"] = _or(metrics["items"], {"type": "string"})
     schema["properties"] |= _BESIDES
-    for kind in kinds()[len(KINDS) :]:  # of other packages
-        plugged = plugged_kind(kind).model_json_schema()
-        schema["$defs"] |= plugged.pop("$defs", {})
-        schema["properties"]["simulation"]["oneOf"].append(plugged)
+    for kind in kinds()[len(KINDS) :]:  # of other packages; one that cannot be loaded cannot be used
+        with suppress(InputError):
+            plugged = plugged_kind(kind).model_json_schema()
+            schema["$defs"] |= plugged.pop("$defs", {})
+            schema["properties"]["simulation"]["oneOf"].append(plugged)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "simbench configuration"}
 
 
