@@ -231,8 +231,19 @@ figure
 # dotted lines stand there, but are no truth for it. Over all sequences explained:
 
 # %%
-table = pd.DataFrame({name: sb.score_attributions(a.scores, truth).mean() for name, a in found.items()}).T
-table[["auroc", "auprc", "mass_fraction", "chance_auprc"]].round(3)
+scored = {name: sb.score_attributions(a.scores, truth) for name, a in found.items()}
+table = pd.DataFrame({name: scores.mean() for name, scores in scored.items()}).T
+table["auprc_se"] = {name: scores.auprc.sem() for name, scores in scored.items()}  # of the mean over sequences
+table[["auroc", "auprc", "auprc_se", "mass_fraction", "chance_auprc"]].round(3)
+
+# %% [markdown]
+# How good is that? The sequences were drawn, so the exact posterior of the generator can be worked out. What it reaches
+# is the ceiling: it knows all but the draw.
+
+# %%
+pipeline.oracle(config, run)
+ceiling = pd.read_csv(run / "oracle" / "ceilings.csv").set_index("task").loc[task, "attribution_auprc"]
+print(f"ceiling: auPRC {ceiling:.3f}")
 
 # %% [markdown]
 # ## 4. How many steps?
@@ -250,7 +261,7 @@ for path in ("linear", "shuffle"):
             model, one_hot, "integrated_gradients", target=target,
             references=f"shuffle:{N_REFERENCES}", n_steps=n_steps, path=path,
         )  # fmt: skip
-        auprc = sb.score_attributions(a.scores, truth).auprc.mean()
+        auprc = sb.score_attributions(a.scores, truth).auprc
         change = abs(a.scores.sum(axis=1) - a.convergence_delta).mean()
         rows.append(
             {
@@ -258,7 +269,8 @@ for path in ("linear", "shuffle"):
                 "n_steps": n_steps,
                 "|delta|": abs(a.convergence_delta).mean(),
                 "change": change,
-                "auprc": auprc,
+                "auprc": auprc.mean(),
+                "auprc_se": auprc.sem(),
             }
         )
 steps = pd.DataFrame(rows).set_index(["path", "n_steps"])
@@ -270,7 +282,8 @@ figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), layout="constraine
 for path, colour in (("linear", "#12928a"), ("shuffle", "#8a6fc4")):
     part = steps.loc[path]
     left.plot(part.index, part["|delta| / change"], marker="o", color=colour, label=path)
-    right.plot(part.index, part["auprc"], marker="o", color=colour, label=path)
+    right.errorbar(part.index, part["auprc"], part["auprc_se"], marker="o", color=colour, label=path, capsize=2)
+right.axhline(ceiling, color="#6b7580", linestyle="--", linewidth=1, label="ceiling")
 left.set(xscale="log", yscale="log", xlabel="n_steps", ylabel="mean |delta|, share of the mean change")
 right.set(xscale="log", xlabel="n_steps", ylabel="auPRC against the true motifs", ylim=(0, 1))
 for ax in (left, right):
@@ -284,7 +297,8 @@ assert shuffle.iloc[-1] > linear.iloc[-1]
 
 # %% [markdown]
 # The straight path is complete to a few percent with 10 or 20 steps, and the scores settle sooner still. The path of
-# sequences stays where it is, steps or not. And it seems to find fewer motifs. Is that so?
+# sequences stays where it is, steps or not. And it seems to find fewer motifs, by more than the errors (bars: standard
+# error of the mean over sequences), with both far below the ceiling. Is that so?
 #
 # ## 5. How many references?
 #
@@ -293,26 +307,21 @@ assert shuffle.iloc[-1] > linear.iloc[-1]
 
 # %%
 numbers = [n for n in (1, 2, 5, 10, 20, 40) if n <= MOST_REFERENCES]
-quality = pd.DataFrame(
-    {
-        path: [
-            sb.score_attributions(
-                sb.attribute(
-                    model,
-                    one_hot,
-                    "integrated_gradients",
-                    target=target,
-                    references=f"shuffle:{n}",
-                    n_steps=10,
-                    path=path,
-                ).scores,
-                truth,
-            ).auprc.mean()
-            for n in numbers
-        ]
-        for path in ("linear", "shuffle")
-    },
-    index=pd.Index(numbers, name="n_references"),
+
+
+def auprc_with(n_references, path):
+    """auPRC of each sequence."""
+    a = sb.attribute(
+        model, one_hot, "integrated_gradients", target=target,
+        references=f"shuffle:{n_references}", n_steps=10, path=path,
+    )  # fmt: skip
+    return sb.score_attributions(a.scores, truth).auprc
+
+
+each = {(path, n): auprc_with(n, path) for path in ("linear", "shuffle") for n in numbers}
+quality, errors = (
+    pd.Series({key: measure(values) for key, values in each.items()}).unstack(0).rename_axis("n_references")
+    for measure in (pd.Series.mean, pd.Series.sem)
 )
 assert (quality.iloc[-1] > quality.iloc[0]).all()
 if MOST_REFERENCES >= 40:
@@ -323,7 +332,8 @@ quality.T.round(3)
 # %%
 figure, ax = plt.subplots(figsize=(6, 3.6), layout="constrained")
 for path, colour in (("linear", "#12928a"), ("shuffle", "#8a6fc4")):
-    ax.plot(quality.index, quality[path], marker="o", color=colour, label=f"{path} path")
+    ax.errorbar(quality.index, quality[path], errors[path], marker="o", color=colour, label=f"{path} path", capsize=2)
+ax.axhline(ceiling, color="#6b7580", linestyle="--", linewidth=1, label="ceiling")
 ax.axhline(table.loc["gradient x input", "auprc"], color="#c77d17", linestyle="--", label="gradient x input")
 ax.axhline(table["chance_auprc"].iloc[0], color="#8f99a4", linestyle=":", label="chance")
 ax.set(xscale="log", xlabel="references", ylabel="auPRC against the true motifs", ylim=(0, None))
