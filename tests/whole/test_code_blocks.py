@@ -1,5 +1,6 @@
 """Code on the pages works: Python is run at a small size, YAML is held to the schema, commands to the program."""
 
+import json
 import re
 import shlex
 import shutil
@@ -8,12 +9,14 @@ import sys
 
 import jsonschema
 import numpy as np
+import pandas as pd
 import pytest
 import typer
 import yaml
 
 import simbench_tf as sb
 from helpers.folders import REPOSITORY
+from helpers.program import simbench
 from simbench_tf.cli.program import app
 from simbench_tf.config.schema import json_schema
 
@@ -28,7 +31,7 @@ SMALLER = {
 }
 #: Python that is run elsewhere, or needs what a test has not.
 NOT_HERE = {
-    "docs/bring_your_own.md": "tests/interchange/test_without_models.py",
+    "docs/bring_your_own.md": "tests/interchange/test_without_models.py, and of torch below",
     "docs/scale.md": "dask-jobqueue and a Slurm cluster",
     "run_modisco(": "TF-MoDISco, and sequences for many minutes: tests/discovery/test_callers.py",
 }
@@ -115,6 +118,32 @@ def test_the_page_of_workers(tmp_path):
     (tmp_path / "script.py").write_text(block)
     ran = subprocess.run([sys.executable, tmp_path / "script.py"], capture_output=True, text=True, cwd=REPOSITORY)
     assert ran.stdout == "[1, 2, 3]\n", ran.stderr
+
+
+@pytest.mark.slow
+def test_a_network_of_torch_explained_by_captum(tmp_path, monkeypatch, capsys):
+    needed = "captum and torch are not installed: pip install 'simbench_tf[parity]'"
+    for name in ("torch", "captum.attr"):
+        pytest.importorskip(name, reason=needed)
+    text = (REPOSITORY / "docs" / "bring_your_own.md").read_text(encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.yaml").write_text(re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)[0])
+    assert simbench(monkeypatch, capsys, "run", "mine.yaml", "--out", "runs/mine")[0] == 0
+    section = text.partition("## A PyTorch network")[2]
+    ((_, python), (_, commands)) = re.findall(r"```(python|sh)\n(.*?)```", section, re.DOTALL)
+    import torch
+
+    torch.manual_seed(0)
+    names = {}
+    exec(compile(python, "bring_your_own.md", "exec"), names)
+    for line in commands.splitlines():
+        code, _, err = simbench(monkeypatch, capsys, *line.split()[1:])
+        assert code == 0, err
+    summary = pd.read_csv("runs/mine/scores/summary.csv").query("model == 'torch_cnn'")
+    assert summary["key"].tolist()[0] == "captum_ig"
+    metrics = json.loads((tmp_path / "runs" / "mine" / "models" / "torch_cnn" / "metrics.json").read_text())
+    assert max(each["auroc"] for each in metrics.values()) > 0.6
+    assert summary["auprc"].iloc[0] > 1.2 * summary["chance_auprc"].iloc[0]
 
 
 # configurations
