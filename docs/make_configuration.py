@@ -20,10 +20,11 @@ HEAD = """# Configuration
 
 Every key of a configuration file, made from the settings records by `python docs/make_configuration.py`.
 
-`simbench init` writes a first one, with comments, for your peaks or from a few questions; `simbench check FILE` looks one through
-without computing anything, and estimates what its run takes. `simbench show PRESET` prints a preset with all of them written out. `simbench schema > simbench.json` is the same for
-editors, which then complete and check a file that begins with `# yaml-language-server: $schema=simbench.json`. `--set
-KEY=VALUE` changes one, with dots between records and numbers for places in a list: `--set models.0.width=.5`.
+`simbench init` writes a first one, with comments, for your peaks or from a few questions; `simbench check FILE` looks
+one through without computing anything, and estimates what its run takes. `simbench show PRESET` prints a preset with
+all keys written out. `simbench schema > simbench.json` is the same for editors, which then complete and check a file
+that begins with `# yaml-language-server: $schema=simbench.json`. `--set KEY=VALUE` changes one, with dots between
+records and numbers for places in a list: `--set models.0.width=.5`.
 
 A default that says *its own* is the record's, below; *none* leaves it out. In `models` and `attribution.methods` a
 value that is a list is a sweep ([sweeps.md](sweeps.md)); methods have settings of their own (`simbench methods`). A

@@ -6,6 +6,9 @@ Coordinates are 0-based and half-open.
 from __future__ import annotations
 
 import itertools
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -124,7 +127,8 @@ def overlaps_any(regions: pd.DataFrame, others: pd.DataFrame) -> npt.NDArray[np.
     if regions.empty or others.empty:
         return np.zeros(len(regions), np.bool_)
     first, second = (each[["chrom", "start", "end"]].reset_index(drop=True) for each in (regions, others))
-    return (_bioframe().count_overlaps(first, second)["count"] > 0).to_numpy(np.bool_)
+    with _bioframe() as bioframe:
+        return (bioframe.count_overlaps(first, second)["count"] > 0).to_numpy(np.bool_)
 
 
 def overlap_groups(regions: pd.DataFrame) -> npt.NDArray[np.int64]:
@@ -144,11 +148,15 @@ def _clusters(intervals: pd.DataFrame, min_dist: int | None) -> npt.NDArray[np.i
     """Number of the group of intervals that overlap or lie within `min_dist` of each other, along the genome, (N,)."""
     if intervals.empty:  # bioframe takes no table without rows
         return np.empty(0, np.int64)
-    return _bioframe().cluster(intervals, min_dist=min_dist)["cluster"].to_numpy(np.int64)
+    with _bioframe() as bioframe:
+        return bioframe.cluster(intervals, min_dist=min_dist)["cluster"].to_numpy(np.int64)
 
 
-def _bioframe() -> Any:
-    """bioframe, imported here since it loads matplotlib, which takes a second."""
+@contextmanager
+def _bioframe() -> Iterator[Any]:
+    """bioframe, imported here since it loads matplotlib, which takes a second; what it uses of pandas is its affair."""
     import bioframe
 
-    return bioframe
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="In a future version, the keys of `groups`")
+        yield bioframe
