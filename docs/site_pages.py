@@ -111,7 +111,8 @@ def _origin(file: File) -> str:
 
 
 def _places(files: Files) -> dict[str, str]:
-    return {_origin(file): file.src_uri for file in files}
+    # scripts in docs/ are no files of the site: where a page names one, it is shown as a source
+    return {_origin(file): file.src_uri for file in files if not file.inclusion.is_excluded()}
 
 
 def _in_repository(origin: str, target: str) -> str | None:
