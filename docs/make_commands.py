@@ -13,21 +13,23 @@ import typer
 from markdown_table import table as markdown_table
 from written_page import write_or_check
 
+from simbench_tf.cli.everywhere import HELP
 from simbench_tf.cli.program import app
 
 PAGE = Path(__file__).with_name("commands.md")
 HEAD = """# Commands
 
 What `simbench COMMAND --help` says, made from the program by `python docs/make_commands.py`. Errors are one line, with
-exit code 2 for bad input and 1 for a fault; `--debug` shows where one comes from. Results go to standard output, notes
-and progress to standard error; bars are shown in a terminal only.
+exit code 2 for bad input and 1 for a fault. Results go to standard output, notes and progress to standard error; bars
+are shown in a terminal only.
 """
 
 
 def page() -> str:
     """The whole page."""
     program = typer.main.get_command(app)
-    parts = [HEAD, _options("simbench", program.params)]
+    everywhere = re.sub(r"(--?[a-z-]+(?: FILE)?)", r"`\1`", HELP)
+    parts = [HEAD, f"{everywhere}\n", _options("simbench", program.params)]
     of_panel: dict[str, list[str]] = {}
     for name, command in program.commands.items():
         of_panel.setdefault(command.rich_help_panel or "Commands", []).append(name)
