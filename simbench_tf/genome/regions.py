@@ -158,5 +158,6 @@ def _bioframe() -> Iterator[Any]:
     import bioframe
 
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="In a future version, the keys of `groups`")
+        for category in (DeprecationWarning, FutureWarning):  # as pandas has them, by its version
+            warnings.simplefilter("ignore", category)
         yield bioframe
