@@ -286,7 +286,7 @@ def test_what_is_wrong_is_told(made, tmp_path, monkeypatch, capsys):
     for setting, message in [
         ("discovery={callers: [finemo]}", "looks for modisco's motifs; add modisco"),
         ("discovery={callers: [seqlets, seqlets]}", "names one twice"),
-        ("discovery={callers: [meme]}", "discovery.callers"),
+        ("discovery={callers: [meme]}", "caller: 'meme' is not known; known: seqlets, modisco, finemo"),
         ("discovery={fdr: 1}", "discovery.fdr"),
     ]:
         with pytest.raises(InputError, match=message):

@@ -104,7 +104,10 @@ def test_methods_that_it_does_not_take_are_left_out_and_said(explained):
     assert (mine["scored_bases"] == 100).all()
     page = (run / "report.html").read_text()
     assert "Methods that a model does not take, and is not explained by" in page
-    assert "<td>exact</td><td>Grad-CAM</td><td>it is one exact computation, without layers to read</td>" in page
+    assert (
+        '<td>exact</td><td class="stays">Grad-CAM</td><td>it is one exact computation, without layers to read</td>'
+        in page
+    )
 
 
 @pytest.mark.slow

@@ -32,6 +32,7 @@ SMALLER = {
 #: Python that is run elsewhere, or needs what a test has not.
 NOT_HERE = {
     "docs/bring_your_own.md": "tests/interchange/test_without_models.py, and of torch below",
+    "docs/interchange.md": "tests/interchange/test_documented_code.py",
     "docs/scale.md": "dask-jobqueue and a Slurm cluster",
     "run_modisco(": "TF-MoDISco, and sequences for many minutes: tests/discovery/test_callers.py",
 }
