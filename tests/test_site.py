@@ -1,7 +1,7 @@
 """The site builds strictly, each link and figure on it is there, and it asks nothing of another server."""
 
-import os
 import json
+import os
 import re
 import subprocess
 import sys
