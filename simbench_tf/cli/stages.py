@@ -180,10 +180,10 @@ def train(run: Run, model: OfModel = None, trust_code: TrustCode = False) -> Non
     Example: [bold]simbench train runs/demo --model basset[/]
     """
     from simbench_tf import pipeline
-    from simbench_tf.run.jobs import Job, parts_of
+    from simbench_tf.run.jobs import Job, parts_of_job
 
     config, job = trusted_config(run, trust_code=trust_code), Job(model)
-    with locked(run, parts_of(config, run, "train", job)), bars() as track:
+    with locked(run, parts_of_job(config, run, "train", job)), bars() as track:
         check_earlier(run, "train")
         pipeline.train(config, run, track=track, job=job)
     say(f"models: {run / 'models'}")
@@ -227,10 +227,10 @@ def attribute(
     """
     from simbench_tf import pipeline
     from simbench_tf.parallel import workers
-    from simbench_tf.run.jobs import Job, parts_of
+    from simbench_tf.run.jobs import Job, parts_of_job
 
     config, job = trusted_config(run, trust_code=trust_code), Job(model, task, method)
-    parts = parts_of(config, run, "attribute", job)
+    parts = parts_of_job(config, run, "attribute", job)
     with locked(run, parts), workers(n_workers, dask) as map_in_order, bars() as track:
         check_earlier(run, "attribute")
         pipeline.attribute(config, run, map_in_order=map_in_order, track=track, job=job)

@@ -47,7 +47,7 @@ def replicates_of(config: Config, job: Job) -> list[Replicate]:
     return chosen
 
 
-def files_of(config: Config, folder: Path, job: Job) -> list[AttributionFile]:
+def files_of_job(config: Config, folder: Path, job: Job) -> list[AttributionFile]:
     """The attribution files of a job.
 
     Raises
@@ -69,13 +69,13 @@ def files_of(config: Config, folder: Path, job: Job) -> list[AttributionFile]:
     return [file for file in of_method if job.task in (None, file.task)]
 
 
-def parts_of(config: Config, folder: Path, stage: str, job: Job) -> list[str]:
+def parts_of_job(config: Config, folder: Path, stage: str, job: Job) -> list[str]:
     """What a job writes, as paths below the run, to be held while it does; nothing for all of a stage."""
     if job == Job():
         return []
     if stage == "train":
         return [f"models/{each.name}" for each in replicates_of(config, job)]
-    return [file.path.relative_to(folder).with_suffix("").as_posix() for file in files_of(config, folder, job)]
+    return [file.path.relative_to(folder).with_suffix("").as_posix() for file in files_of_job(config, folder, job)]
 
 
 def job_commands(config: Config, folder: Path, stage: str) -> Iterator[str]:

@@ -16,7 +16,7 @@ from simbench_tf.files import checksum
 from simbench_tf.hdf5 import whole_h5
 from simbench_tf.parallel import MapInOrder, Track, silent
 from simbench_tf.run.attributions import AttributionFile, attributed_rows, null_files, seq_id_bytes
-from simbench_tf.run.jobs import Job, files_of
+from simbench_tf.run.jobs import Job, files_of_job
 from simbench_tf.run.manifest import fingerprint
 from simbench_tf.run.parts import PartsFolder, discard_parts, join_parts, parts_of, seconds_of
 from simbench_tf.run.references import n_shuffles, read_references, references_file, write_references
@@ -62,7 +62,7 @@ def attribute(
     dataset, common = open_dataset(folder / "dataset"), common_inputs(config, folder)
     knock_outs = knock_outs_of(config, dataset, folder)
     references = _references(config, folder, dataset, common)
-    files = files_of(config, folder, job)
+    files = files_of_job(config, folder, job)
     for file in files:
         if not file.model_file.is_file():
             raise InputError(file.model_file, "is missing", "train it with `simbench train`")

@@ -15,7 +15,7 @@ from helpers.program import simbench
 from simbench_tf.errors import InputError
 from simbench_tf.run import lock
 from simbench_tf.run.folder import config_of
-from simbench_tf.run.jobs import Job, files_of, job_commands, parts_of
+from simbench_tf.run.jobs import Job, files_of_job, job_commands, parts_of_job
 from simbench_tf.run.lock import JOBS, LOCK, holder_of, locked
 from simbench_tf.run.manifest import read_manifest
 from simbench_tf.run.verify import problems
@@ -125,11 +125,11 @@ def test_a_job_is_named_by_its_model_task_and_method(tiny_run):
         for task in ("HepG2", "K562")
         for key in keys
     ]
-    assert [file.key for file in files_of(config, tiny_run, Job(task="K562"))] == keys
-    assert parts_of(config, tiny_run, "attribute", Job(method="grad_x_input")) == [
+    assert [file.key for file in files_of_job(config, tiny_run, Job(task="K562"))] == keys
+    assert parts_of_job(config, tiny_run, "attribute", Job(method="grad_x_input")) == [
         f"attributions/basset/{task}/grad_x_input@none" for task in ("HepG2", "K562")
     ]
-    assert parts_of(config, tiny_run, "attribute", Job()) == []
+    assert parts_of_job(config, tiny_run, "attribute", Job()) == []
 
 
 @pytest.mark.parametrize(
