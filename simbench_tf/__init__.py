@@ -16,6 +16,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not follow __getatt
     from simbench_tf.attribution import interactions as interactions
     from simbench_tf.attribution import register_method as register_method
     from simbench_tf.attribution import window_pairs as window_pairs
+    from simbench_tf.attribution.truth_free import truth_free as truth_free
     from simbench_tf.config import load_config as load_config
     from simbench_tf.dataset import open_dataset as open_dataset
     from simbench_tf.discovery import call_seqlets as call_seqlets
@@ -39,6 +40,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not follow __getatt
     from simbench_tf.perfect import planted_model as planted_model
     from simbench_tf.perfect.site_importance import site_importance as site_importance
     from simbench_tf.score import bootstrap_interval as bootstrap_interval
+    from simbench_tf.score import calibrate as calibrate
     from simbench_tf.score import n_needed as n_needed
     from simbench_tf.score import paired_comparisons as paired_comparisons
     from simbench_tf.score import pooled_scores as pooled_scores
@@ -57,6 +59,7 @@ _PUBLIC = {
     "basset": "models",
     "beluga": "models",
     "bootstrap_interval": "score",
+    "calibrate": "score",
     "call_seqlets": "discovery",
     "dinucleotide_shuffle": "dna",
     "export_kipoi": "export",
@@ -84,6 +87,7 @@ _PUBLIC = {
     "score_variants": "variants",
     "site_importance": "perfect",
     "train": "training",
+    "truth_free": "attribution.truth_free",
     "window_pairs": "attribution",
 }
 

@@ -74,6 +74,11 @@ MISSES_COLUMNS = (
 )  # fmt: skip
 
 
+#: One row per model, task and key (RUN/scores/truth_free.csv), with `scoring.truth_free`; a column for each metric of
+#: `score.truth_free.TRUTH_FREE` follows, with its standard error.
+TRUTH_FREE_KEYS = ("model", "task", "key", "n_sequences")
+
+
 #: One row per model, task and key (RUN/scores/site_importance.csv), with `scoring.site_importance`.
 SITE_IMPORTANCE_COLUMNS = (
     "model", "task", "key", "n_sites", "n_sequences", "rank_correlation", "rank_correlation_se", "correlation", "slope",

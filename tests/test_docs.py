@@ -30,6 +30,7 @@ from simbench_tf.run import verify
 from simbench_tf.run.attributions import attributed_rows, attribution_files
 from simbench_tf.run.parts import PartsFolder, write_part
 from simbench_tf.score import METRICS, faithfulness, mean_pair_score, satisfiability, score_attributions
+from simbench_tf.score.truth_free import TRUTH_FREE
 from simbench_tf.simulate.peaks.enrichment import MOTIF_LOG_COLUMNS
 from simbench_tf.stages.attribute import OF_PAIRS
 from simbench_tf.stages.found_motifs import score_found
@@ -270,7 +271,7 @@ FULL_RUN = {
         "arrays": ["contributions", "hypothetical"],
         "methods": [{"method": "grad_x_input"}, {"method": "dependency_map", "window": 40}],
     },
-    "scoring": {"site_importance": True},
+    "scoring": {"site_importance": True, "truth_free": True},
     "discovery": {},
 }
 
@@ -425,6 +426,8 @@ def test_columns_of_the_page_are_those_of_the_code():
     assert names("scores/variance.csv") == list(tables.VARIANCE_COLUMNS)
     assert names("scores/misses.csv") == list(tables.MISSES_COLUMNS)
     assert names("scores/site_importance.csv") == list(tables.SITE_IMPORTANCE_COLUMNS)
+    columns = [column for name in TRUTH_FREE for column in (name, f"{name}_se")]
+    assert names("scores/truth_free.csv") == [*tables.TRUTH_FREE_KEYS, *columns]
     assert names("scores/interacting_pairs.csv") == list(tables.INTERACTING_PAIRS_COLUMNS)
     assert list(mean_pair_score([])) == list(tables.INTERACTING_PAIRS_COLUMNS[3:])
     assert names("scores/instances.csv") == list(tables.INSTANCE_COLUMNS)

@@ -102,6 +102,8 @@ class Scoring(Strict):
     """Whether bases are scored that the network can see, or all."""
     site_importance: bool = False
     """Whether sums over sites are held against the exact Shapley values of the sites' evidence."""
+    truth_free: bool = False
+    """Whether attributions are also measured by metrics that need no true sites (truth_free.csv)."""
     metrics: list[Annotated[MetricSettings, BeforeValidator(_metric_by_name)]] = []
     """Metrics that other packages bring, beside our own: by name, or with their settings."""
 

@@ -87,7 +87,7 @@ class RunResults(NamedTuple):
         For each model of the run, RUN/models/MODEL/history.csv: batch, loss, valid_loss and any other ``valid_``
         columns.
     sequences : sequence of AttributedSequences
-    comparisons, motif_recall, variance, misses, faithfulness, satisfiability, site_importance,
+    comparisons, motif_recall, variance, misses, faithfulness, satisfiability, site_importance, truth_free,
     interacting_pairs : DataFrame, optional
         Of RUN/scores.
     instances, found_motifs : DataFrame, optional
@@ -126,6 +126,7 @@ class RunResults(NamedTuple):
     faithfulness: pd.DataFrame | None = None
     satisfiability: pd.DataFrame | None = None
     site_importance: pd.DataFrame | None = None
+    truth_free: pd.DataFrame | None = None
     interacting_pairs: pd.DataFrame | None = None
     instances: pd.DataFrame | None = None
     found_motifs: pd.DataFrame | None = None
@@ -174,6 +175,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
         faithfulness=_some_rows(scores / "faithfulness.csv"),
         satisfiability=_some_rows(scores / "satisfiability.csv"),
         site_importance=_some_rows(scores / "site_importance.csv"),
+        truth_free=_some_rows(scores / "truth_free.csv"),
         interacting_pairs=_some_rows(scores / "interacting_pairs.csv"),
         instances=_calls(scores / "instances.csv", tables.INSTANCE_COLUMNS),
         found_motifs=found_motifs,

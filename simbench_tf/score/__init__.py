@@ -2,6 +2,7 @@
 
 from simbench_tf.score.area_errors import AreaErrors, area_errors, pooled_errors
 from simbench_tf.score.between_models import MeanOverModels, comparisons_over_models, mean_over_models
+from simbench_tf.score.calibration import Calibration, calibrate, reliability
 from simbench_tf.score.correlation import rank_correlation
 from simbench_tf.score.interacting_pairs import PairScore, PairTruth, mean_pair_score, pair_score, pair_truth
 from simbench_tf.score.metrics import METRICS, TOP_SHARE, Metric, Sign, areas, sequence_metrics, takes_sign
@@ -33,6 +34,7 @@ __all__ = [
     "MIN_SEQUENCES",
     "TOP_SHARE",
     "AreaErrors",
+    "Calibration",
     "MeanOverModels",
     "Metric",
     "PairScore",
@@ -42,6 +44,7 @@ __all__ = [
     "area_errors",
     "areas",
     "bootstrap_interval",
+    "calibrate",
     "comparisons_over_models",
     "credit_scores",
     "critical_difference",
@@ -63,6 +66,7 @@ __all__ = [
     "pooled_scores",
     "position_scores",
     "rank_correlation",
+    "reliability",
     "satisfiability",
     "score_attributions",
     "sequence_metrics",

@@ -6,7 +6,7 @@ separates their spread from that of sequences; beside perfect models, misses.csv
 network misses; where labels depend on combinations of elements, faithfulness.csv and satisfiability.csv have one row
 per file and interaction, interacting_pairs.csv one per file with dependency maps. Of data without an exact posterior,
 kmer_classifier.csv has what counts of words tell of the labels. Where it is asked for, site_importance.csv says whether
-credit is right.
+credit is right, and truth_free.csv what can be told without sites.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ from simbench_tf.stages.oracle import ceiling_of_bases, read_exact_answers
 from simbench_tf.stages.score_files import COMPARED, FileToScore, against, score_against, score_file
 from simbench_tf.stages.site_importance import site_importance
 from simbench_tf.stages.step import Made, dataset_checksums, step
+from simbench_tf.stages.truth_free import truth_free
 from simbench_tf.stages.truths import Truth, scored_bases, truths_of
 
 
@@ -78,6 +79,7 @@ def score(config: Config, folder: Path, track: Track = silent, map_in_order: Map
     step(folder, {"score": fingerprint("score", inputs(config, folder, files))}, make)
     kmer_classifier(config, folder, list(dict.fromkeys(file.task for file in files)))
     site_importance(config, folder, files, track)
+    truth_free(config, folder, files, track)
     return folder / "scores" / "summary.csv"
 
 
@@ -90,8 +92,8 @@ def inputs(config: Config, folder: Path, files: list[AttributionFile]) -> dict[s
         "dataset": dataset_checksums(folder),
         "attributions": {str(path.relative_to(folder)): checksum(path) for path in read if path.is_file()},
         "oracle": stage_checksums(folder, "oracle"),
-        # the importance of sites is a step of its own
-        "scoring": config.scoring.model_dump(mode="json", exclude={"site_importance", "metrics"}),
+        # the importance of sites and truth-free metrics are steps of their own
+        "scoring": config.scoring.model_dump(mode="json", exclude={"site_importance", "truth_free", "metrics"}),
         "nulls": [checksum(file.path) for file in null_files(config, folder) if file.path.is_file()],
         **_truth_of_peaks(folder),
         **({"perfect": perfect} if (perfect := perfect_models(config)) else {}),
