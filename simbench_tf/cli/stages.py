@@ -1,4 +1,4 @@
-"""Commands that make data and models: run, simulate, fit, train, dynamics."""
+"""Commands that make data and models: run, simulate, fit, train, dynamics, twin."""
 
 from __future__ import annotations
 
@@ -200,3 +200,34 @@ def dynamics(run: Run, n_workers: Workers = None, dask: Dask = None, trust_code:
         check_earlier(run, "dynamics")
         target = pipeline.dynamics(config, run, map_in_order=map_in_order, track=track)
     say(f"dynamics: {target}")
+
+
+@app.command(rich_help_panel=CONFIGURATION)
+def twin(
+    source: Source,
+    out: Out,
+    set_: Set = None,
+    n_sequences: Annotated[int, typer.Option("--n-sequences", min=100, help="Sequences to draw.")] = 20_000,
+    overwrite: Overwrite = False,
+    n_workers: Workers = None,
+    dask: Dask = None,
+    trust_code: TrustCode = False,
+) -> None:
+    """Run every stage on a twin of real peaks: sequences like them, whose true sites are known.
+
+    A grammar is fitted to the regions of the train and valid splits; likeness.csv says how like those of the test split
+    its draws are. Models, methods and scoring are those of the peaks' own configuration.
+
+    Example: [bold]simbench twin peaks.yaml --out runs/twin[/]
+    """
+    from simbench_tf import pipeline
+    from simbench_tf.parallel import workers
+    from simbench_tf.stages.twin import twin as make_twin
+
+    config = load_config(source, set_ or ())
+    check_given(config, source, out, trust_code=trust_code)
+    with workers(n_workers, dask) as map_in_order, bars(stages=_stages_of(config)) as track:
+        drawn = make_twin(config, out, n_sequences, map_in_order=map_in_order, track=track)
+        made = pipeline.run(drawn, out, map_in_order=map_in_order, track=track, overwrite=overwrite)
+    say(f"likeness: {out / 'likeness.csv'}")
+    say(f"report: {made}")

@@ -110,6 +110,7 @@ def _data_section(results: RunResults) -> dict[str, Any]:
         "info": info,
         "tasks": text.task_table(info, simulation),
         "elements": text.element_table(simulation) if simulation.get("elements") else None,
+        "likeness": None if results.likeness is None else sections.likeness(results.likeness),
         "motif_story": None if log is None else text.motif_story(log, simulation),
         "motifs": None if log is None else text.motif_table(log),
         "lost": text.lost_table(info["lost"]) if info.get("lost") else None,

@@ -169,6 +169,22 @@ def _miss_table(rows: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
     return text.Table(heads, cells, (2, 99))
 
 
+def likeness(found: pd.DataFrame) -> text.Table:
+    """Each measure of the real regions and of the drawn sequences, and whether they differ by more than chance."""
+    rows = []
+    for row in found.to_dict("records"):
+        known = row["real"] if _held_against_twin(row["measure"]) else row["twin"]
+        like = "like" if row["low"] <= known <= row["high"] else "unlike"
+        numbers = [fixed(row[name]) for name in ("real", "twin")]
+        rows.append([row["measure"].replace("_", " "), *numbers, f"{fixed(row['low'])} to {fixed(row['high'])}", like])
+    return text.Table(["measure", "real", "drawn", "95% interval", ""], rows, (1, 4))
+
+
+def _held_against_twin(measure: str) -> bool:
+    """Whether the interval is of the drawn sequences' number, not of the real ones'."""
+    return measure.startswith(("classifier", "spectrum"))
+
+
 def credit_of_sites(found: pd.DataFrame | None, labels: Mapping[str, str]) -> list[tuple[str, text.Table]]:
     """Per model and task, methods by how well their sums over sites follow what the sites are worth."""
     if found is None:

@@ -90,6 +90,8 @@ class RunResults(NamedTuple):
     comparisons, motif_recall, variance, misses, faithfulness, satisfiability, site_importance, truth_free,
     interacting_pairs : DataFrame, optional
         Of RUN/scores.
+    likeness : DataFrame, optional
+        RUN/likeness.csv, of a twin of real peaks.
     instances, found_motifs : DataFrame, optional
         RUN/scores/instances.csv and motifs.csv: what motif callers found (`tables.INSTANCE_COLUMNS`,
         `tables.FOUND_MOTIF_COLUMNS`).
@@ -128,6 +130,7 @@ class RunResults(NamedTuple):
     site_importance: pd.DataFrame | None = None
     truth_free: pd.DataFrame | None = None
     interacting_pairs: pd.DataFrame | None = None
+    likeness: pd.DataFrame | None = None
     instances: pd.DataFrame | None = None
     found_motifs: pd.DataFrame | None = None
     motif_names: Mapping[str, str] = {}
@@ -177,6 +180,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
         site_importance=_some_rows(scores / "site_importance.csv"),
         truth_free=_some_rows(scores / "truth_free.csv"),
         interacting_pairs=_some_rows(scores / "interacting_pairs.csv"),
+        likeness=_some_rows(folder / "likeness.csv"),
         instances=_calls(scores / "instances.csv", tables.INSTANCE_COLUMNS),
         found_motifs=found_motifs,
         motif_names=dict(zip(dataset.motifs["motif"], dataset.motifs["tf"], strict=True)),

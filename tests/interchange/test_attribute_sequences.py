@@ -94,7 +94,9 @@ def test_faults_are_one_line_and_leave_nothing(folder, monkeypatch, capsys):
     assert "--genome: is missing" in said("--bed", folder / "p.bed", *model, *method, "--out", out)
     assert "is for sequences without a run" in said(folder, "--fasta", named)
     assert "is no file; give a model saved" in said("--fasta", named, "--model", "x.keras", *method, "--out", out)
-    assert "unknown attribution method 'grad_input'" in said("--fasta", named, *model, "--method", "grad_input", "--out", out)
+    assert "unknown attribution method 'grad_input'" in said(
+        "--fasta", named, *model, "--method", "grad_input", "--out", out
+    )
     assert "'n_steps' is no KEY=VALUE" in said("--fasta", named, *model, *method, "--set", "n_steps", "--out", out)
     assert "has another ending than .npz" in said("--fasta", named, *model, *method, "--out", folder / "a.csv")
     assert "needs sequences with a place" in said("--fasta", named, *model, *method, "--out", folder / "a.bw")
@@ -106,7 +108,7 @@ def test_faults_are_one_line_and_leave_nothing(folder, monkeypatch, capsys):
     with pytest.raises(InputError, match=r"edge.bed:1: 20 bases around chr1:2 are not in .*g.fa; leave the line out"):
         read_bed(folder / "edge.bed", folder / "g.fa", LENGTH)
     (folder / "plain.bed").write_text("1\t30\t50\n")
-    with pytest.raises(InputError, match="plain.bed:1: .*chr1"):
+    with pytest.raises(InputError, match=r"plain.bed:1: .*chr1"):
         read_bed(folder / "plain.bed", folder / "g.fa", LENGTH)
     assert not out.exists()
     assert not list(folder.glob(".partial*"))

@@ -11,19 +11,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import xlogy
 
+from helpers.drawn_peaks import LENGTH, ONE, POSITION, arrays, drawn_from, grammar_of, motifs_of, settings, write_peaks
 from helpers.grammars import sharp
 from helpers.program import simbench
 from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation, Position, load_config
-from simbench_tf.dna import decode
-from simbench_tf.dna.arrow import bases_of
 from simbench_tf.errors import InputError
-from simbench_tf.motifs import Motif, find_motif, load_motifs, write_meme
+from simbench_tf.motifs import load_motifs, write_meme
 from simbench_tf.simulate.fit import em, fit_grammar, write_fitted
 from simbench_tf.simulate.fit.evidence import supported_rates
 from simbench_tf.simulate.fit.expected_sites import (
@@ -35,20 +33,10 @@ from simbench_tf.simulate.fit.expected_sites import (
     start_counts,
 )
 from simbench_tf.simulate.fit.maximise import fit_label_correlation, fit_position, fit_rates
-from simbench_tf.simulate.grammar import Drawn, Grammar, build_grammar, draw, label_prior
+from simbench_tf.simulate.grammar import build_grammar, draw, label_prior
 from simbench_tf.simulate.grammar.labels import draw_patterns, pattern_probabilities
 from simbench_tf.simulate.oracle import log_likelihood
 
-LENGTH = 200
-POSITION = {"centre": 110, "sd": 60, "floor": 0.2}
-ONE = {
-    "tasks": {"A": {"fraction": 0.35}},
-    "elements": [
-        {"motif": "CTCF", "rate": 0.3, "enriched": {"A": 0.6}, "position": POSITION},
-        {"motif": "GATA1::TAL1", "rate": 0.5, "enriched": {"A": 0.3}, "position": POSITION},
-        {"motif": "HNF4A", "rate": 0.4, "position": {"centre": 100, "sd": 70, "floor": 0.1}},
-    ],
-}
 TWO = {
     "tasks": {"A": {"fraction": 0.35}, "B": {"fraction": 0.3}},
     "label_correlation": 0.4,
@@ -59,10 +47,6 @@ TWO = {
         {"motif": "REST", "rate": 0.3},
     ],
 }
-
-
-def settings(**more: Any) -> GrammarSimulation:
-    return GrammarSimulation.model_validate({"kind": "grammar", "seq_length": LENGTH, **more})
 
 
 def twice_as_long(truth: dict[str, Any]) -> GrammarSimulation:
@@ -79,23 +63,6 @@ def twice_as_long(truth: dict[str, Any]) -> GrammarSimulation:
     return simulation.model_copy(update={"seq_length": 2 * LENGTH, "elements": moved})
 
 
-def motifs_of(simulation: GrammarSimulation) -> list[Motif]:
-    motifs = load_motifs()
-    return [find_motif(motifs, str(element.motif)) for element in simulation.elements]
-
-
-def grammar_of(simulation: GrammarSimulation) -> Grammar:
-    return build_grammar(simulation, motifs_of(simulation))
-
-
-def arrays(drawn: Drawn, tasks: list[str]) -> tuple[np.ndarray, np.ndarray]:
-    return bases_of(drawn.sequences["sequence"]), np.stack([drawn.sequences[t].to_numpy() for t in tasks], axis=1)
-
-
-def drawn_from(simulation: GrammarSimulation, n: int, seed: int = 3) -> tuple[np.ndarray, np.ndarray]:
-    return arrays(draw(grammar_of(simulation), seed, 0, n), list(simulation.tasks))
-
-
 def rates_of(simulation: GrammarSimulation) -> np.ndarray:
     """Rate without a label, then with each task's alone, (T + 1, E)."""
     return np.array(
@@ -104,40 +71,6 @@ def rates_of(simulation: GrammarSimulation) -> np.ndarray:
             for task in ["", *simulation.tasks]
         ]
     )
-
-
-def write_peaks(folder: Path, simulation: GrammarSimulation, n: int, **more: Any) -> Path:
-    """Sequences of a grammar end to end as a genome, a BED file a task, and the rest as background."""
-    (bases, labels), length = drawn_from(simulation, n), simulation.seq_length
-    (folder / "genome.fa").write_text(">chr1\n" + "".join(decode(bases)) + "\n")
-    files = {task: labels[:, t] == 1 for t, task in enumerate(simulation.tasks)}
-    for name, chosen in {**files, "background": ~labels.any(axis=1)}.items():
-        lines = [f"chr1\t{row * length}\t{(row + 1) * length}\n" for row in np.flatnonzero(chosen)]
-        (folder / f"{name}.bed").write_text("".join(lines))
-    write_meme(motifs_of(simulation), folder / "motifs.meme")
-    peaks = {
-        "kind": "peaks",
-        "genome": "genome.fa",
-        "peaks": {task: f"{task}.bed" for task in simulation.tasks},
-        "background": "background.bed",
-        "region_size": length,
-        "motifs": "motifs.meme",
-        "min_pos_hits": 10,
-        "min_enrichment": 0,
-        "splits": {"valid": 0.15, "test": 0.25},
-    }
-    config = {
-        "name": "world",
-        "seed": 5,
-        "simulation": {**peaks, **more},
-        "models": [{"name": "small", "architecture": "basset", "width": 0.1}, {"name": "mine", "keras": "mine.keras"}],
-        "training": {"max_batches": 7},
-        "attribution": {"n_sequences": 9, "methods": [{"method": "grad_x_input"}, {"method": "ism"}]},
-        "scoring": {"motifs": "all"},
-    }
-    path = folder / "peaks.yaml"
-    path.write_text(yaml.safe_dump(config))
-    return path
 
 
 def problems(err: str) -> list[str]:

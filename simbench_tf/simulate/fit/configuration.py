@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import yaml
 
 from simbench_tf.config import Config, Element, Model, PeaksSimulation, check_config
@@ -47,6 +49,8 @@ def write_fitted(
     *,
     max_sequences: int = MAX_SEQUENCES,
     background_order: int = BACKGROUND_ORDER,
+    n_sequences: int | None = None,
+    splits: Sequence[str] | None = None,
     map_in_order: MapChunks = map,
     track: Track = silent,
 ) -> Fitted:
@@ -66,6 +70,10 @@ def write_fitted(
         Regions to fit at most; more of them are a random part, drawn by the configuration's seed.
     background_order : int
         How many bases before it a background base depends on, up to 5.
+    n_sequences : int, optional
+        Sequences that the new configuration draws; by default as many as there are regions.
+    splits : sequence of str, optional
+        Splits whose regions are fitted; by default all.
     map_in_order : callable
         From `simbench_tf.parallel.workers`; scans run through it.
     track : callable, optional
@@ -90,6 +98,8 @@ def write_fitted(
     _check_place(out)
     with tempfile.TemporaryDirectory() as index_dir:
         scanned = _with_all_labels(scan_regions(simulation, config.seed, index_dir, map_in_order), config.tasks)
+    if splits is not None:
+        scanned = _some_regions(scanned, scanned.regions["split"].isin(splits).to_numpy(np.bool_))
     motifs = [motif for motif, kept in zip(scanned.motifs, scanned.kept, strict=True) if kept]
     total = _MAX_PASSES * min(max_sequences, len(scanned.bases))
     with track("fit", total) as advance:
@@ -106,6 +116,8 @@ def write_fitted(
         )
     _warn(fit, scanned, config.tasks)
     raw = _as_yaml(config, fit, scanned.motifs)
+    if n_sequences is not None:
+        raw["simulation"]["n_sequences"] = n_sequences
     check_config(raw, out)
     text = format_yaml(raw, default_flow_style=None, width=120)
     with whole_file(out) as partial:
@@ -116,7 +128,11 @@ def write_fitted(
 def _with_all_labels(scanned: Scanned, tasks: Sequence[str]) -> Scanned:
     """Without regions that are neither positive nor negative of some task: a grammar has labels 0 and 1 alone."""
     known = (scanned.regions[list(tasks)] != UNLABELLED).all(axis=1).to_numpy()
-    return scanned._replace(regions=scanned.regions[known].reset_index(drop=True), bases=scanned.bases[known])
+    return _some_regions(scanned, known)
+
+
+def _some_regions(scanned: Scanned, kept: npt.NDArray[np.bool_]) -> Scanned:
+    return scanned._replace(regions=scanned.regions[kept].reset_index(drop=True), bases=scanned.bases[kept])
 
 
 def _check_place(out: Path) -> None:
