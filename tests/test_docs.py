@@ -60,6 +60,9 @@ NOT_HERE = {
     "models/MODEL/tensorboard/FILE",
     "knockouts/MODEL/TASK/KEY.parts/NUMBER/FIRST-STOP-CHECKSUM.h5",
     "oracle/site_values.parquet.parts/FIRST-STOP-CHECKSUM.h5",
+    # of a twin of real peaks
+    "likeness.csv",
+    "twin.yaml",
     # of real callers, which want more sequences than a test has; and of peaks
     "motifs/MODEL/TASK/KEY/modisco/modisco.h5",
     "motifs/MODEL/TASK/KEY/finemo/hits.tsv",
