@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
-from simbench_tf.plot.curves import TITLES, column
+from simbench_tf.plot.curves import column, metric_title
 from simbench_tf.plot.figure import ACCENT, FAINT, INK, QUIET, SMALL, new_axes, plain_number, style_axes
 from simbench_tf.plot.point_labels import LINE, label_points, room_for
 from simbench_tf.plot.rows import choose_rows
@@ -60,7 +60,7 @@ def quality_against_cost(
     ax = new_axes(ax, width, height, left=0.5 / width, right=3 / width, bottom=0.52 / height, top=1 - 0.12 / height)
     ax.set_xscale("log")
     ax.set_xlabel("seconds a sequence", color=INK, fontsize=SMALL)
-    ax.set_ylabel(TITLES.get(metric, metric), color=INK, fontsize=SMALL)
+    ax.set_ylabel(metric_title(metric), color=INK, fontsize=SMALL)
     style_axes(ax)
     if not drawn.size:
         return ax

@@ -42,6 +42,17 @@ Floats = npt.NDArray[np.floating]
 TITLES = {"auprc": "auPRC", "auroc": "auROC", "mass_fraction": "share of |attribution| on true bases"}
 
 
+def metric_title(metric: str) -> str:
+    """What a metric is called; one that another package brings goes by its name.
+
+    Examples
+    --------
+    >>> metric_title("auprc"), metric_title("window_auprc")
+    ('auPRC', 'window auprc')
+    """
+    return TITLES.get(metric, metric.replace("_", " "))
+
+
 def learning_curve(history: pd.DataFrame, columns: Mapping[str, str] | None = None, ax: Axes | None = None) -> Axes:
     """Draw columns of a training history against the number of batches.
 
@@ -114,9 +125,11 @@ def method_ranking(
     ----------
     summary : DataFrame
         RUN/scores/summary.csv, or rows of it; those of null methods are left out: key, `metric` and ``{metric}_se``,
-        chance_auprc and, where there is one, oracle_auprc, else scan_auprc; null_auprc may say what knowing nothing
-        reaches. Rows without a value come last.
-    metric : {"auprc", "auroc", "mass_fraction"}
+        chance_auprc and, where there is one, oracle_auprc, else scan_auprc; ``null_{metric}`` may say what knowing
+        nothing reaches. Rows without a value come last.
+    metric : str, default "auprc"
+        "auprc", "auroc", "mass_fraction", or the column of a metric that another package brings: of that no chance
+        level is known, and its values may have any size and sign.
     labels : dict, optional
         What to call each key.
     ax : Axes, optional
@@ -147,22 +160,22 @@ def method_ranking(
     rows = summary.sort_values(metric, ascending=False, kind="stable", na_position="last")
     if order is not None:
         rows = in_order(rows, order)
-    chance = np.full(len(rows), 0.5) if metric == "auroc" else column(rows, "chance_auprc")
     nowhere = np.full(len(rows), np.nan)
-    exact, scan, nothing = (
-        column(rows, name) if metric == "auprc" else nowhere for name in ("oracle_auprc", "scan_auprc", "null_auprc")
-    )
-    ticks = [("chance", chance, CHANCE), ("knowing nothing", nothing, INK)]
+    chance = column(rows, "chance_auprc") if metric in TITLES else nowhere
+    if metric == "auroc":
+        chance = np.full(len(rows), 0.5)
+    exact, scan = (column(rows, name) if metric == "auprc" else nowhere for name in ("oracle_auprc", "scan_auprc"))
+    ticks = [("chance", chance, CHANCE), ("knowing nothing", column(rows, f"null_{metric}"), INK)]
     known = np.isfinite(exact).any()
     ticks.append(("oracle", exact, CEILING) if known else ("motif scan", scan, CEILING))
     names = [(labels or {}).get(key, key) for key in rows["key"]]
     values, errors = column(rows, metric), column(rows, f"{metric}_se")
     bounds: Floats = np.stack([values - errors, values + errors])
-    title = f"mean {TITLES.get(metric, metric)} ± standard error"
+    title = f"mean {metric_title(metric)} ± standard error"
     intervals = np.stack([column(rows, f"{metric}_low"), column(rows, f"{metric}_high")])
     if np.isfinite(intervals).any():
-        bounds, title = intervals, f"mean {TITLES.get(metric, metric)}, 95% interval"
-    return _dot_rows(names, values, errors, ticks, title, ax, bounds=bounds)
+        bounds, title = intervals, f"mean {metric_title(metric)}, 95% interval"
+    return _dot_rows(names, values, errors, ticks, title, ax, bounds=bounds, share=metric in TITLES)
 
 
 def task_quality(
@@ -191,16 +204,19 @@ def task_quality(
     table = pd.DataFrame([dict(values) for values in metrics.values()])
     chance = np.full(len(table), 0.5) if metric == "auroc" else column(table, "positive_fraction")
     values, ceiling = column(table, metric), column(table, f"oracle_{metric}")
-    title = f"test {TITLES.get(metric, metric)}"
+    title = f"test {metric_title(metric)}"
     ticks = [("chance", chance, CHANCE), ("oracle ceiling", ceiling, CEILING)]
     return _dot_rows(list(metrics), values, np.full(len(table), np.nan), ticks, title, ax, lead=False)
 
 
 def _dot_rows(
     names: list[str], values: Floats, errors: Floats, ticks: Sequence[tuple[str, Floats, str]], title: str,
-    ax: Axes | None, lead: bool = True, bounds: Floats | None = None,
+    ax: Axes | None, lead: bool = True, bounds: Floats | None = None, share: bool = True,
 ) -> Axes:  # fmt: skip
-    """One row per name, from the top: its name and value above a track with a dot, and ticks (label, place, colour)."""
+    """One row per name, from the top: its name and value above a track with a dot, and ticks (label, place, colour).
+
+    The track begins at 0 or, of values that are no `share` from 0 to 1, below the lowest.
+    """
     handles = [
         Line2D([], [], linestyle="", marker="|", markersize=9, color=colour, label=label)
         for label, places, colour in ticks
@@ -211,8 +227,11 @@ def _dot_rows(
     height = 0.42 * len(names) + 0.04 + foot
     ax = new_axes(ax, 4.5, height, left=0.03, right=0.97, top=1 - 0.04 / height, bottom=foot / height)
     low, high = (values, values) if bounds is None else np.where(np.isfinite(bounds), bounds, values)
-    known = np.concatenate([high, *(places for _, places, _ in ticks)])
-    most = min(1.0, 1.06 * np.nanmax(known)) if np.isfinite(known).any() else 1.0
+    known = np.concatenate([low, high, *(places for _, places, _ in ticks)])
+    known = np.concatenate([[0.0], known[np.isfinite(known)]])
+    least, most = 1.06 * known.min(), 1.06 * known.max()
+    least, most = (0.0, min(1.0, most)) if share else (least, most)
+    most = most if most > least else 1.0
     best = np.nanargmax(values) if lead and np.isfinite(values).any() else -1
     for row, (name, value, error) in enumerate(zip(names, values, errors, strict=True)):
         colour = ACCENT if row == best or not lead else QUIET
@@ -223,7 +242,7 @@ def _dot_rows(
         size = min(10.0, max(7.0, (points_across(ax) - 6 - 5.6 * len(shown)) / (0.55 * len(str(name)) or 1)))
         ax.text(0, 0.26 - row, readable(name, 64), ha="left", fontsize=size, **style)
         ax.text(1, 0.26 - row, shown, ha="right", fontsize=10, weight="bold" if row == best else "normal", **style)
-        ax.plot([0, most], [-row, -row], color=FAINT, linewidth=1, zorder=0, solid_capstyle="butt")
+        ax.plot([least, most], [-row, -row], color=FAINT, linewidth=1, zorder=0, solid_capstyle="butt")
         # where all sequences have one value, an end of its interval may be off by rounding to the wrong side
         reach = np.maximum(np.nan_to_num([[value - low[row]], [high[row] - value]]), 0)
         told = TIP + readable(f"{name}: {shown}", 140)
@@ -232,7 +251,7 @@ def _dot_rows(
         if np.isfinite(places).any():
             rows = -np.arange(len(names))
             ax.plot(places, rows, linestyle="", marker="|", markersize=11, markeredgewidth=1.8, color=colour, zorder=1)
-    ax.set(xlim=(0, most), ylim=(-len(names) + 0.55, 0.75), yticks=[])
+    ax.set(xlim=(least, most), ylim=(-len(names) + 0.55, 0.75), yticks=[])
     ax.set_xlabel(title, color=INK, fontsize=SMALL, loc="left", parse_math=False)
     style_axes(ax)
     ax.spines["left"].set_visible(False)

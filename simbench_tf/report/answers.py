@@ -113,8 +113,8 @@ def _answer(
     return Answer(place, f"{little} {sentence}".strip(), remark, table, pairs, networks, nothing)
 
 
-def knowing_nothing(rows: pd.DataFrame, nulls: pd.DataFrame | None) -> float:
-    """The auPRC that knows nothing of the networks of rows: of the best method on them untrained, or of positions.
+def knowing_nothing(rows: pd.DataFrame, nulls: pd.DataFrame | None, metric: str = "auprc") -> float:
+    """The score that knows nothing of the networks of rows: of the best method on them untrained, or of positions.
 
     Parameters
     ----------
@@ -122,6 +122,7 @@ def knowing_nothing(rows: pd.DataFrame, nulls: pd.DataFrame | None) -> float:
         With the columns model and task.
     nulls : DataFrame, optional
         Null rows of summary.csv.
+    metric : str, default "auprc"
 
     Returns
     -------
@@ -139,7 +140,7 @@ def knowing_nothing(rows: pd.DataFrame, nulls: pd.DataFrame | None) -> float:
     if nulls is None or nulls.empty:
         return np.nan
     mine = nulls.merge(rows[["model", "task"]].drop_duplicates())
-    means = mine[mine["method"].isin(["null_untrained", "null_position"])].groupby("key")["auprc"].mean()
+    means = mine[mine["method"].isin(["null_untrained", "null_position"])].groupby("key")[metric].mean()
     return float(means.max())
 
 

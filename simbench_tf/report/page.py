@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -126,6 +126,7 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
     labels = text.method_labels(with_nulls)
     answered = answers(per_sequence, labels, results.metrics, results.nulls, results.perfect)
     labels = _from_the_best(labels, answered[0])
+    plugged = text.plugged_titles(results.config)
     quantile = results.config.get("scoring", {}).get("background_quantile", 0.95)
     browsed = browser_data(results.sequences, per_sequence, labels, quantile=quantile) if results.sequences else None
     output = results.config.get("attribution", {}).get("output", "logit")
@@ -135,7 +136,8 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
         "trainings": any(len(answer.networks) > 1 for answer in answered if answer.task is not None),
         "rankings": [_ranking(answer, summary, labels, figures) for answer in answered],
         "models": _models(results.metrics, results.histories, figures),
-        "scores": _scores(answered, with_nulls, per_sequence, labels),
+        "scores": _scores(answered, with_nulls, per_sequence, labels, plugged),
+        "plugged": sections.plugged_metrics(plugged, answered, per_sequence, results.nulls, labels, figures),
         "other_truth": _both_truths(with_nulls, results.other_truth, labels),
         "signed": text.is_signed(summary),
         "unseen": _unseen(summary, results.dataset_info["seq_length"]),
@@ -259,7 +261,11 @@ class _Scores(NamedTuple):
 
 
 def _scores(
-    answered: list[Answer], summary: pd.DataFrame, per_sequence: pd.DataFrame, labels: Mapping[str, str]
+    answered: list[Answer],
+    summary: pd.DataFrame,
+    per_sequence: pd.DataFrame,
+    labels: Mapping[str, str],
+    plugged: Mapping[str, str],
 ) -> list[_Scores]:
     """Return one table per model and task and, where a model has several trainings, one over these before."""
     found = []
@@ -268,25 +274,25 @@ def _scores(
             continue
         mine = _rows_of(answer, summary)
         if len(answer.networks) == 1:
-            found.append(
-                _Scores(text.score_caption(answer.place, mine), text.score_table(mine, labels, answer.standings))
-            )
+            table = text.score_table(mine, labels, answer.standings, plugged)
+            found.append(_Scores(text.score_caption(answer.place, mine), table))
             continue
         place = f"{answer.place}, mean of {len(answer.networks)} trainings"
-        pooled = _over_trainings(mine, _rows_of(answer, per_sequence))
-        found.append(_Scores(text.score_caption(place, pooled), text.score_table(pooled, labels, answer.standings)))
+        pooled = _over_trainings(mine, _rows_of(answer, per_sequence), plugged)
+        table = text.score_table(pooled, labels, answer.standings, plugged)
+        found.append(_Scores(text.score_caption(place, pooled), table))
         for network in answer.networks:
             rows = mine[mine["model"] == network]
             place = f"On {answer.task}, {network} alone"
-            found.append(_Scores(text.score_caption(place, rows), text.score_table(rows, labels)))
+            found.append(_Scores(text.score_caption(place, rows), text.score_table(rows, labels, plugged=plugged)))
     return found
 
 
-def _over_trainings(summary: pd.DataFrame, per_sequence: pd.DataFrame) -> pd.DataFrame:
+def _over_trainings(summary: pd.DataFrame, per_sequence: pd.DataFrame, plugged: Iterable[str]) -> pd.DataFrame:
     """Rows of the summary as means over trainings of a model, with errors for other trainings and sequences."""
     means = summary.groupby("key", sort=False).mean(numeric_only=True).reindex(columns=summary.columns)
     means["method"] = summary.groupby("key", sort=False)["method"].first()
-    for metric in ("auprc", "auroc", "mass_fraction"):
+    for metric in ("auprc", "auroc", "mass_fraction", *plugged):
         values = by_network(per_sequence, metric)
         means[f"{metric}_se"] = pd.Series({key: estimated(values[key].dropna(), n_resamples=0).error for key in values})
     return means.drop(columns="key").reset_index()

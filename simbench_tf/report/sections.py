@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,11 +14,12 @@ from matplotlib.figure import Figure
 
 from simbench_tf import plot
 from simbench_tf.plot.numbers import fixed, with_error
+from simbench_tf.plugins import find_plugin, load_plugin
 from simbench_tf.report import text
-from simbench_tf.report.answers import Answer
+from simbench_tf.report.answers import Answer, knowing_nothing
 from simbench_tf.run.attributions import NotTaken
 from simbench_tf.run.dependency_maps import DependencyMap
-from simbench_tf.score.ranking import SIGNIFICANT
+from simbench_tf.score.ranking import SIGNIFICANT, standings
 
 #: Dependency maps drawn, at most.
 MAPS = 6
@@ -42,6 +44,13 @@ class Picture(NamedTuple):
     width: int = 0
 
 
+class PluggedMetrics(NamedTuple):
+    """Metrics of other packages: a line on each, and rankings by them."""
+
+    lines: list[str]
+    pictures: list[Picture]
+
+
 class Section(NamedTuple):
     """Figures and captioned tables."""
 
@@ -61,6 +70,46 @@ def picture(
     assert whole is not None
     width = round(72 * whole.get_size_inches()[0])
     return Picture(figure, caption, Markup(plot.svg(drawn, description, f"{figure}-")), width)
+
+
+def plugged_metrics(
+    titles: Mapping[str, str],
+    answers: Sequence[Answer],
+    per_sequence: pd.DataFrame,
+    nulls: pd.DataFrame | None,
+    labels: Mapping[str, str],
+    figures: Figures,
+) -> PluggedMetrics | None:
+    """Return what each metric of other packages is, and a ranking by it of each place that an answer is of.
+
+    Parameters
+    ----------
+    titles : dict
+        Of `text.plugged_titles`.
+    answers, per_sequence, nulls, labels
+        As the page has them; methods are drawn in the order of the labels.
+    """
+    pictures = []
+    for metric, title in titles.items():
+        for answer in answers:
+            rows = per_sequence[per_sequence["model"].isin(answer.networks)]
+            rows = rows if answer.task is None else rows[rows["task"] == answer.task]
+            # only means and their intervals are drawn
+            table = standings(rows, metric, pairs=answer.pairs.iloc[:0])
+            table = table[["key", metric, *(f"{metric}_{bound}" for bound in ("se", "low", "high"))]]
+            table = table.assign(**{f"null_{metric}": knowing_nothing(rows, nulls, metric)})
+            drawn = plot.method_ranking(table, metric, labels, order=list(labels))
+            pictures.append(picture(drawn, figures, f"{answer.place}: {title}", f"Methods by {title}", table))
+    return PluggedMetrics([_plugged_line(*each) for each in titles.items()], pictures) if titles else None
+
+
+def _plugged_line(metric: str, title: str) -> str:
+    """What a metric of another package is: its package, and the first line of its function's docstring."""
+    plugin = find_plugin("metric", metric)
+    if plugin is None:
+        return title
+    told = (inspect.getdoc(load_plugin(plugin)) or "").partition("\n")[0]
+    return f"{title}, of {plugin.package}" + (f": {told}" if told else "")
 
 
 def differences(answers: Sequence[Answer], labels: Mapping[str, str], figures: Figures) -> Section | None:

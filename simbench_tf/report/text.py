@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from simbench_tf.attribution import methods
+from simbench_tf.plot.curves import metric_title
 from simbench_tf.plot.numbers import fixed, percent, with_error
 from simbench_tf.score.ranking import without_nulls
 
@@ -66,10 +67,32 @@ def method_labels(summary: pd.DataFrame) -> dict[str, str]:
     return labels | {key: f"{labels.get(base, base)}, untrained network" for key, base in untrained.items()}
 
 
-def score_table(summary: pd.DataFrame, labels: Mapping[str, str], standing: pd.DataFrame | None = None) -> Table:
+def plugged_titles(config: Mapping[str, Any]) -> dict[str, str]:
+    """Metrics of other packages by their column, and what to call them: the name, with the settings given.
+
+    Examples
+    --------
+    >>> plugged_titles({"scoring": {"metrics": [{"metric": "window_auprc", "width": 7}]}})
+    {'window_auprc': 'window auprc (width 7)'}
+    """
+    titles = {}
+    for asked in config.get("scoring", {}).get("metrics", []):
+        name = str(asked["metric"])
+        given = ", ".join(f"{setting} {value}" for setting, value in asked.items() if setting != "metric")
+        titles[name] = metric_title(name) + (f" ({given})" if given else "")
+    return titles
+
+
+def score_table(
+    summary: pd.DataFrame,
+    labels: Mapping[str, str],
+    standing: pd.DataFrame | None = None,
+    plugged: Mapping[str, str] | None = None,
+) -> Table:
     """All numbers of the summary rows of one model and task, best first; null methods come last and have no rank.
 
-    With `standing`, of `score.ranking.standings`, = marks methods to which the best shows no difference.
+    With `standing`, of `score.ranking.standings`, = marks methods to which the best shows no difference; `plugged` are
+    metrics of other packages, of `plugged_titles`, each a column.
     """
     level = {} if standing is None else dict(zip(standing["key"], standing["level"], strict=True))
     with_oracle = summary["oracle_auprc"].notna().any()
@@ -78,7 +101,8 @@ def score_table(summary: pd.DataFrame, labels: Mapping[str, str], standing: pd.D
     unseen = "auprc_all_bases" in summary and (summary["auprc_all_bases"] - summary["auprc"]).abs().max() > 1e-9
     heads = ["rank", "method", "auPRC", *(["share of the oracle's"] if with_oracle else []), other_head]
     heads += [*(["auPRC on all bases"] if unseen else []), "auROC"]
-    heads += ["mass on true bases", "pooled auPRC", "pooled auROC", "seconds a sequence"]
+    plugged = plugged or {}
+    heads += ["mass on true bases", *plugged.values(), "pooled auPRC", "pooled auROC", "seconds a sequence"]
     rows = []
     ordered = summary.sort_values("auprc", ascending=False, kind="stable", na_position="last")
     ranked = without_nulls(ordered)
@@ -91,7 +115,7 @@ def score_table(summary: pd.DataFrame, labels: Mapping[str, str], standing: pd.D
         cells.append(with_error(row["auprc"], row["auprc_se"]))
         cells += [percent(ratio(row["auprc"], row["oracle_auprc"]))] if with_oracle else []
         cells += [fixed(row.get(other)), *([fixed(row["auprc_all_bases"])] if unseen else [])]
-        cells += [with_error(row[name], row[f"{name}_se"]) for name in ("auroc", "mass_fraction")]
+        cells += [with_error(row[name], row[f"{name}_se"]) for name in ("auroc", "mass_fraction", *plugged)]
         cells += [fixed(row["pooled_auprc"]), fixed(row["pooled_auroc"]), seconds(row["seconds_per_sequence"])]
         rows.append(cells)
     return Table(heads, rows, (2, 99))

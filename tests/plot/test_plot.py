@@ -207,6 +207,16 @@ def test_ranking_by_auroc_has_chance_one_half():
     assert [text.get_text() for text in ax.texts][::2] == ["none", "high", "low"]
 
 
+def test_ranking_by_a_metric_of_another_package_has_its_own_range_and_no_chance():
+    table = summary(bits_won=[-2.0, 3.0, 7.5], bits_won_se=0.5, null_bits_won=-4.0)
+    ax = plot.method_ranking(table, "bits_won")
+    assert points(ax, "|") == [[-4.0, 0], [-4.0, -1], [-4.0, -2]]
+    assert ax.get_xlim() == pytest.approx((-4.24, 8.48))
+    assert ax.get_xlabel() == "mean bits won ± standard error"
+    # of nothing but zeros, too, there is an axis
+    assert plot.method_ranking(summary(hits=0.0, hits_se=0.0), "hits").get_xlim() == (0, 1)
+
+
 def test_ranking_refuses_two_rows_of_a_key():
     with pytest.raises(ValueError, match="one model and task"):
         plot.method_ranking(pd.concat([summary(), summary()]))

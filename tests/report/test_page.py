@@ -687,6 +687,28 @@ def test_what_knowing_nothing_reaches_is_in_the_head_line_the_ranking_and_the_ta
     assert "no method finds true motif bases: the best, in-silico mutagenesis, has" in page.text
 
 
+def test_metrics_of_other_packages_are_columns_and_rankings(tmp_path):
+    run = grammar_run(sequences=[])
+    run["config"]["scoring"] = {"metrics": [{"metric": "bits_won", "per": "site"}]}
+    rows = run["per_sequence"].assign(bits_won=10 * run["per_sequence"]["auprc"] - 3)
+    of_files = rows.groupby(["model", "task", "key"], sort=False)["bits_won"]
+    means = of_files.agg(["mean", "sem"]).reset_index()
+    summary = run["summary"].assign(bits_won=means["mean"], bits_won_se=means["sem"])
+    nulls = summary[summary["key"] == "ism@none"].assign(key="null_position", method="null_position", bits_won=-2.5)
+    page = written(tmp_path, run | {"per_sequence": rows, "summary": summary}, nulls=nulls)
+    assert "bits won (per site)" in page.text
+    for mean, error in means[["mean", "sem"]].itertuples(index=False):
+        assert f"{mean:.3f} ± {error:.3f}" in page.cells
+    assert f"{-2.5:.3f} ± {means['sem'][0]:.3f}" in page.cells
+    data = json.loads(re.search(r'id="figure-data">(.*?)</script>', (tmp_path / "report.html").read_text("utf-8"))[1])
+    drawn = [each for each in data.values() if "bits won" in each["name"]]
+    assert len(drawn) == 3  # over both tasks, and of each
+    table = pd.read_csv(io.StringIO(drawn[1]["csv"])).set_index("key")
+    assert table.loc["saliency@none", "bits_won"] == pytest.approx(means["mean"][2])
+    assert table["null_bits_won"].tolist() == [-2.5] * 3
+    assert "Metrics of other packages" not in written(tmp_path, grammar_run(sequences=[])).text
+
+
 def test_both_truths_of_peaks_are_beside_each_other(tmp_path):
     run = peaks_run()
     summary = run["summary"].assign(scan_auprc=0.6543)

@@ -62,7 +62,14 @@ def test_a_run_uses_all_that_it_brings(simbench, tmp_path):
     called = instances[(instances["caller"] == "islands") & (instances["by"] == "all")].set_index("key")
     assert called.loc["occlusion@none+width=6", "best_f1"] > 2 * called.loc["occlusion@none+width=6", "chance_f1"]
     assert (tmp_path / "run" / "models" / "dilated" / "architecture.json").is_file()
-    assert "planted_words" in (tmp_path / "run" / "report.html").read_text()
+    report = (tmp_path / "run" / "report.html").read_text()
+    assert "planted_words" in report
+    title = "window auprc (width 7)"
+    assert f"<li>{title}, of simbench-example 0.1.0: The auPRC of bases after |attribution| is averaged" in report
+    assert f">{title}</th>" in report
+    shown = f"{summary.loc['occlusion@none+width=6', 'window_auprc']:.3f} ± "
+    assert f'<td class="number">{shown}' in report
+    assert report.count(f": {title}</figcaption>") == summary["task"].nunique()
     # a received run asks for no trust, since who has the package installed it; and all is fresh
     again = simbench("run", tmp_path / "run" / "config.yaml", "--out", tmp_path / "run")
     assert again.returncode == 0, again.stderr
