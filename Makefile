@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN = .venv/bin
 INSTALLED = .venv/.installed
 
-.PHONY: demo test test-first test-second test-fast lint docs lock dist figures notebooks clean
+.PHONY: demo test test-first test-second test-fast test-extras test-anndata test-multiqc lint docs lock dist figures notebooks clean
 
 demo: $(INSTALLED)
 	$(BIN)/simbench run demo --out runs/demo
@@ -23,6 +23,15 @@ test-second: $(INSTALLED)
 # the daily loop: what takes over about five seconds is left out
 test-fast: lint
 	$(BIN)/pytest -q -m "not slow"
+
+# extras that do not stand beside all others, or are large, are tested in environments of their own, in build/
+test-extras: test-anndata test-multiqc
+test-anndata: TESTS = tests/interchange/test_anndata.py
+test-multiqc: TESTS = tests/interchange/test_export_results.py
+test-anndata test-multiqc: test-%:
+	$(PYTHON) -m venv build/$*
+	build/$*/bin/pip install --quiet --editable '.[$*]' pytest pytest-timeout hypothesis
+	build/$*/bin/pytest -q $(TESTS)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check

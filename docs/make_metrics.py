@@ -31,8 +31,9 @@ FURTHER = """## Of motifs, rules and pairs
 These ask other questions than where the bases are, and have tables of their own: which sites are found
 ([`motif_recall.csv`](files.md#scoresmotif_recallcsv)), whether credit follows a rule ([rules](scoring.md#rules)),
 whether each site gets what it is worth ([credit](scoring.md#is-the-credit-right)), pairs of bases
-([pairs](scoring.md#pairs-of-bases)), called motif instances ([motifs](motifs.md#instances)). Packages bring metrics of their own
-([plug-ins](plugins.md#metrics-in-results)).
+([pairs](scoring.md#pairs-of-bases)), called motif instances ([motifs](motifs.md#instances)).
+
+Packages bring metrics of their own: [plug-ins](plugins.md#metrics-in-results).
 """
 
 

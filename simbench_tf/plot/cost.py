@@ -10,7 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullLocator
 
 from simbench_tf.plot.curves import column, metric_title
-from simbench_tf.plot.figure import ACCENT, FAINT, INK, QUIET, SMALL, new_axes, plain_number, style_axes
+from simbench_tf.plot.figure import (
+    ACCENT,
+    FAINT,
+    INK,
+    QUIET,
+    SMALL,
+    TIP,
+    new_axes,
+    plain_number,
+    readable,
+    style_axes,
+)
+from simbench_tf.plot.numbers import with_error
 from simbench_tf.plot.point_labels import LINE, label_points, room_for
 from simbench_tf.plot.rows import choose_rows
 from simbench_tf.score import pareto_front, without_nulls
@@ -54,7 +66,7 @@ def quality_against_cost(
     seconds, values = column(summary, "seconds_per_sequence"), column(summary, metric)
     drawn = np.flatnonzero((seconds > 0) & np.isfinite(values))
     drawn = drawn[np.argsort(-values[drawn], kind="stable")]
-    errors = np.nan_to_num(column(summary, f"{metric}_se"))
+    errors = column(summary, f"{metric}_se")
     names = [str((labels or {}).get(key, key)) for key in summary["key"].iloc[drawn]]
     width, height = 3.0 + room_for(names), max(2.6, LINE * len(drawn) / 72 + 0.7)
     ax = new_axes(ax, width, height, left=0.5 / width, right=3 / width, bottom=0.52 / height, top=1 - 0.12 / height)
@@ -64,13 +76,17 @@ def quality_against_cost(
     style_axes(ax)
     if not drawn.size:
         return ax
-    x, y, error = seconds[drawn], values[drawn], errors[drawn]
+    x, y, known = seconds[drawn], values[drawn], errors[drawn]
+    error = np.nan_to_num(known)
     front = np.flatnonzero(pareto_front(x, y))
     front = front[np.argsort(x[front], kind="stable")]
     # no method is both cheaper and better than those on the line
     ax.step(x[front], y[front], where="post", color=FAINT, linewidth=1.2, zorder=0, gid="pareto-front")
     ax.errorbar(x, y, error, fmt="none", ecolor=QUIET, elinewidth=1.2)
-    ax.scatter(x, y, s=34, color=[ACCENT, *[QUIET] * (drawn.size - 1)], zorder=3)
+    for number, name in enumerate(names):
+        took, reached = plain_number(float(f"{x[number]:.2g}")), with_error(y[number], known[number], 2)
+        told = TIP + readable(f"{name}: {metric_title(metric)} {reached}, {took} s a sequence", 140)
+        ax.scatter(x[number], y[number], s=34, color=QUIET if number else ACCENT, zorder=3, gid=told)
     low, high = min(0.0, (y - error).min()), (y + error).max()
     low_x, high_x = x.min() / 2, x.max() * 2
     ax.set(xlim=(low_x, high_x), ylim=(low, low + 1.08 * (high - low) or 1.0))

@@ -82,7 +82,7 @@ def write_report(path: str | PathLike[str], results: RunResults) -> Path:
         The file cannot be written.
     """
     figures: Figures = {}
-    script = page_script("page.js", "zip.js", "browser.js")
+    script = page_script("page.js", "tips.js", "zip.js", "browser.js")
     values = {**_data_section(results), **_score_sections(results, figures)}
     page = page_template("report.html.j2").render(
         **values,

@@ -224,7 +224,10 @@ def test_ranking_refuses_two_rows_of_a_key():
 
 def test_quality_against_cost_stands_at_seconds_and_quality():
     ax = plot.quality_against_cost(summary())
-    assert ax.collections[-1].get_offsets().tolist() == [[0.01, 0.6], [0.5, 0.4]]
+    dots = ax.collections[-2:]
+    assert [dot.get_offsets().tolist() for dot in dots] == [[[0.01, 0.6]], [[0.5, 0.4]]]
+    told = ["high: auPRC 0.60 ± 0.02, 0.01 s a sequence", "low: auPRC 0.40 ± 0.03, 0.5 s a sequence"]
+    assert [dot.get_gid() for dot in dots] == ["tip:" + each for each in told]
     assert [text.get_text() for text in ax.texts] == ["high", "low"]
     untimed = plot.quality_against_cost(summary(seconds_per_sequence=np.nan))
     assert not untimed.texts

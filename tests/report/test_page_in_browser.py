@@ -241,6 +241,56 @@ def test_the_pointer_tells_base_and_attribution(page):
     assert "HNF4A 20-35, " in told
 
 
+def test_marks_of_figures_tell_their_values_to_the_pointer_and_the_keyboard(page, tmp_path):
+    figure = page.locator("#cost figure")
+    figure.scroll_into_view_if_needed()
+    dots, tip = figure.locator(".told"), page.locator("body > .tip")
+    told = dots.evaluate_all("each => each.map((dot) => dot.dataset.told)")
+    assert len(told) == len(KEYS)
+    assert re.fullmatch(r"in-silico mutagenesis: auPRC 0\.\d+ ± 0\.\d+, [\d.]+ s a sequence", told[0])
+    assert tip.is_hidden()
+    dots.nth(1).hover()
+    assert tip.inner_text() == told[1]
+    page.mouse.move(0, 0)
+    assert tip.is_hidden()
+    # one stop of the tabulator for all, then arrows
+    canvas = figure.locator(".canvas")
+    figure.locator("button").first.focus()
+    page.keyboard.press("Shift+Tab")
+    assert canvas.evaluate("each => each === document.activeElement")
+    seen = [tip.inner_text()]
+    for _ in told:
+        page.keyboard.press("ArrowRight")
+        seen.append(tip.inner_text())
+    assert seen == [*told, told[-1]]
+    page.keyboard.press("Home")
+    assert tip.inner_text() == told[0]
+    assert figure.locator(".pointed").count() == 1
+    box, dot = tip.bounding_box(), dots.first.bounding_box()
+    assert box["y"] + box["height"] <= dot["y"] or dot["y"] + dot["height"] <= box["y"]
+    page.keyboard.press("Escape")
+    assert tip.is_hidden()
+    with page.expect_download() as download:
+        figure.locator("button:text-is('SVG')").click()
+    download.value.save_as(tmp_path / "cost.svg")
+    saved = ElementTree.parse(tmp_path / "cost.svg").iter("{http://www.w3.org/2000/svg}title")
+    assert [each.text for each in saved][1:] == told
+
+
+def test_cells_of_a_heat_map_are_stepped_through_by_rows_and_columns(page):
+    canvas = page.locator("#motifs figure .canvas").first
+    told = canvas.locator(".told").evaluate_all("each => each.map((cell) => cell.dataset.told)")
+    columns = len(told) // len(KEYS)
+    assert columns == 2
+    canvas.focus()
+    for key in ("Home", "ArrowDown", "ArrowRight", "ArrowUp"):
+        page.keyboard.press(key)
+    assert page.locator("body > .tip").inner_text() == told[1]
+    page.keyboard.press("ArrowDown")
+    assert page.locator("body > .tip").inner_text() == told[1 + columns]
+    page.keyboard.press("Escape")
+
+
 def test_the_theme_can_be_chosen(page):
     ground = "getComputedStyle(document.body).backgroundColor"
     theme = page.locator("#page-tools button").first

@@ -63,6 +63,10 @@ const page = (() => {
     const [, , width, height] = copy.getAttribute("viewBox").split(" ");
     for (const [name, value] of Object.entries({ width, height, xmlns: "http://www.w3.org/2000/svg", "font-family": "sans-serif" }))
       copy.setAttribute(name, value);
+    for (const mark of copy.querySelectorAll("[data-told]")) {
+      mark.prepend(make("title", {}, mark.dataset.told, copy.namespaceURI));
+      mark.removeAttribute("data-told");
+    }
     // the page's colours stay behind: their mid-tones show on any ground
     return new XMLSerializer().serializeToString(copy).replace(/var\(--[\w-]+, ?(#[0-9a-f]{6})\)/g, "$1");
   };
@@ -79,7 +83,7 @@ const page = (() => {
   const reachable = () => {
     for (const holder of document.querySelectorAll(".scroll, .canvas, pre")) {
       if (holder.scrollWidth > holder.clientWidth + 1) holder.tabIndex = 0;
-      else holder.removeAttribute("tabindex");
+      else if (!holder.dataset.steps) holder.removeAttribute("tabindex");
     }
   };
   reachable();
