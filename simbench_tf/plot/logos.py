@@ -387,15 +387,21 @@ def _richest_window(true: npt.NDArray[np.bool_], width: int) -> tuple[int, int]:
 
 
 def _heading(ax: Axes, left: str, right: str) -> None:
-    for text, x, align, colour in ((left, 0, "left", INK), (right, 1, "right", QUIET)):
+    # a long name is set smaller, then cut, so that it leaves room for what stands at the right
+    room = points_across(ax) - 0.58 * SMALL * len(right) - 6
+    small = min(SMALL, max(6.5, room / (0.55 * len(left) or 1)))
+    for text, x, align, colour, size, longest in (
+        (left, 0, "left", INK, small, int(room / (0.5 * small))),
+        (right, 1, "right", QUIET, SMALL, 60),
+    ):
         ax.annotate(
-            readable(text, 60),
+            readable(text, longest),
             (x, 1),
             xycoords="axes fraction",
             xytext=(0, 3),
             textcoords="offset points",
             ha=align,
-            fontsize=SMALL,
+            fontsize=size,
             color=colour,
             parse_math=False,
         )

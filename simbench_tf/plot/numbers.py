@@ -12,15 +12,15 @@ _MOST_DIGITS = 5
 
 
 def fixed(value: Any, digits: int = 3) -> str:
-    """Format a number with so many decimals; what is missing or not finite is a dash.
+    """Format a number with so many decimals, 0 without a sign; what is missing or not finite is a dash.
 
     Examples
     --------
-    >>> fixed(.12345), fixed(None), fixed(float("nan")), fixed(2, 0)
-    ('0.123', '–', '–', '2')
+    >>> fixed(.12345), fixed(None), fixed(float("nan")), fixed(2, 0), fixed(-.0001)
+    ('0.123', '–', '–', '2', '0.000')
     """
     number = np.nan if value is None else float(value)
-    return f"{number:,.{digits}f}" if np.isfinite(number) else "–"
+    return f"{number:z,.{digits}f}" if np.isfinite(number) else "–"
 
 
 def with_error(value: Any, error: Any, digits: int = 3) -> str:

@@ -180,9 +180,11 @@ def motifs_found(
         if others.empty:
             continue
         table = others.pivot_table("recall", "key", ["by", "group"], sort=False, dropna=True)
-        heads = ["method", *(f"{titles[by]} {group}" for by, group in table.columns)]
+        # ranges of numbers stay on one line
+        groups = [str(group).replace("-", "\u2011") if by != "strand" else group for by, group in table.columns]
+        heads = ["method", *(f"{titles[by]} {each}" for (by, _), each in zip(table.columns, groups, strict=True))]
         cells = [[labels.get(key, key), *(fixed(value, 2) for value in line)] for key, *line in table.itertuples()]
-        tables.append((f"{place}: share of sites found, by", text.Table(heads, cells, (1, 99))))
+        tables.append((f"{place}: share of sites found, by where and what they are", text.Table(heads, cells, (1, 99))))
     return Section(pictures, tables) if pictures or tables else None
 
 
@@ -351,7 +353,7 @@ def learnt_when(dynamics: Mapping[str, Mapping[str, pd.DataFrame]], figures: Fig
                 pictures.append(picture(drawn, figures, f"{place}: the motif's information", what, learnt))
         if "order" in run:
             cells = [
-                [str(row["task"]), str(row["quantity"]), fixed(row["rho"], 2), fixed(row["n"], 0)]
+                [str(row["task"]), str(row["quantity"]).replace(" x ", " × "), fixed(row["rho"], 2), fixed(row["n"], 0)]
                 for row in run["order"].to_dict("records")
                 if row["n"] >= ENOUGH_MOTIFS and np.isfinite(row["rho"])
             ]

@@ -58,13 +58,24 @@ def method_labels(summary: pd.DataFrame) -> dict[str, str]:
     for row in summary.drop_duplicates("key").itertuples():
         given = [] if pd.isna(row.references) or row.references in ("none", "-") else [str(row.references)]
         settings = json.loads(row.settings) if isinstance(row.settings, str) and row.settings else {}
-        given += [f"{name} {value}" for name, value in settings.items()]
+        given += [_setting(name, value) for name, value in settings.items()]
         title = method_title(str(row.method))
         labels[row.key] = title + (f" ({', '.join(given)})" if given else "")
     names = list(labels.values())
     labels = {key: name if names.count(name) == 1 else str(key) for key, name in labels.items()}
     untrained = {key: str(key).partition("@")[2] for key in labels if str(key).startswith("null_untrained@")}
     return labels | {key: f"{labels.get(base, base)}, untrained network" for key, base in untrained.items()}
+
+
+def _setting(name: str, value: Any) -> str:
+    """A setting as it is given: of one that is on or off, its name.
+
+    Examples
+    --------
+    >>> _setting("n_steps", 20), _setting("multiply_by_inputs", False)
+    ('n_steps 20', 'no multiply_by_inputs')
+    """
+    return f"{name} {value}" if not isinstance(value, bool) else name if value else f"no {name}"
 
 
 def plugged_titles(config: Mapping[str, Any]) -> dict[str, str]:
@@ -78,7 +89,7 @@ def plugged_titles(config: Mapping[str, Any]) -> dict[str, str]:
     titles = {}
     for asked in config.get("scoring", {}).get("metrics", []):
         name = str(asked["metric"])
-        given = ", ".join(f"{setting} {value}" for setting, value in asked.items() if setting != "metric")
+        given = ", ".join(_setting(*each) for each in asked.items() if each[0] != "metric")
         titles[name] = metric_title(name) + (f" ({given})" if given else "")
     return titles
 

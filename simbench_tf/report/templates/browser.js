@@ -221,7 +221,11 @@
         }
       }
       const auprc = method.auprc[state.row];
-      add("text", { x: 2, y: top + 11, class: "method", fill: "var(--plot-ink, #6b7580)", "font-size": 12 }, method.label + (auprc === null ? "" : `  auPRC ${auprc.toFixed(2)}`));
+      const score = auprc === null ? "" : `auPRC ${auprc.toFixed(2)}`;
+      const longest = Math.floor((width - 8 - 7.2 * score.length) / 6.6);
+      const name = method.label.length > longest ? `${method.label.slice(0, longest - 1)}…` : method.label;
+      add("text", { x: 2, y: top + 11, class: "method", fill: "var(--plot-ink, #6b7580)", "font-size": 12 }, name);
+      add("text", { x: width - 2, y: top + 11, "text-anchor": "end", class: "score", fill: "var(--plot-ink, #6b7580)", "font-size": 12 }, score);
     });
     const every = [5, 10, 20, 50, 100, 200, 500].find((tick) => tick * step >= 60) ?? 1000;
     for (let tick = Math.ceil(state.start / every) * every; tick < state.end; tick += every)
