@@ -22,6 +22,7 @@ from simbench_tf.plot.figure import (
     SMALL,
     ShownFigure,
     new_axes,
+    points_across,
     points_tall,
     readable,
     style_axes,
@@ -113,6 +114,8 @@ def _legend_below(ax: Axes) -> None:
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
+        # a long name is set smaller, so that its end is not cut off
+        text.set_fontsize(min(SMALL, max(6.5, (points_across(ax) - 12) / (0.56 * len(text.get_text()) or 1))))
 
 
 class AlignedMotifs(NamedTuple):

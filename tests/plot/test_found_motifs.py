@@ -78,6 +78,16 @@ def test_rates_are_where_they_should_be_and_dots_grow_with_calls():
     assert ax.get_ylim()[1] > 0.3
 
 
+def test_the_end_of_a_long_name_is_seen():
+    name = "integrated gradients (zeros, n_steps 10)"
+    table = pd.DataFrame({"name": name, "stated": [0.05, 0.1], "true": [0.02, 0.2], "n_called": [90, 11_037]})
+    ax = plot.stated_against_true(table)
+    ax.figure.draw_without_rendering()
+    (text,) = ax.get_legend().get_texts()
+    assert text.get_text() == f"{name}: up to 11,037 calls"
+    assert text.get_window_extent().x1 <= ax.figure.bbox.x1
+
+
 def test_many_lines_have_a_short_legend():
     ax = plot.stated_against_true(pd.concat([rates(name=f"method {n}") for n in range(9)]))
     assert len(ax.lines) == 10
