@@ -18,6 +18,7 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 from nbconvert import MarkdownExporter
+from repository_address import repository_address
 
 ROOT = Path(__file__).parents[1]
 #: Pages that stand elsewhere in the repository, and their places on the site.
@@ -48,6 +49,14 @@ UNSEARCHED = "---\nsearch:\n  exclude: true\nhide:\n  - toc\n---\n\n"
 _LINK = re.compile(r'(?P<before>\]\(|(?:src|href)=")(?P<target>[^)\s"#]*)(?P<anchor>#[^)\s"]*)?(?P<after>[)"])')
 _CODE = re.compile(r"(^(?P<fence>```+|~~~+).*?^(?P=fence)\s*?$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
+
+
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Name the repository on every page, where its address is known."""
+    address = repository_address()
+    if address is not None:
+        config.repo_url, config.repo_name = address, address.partition("://")[2]
+    return config
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

@@ -47,7 +47,9 @@ def schema() -> None:
 
 @app.command(rich_help_panel=CONFIGURATION)
 def init(
-    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The configuration to write, e.g. my.yaml.")],
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="The configuration to write.")] = Path(
+        "simbench.yaml"
+    ),
     genome: Annotated[
         Path | None, typer.Option("--genome", metavar="FASTA", help="The genome, plain, gzip or bgzip.")
     ] = None,
@@ -66,7 +68,7 @@ def init(
 
     Example: [bold]simbench init --out my.yaml --genome hg38.fa --peaks H1=h1.narrowPeak --background other.bed[/]
 
-    Example: [bold]simbench init --out drawn.yaml[/]
+    Example: [bold]simbench init[/], which asks
     """
     from simbench_tf.simulate.new_configuration import new_configuration
 
