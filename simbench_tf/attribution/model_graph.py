@@ -46,22 +46,26 @@ class Calls(NamedTuple):
     output: int
 
 
-def read_calls(model: Any) -> Calls:
-    """Read a functional model of one input and one output; nested models are unfolded in their place."""
+def read_calls(model: Any, own_layers: bool = False) -> Calls:
+    """Read a functional model of one input and one output; nested models are unfolded in their place.
+
+    With `own_layers`, so are layers of the user's own that only call other layers and operations.
+    """
     calls: list[Call] = []
-    (output,) = _read(model, [0], calls, itertools.count(1))
+    (output,) = _read(model, [0], calls, itertools.count(1), own_layers)
     # a nested model may have outputs that nothing uses
     return Calls(leading_to(calls, output), output)
 
 
-def _read(model: Any, inputs: Sequence[int], calls: list[Call], new: Iterator[int]) -> list[int]:
+def _read(model: Any, inputs: Sequence[int], calls: list[Call], new: Iterator[int], own_layers: bool) -> list[int]:
     """Add the calls of a model whose inputs have these numbers; give the numbers of its outputs."""
     model = model._functional if isinstance(model, keras.Sequential) else model
     numbers = dict(zip(map(id, model.inputs), inputs, strict=True))
     for node in _nodes(model):
         given = [numbers[id(tensor)] for tensor in node.input_tensors]
-        if is_graph(node.operation):
-            made = _read(node.operation, given, calls, new)
+        inner = node.operation if is_graph(node.operation) else _inside(node) if own_layers else None
+        if inner is not None:
+            made = _read(inner, given, calls, new, own_layers)
         else:
             made = [next(new) for _ in node.output_tensors]
             calls.append(Call(node, tuple(given), tuple(made)))
@@ -81,16 +85,52 @@ def _nodes(model: Any) -> Iterator[Any]:
         yield from (node for node in model._nodes_by_depth[depth] if not node.is_input)
 
 
+def _inside(node: Any) -> Any | None:
+    """The graph of layers and operations that a layer of the user's own calls; None where it can't be told.
+
+    It can't where the layer holds no layers, calls another library, or computes with its weights before it looks at
+    the input: that would be noted as numbers which later weights don't change.
+    """
+    layer = node.operation
+    own = isinstance(layer, keras.Layer) and not kind_of(layer) and not getattr(layer, "gives_constant", False)
+    if not own or len(held := list(layer._flatten_layers())) < 2:
+        return None
+    inputs = [keras.Input(batch_shape=t.shape, dtype=t.dtype) for t in node.input_tensors]
+    notes = [(each, list(each._inbound_nodes), list(each._outbound_nodes)) for each in held]
+    try:
+        arguments, settings = _arguments(node, inputs)
+        graph = keras.Function(inputs, layer.call(*arguments, **settings))
+    except Exception:  # whatever the user's code raises of symbolic tensors
+        return None
+    finally:
+        # the layers shall not look as if they had been called once more
+        for each, inbound, outbound in notes:
+            each._inbound_nodes, each._outbound_nodes = inbound, outbound
+    given = (value for inner in _nodes(graph) for value in keras.tree.flatten([inner.arguments.args, inner.arguments.kwargs]))
+    return None if any(keras.ops.is_tensor(value) for value in given) else graph
+
+
+def _arguments(node: Any, inputs: Sequence[Any]) -> tuple[Any, dict[str, Any]]:
+    """Arguments and settings with which a layer is called on other inputs, when it predicts."""
+    given = {id(tensor): value for tensor, value in zip(node.input_tensors, inputs, strict=True)}
+    arguments, settings = node.arguments.fill_in(given)
+    if "training" in inspect.signature(node.operation.call).parameters:
+        settings = {**settings, "training": False}
+    return arguments, settings
+
+
+def call_on(node: Any, inputs: Sequence[Any]) -> list[Any]:
+    """Call a node's layer or operation on other inputs as the model does when it predicts: a list of its outputs."""
+    arguments, settings = _arguments(node, inputs)
+    outputs: list[Any] = keras.tree.flatten(node.operation(*arguments, **settings))
+    return outputs
+
+
 def run_calls(calls: Sequence[Call], x: Any) -> dict[int, Any]:
     """Compute all tensors, by number, as the model does when it predicts."""
     values = {0: x}
     for call in calls:
-        operation = call.node.operation
-        given = {id(tensor): values[n] for tensor, n in zip(call.node.input_tensors, call.inputs, strict=True)}
-        arguments, settings = call.node.arguments.fill_in(given)
-        if "training" in inspect.signature(operation.call).parameters:
-            settings = {**settings, "training": False}
-        made = keras.tree.flatten(operation(*arguments, **settings))
+        made = call_on(call.node, [values[n] for n in call.inputs])
         values.update(zip(call.outputs, made, strict=True))
     return values
 

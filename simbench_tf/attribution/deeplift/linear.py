@@ -32,10 +32,11 @@ class Weighted:
     is_convolution: bool = False
     normalisation: Scaled | None = None
     each_part: bool = False
+    dtype: Any = tf.float32
 
     def kernel(self) -> Tensor:
         """Weights with all groups in one, shape (..., n_in, n_out)."""
-        kernel = tf.cast(tf.convert_to_tensor(self.layer.kernel), tf.float32)
+        kernel = tf.cast(tf.convert_to_tensor(self.layer.kernel), self.dtype)
         groups = getattr(self.layer, "groups", 1)
         if groups > 1:
             n_in = kernel.shape[1]
@@ -48,7 +49,7 @@ class Weighted:
         return kernel if self.normalisation is None else kernel * self.normalisation.scale_and_shift()[0]
 
     def forward(self, value: Tensor) -> Tensor:
-        bias = None if self.layer.bias is None else tf.cast(tf.convert_to_tensor(self.layer.bias), tf.float32)
+        bias = None if self.layer.bias is None else tf.cast(tf.convert_to_tensor(self.layer.bias), self.dtype)
         if self.normalisation is not None:
             scale, shift = self.normalisation.scale_and_shift()
             bias = shift if bias is None else bias * scale + shift
@@ -146,6 +147,7 @@ class Scaled:
 
     layer: Any
     rank: int
+    dtype: Any = tf.float32
 
     @property
     def is_last_axis(self) -> bool:
@@ -154,12 +156,12 @@ class Scaled:
     def scale_and_shift(self) -> tuple[Tensor, Tensor]:
         """Factor and offset, shaped so that they fit the tensor, or (channels,) where these stand last."""
         layer = self.layer
-        scale = tf.math.rsqrt(tf.cast(tf.convert_to_tensor(layer.moving_variance), tf.float32) + layer.epsilon)
+        scale = tf.math.rsqrt(tf.cast(tf.convert_to_tensor(layer.moving_variance), self.dtype) + layer.epsilon)
         if layer.scale:
-            scale *= tf.cast(tf.convert_to_tensor(layer.gamma), tf.float32)
-        shift = -tf.cast(tf.convert_to_tensor(layer.moving_mean), tf.float32) * scale
+            scale *= tf.cast(tf.convert_to_tensor(layer.gamma), self.dtype)
+        shift = -tf.cast(tf.convert_to_tensor(layer.moving_mean), self.dtype) * scale
         if layer.center:
-            shift += tf.cast(tf.convert_to_tensor(layer.beta), tf.float32)
+            shift += tf.cast(tf.convert_to_tensor(layer.beta), self.dtype)
         after = (1,) * (self.rank - 1 - layer.axis % self.rank)
         return tf.reshape(scale, (-1, *after)), tf.reshape(shift, (-1, *after))
 

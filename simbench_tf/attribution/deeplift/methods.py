@@ -14,6 +14,7 @@ but for rounding, save with ``maxpool="gradient"`` and for layers that compute i
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -75,7 +76,8 @@ def _deeplift(network: Network, one_hot: Array, references: Array, rule: str, ma
     positive, negative, hypothetical, change = (np.concatenate(piece, axis=1) for piece in zip(*pieces, strict=True))
     contributions = positive + negative
     delta = contributions.sum(axis=(2, 3), dtype=np.float64) - _own_change(network, one_hot, references, change, size)
-    return Parts(contributions, hypothetical, positive.sum(axis=-1), negative.sum(axis=-1), delta.astype(np.float32))
+    parts = positive.sum(axis=-1), negative.sum(axis=-1)
+    return Parts(contributions, hypothetical, *parts, delta.astype(contributions.dtype))
 
 
 def _own_change(network: Network, one_hot: Array, references: Array, change: Array, n_measured: int) -> Array:
@@ -86,16 +88,29 @@ def _own_change(network: Network, one_hot: Array, references: Array, change: Arr
     asked for all.
     """
     n, n_references, length, _ = references.shape
+    outputs = network.outputs if change.dtype == np.float32 else functools.partial(_in_float64, network)
 
     def measured(rows: slice) -> tuple[Array, np.floating]:
-        at_x = network.outputs(one_hot[rows])
-        at_references = network.outputs(references[rows].reshape(-1, length, 4)).reshape(*at_x.shape, n_references)
+        at_x = outputs(one_hot[rows])
+        at_references = outputs(references[rows].reshape(-1, length, 4)).reshape(*at_x.shape, n_references)
         return at_x - at_references.mean(axis=2), np.abs(at_references).max(initial=0)
 
     own, scale = measured(slice(0, n_measured))
     if n > n_measured and np.abs(own - change[:, :n_measured]).max() > _ROUNDING * scale:
         own, _ = measured(slice(0, n))
     return np.concatenate([own, change[:, own.shape[1] :]], axis=1)
+
+
+def _in_float64(network: Network, one_hot: Array) -> npt.NDArray[np.float64]:
+    """Outputs of a model that computes in float64, (T, n); others are told in float32."""
+    call = network.compiled(_float64_outputs, network.graph)
+    return np.ascontiguousarray(network.in_batches(call, one_hot).T[list(network.targets)])
+
+
+def _float64_outputs(forward: Forward, graph: Any) -> Callable[..., Any]:  # noqa: ARG001
+    import tensorflow as tf
+
+    return tf.function(lambda x: tf.cast(graph(x, training=False), tf.float64), autograph=False, reduce_retracing=True)
 
 
 def _size(network: Network, n: int, of_model: tuple[Any, ...], of_references: tuple[int, int]) -> int:
@@ -142,14 +157,14 @@ def _explainer(
     """
     import tensorflow as tf
 
-    from simbench_tf.attribution.deeplift.read_model import read_steps
+    from simbench_tf.attribution.deeplift.read_model import dtype_of, read_steps
     from simbench_tf.attribution.deeplift.steps import ForwardPass, contributions, multipliers
 
-    steps = read_steps(graph, rule, maxpool)
+    steps, dtype = read_steps(graph, rule, maxpool, length), dtype_of(graph)
 
     @tf.function(jit_compile=True)
     def forward_pass(x: Any, references: Any) -> tuple[Any, Any]:
-        run = ForwardPass(steps, x, references)
+        run = ForwardPass(steps, tf.cast(x, dtype), tf.cast(references, dtype))
         at_x, at_references = run.ends(run.values[steps[-1].output])
         return [step.rule.saved(run, step) for step in steps], tf.reduce_mean(at_x - at_references, axis=1)
 
@@ -157,7 +172,8 @@ def _explainer(
     def backward_pass(x: Any, references: Any, saved: Any, top: Any) -> Any:
         pairs = x.shape[0] * references.shape[1]
         m = multipliers(steps, saved, tf.broadcast_to(top, (pairs, top.shape[0])))
-        return contributions(m.map(lambda both: tf.reshape(both, references.shape)), x, references)
+        ends = tf.cast(x, dtype), tf.cast(references, dtype)
+        return contributions(m.map(lambda both: tf.reshape(both, references.shape)), *ends)
 
     forward_of_shape, backward_of_shape = forward_pass, backward_pass
     if not tf.config.functions_run_eagerly():
@@ -165,12 +181,12 @@ def _explainer(
         inputs = [tf.TensorSpec((n, length, 4), tf.float32), tf.TensorSpec((n, n_references, length, 4), tf.float32)]
         forward_of_shape = forward_pass.get_concrete_function(*inputs)
         saved, change = forward_of_shape.structured_outputs
-        top = tf.TensorSpec(change.shape[1:], tf.float32)
+        top = tf.TensorSpec(change.shape[1:], dtype)
         backward_of_shape = backward_pass.get_concrete_function(*inputs, saved, top)
 
     def explain(x: Any, references: Any, targets: tuple[int, ...]) -> list[Array]:
         saved, change = forward_of_shape(x, references)
-        tops = [tf.one_hot(target, change.shape[1]) for target in targets]
+        tops = [tf.one_hot(target, change.shape[1], dtype=dtype) for target in targets]
         results = zip(*(backward_of_shape(x, references, saved, top) for top in tops), strict=True)
         return [*(np.stack([each.numpy() for each in result]) for result in results), change.numpy().T[list(targets)]]
 

@@ -10,23 +10,23 @@ from typing import Any, Literal
 import tensorflow as tf
 
 from simbench_tf.attribution.deeplift.steps import (
-    NEAR_ZERO,
     ForwardPass,
     LayerStep,
     Pair,
     Tensor,
     by_sign,
+    near_zero,
     pulled_back,
     zeros,
 )
 from simbench_tf.attribution.layer_geometry import padded_geometry
 
-# steps below which derivatives give a slope more exactly than a quotient does, whose digits float32 loses
-_SHORT_STEP = 0.1
+# steps below which derivatives give a slope more exactly than a quotient does, whose digits are lost
+_SHORT_STEP = {tf.float32: 0.1, tf.float64: 2e-3}
 # the logarithm below is taken for this: log(1e-6) is -14
 _LOG1P_FROM = -1.0 + 1e-6
-# by what share of its terms a sum in float32 may be off
-_LOST_DIGITS = 1e-6
+# by what share of its terms a sum may be off
+_LOST_DIGITS = {tf.float32: 1e-6, tf.float64: 1e-14}
 
 
 # activations
@@ -55,7 +55,7 @@ class Nonlinearity:
 
     def derivative(self, at: Tensor) -> Tensor:
         if self.negative_slope is not None:
-            return tf.where(at > 0, 1.0, self._below())
+            return tf.where(at > 0, 1.0, self._below(at))
         return pulled_back(self.function, [at], tf.ones_like(at))[0]
 
     def slope(self, start: Tensor, step: Tensor, end: Tensor | None = None) -> Tensor:
@@ -68,9 +68,16 @@ class Nonlinearity:
         if self.negative_slope is not None:
             size = tf.abs(step)
             share = tf.clip_by_value(tf.maximum(start, start + step), 0.0, size) / size
-            return self._below() + (1.0 - self._below()) * share
+            below = self._below(step)
+            return below + (1.0 - below) * share
         quotient = (self.function(start + step) - self.function(start)) / step
-        return tf.where(tf.abs(step) < _SHORT_STEP, self._slope_of_short_step(start, step), quotient)
+        return tf.where(tf.abs(step) < _SHORT_STEP[step.dtype], self._slope_of_short_step(start, step), quotient)
+
+    def rescale(self, reference: Tensor, difference: Tensor, end: Tensor | None = None) -> Tensor:
+        """Rescale's multiplier: the slope, or the derivative where there is no difference."""
+        near = tf.abs(difference) < near_zero(difference)
+        slope = self.slope(reference, tf.where(near, 1.0, difference), end)
+        return tf.where(near, self.derivative(reference), slope)
 
     def _slope_of_short_step(self, start: Tensor, step: Tensor) -> Tensor:
         """Mean derivative from start to start + step, taken apart at the kink between them, if there is one."""
@@ -89,8 +96,8 @@ class Nonlinearity:
         middle, off = start + step / 2, step / math.sqrt(12)
         return (self.derivative(middle - off) + self.derivative(middle + off)) / 2
 
-    def _below(self) -> Tensor:
-        return tf.cast(tf.convert_to_tensor(self.negative_slope), tf.float32)
+    def _below(self, like: Tensor) -> Tensor:
+        return tf.cast(tf.convert_to_tensor(self.negative_slope), like.dtype)
 
 
 def exp_change(start: Tensor, step: Tensor, end: Tensor) -> Tensor:
@@ -150,24 +157,22 @@ class Elementwise:
                 (slope(reference, p, with_p) + slope(with_n, p, end)) / 2,
                 (slope(reference, n, with_n) + slope(with_p, n, end)) / 2,
             )
-        difference = run.difference(number)
-        near = tf.abs(difference) < NEAR_ZERO
-        quotient = slope(reference, tf.where(near, 1.0, difference), end)
-        both = tf.where(near, self.nonlinearity.derivative(reference), quotient)
+        both = self.nonlinearity.rescale(reference, run.difference(number), end)
         return Pair(both, both)
 
 
 def _away_from_zero(part: Tensor) -> Tensor:
     """Let no part vanish, so that it can be divided by."""
-    nudge = tf.where(part < 0, -NEAR_ZERO, NEAR_ZERO)
-    return tf.where(tf.abs(part) < NEAR_ZERO / 2, part + nudge, part)
+    least = near_zero(part)
+    nudge = tf.where(part < 0, -least, least)
+    return tf.where(tf.abs(part) < least / 2, part + tf.cast(nudge, part.dtype), part)
 
 
 def _with_part(reference: Tensor, part: Tensor, observed: Tensor, other: Tensor) -> Tensor:
     """The reference with one part of the difference, from the end that loses fewer digits; 0 where all are lost."""
     from_reference = tf.abs(reference) + tf.abs(part) <= tf.abs(observed) + tf.abs(other)
     total = tf.where(from_reference, reference + part, observed - other)
-    lost = _LOST_DIGITS * tf.minimum(tf.abs(reference) + tf.abs(part), tf.abs(observed) + tf.abs(other))
+    lost = _LOST_DIGITS[total.dtype] * tf.minimum(tf.abs(reference) + tf.abs(part), tf.abs(observed) + tf.abs(other))
     return tf.where(tf.abs(total) < lost, 0.0, total)
 
 
@@ -225,7 +230,7 @@ class MaxPool:
     def _all_or_none(self, run: ForwardPass, number: int) -> Tensor:
         """Multiplier of each position of each window, (n, R, windows, size, channels): one at the maximum of x."""
         first = _is_first_maximum(self._windows(run.values[number][: run.n]))[:, None]
-        return tf.repeat(tf.cast(first, tf.float32), run.n_references, axis=1)
+        return tf.repeat(tf.cast(first, run.values[number].dtype), run.n_references, axis=1)
 
     def _rescaled(self, run: ForwardPass, number: int) -> Tensor:
         """Multiplier of each position of each window, (n, R, windows, size, channels)."""
@@ -235,7 +240,7 @@ class MaxPool:
         higher = tf.maximum(*maxima)
         change = tf.where(first[0], higher - maxima[1], 0.0) + tf.where(first[1], maxima[0] - higher, 0.0)
         x, references = run.ends(windows)
-        near = tf.abs(x - references) < NEAR_ZERO
+        near = tf.abs(x - references) < near_zero(x)
         return tf.where(near, 0.0, change / tf.where(near, 1.0, x - references))
 
     def _pooled(self, windows: Tensor) -> Tensor:

@@ -9,24 +9,28 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import keras
 import tensorflow as tf
 from keras import layers
 
+from simbench_tf.attribution.deeplift.composite import Composite, Constant, NoRuleError
 from simbench_tf.attribution.deeplift.linear import Linear, Scaled, Weighted
 from simbench_tf.attribution.deeplift.nonlinear import Elementwise, MaxPool, Nonlinearity, exp_change, log1p_change
 from simbench_tf.attribution.deeplift.steps import LayerStep, Rule
 from simbench_tf.attribution.layer_geometry import DOING_NOTHING, is_quantized
-from simbench_tf.attribution.model_graph import Calls, read_calls
+from simbench_tf.attribution.model_graph import Call, Calls, call_on, read_calls, run_calls
 from simbench_tf.errors import InputError
 
 MaxPoolRule = Literal["rescale", "gradient"]
 ActivationRule = Literal["rescale", "revealcancel", "genomics"]
+# rows of the trial by which a layer's operations are read
+_ROWS = 3
 _IDENTITY = tuple(getattr(layers, name) for name in DOING_NOTHING)
 _LINEAR = (
     layers.Flatten,
+    layers.RepeatVector,
     layers.Reshape,
     layers.Permute,
     layers.Cropping1D,
@@ -50,7 +54,7 @@ _KINKS: dict[str, tuple[float, ...]] = {
 _CHANGES = {"exponential": exp_change, "exp": exp_change, "log1p": log1p_change}
 
 
-def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule) -> list[LayerStep]:
+def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule, length: int | None = None) -> list[LayerStep]:
     """Read a functional model with one input and one output.
 
     Parameters
@@ -59,6 +63,8 @@ def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule) -> list[L
     rule : {"rescale", "revealcancel", "genomics"}
         What activations get; "genomics": RevealCancel after dense layers, Rescale after convolutions.
     maxpool : {"rescale", "gradient"}
+    length : int, optional
+        Bases of a sequence, for a model that takes any number.
 
     Returns
     -------
@@ -70,48 +76,129 @@ def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule) -> list[L
     InputError
         A layer has no rule.
     """
-    steps, output = _steps_of(read_calls(model), maxpool)
-    steps = _with_exact_parts(_with_folded_normalisation(steps, output))
+    read = reading_of(model, length)
+    steps: list[LayerStep] = []
+    new = itertools.count(1)
+    numbers = {0: 0}  # from tensors of the calls to tensors of the steps: a call makes none, one or more steps
+    for call in read.graph.calls:
+        for number, rules in rules_of_call(call, read, maxpool):
+            tensors = tuple(numbers[number] for number in call.inputs)
+            for each in rules:
+                steps.append(LayerStep(each, tensors, next(new)))
+                tensors = (steps[-1].output,)
+            (numbers[number],) = tensors
+    steps = _with_exact_parts(_with_folded_normalisation(steps, numbers[read.graph.output]))
     return _marked([_with_activation_rule(step, rule, steps) for step in steps])
 
 
-def _steps_of(graph: Calls, maxpool: MaxPoolRule) -> tuple[list[LayerStep], int]:
-    """Steps of all calls, and the number of the output among the tensors of the steps."""
-    steps: list[LayerStep] = []
-    new = itertools.count(1)
-    numbers = {0: 0}  # from tensors of the calls to tensors of the steps: a call makes none, one or two steps
+class Reading(NamedTuple):
+    """A model to be read: its calls, the shapes of tensors without rows, which are used, and what it computes in."""
+
+    graph: Calls
+    shapes: dict[int, tuple[int, ...]]
+    used: set[int]
+    dtype: Any
+
+
+def reading_of(model: Any, length: int | None = None) -> Reading:
+    """Calls of a model, with users' own layers unfolded where that can be done, and the shapes of all tensors."""
+    graph = read_calls(model, own_layers=True)
+    shapes = {0: tuple(model.inputs[0].shape[1:])}
     for call in graph.calls:
-        tensors = tuple(numbers[number] for number in call.inputs)
-        for rule in _rules(call.node, maxpool):
-            steps.append(LayerStep(rule, tensors, next(new)))
-            tensors = (steps[-1].output,)
-        numbers.update(zip(call.outputs, tensors, strict=True))
-    return steps, numbers[graph.output]
+        shapes.update(zip(call.outputs, (tuple(t.shape[1:]) for t in call.node.output_tensors), strict=True))
+    if any(None in shape for shape in shapes.values()):
+        shapes = _shapes_for(graph, (length or shapes[0][0], 4))
+    used = {number for call in graph.calls for number in call.inputs} | {graph.output}
+    return Reading(graph, shapes, used, dtype_of(model))
+
+
+def dtype_of(model: Any) -> Any:
+    """What the rules compute in: float64 for a model that does, else float32."""
+    kinds = {str(keras.backend.standardize_dtype(variable.dtype)) for variable in model.variables}
+    kinds |= {str(tensor.dtype) for tensor in model.outputs}
+    return tf.float64 if "float64" in kinds else tf.float32
+
+
+def _shapes_for(graph: Calls, shape: tuple[int | None, ...]) -> dict[int, tuple[int, ...]]:
+    """Shapes of all tensors, without rows, for a model that takes sequences of any length."""
+    functional = tf.__internal__.FuncGraph("shapes")
+    with functional.as_default():
+        values = run_calls(graph.calls, tf.raw_ops.Placeholder(dtype=tf.float32, shape=(_ROWS, *shape)))
+    return {number: tuple(value.shape[1:]) for number, value in values.items()}
 
 
 # which rule a layer gets
 
 
-def _rules(node: Any, maxpool: MaxPoolRule) -> list[Rule]:
-    """What a layer does, one after the other; a layer that does nothing after training has an empty list."""
+def rules_of_call(call: Call, read: Reading, maxpool: MaxPoolRule) -> list[tuple[int, list[Rule]]]:
+    """For each output of a call that is used, by number: what makes it, one after the other; [] for nothing at all."""
+    if getattr(call.node.operation, "gives_constant", False):
+        rules: list[list[Rule]] = [[Constant(_one_of(call.node, which), read.dtype)] for which in range(len(call.outputs))]
+        return list(zip(call.outputs, rules, strict=True))
+    known = _rules(call.node, maxpool, read.dtype) if len(call.outputs) == 1 else None
+    if known is not None:
+        return [(call.outputs[0], [_checked(each, call, read) for each in known])]
+    made = []
+    for which, number in enumerate(call.outputs):
+        if number in read.used:
+            dtypes = tuple(keras.backend.standardize_dtype(tensor.dtype) for tensor in call.node.input_tensors)
+            rule = Composite(_outputs_of(call.node), which, dtypes, maxpool, read.dtype)
+            made.append((number, [_checked(rule, call, read)]))
+    return made
+
+
+def _one_of(node: Any, which: int) -> Callable[..., Any]:
+    return lambda *values: call_on(node, values)[which]
+
+
+def _outputs_of(node: Any) -> Callable[..., Any]:
+    return lambda *values: call_on(node, values)
+
+
+def _checked(rule: Rule, call: Call, read: Reading) -> Rule:
+    """Refuse a layer of which an operation has no rule."""
+    if not isinstance(rule, Composite):
+        return rule
+    try:
+        rule.primitives(shapes_given(rule, call, read))
+    except NoRuleError as error:
+        raise _without_rule(call.node.operation, f"{type(call.node.operation).__name__} ({error})") from error
+    return rule
+
+
+def shapes_given(rule: Composite, call: Call, read: Reading) -> tuple[tuple[int, ...], ...]:
+    """Shapes of what a layer takes, or of what its activation does, with some rows."""
+    numbers = call.outputs if rule.is_activation else call.inputs
+    return tuple((_ROWS, *read.shapes[number]) for number in numbers)
+
+
+def _rules(node: Any, maxpool: MaxPoolRule, dtype: Any) -> list[Rule] | None:
+    """What a layer does, one after the other; a layer that does nothing after training has an empty list.
+
+    None: it is read by the operations that it is made of.
+    """
     # subclasses may do anything, so only the very classes of Keras count
     layer, kind = node.operation, type(node.operation)
     if is_quantized(getattr(layer, "linear_part_of", layer)):
         raise _without_rule(layer, f"{kind.__name__} that computes in {layer.quantization_mode}")
+    if isinstance(layer, (layers.Lambda, layers.RNN, layers.Bidirectional)):
+        raise _without_rule(layer)
     if kind in _IDENTITY:
         return []
+    if getattr(layer, "data_format", None) == "channels_first":
+        return None
     if kind is layers.Conv1D:
-        return [_convolution(layer), *_activation(layer, layer.activation)]
+        return [Weighted(layer, is_convolution=True, dtype=dtype), *_activation(layer, layer.activation, maxpool, dtype)]
     if kind is layers.Dense:
-        return [Weighted(layer), *_activation(layer, layer.activation)]
+        return [Weighted(layer, dtype=dtype), *_activation(layer, layer.activation, maxpool, dtype)]
     if hasattr(layer, "linear_part_of"):
-        return [Weighted(layer.linear_part_of)]
+        return [Weighted(layer.linear_part_of, dtype=dtype)]
     if kind is layers.BatchNormalization:
         if getattr(layer, "renorm", False):
             raise _without_rule(layer, "batch renormalisation")
-        return [Scaled(layer, len(node.input_tensors[0].shape))]
+        return [Scaled(layer, len(node.input_tensors[0].shape), dtype)]
     if kind is layers.Activation:
-        return _activation(layer, layer.activation)
+        return _activation(layer, layer.activation, maxpool, dtype)
     if kind in (layers.MaxPooling1D, layers.GlobalMaxPooling1D):
         return [_max_pool(layer, maxpool)]
     if kind in _LINEAR:
@@ -120,9 +207,7 @@ def _rules(node: Any, maxpool: MaxPoolRule) -> list[Rule]:
     if merged is not None:
         return [merged]
     nonlinearity = _activation_layer(layer)
-    if nonlinearity is not None:
-        return [Elementwise(nonlinearity)]
-    raise _without_rule(layer)
+    return None if nonlinearity is None else [Elementwise(nonlinearity)]
 
 
 def _without_rule(layer: Any, what: str = "") -> InputError:
@@ -130,23 +215,12 @@ def _without_rule(layer: Any, what: str = "") -> InputError:
     return InputError(
         f"layer {layer.name!r}",
         f"DeepLIFT has no rule for {kind}",
-        "rebuild the model from Conv1D, Dense, BatchNormalization, elementwise activations, pooling, Add and "
-        "Concatenate, or choose integrated_gradients or ism, which need no rules",
+        "rebuild the model from layers that are linear maps, elementwise functions, products, maxima or softmax "
+        "(simbench doctor --model FILE lists them), or choose integrated_gradients or ism, which need no rules",
     )
 
 
-def _check_channels_last(layer: Any) -> None:
-    if layer.data_format != "channels_last":
-        raise _without_rule(layer, f"{type(layer).__name__} with channels first")
-
-
-def _convolution(layer: Any) -> Weighted:
-    _check_channels_last(layer)
-    return Weighted(layer, is_convolution=True)
-
-
 def _max_pool(layer: Any, rule: MaxPoolRule) -> MaxPool:
-    _check_channels_last(layer)
     if type(layer) is layers.GlobalMaxPooling1D:
         return MaxPool(None, None, "valid", rule, keep_length=layer.keepdims)
     return MaxPool(layer.pool_size[0], layer.strides[0], layer.padding, rule)
@@ -198,13 +272,16 @@ def _activation_layer(layer: Any) -> Nonlinearity | None:
     return None if kinks is None else Nonlinearity(layer.call, kinks=kinks, change=_CHANGES.get(name))
 
 
-def _activation(layer: Any, function: Callable[[Any], Any]) -> list[Rule]:
+def _activation(layer: Any, function: Callable[[Any], Any], maxpool: MaxPoolRule, dtype: Any) -> list[Rule]:
     if function is keras.activations.linear:
         return []
     known = _known_functions().get(function)
-    if known is None:
+    if known is not None:
+        return [Elementwise(known)]
+    if not getattr(function, "__module__", "").startswith(("keras.", "tensorflow.")):
         raise _without_rule(layer, f"the activation {getattr(function, '__name__', function)!r}")
-    return [Elementwise(known)]
+    # softmax, glu
+    return [Composite(function, 0, (dtype,), maxpool, dtype, is_activation=True)]
 
 
 def _known_functions() -> dict[Callable[[Any], Any], Nonlinearity]:
@@ -241,7 +318,7 @@ def _with_folded_normalisation(steps: list[LayerStep], output: int) -> list[Laye
             and uses.count(before.output) == 1
         ):
             folded.remove(before)
-            rule = Weighted(before.rule.layer, before.rule.is_convolution, step.rule)
+            rule = dataclasses.replace(before.rule, normalisation=step.rule)
             step = LayerStep(rule, before.inputs, step.output)
         folded.append(step)
         by_output[step.output] = step

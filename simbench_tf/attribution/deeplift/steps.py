@@ -16,8 +16,13 @@ import tensorflow as tf
 Tensor = Any
 
 
-#: Differences smaller than this count as none (the original's NEAR_ZERO_THRESHOLD).
-NEAR_ZERO = 1e-7
+# differences smaller than this count as none; in float32 the original's NEAR_ZERO_THRESHOLD
+_NEAR_ZERO = {tf.float32: 1e-7, tf.float64: 1e-15}
+
+
+def near_zero(like: Tensor) -> float:
+    """What counts as no difference among numbers of a tensor's precision."""
+    return _NEAR_ZERO[like.dtype]
 
 
 class Pair(NamedTuple):
@@ -70,10 +75,10 @@ class Rule(Protocol):
     def parts(self, run: ForwardPass, step: LayerStep) -> Pair:
         """Return P and N of the layer's output."""
 
-    def saved(self, run: ForwardPass, step: LayerStep) -> list[Tensor]:
+    def saved(self, run: ForwardPass, step: LayerStep) -> list[Any]:
         """Return what of the forward pass the backward pass needs, whatever the target."""
 
-    def backward(self, saved: list[Tensor], m: Pair) -> tuple[Pair, ...]:
+    def backward(self, saved: list[Any], m: Pair) -> tuple[Pair, ...]:
         """Return the multipliers of each input from those of the output."""
 
     def takes_apart(self, apart: bool) -> bool:
@@ -142,7 +147,7 @@ def by_sign(difference: Tensor) -> Pair:
 
 def zeros(n: int, empty: Tensor) -> Tensor:
     """Zeros of the shape of `empty`, with `n` rows."""
-    return tf.zeros((n, *empty.shape[1:]))
+    return tf.zeros((n, *empty.shape[1:]), empty.dtype)
 
 
 def pulled_back(function: Callable[..., Tensor], at: list[Tensor], multipliers: Tensor) -> list[Tensor]:
@@ -156,7 +161,7 @@ def pulled_back(function: Callable[..., Tensor], at: list[Tensor], multipliers: 
 # the backward pass
 
 
-def multipliers(steps: list[LayerStep], saved: list[list[Tensor]], top: Tensor) -> Pair:
+def multipliers(steps: list[LayerStep], saved: list[list[Any]], top: Tensor) -> Pair:
     """From the output's multipliers (n R, n_outputs) to the input's; where a tensor is used twice they add up."""
     reached = {steps[-1].output: Pair(top, top)}
     for step, kept in zip(reversed(steps), reversed(saved), strict=True):
