@@ -55,7 +55,7 @@ class Nonlinearity:
 
     def derivative(self, at: Tensor) -> Tensor:
         if self.negative_slope is not None:
-            return tf.where(at > 0, 1.0, self._below(at))
+            return tf.where(at > 0, tf.ones_like(at), self._below(at))
         return pulled_back(self.function, [at], tf.ones_like(at))[0]
 
     def slope(self, start: Tensor, step: Tensor, end: Tensor | None = None) -> Tensor:
@@ -76,7 +76,7 @@ class Nonlinearity:
     def rescale(self, reference: Tensor, difference: Tensor, end: Tensor | None = None) -> Tensor:
         """Rescale's multiplier: the slope, or the derivative where there is no difference."""
         near = tf.abs(difference) < near_zero(difference)
-        slope = self.slope(reference, tf.where(near, 1.0, difference), end)
+        slope = self.slope(reference, tf.where(~near, difference, 1.0), end)
         return tf.where(near, self.derivative(reference), slope)
 
     def _slope_of_short_step(self, start: Tensor, step: Tensor) -> Tensor:
@@ -173,7 +173,7 @@ def _with_part(reference: Tensor, part: Tensor, observed: Tensor, other: Tensor)
     from_reference = tf.abs(reference) + tf.abs(part) <= tf.abs(observed) + tf.abs(other)
     total = tf.where(from_reference, reference + part, observed - other)
     lost = _LOST_DIGITS[total.dtype] * tf.minimum(tf.abs(reference) + tf.abs(part), tf.abs(observed) + tf.abs(other))
-    return tf.where(tf.abs(total) < lost, 0.0, total)
+    return tf.where(tf.abs(total) >= lost, total, 0.0)
 
 
 # max-pooling
@@ -241,7 +241,7 @@ class MaxPool:
         change = tf.where(first[0], higher - maxima[1], 0.0) + tf.where(first[1], maxima[0] - higher, 0.0)
         x, references = run.ends(windows)
         near = tf.abs(x - references) < near_zero(x)
-        return tf.where(near, 0.0, change / tf.where(near, 1.0, x - references))
+        return tf.where(~near, change / tf.where(~near, x - references, 1.0), 0.0)
 
     def _pooled(self, windows: Tensor) -> Tensor:
         pooled = tf.reduce_max(windows, axis=2)

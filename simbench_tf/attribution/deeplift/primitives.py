@@ -112,7 +112,8 @@ def primitive_of(operation: Any, is_dependent: Sequence[bool]) -> Name | None:
     if kind in _ELEMENTWISE or kind in _SLOPES or kind in ("Relu", "LeakyRelu"):
         return "elementwise"
     if kind == "Pow":
-        return "elementwise" if list(is_dependent) == [True, False] else None
+        exponent = tf.get_static_value(operation.inputs[1])
+        return "elementwise" if exponent is not None and exponent.size == 1 else None
     if kind in ("Max", "Maximum", "MaxPool"):
         return "maximum"
     if kind in ("Min", "Minimum"):
@@ -201,7 +202,7 @@ def _slope(applied: Applied, x: Tensor, r: Tensor) -> Tensor:
     """(f(x) - f(r)) / (x - r), or the derivative where they are the same."""
     kind = applied.operation.type
     if kind == "Pow":
-        return _slope_of_power(applied.constants[1], r, x)
+        return _slope_of_power(float(tf.get_static_value(applied.operation.inputs[1])), r, x)
     if kind in _SLOPES:
         return _SLOPES[kind](r, x)
     if kind in ("Relu", "LeakyRelu"):
@@ -213,11 +214,12 @@ def _slope(applied: Applied, x: Tensor, r: Tensor) -> Tensor:
 
 
 def _log_slope(a: Tensor, b: Tensor) -> Tensor:
+    """Of the logarithm, by the step's own digits where it is short."""
     ratio = tf.math.divide_no_nan(b - a, a)
-    near, same = tf.abs(ratio) < 0.5, tf.abs(ratio) < 1e-30
-    series = tf.math.log1p(tf.where(near, ratio, 0.0)) / tf.where(same, 1.0, ratio)
-    close = tf.where(same, 1.0, series) / a
-    return tf.where(near, close, (tf.math.log(b) - tf.math.log(a)) / tf.where(near, 1.0, b - a))
+    far, differ = tf.abs(ratio) >= 0.5, b != a
+    series = tf.math.log1p(tf.where(~far, ratio, 0.0)) / tf.where(differ, ratio, 1.0)
+    near = tf.where(differ, series, 1.0) / a
+    return tf.where(far, (tf.math.log(b) - tf.math.log(a)) / tf.where(far, b - a, 1.0), near)
 
 
 def _rsqrt_slope(a: Tensor, b: Tensor) -> Tensor:
@@ -236,15 +238,13 @@ _SLOPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }
 
 
-def _slope_of_power(exponent: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """Of u ** p. Whole numbers up to 4 by their polynomial; others for positive u, as exp(p log u)."""
-    p = tf.cast(exponent, a.dtype)
-    whole = {0: tf.zeros_like(a), 1: tf.ones_like(a), 2: a + b, 3: a * a + a * b + b * b, 4: (a + b) * (a * a + b * b)}
-    start, end = (tf.where(u > 0, u, 1.0) for u in (a, b))
-    log_slope = _log_slope(start, end)
-    exponential = Nonlinearity(tf.exp, change=exp_change)
-    slope = exponential.rescale(p * tf.math.log(start), p * log_slope * (end - start), p * tf.math.log(end))
-    result = slope * p * log_slope
-    for number, polynomial in whole.items():
-        result = tf.where(p == float(number), polynomial, result)
-    return result
+def _slope_of_power(exponent: float, a: Tensor, b: Tensor) -> Tensor:
+    """Of u ** p: whole numbers by a polynomial; others, for positive u, as exp(p log u)."""
+    if exponent < 0:
+        return -_slope_of_power(-exponent, a, b) / (tf.pow(a, -exponent) * tf.pow(b, -exponent))
+    if exponent == int(exponent):
+        terms = [tf.pow(a, float(k)) * tf.pow(b, exponent - 1 - k) for k in range(int(exponent))]
+        return tf.add_n(terms) if terms else tf.zeros_like(a)
+    step = exponent * _log_slope(a, b)
+    start, end = exponent * tf.math.log(a), exponent * tf.math.log(b)
+    return step * Nonlinearity(tf.exp, change=exp_change).rescale(start, step * (b - a), end)

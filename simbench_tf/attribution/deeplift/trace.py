@@ -6,6 +6,7 @@ for these. Everything is computed in one precision, float32 or float64, whatever
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -131,7 +132,8 @@ def computed(operation: Any, inputs: Sequence[Tensor], dtype: Any) -> list[Tenso
         return [_in(dtype, tf.constant(tf.make_ndarray(operation.get_attr("value"))))]
     if operation.type == "Cast" and operation.outputs[0].dtype.is_floating:
         return [tf.cast(inputs[0], dtype)]
-    made = getattr(tf.raw_ops, operation.type)(**_arguments(operation, list(inputs)))
+    function = getattr(tf.raw_ops, operation.type)
+    made = function(**_as_called_in_python(function, _arguments(operation, list(inputs))))
     outputs = list(made) if isinstance(made, (list, tuple)) else [made]
     return [_in(dtype, output) for output in outputs]
 
@@ -153,6 +155,16 @@ def _arguments(operation: Any, inputs: list[Tensor]) -> dict[str, Any]:
         arguments[argument.name], inputs = inputs[:n], inputs[n:]
     settings = [attr.name for attr in definition.attr if attr.name not in told]
     return {**arguments, **{name: operation.get_attr(name) for name in settings}}
+
+
+def _as_called_in_python(function: Function, arguments: dict[str, Any]) -> dict[str, Any]:
+    """Some arguments have another name in Python, as `axis` for `reduction_indices`; their order is the same."""
+    known = [name for name in inspect.signature(function).parameters if name != "name"]
+    renamed = zip(
+        [name for name in arguments if name not in known], [name for name in known if name not in arguments], strict=False
+    )
+    new = dict(renamed)
+    return {new.get(name, name): value for name, value in arguments.items()}
 
 
 def _dtype_in(dtype: Any, own: Any) -> Any:
