@@ -13,6 +13,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not follow __getatt
     from simbench_tf import plot as plot
     from simbench_tf.attribution import Attribution as Attribution
     from simbench_tf.attribution import attribute as attribute
+    from simbench_tf.attribution import audit as audit
     from simbench_tf.attribution import interactions as interactions
     from simbench_tf.attribution import register_method as register_method
     from simbench_tf.attribution import window_pairs as window_pairs
@@ -56,6 +57,7 @@ _PUBLIC = {
     "InputError": "errors",
     "Snapshots": "training",
     "attribute": "attribution",
+    "audit": "attribution",
     "basset": "models",
     "beluga": "models",
     "bootstrap_interval": "score",

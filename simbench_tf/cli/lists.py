@@ -77,13 +77,22 @@ def doctor(
     warm: Annotated[
         bool, typer.Option("--warm", help="Compile what a run uses, up to two minutes, so that no run has to.")
     ] = False,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model", metavar="FILE", help="Instead: operations of a .keras model, DeepLIFT's rules, deltas."),
+    ] = None,
 ) -> None:
     """Show versions, devices, which optional parts work here, and which plug-ins other packages bring.
 
     Example: [bold]simbench doctor --warm[/]
+
+    Example: [bold]simbench doctor --model my_model.keras[/]
     """
     from simbench_tf.cli.doctor import examine
 
+    if model is not None:
+        _audit(model)
+        return
     table = Table("part", "state", box=None)
     findings = examine()
     for finding in findings:
@@ -93,6 +102,21 @@ def doctor(
         _warm()
     if any(finding.needed and not finding.works for finding in findings):
         raise typer.Exit(1)
+
+
+def _audit(path: Path) -> None:
+    from simbench_tf.attribution import audit
+    from simbench_tf.attribution.audit import summary_of
+    from simbench_tf.models.custom import load_any_model
+
+    found = audit(load_any_model(path))
+    table = Table("layer", "kind", "rule", "delta", box=None)
+    for row in found.itertuples():
+        delta = "" if row.delta != row.delta else f"{row.delta:.1e}"
+        rule = f"[red]{escape(row.rule)}[/]: {escape(row.note)}" if row.note else escape(row.rule)
+        table.add_row(escape(row.layer), escape(row.kind), rule, delta)
+    console.print(table)
+    say(summary_of(found))
 
 
 def _warm() -> None:

@@ -46,6 +46,17 @@ _SAVE = "save it with `model.save('NAME.keras')`"
 _REGISTER = "give layers of your own a get_config, and decorate them with @keras.saving.register_keras_serializable()"
 
 
+def load_any_model(path: Path) -> Any:
+    """Load a model from its .keras file in Keras' safe mode, uncompiled, whatever its form.
+
+    Raises
+    ------
+    InputError
+        The file is no Keras model.
+    """
+    return _loaded(path)
+
+
 def load_own_model(path: Path, seq_length: int, n_tasks: int) -> keras.Model:
     """Load a model from its .keras file, uncompiled.
 

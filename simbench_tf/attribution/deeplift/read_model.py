@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Literal, NamedTuple
 
 import keras
@@ -81,14 +81,23 @@ def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule, length: i
     new = itertools.count(1)
     numbers = {0: 0}  # from tensors of the calls to tensors of the steps: a call makes none, one or more steps
     for call in read.graph.calls:
-        for number, rules in rules_of_call(call, read, maxpool):
-            tensors = tuple(numbers[number] for number in call.inputs)
-            for each in rules:
-                steps.append(LayerStep(each, tensors, next(new)))
-                tensors = (steps[-1].output,)
-            (numbers[number],) = tensors
+        steps.extend(steps_of_call(call, rules_of_call(call, read, maxpool), numbers, new))
     steps = _with_exact_parts(_with_folded_normalisation(steps, numbers[read.graph.output]))
     return _marked([_with_activation_rule(step, rule, steps) for step in steps])
+
+
+def steps_of_call(
+    call: Call, rules: list[tuple[int, list[Rule]]], numbers: dict[int, int], new: Iterator[int]
+) -> list[LayerStep]:
+    """Steps of a call, by its rules; `numbers` of its outputs among the tensors of steps are noted."""
+    steps = []
+    for output, in_turn in rules:
+        tensors = tuple(numbers[number] for number in call.inputs)
+        for rule in in_turn:
+            steps.append(LayerStep(rule, tensors, next(new)))
+            tensors = (steps[-1].output,)
+        (numbers[output],) = tensors
+    return steps
 
 
 class Reading(NamedTuple):

@@ -163,11 +163,21 @@ def pulled_back(function: Callable[..., Tensor], at: list[Tensor], multipliers: 
 
 def multipliers(steps: list[LayerStep], saved: list[list[Any]], top: Tensor) -> Pair:
     """From the output's multipliers (n R, n_outputs) to the input's; where a tensor is used twice they add up."""
+    return multipliers_of_all(steps, saved, top)[1]
+
+
+def multipliers_of_all(
+    steps: list[LayerStep], saved: list[list[Any]], top: Tensor
+) -> tuple[list[tuple[Pair, tuple[Pair, ...]]], Pair]:
+    """Multipliers of each step's output and those it gives its inputs, from the last step on; and the input's."""
     reached = {steps[-1].output: Pair(top, top)}
+    of_steps = []
     for step, kept in zip(reversed(steps), reversed(saved), strict=True):
-        for number, into in zip(step.inputs, step.rule.backward(kept, reached.pop(step.output)), strict=True):
+        out = reached.pop(step.output)
+        of_steps.append((out, step.rule.backward(kept, out)))
+        for number, into in zip(step.inputs, of_steps[-1][1], strict=True):
             reached[number] = plus(reached[number], into) if number in reached else into
-    return reached[0]
+    return of_steps, reached[0]
 
 
 def contributions(m: Pair, x: Tensor, references: Tensor) -> tuple[Tensor, Tensor, Tensor]:
