@@ -1,6 +1,7 @@
 """Mutagenesis by windows equals mutagenesis by whole passes, whatever the layers, and says when it cannot be had."""
 
 import gc
+import re
 import warnings
 import weakref
 
@@ -8,16 +9,24 @@ import hypothesis
 import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import strategies as st
 from keras import layers
 
-from helpers.models import random_bases, with_weights
+from helpers.models import with_weights
+from helpers.mutagenesis import (
+    POINTWISE,
+    bases_with_n,
+    changes_of_each_mutant,
+    convolutions,
+    in_float64,
+    largest_error,
+    poolings,
+)
 from simbench_tf.attribution import attribute, mutagenesis
 from simbench_tf.attribution.layer_geometry import UnsupportedModelError
 from simbench_tf.attribution.mutagenesis import double_mutants, shuffle_site
 from simbench_tf.attribution.mutagenesis import windows as _windows
-from simbench_tf.attribution.mutagenesis.chain import read_chain
+from simbench_tf.attribution.mutagenesis.graph import read_graph
 from simbench_tf.attribution.mutagenesis.windows import plan_windows
 from simbench_tf.attribution.network import open_network
 from simbench_tf.dna import dinucleotide_counts, encode, one_hot
@@ -25,99 +34,12 @@ from simbench_tf.errors import InputError
 from simbench_tf.models import basset, beluga
 
 
-def bases_with_n(n, length, seed=0):
-    bases = random_bases(n, length, seed)
-    bases[0, length // 3] = 4
-    return bases
-
-
 def sequential(length, *stack, seed=0):
     return with_weights(keras.Sequential([keras.Input((length, 4)), *stack]), seed)
 
 
-@pytest.fixture
-def every_window(monkeypatch):
-    """Follow windows to the very end of the stages, even where a whole pass would be cheaper."""
-    monkeypatch.setattr(_windows, "_worth", lambda chain, steps: (len(steps), (2.0, 1.0)))
-
-
-@pytest.fixture
-def eagerly():
-    """Run functions without compiling them, which takes a second or more each."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
-def in_float64(model):
-    """The same model, to be told from rounding."""
-    twin = keras.models.model_from_json(model.to_json().replace("float32", "float64"))
-    twin.set_weights(model.get_weights())
-    return twin
-
-
-def changes_of_each_mutant(model, bases):
-    """Change of each output (T, n, L, 4), from the model's own outputs for sequences with one base replaced."""
-    n, length = bases.shape
-    mutants = np.tile(bases[:, None, None], (1, length, 4, 1))
-    where = np.arange(length)
-    mutants[:, where, :, where] = np.arange(4)
-    values = np.asarray(model(one_hot(mutants.reshape(-1, length)))).T.reshape(-1, n, length, 4)
-    change = values - np.asarray(model(one_hot(bases))).T[:, :, None, None]
-    return np.where((bases == 4)[:, :, None], 0, change)
-
-
-def largest_error(model, bases, batch_size=64, target=(0,), start=0):
-    """Largest error of the changes by windows, over the largest change or, where it is larger, output."""
-    network = open_network(model, bases.shape[1], target, "probability", batch_size)
-    assert mutagenesis.methods._engine(network, bases.shape[1]) is not None
-    fast = mutagenesis.methods.substitution_changes(network, one_hot(bases), start, bases.shape[1], True)
-    exact = in_float64(model)
-    expected = changes_of_each_mutant(exact, bases)[list(target)]
-    expected[:, :, :start] = 0
-    # rounding is relative to the values that a change is added to
-    outputs = abs(np.asarray(exact(one_hot(bases)))).max()
-    return abs(fast - expected).max() / max(abs(expected).max(), outputs)
-
-
 # architectures
 
-
-# drawn as plain values, since building a layer draws random weights
-
-
-@st.composite
-def convolutions(draw):
-    strides = draw(st.sampled_from([1, 1, 2, 3]))
-    return "Conv1D", {
-        "filters": 4,
-        "kernel_size": draw(st.integers(1, 6)),
-        "strides": strides,
-        "padding": draw(st.sampled_from(["valid", "same", "causal"])),
-        "dilation_rate": draw(st.integers(1, 3)) if strides == 1 else 1,
-        "groups": draw(st.sampled_from([1, 1, 2])),
-        "activation": draw(st.sampled_from([None, "relu", "softplus"])),
-    }
-
-
-@st.composite
-def poolings(draw):
-    return draw(st.sampled_from(["MaxPooling1D", "AveragePooling1D"])), {
-        "pool_size": draw(st.integers(1, 4)),
-        "strides": draw(st.sampled_from([None, 1, 2, 3])),
-        "padding": draw(st.sampled_from(["valid", "same"])),
-    }
-
-
-POINTWISE = [
-    ("BatchNormalization", {}),
-    ("LayerNormalization", {}),
-    ("ReLU", {"negative_slope": 0.1}),
-    ("Softmax", {}),
-    ("Dense", {"units": 4, "activation": "gelu"}),
-    ("Activation", {"activation": "tanh"}),
-    ("Dropout", {"rate": 0.5}),
-]
 ENDINGS = [
     [("Flatten", {}), ("Dense", {"units": 5, "activation": "relu"})],
     [("Flatten", {}), ("Dropout", {"rate": 0.1})],
@@ -152,8 +74,11 @@ def test_windows_equal_whole_passes(every_window, eagerly, architecture, batch_s
 @pytest.mark.parametrize("make", [basset, beluga])
 @pytest.mark.parametrize("n_stages", [1, 2, 3])
 def test_windows_may_end_after_any_stage(monkeypatch, make, n_stages):
-    monkeypatch.setattr(_windows, "_worth", lambda chain, steps: (n_stages, (2.0, 1.0)))
     model = with_weights(make(seq_length=320, n_tasks=2, width=0.02))
+    first = [layer for layer in model.layers if isinstance(layer, layers.Conv1D)][:n_stages]
+    # any other convolution is run on whole mutants
+    monkeypatch.setattr(_windows, "_LEAST_SPEED_UP", 0.0)
+    monkeypatch.setattr(_windows, "_pays", lambda stage, window: stage.linear in (None, *first))
     assert largest_error(model, bases_with_n(1, 320), 256) < 1e-5
 
 
@@ -214,6 +139,10 @@ class Subclassed(keras.Model):
         return keras.ops.flip(inputs, axis=1)
 
 
+def mirrored(x):
+    return keras.ops.flip(x, axis=1)
+
+
 def functional(*calls):
     """A convolution, what these make of its output, a dense layer."""
     inputs = keras.Input((12, 4))
@@ -223,32 +152,51 @@ def functional(*calls):
     return with_weights(keras.Model(inputs, layers.Dense(1)(x)))
 
 
+# each is run on whole mutants from that layer on
 OTHERS = {
-    "Add 'add.*' joins 2 branches": [lambda x: layers.Add()([x, layers.ReLU()(x)]), layers.Flatten()],
     "Permute 'permute.*' is not a layer whose windows are known": [layers.Permute((2, 1)), layers.Flatten()],
     "BatchNormalization '.*' is not": [layers.BatchNormalization(axis=1), layers.Flatten()],
-    "Conv1D '.*' has an activation of its own": [layers.Conv1D(3, 2, activation=keras.ops.flip), layers.Flatten()],
+    "Conv1D '.*' has an activation of its own": [layers.Conv1D(3, 2, activation=mirrored), layers.Flatten()],
     "Conv1D '.*' computes in mixed_float16": [layers.Conv1D(3, 2, dtype="mixed_float16"), layers.Flatten()],
     "Flatten '.*' has channels first": [layers.Flatten(data_format="channels_first")],
-    "Flatten '.*' is not followed by a Dense": [layers.Flatten(), layers.ReLU()],
-    "Reshape '.*' does not flatten": [lambda x: keras.ops.reshape(x, (-1, 48))],
-    "GlobalMaxPooling1D '.*' keeps": [layers.GlobalMaxPooling1D(keepdims=True), layers.Flatten()],
-    "Multiply '.*' is called with more than a tensor": [lambda x: 2.0 * x, layers.Flatten()],
-    "BatchNormalization '.*' is called with more": [lambda x: layers.BatchNormalization()(x, training=True)],
+    "Reshape '.*' is not a layer": [layers.Reshape((6, 8)), layers.Flatten()],
+    "Multiply '.*' joins tensors of unlike": [
+        lambda x: layers.Multiply()([x, layers.MaxPooling1D(12)(x)]),
+        layers.Flatten(),
+    ],
+    "Concatenate '.*' puts positions one after": [lambda x: layers.Concatenate(axis=1)([x, x]), layers.Flatten()],
     "Dense '.*' is not a layer": [Dense(4), layers.Flatten()],
     "Subclassed '.*' is not a layer": [Subclassed(), layers.Flatten()],
-    "RepeatVector '.*' is not a layer": [layers.GlobalMaxPooling1D(), layers.RepeatVector(3), layers.Flatten()],
+    "MultiHeadAttention '.*' is called with more": [
+        lambda x: layers.MultiHeadAttention(2, 3)(x, x),
+        layers.GlobalMaxPooling1D(),
+    ],
 }
 
 
 @pytest.mark.parametrize("reason", OTHERS)
-def test_other_models_are_refused_with_the_reason(reason):
-    with pytest.raises(UnsupportedModelError, match=reason):
-        read_chain(functional(*OTHERS[reason]), 12)
+def test_other_layers_are_run_on_whole_mutants_for_the_reason_that_is_given(every_window, eagerly, reason):
+    model = functional(*OTHERS[reason])
+    network = open_network(model, 12, 0, "probability", 16)
+    plan = mutagenesis.methods._engine(network, 12).plan
+    assert plan.steps[0].how == "bases"
+    assert re.search(reason, plan.reasons[0])
+    fast, plain = (
+        mutagenesis.methods.substitution_changes(network, one_hot(bases_with_n(2, 12)), 0, 12, fast)
+        for fast in (True, False)
+    )
+    assert abs(plain).max() > 0.1
+    assert abs(fast - plain).max() < (1e-5 if "float16" not in reason else 2e-3) * abs(plain).max()
+
+
+def test_layers_that_run_as_in_training_are_refused():
+    model = functional(lambda x: layers.BatchNormalization()(x, training=True), layers.Flatten())
+    with pytest.raises(UnsupportedModelError, match=r"BatchNormalization '.*' is called as in training"):
+        read_graph(model, 12)
 
 
 def test_other_models_take_whole_passes_and_are_told_once():
-    model, x = functional(layers.Permute((2, 1)), layers.Flatten()), one_hot(bases_with_n(18, 12))
+    model, x = functional(layers.Permute((2, 1)), layers.Conv1D(40, 3), layers.Flatten()), one_hot(bases_with_n(18, 12))
     with pytest.warns(UserWarning, match="does not know this model .Permute 'permute.*all mutants go through") as told:
         scores = attribute(model, x, "ism", batch_size=64).scores
     assert len(told) == 1
@@ -299,8 +247,9 @@ def test_plans_of_basset_and_beluga_follow_every_stage_and_save_a_thirtieth():
         (beluga, 2000, 0.3): [(8, 8), (20, 5), (12, 12), (24, 6), (13, 13), (20, 20)],
     }
     for (make, length, width), widths in expected.items():
-        plan = plan_windows(read_chain(open_network(make(length, width=width), length).graph, length), length, 256)
-        assert [(step.convolved.width, step.changed.width) for step in plan.steps] == widths
+        plan = plan_windows(read_graph(open_network(make(length, width=width), length).graph, length), 256)
+        stages = [step for step in plan.steps if step.convolved is not None]
+        assert [(step.convolved.width, step.changed.width) for step in stages] == widths
         plain, windows = plan.multiplications
         assert 32 < plain / windows < 34
 

@@ -1,34 +1,39 @@
 """In-silico mutagenesis that computes, layer by layer, only what a substitution can change; exact but for rounding.
 
-The unchanged sequence goes through the model once. Of a mutant there is only ever a window of each layer: the first
+The unchanged sequence goes through the model once. Of a mutant there is only ever a window of each tensor: the first
 convolution changes by the difference of two columns of its kernel; later ones turn a window of changes into a wider
-one, being linear; activations and pooling are evaluated on unchanged values plus changes; a dense layer multiplies the
-window by the rows of its kernel that meet it. The idea is that of fastISM (Nair et al. 2022); that linear layers see
-changes alone, which are short, is what makes it cheaper here.
+one, being linear; activations, pooling and products are evaluated on unchanged values plus changes; branches come
+together in the window that holds those of all. A layer that joins all positions is updated where it is linear or a
+maximum; from a layer that is not known the mutant is put together and goes on as a whole. The idea is that of fastISM
+(Nair et al. 2022); that linear layers see changes alone, which are short, is what makes it cheaper here.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution.layer_geometry import UnsupportedModelError
-from simbench_tf.attribution.mutagenesis.chain import Chain, Product, read_chain
-from simbench_tf.attribution.mutagenesis.chain_layers import (
-    apply_dense,
-    apply_functions,
-    apply_linear,
-    apply_pointwise,
-    apply_stages,
-    bin_sizes,
-    convolve,
-    pool_bins,
+from simbench_tf.attribution.layer_geometry import UnsupportedModelError, linear_activation
+from simbench_tf.attribution.model_graph import call_on
+from simbench_tf.attribution.mutagenesis.follow import (
+    Block,
+    before_functions,
+    changes_of_bases,
+    follow_bases,
+    follow_merge,
+    follow_move,
+    follow_stage,
+    merged,
+    whole_tensor,
 )
-from simbench_tf.attribution.mutagenesis.windows import Window, WindowPlan, WindowStep, plan_windows
+from simbench_tf.attribution.mutagenesis.graph import Graph, Unit, read_graph
+from simbench_tf.attribution.mutagenesis.joins import follow_average, follow_dense, follow_maximum
+from simbench_tf.attribution.mutagenesis.stage_layers import apply_dense, apply_functions, apply_linear
+from simbench_tf.attribution.mutagenesis.windows import Flat, State, Window, WindowPlan, WindowStep, plan_windows
 
 Array = npt.NDArray[np.float32]
 
@@ -44,20 +49,37 @@ class Engine(NamedTuple):
     ----------
     plan : WindowPlan
     unchanged : callable
-        ``unchanged(one_hot)`` gives the tensors of unchanged sequences, (n, L, 4), that `block` looks at.
+        ``unchanged(one_hot)`` gives the tensors of unchanged sequences, (n, L, 4), that `block` looks at, by name.
     block : callable
-        ``block(period, bases, targets, *tensors)``: changes of the outputs by all single mutants of one block of
+        ``block(period, bases, targets, tensors)``: changes of the outputs by all single mutants of one block of
         positions, (P, n, 3, T). The block begins with that period, counted from 0. `bases` int32 (n, P) are the
         block's, 4 for N and beyond the end; mutant k has the base k + 1 further on, going round.
     """
 
     plan: WindowPlan
-    unchanged: Callable[[Any], list[Any]]
+    unchanged: Callable[[Any], dict[str, Any]]
     block: Callable[..., Any]
 
 
-def find_chain(model: Any, seq_length: int) -> Chain | None:
-    """Read a functional model that ends at the explained output as a chain.
+def make_engine(graph: Graph, largest_block: int) -> Engine:
+    """Compile the engine of a model.
+
+    Parameters
+    ----------
+    graph : Graph
+    largest_block : int
+        Positions to be followed together, fewer where windows are large; and three times so many whole mutants are no
+        more than that.
+    """
+    import tensorflow as tf
+
+    plan = plan_windows(graph, largest_block)
+    unchanged = tf.function(lambda x: _unchanged(plan, x), autograph=False)
+    return Engine(plan, unchanged, tf.function(_block(plan), autograph=False))
+
+
+def find_graph(model: Any, seq_length: int) -> Graph | None:
+    """Read a functional model that ends at the explained output, if following windows through it saves anything.
 
     Parameters
     ----------
@@ -67,39 +89,28 @@ def find_chain(model: Any, seq_length: int) -> Chain | None:
 
     Returns
     -------
-    chain : Chain or None
-        None, with a UserWarning, where the model is no chain of layers whose windows are known.
+    graph : Graph or None
+        None where windows would save too little; with a UserWarning where that is for layers that are not known.
     """
     try:
         if model is None:
             raise UnsupportedModelError("it shows no layers")
-        return read_chain(model, seq_length)
+        graph = read_graph(model, seq_length)
     except UnsupportedModelError as error:
+        reasons = [str(error)]
+    else:
+        plan = plan_windows(graph, 1)
+        if plan.saves:
+            return graph
+        reasons = plan.reasons
+    if reasons:
         warnings.warn(
-            f"fast in-silico mutagenesis does not know this model ({error}); all mutants go through the whole model",
+            f"fast in-silico mutagenesis does not know this model ({reasons[0]}); "
+            f"all mutants go through the whole model",
             UserWarning,
             stacklevel=2,
         )
-        return None
-
-
-def make_engine(chain: Chain, seq_length: int, largest_block: int) -> Engine | None:
-    """Compile the engine of a model, or give None where windows would save too little.
-
-    Parameters
-    ----------
-    chain : Chain
-    seq_length : int
-    largest_block : int
-        Positions to be followed together.
-    """
-    import tensorflow as tf
-
-    plan = plan_windows(chain, seq_length, largest_block)
-    if plan is None:
-        return None
-    unchanged = tf.function(lambda x: _unchanged(chain, plan, x), autograph=False)
-    return Engine(plan, unchanged, tf.function(_block(chain, plan), autograph=False))
+    return None
 
 
 def mutant_changes(
@@ -115,7 +126,7 @@ def mutant_changes(
     >>> stack = [layers.Conv1D(1, 1), layers.MaxPooling1D(2), layers.Flatten(), layers.Dense(1)]
     >>> model = keras.Sequential([keras.Input((8, 4)), *stack])
     >>> model.set_weights([np.arange(4.0).reshape(1, 4, 1), np.zeros(1), np.ones((4, 1)), np.zeros(1)])
-    >>> engine = make_engine(read_chain(model, 8), 8, 8)
+    >>> engine = make_engine(read_graph(model, 8), 8)
     >>> bases = encode(["ACGTAAAA"])
     >>> # the first bin holds max(0, 1): A becomes C, G, T and C becomes G, T, A
     >>> mutant_changes(engine, one_hot(bases), bases, [0], 0, 2).tolist()
@@ -128,271 +139,171 @@ def mutant_changes(
     chosen, tensors = tf.constant(targets, tf.int32), engine.unchanged(tf.constant(one_hot))
     first = start - start % plan.period
     outputs = [
-        engine.block(tf.constant(place // plan.period), padded[:, place : place + plan.block], chosen, *tensors)
+        engine.block(tf.constant(place // plan.period), padded[:, place : place + plan.block], chosen, tensors)
         for place in range(first, end, plan.block)
     ]
     joined = tf.concat(outputs, axis=0)[start - first : end - first]
     return tf.transpose(joined, (3, 1, 0, 2)).numpy()
 
 
-def _unchanged(chain: Chain, plan: WindowPlan, x: Any) -> list[Any]:
-    """Two tensors a step, what is before and after its functions, with margins; then what the head needs."""
+def _unchanged(plan: WindowPlan, x: Any) -> dict[str, Any]:
+    """All tensors of unchanged sequences, and what is before the functions of each stage."""
+    values, kept = {0: x}, {}
+    for step in plan.steps:
+        unit = step.unit
+        if unit.stage is not None and step.how in ("bases", "windows"):
+            before = apply_linear(unit.stage, values[unit.inputs[0]])
+            kept[before_functions(unit)] = before
+            values[unit.output] = apply_functions(unit.stage, before)
+        else:
+            values.update(zip(unit.outputs, _run(unit, values), strict=True))
+    return {**kept, **{str(number): value for number, value in values.items()}}
+
+
+def _run(unit: Unit, values: Mapping[int, Any]) -> list[Any]:
+    """The outputs of a unit from whole tensors."""
     import tensorflow as tf
 
-    tensors = []
-    for step in plan.steps:
-        convolved = apply_linear(step.stage, x)
-        x = apply_functions(step.stage, convolved)
-        for values, window in ((convolved, step.convolved), (x, step.changed)):
-            left, right = window.margins(plan.n_periods)
-            tensors.append(tf.pad(values, [[0, 0], [left, right], [0, 0]]))
-    if len(plan.steps) < len(chain.stages):
-        return tensors
-    if chain.head == "dense":
-        return [*tensors, apply_dense(chain.dense, x)]
-    return [*tensors, x]
+    if unit.stage is None:
+        return call_on(unit.call.node, [values[number] for number in unit.call.inputs])
+    x = tf.cast(values[unit.inputs[0]], tf.float32)
+    return [apply_functions(unit.stage, apply_linear(unit.stage, x))]
 
 
-# windows: tensors (P, n, 3, w, channels), positions leading
-
-
-def _block(chain: Chain, plan: WindowPlan) -> Callable[..., Any]:
+def _block(plan: WindowPlan) -> Callable[..., Any]:
     """Make a function of a block: its first period, bases int32 (n, P), targets, tensors -> changes (P, n, 3, T)."""
     import tensorflow as tf
 
-    def block(period: Any, bases: Any, targets: Any, *tensors: Any) -> Any:
-        change = _first_changes(plan, bases)
-        for index in range(len(plan.steps)):
-            before, after = tensors[2 * index : 2 * index + 2]
-            change = _follow(plan, index, period, change, before, after)
-        change = tf.gather(_finish(chain, plan, period, change, tensors), targets, axis=3)
-        return tf.gather(change, np.argsort(plan.order))
+    def function(period: Any, bases: Any, targets: Any, unchanged: Mapping[str, Any]) -> Any:
+        block = Block(plan, period, bases, unchanged)
+        # windows and (P, n, 3, units) are changes; whole tensors are mutated, (P n 3, ...); of constants there is none
+        values: dict[int, Any] = {}
+        if any(0 in step.unit.inputs and step.how not in ("bases", "constant") for step in plan.steps):
+            # each base by itself
+            n_positions = np.zeros(plan.block, np.int64)
+            values[0] = changes_of_bases(block, tf.eye(4)[None], np.zeros((1, 1), np.int64), n_positions)
+        for step in plan.steps:
+            values.update(zip(step.unit.outputs, _after(block, step, values), strict=True))
+        change = values[plan.output]
+        if change is None:
+            change = tf.zeros((plan.block, bases.shape[0], 3, block.value(plan.output).shape[1]))
+        return tf.gather(change, targets, axis=3)
 
-    return block
+    return function
 
 
-def _first_changes(plan: WindowPlan, bases: Any) -> Any:
-    """Changes of the first linear layer: at each position the rows of two letters differ."""
+def _after(block: Block, step: WindowStep, values: Mapping[int, Any]) -> list[Any]:
+    """What becomes of the outputs of one unit."""
+    unit = step.unit
+    if step.how == "constant":
+        return [None] * len(unit.outputs)
+    if step.how == "bases":
+        return [follow_bases(block, step)]
+    given = [values[number] for number in unit.inputs]
+    if step.how == "same":
+        return given
+    if step.how == "joined":
+        return [_joined(block, step, given)]
+    if step.how == "windows":
+        return [_windows(block, step, given)]
+    return _whole(block, step, given)
+
+
+def _windows(block: Block, step: WindowStep, given: list[Any]) -> Any:
+    """Windows from windows."""
+    pairs = [
+        (change, state) if isinstance(state, Window) else None for change, state in zip(given, step.inputs, strict=True)
+    ]
+    if step.unit.kind == "merge":
+        return follow_merge(block, step, pairs)
+    (pair,) = pairs
+    assert pair is not None
+    return (follow_stage if step.unit.stage is not None else follow_move)(block, step, *pair)
+
+
+def _joined(block: Block, step: WindowStep, given: list[Any]) -> Any:
+    """Changes (P, n, 3, units) of what has no positions, from windows or from such changes."""
     import tensorflow as tf
 
-    step, n_kinds = plan.steps[0], len(plan.taps)
-    linear = step.stage.linear
-    kernel = tf.eye(4)[None] if linear is None else tf.convert_to_tensor(linear.kernel)
-    if len(kernel.shape) == 2:
-        kernel = kernel[None]
-    # a letter and a tap that change nothing
-    kernel = tf.pad(kernel, [[0, 1], [0, 1], [0, 0]])
-    table = tf.transpose(tf.gather(kernel, plan.taps), (0, 2, 1, 3))
-    table = tf.reshape(table, (n_kinds * 5, step.convolved.width, kernel.shape[-1]))
-    letters = tf.transpose(bases)
-    kinds = plan.kinds.astype(np.int32)[:, None]
-    mutated = (letters[..., None] + np.arange(1, 4, dtype=np.int32)) % 4
-    observed = tf.gather(table, 5 * kinds + letters)
-    return tf.gather(table, 5 * kinds[..., None] + mutated) - observed[:, :, None]
-
-
-def _follow(plan: WindowPlan, index: int, period: Any, change: Any, before: Any, after: Any) -> Any:
-    """Changes of a stage's output from those of its input, or for the first from those of its linear layer."""
-    import tensorflow as tf
-
-    step = plan.steps[index]
-    if index > 0 and step.stage.geometry.pads:
-        # what a convolution finds beyond the ends are zeros
-        change = _within(plan, plan.steps[index - 1].changed, period, change)
-    results, done = [], 0
-    for group in step.classes:
-        rows = slice(done, done + len(group.rows))
-        done += len(group.rows)
-        part = change
-        if index > 0:
-            if len(step.classes) > 1:
-                part = tf.gather(change, group.rows)
-            _, n, _, width, channels = part.shape
-            part = convolve(tf.reshape(part, (-1, width, channels)), step.stage, group.before, group.after)
-            part = tf.reshape(part, (len(group.rows), n, 3, step.convolved.width, part.shape[-1]))
-        results.append(_changed_functions(plan, step, rows, period, part, before, after))
-    return results[0] if len(results) == 1 else tf.concat(results, axis=0)
-
-
-def _changed_functions(
-    plan: WindowPlan, step: WindowStep, rows: slice, period: Any, change: Any, before: Any, after: Any
-) -> Any:
-    """Changes after the functions and the pooling of a stage."""
-    import tensorflow as tf
-
-    stage = step.stage
-    if not stage.pointwise and stage.pooling is None:
+    unit = step.unit
+    if unit.kind == "merge":
+        return merged(unit, given, lambda number: block.value(number)[None, :, None])
+    number, (change,), (state,) = unit.inputs[0], given, step.inputs
+    if unit.kind == "dense":
+        return _activated(block, unit, _product(block, unit, change, state))
+    assert isinstance(state, Window)
+    average = unit.kind == "average"
+    change = (
+        follow_average(block, change, state) if average else follow_maximum(block, change, state, block.value(number))
+    )
+    if not unit.call.node.operation.keepdims:
         return change
-    values = _cut(plan, step.convolved, rows, period, before)[:, :, None] + change
-    leading = values.shape[:3]
-    # layers and pooling take sequences, whatever these are
-    values = apply_pointwise(stage, tf.reshape(values, (-1, *values.shape[3:])))
-    if stage.pooling is not None:
-        values = _pooled_windows(step, rows, period, values)
-    values = tf.reshape(values, (*leading, *values.shape[1:]))
-    return values - _cut(plan, step.changed, rows, period, after)[:, :, None]
+    return tf.reshape(block.value(unit.output)[None, :, None, 0] + change, (-1, 1, change.shape[-1]))
 
 
-def _pooled_windows(step: WindowStep, rows: slice, period: Any, values: Any) -> Any:
-    """Pool windows (mutants, w, channels) whose ends may hang over the layer's."""
+def _product(block: Block, unit: Unit, change: Any, state: State) -> Any:
+    """Changes of a dense layer before its activation: it is linear, and sees changes alone."""
     import tensorflow as tf
 
-    pooling = step.stage.pooling
-    assert pooling is not None
-    geometry = pooling.geometry
-
-    def of_mutants(table: Any) -> Any:
-        return tf.repeat(table, values.shape[0] // table.shape[0], axis=0)[:, :, None]
-
-    if geometry.pads:
-        inside = of_mutants(_inside(step.convolved, rows, period))
-        values = tf.where(inside, values, -np.inf if pooling.kind == "max" else 0.0)
-    pooled = pool_bins(pooling, values)
-    if pooling.kind == "max":
-        return pooled
-    outputs = tf.clip_by_value(_places(step.changed, rows, period), 0, geometry.length - 1)
-    return pooled / of_mutants(tf.gather(bin_sizes(geometry), outputs))
+    dense = _dense(unit)
+    if isinstance(state, Flat):
+        return follow_dense(block, dense, change, state.window)
+    rows = tf.matmul(tf.reshape(change, (-1, change.shape[3])), dense.kernel)
+    return tf.reshape(rows, (*change.shape[:3], rows.shape[1]))
 
 
-def _places(window: Window, rows: slice, period: Any) -> Any:
-    """Positions of the layer that windows cover, int32 (P, w); some may lie beyond its ends."""
-    places = (window.start[rows, None] + np.arange(window.width)).astype(np.int32)
-    return places + period * window.moves
-
-
-def _inside(window: Window, rows: slice, period: Any) -> Any:
-    places = _places(window, rows, period)
-    return (places >= 0) & (places < window.length)
-
-
-def _within(plan: WindowPlan, window: Window, period: Any, change: Any) -> Any:
-    """Changes, with zeros beyond the ends of the layer."""
+def _activated(block: Block, unit: Unit, change: Any) -> Any:
     import tensorflow as tf
 
-    if window.margins(plan.n_periods) == (0, 0):
+    layer = unit.call.node.operation
+    if layer is not _dense(unit) or layer.activation is linear_activation():
         return change
-    return tf.where(_inside(window, slice(None), period)[:, None, None, :, None], change, 0.0)
+    before = apply_dense(layer, tf.reshape(block.value(unit.inputs[0]), (-1, layer.kernel.shape[0])))
+    mutated = before[None, :, None] + change
+    after = layer.activation(tf.reshape(mutated, (-1, mutated.shape[3])))
+    return tf.reshape(after, mutated.shape) - layer.activation(before)[None, :, None]
 
 
-def _cut(plan: WindowPlan, window: Window, rows: slice, period: Any, values: Any) -> Any:
-    """Windows of unchanged values with margins, (n, length, channels) -> (P, n, w, channels)."""
+def _dense(unit: Unit) -> Any:
+    """The Dense layer of a call; what `network` makes of one without its activation is marked so."""
+    layer = unit.call.node.operation
+    return getattr(layer, "linear_part_of", layer)
+
+
+def _whole(block: Block, step: WindowStep, given: list[Any]) -> list[Any]:
+    """Outputs of a unit that is run on whole mutants; of outputs without positions the changes."""
     import tensorflow as tf
 
-    places = _places(window, rows, period) + window.margins(plan.n_periods)[0]
-    return tf.transpose(tf.gather(values, places, axis=1), (1, 0, 2, 3))
+    n_positions, n = block.plan.block, block.bases.shape[0]
+    inputs = {
+        number: _mutated(block, change, state, block.value(number))
+        for number, change, state in zip(step.unit.inputs, given, step.inputs, strict=True)
+    }
+    made = []
+    for number, value in zip(step.unit.outputs, _run(step.unit, inputs), strict=True):
+        if len(value.shape) == 2:
+            value = tf.reshape(tf.cast(value, tf.float32), (n_positions, n, 3, value.shape[1]))
+            value = value - tf.cast(block.value(number), tf.float32)[None, :, None]
+        made.append(value)
+    return made
 
 
-# from windows to outputs
-
-
-def _finish(chain: Chain, plan: WindowPlan, period: Any, change: Any, tensors: Sequence[Any]) -> Any:
-    """Changes of the outputs, (P, n, 3, number of outputs), from those of the last step."""
+def _mutated(block: Block, change: Any, state: State, values: Any) -> Any:
+    """Mutated tensors, (P n 3, ...)."""
     import tensorflow as tf
 
-    window, last = plan.steps[-1].changed, tensors[-1]
-    if len(plan.steps) < len(chain.stages):
-        return _follow_tail(chain, *_finish_whole(chain, plan, period, change, last))
-    if chain.head == "dense":
-        return _follow_tail(chain, last, _changed_dense(chain, plan, period, change))
-    if chain.head == "average":
-        total = tf.reduce_sum(_within(plan, window, period, change), axis=3)
-        return _follow_tail(chain, tf.reduce_mean(last, axis=1), total / window.length)
-    unchanged = tf.reduce_max(last, axis=1)
-    mutated = _changed_maximum(plan, period, change, tensors[-2], last)
-    return _follow_tail(chain, unchanged, mutated - unchanged[None, :, None])
-
-
-def _finish_whole(chain: Chain, plan: WindowPlan, period: Any, change: Any, padded: Any) -> tuple[Any, Any]:
-    """Put whole layers together and run them through the other stages and the head: unchanged outputs, changes."""
-    import tensorflow as tf
-
-    window, stages = plan.steps[-1].changed, chain.stages[len(plan.steps) :]
-    left = window.margins(plan.n_periods)[0]
-    before = padded[:, left : left + window.length]
-    mutated = before[None, :, None] + _put_together(window, period, change)
-    leading = mutated.shape[:3]
-    mutated = apply_stages(stages, tf.reshape(mutated, (-1, *mutated.shape[3:])))
-    mutated = tf.reshape(mutated, (*leading, *mutated.shape[1:]))
-    after = apply_stages(stages, before)
-    if chain.head == "dense":
-        kernel = chain.dense.kernel
-        difference = tf.reshape(mutated - after[None, :, None], (-1, kernel.shape[0]))
-        return apply_dense(chain.dense, after), tf.reshape(tf.matmul(difference, kernel), (*leading, kernel.shape[1]))
-    join = tf.reduce_max if chain.head == "max" else tf.reduce_mean
-    return join(after, axis=1), join(mutated, axis=3) - join(after, axis=1)[None, :, None]
-
-
-def _follow_tail(chain: Chain, unchanged: Any, change: Any) -> Any:
-    """Changes after the last layers, (n, units) and (P, n, 3, units): products see changes alone here as well."""
-    import tensorflow as tf
-
-    for part in chain.tail:
-        leading, rows = change.shape[:3], tf.reshape(change, (-1, change.shape[3]))
-        if isinstance(part, Product):
-            unchanged, rows = apply_dense(part.layer, unchanged), tf.matmul(rows, part.layer.kernel)
-            change = tf.reshape(rows, (*leading, rows.shape[1]))
-        else:
-            mutated = part(tf.reshape(unchanged[None, :, None] + change, rows.shape))
-            unchanged = part(unchanged)
-            change = tf.reshape(mutated, (*leading, mutated.shape[1])) - unchanged[None, :, None]
-    return change
-
-
-def _changed_dense(chain: Chain, plan: WindowPlan, period: Any, change: Any) -> Any:
-    """Changes of a dense layer; mutants whose windows lie alike share the rows of its kernel."""
-    import tensorflow as tf
-
-    window = plan.steps[-1].changed
-    _, n, _, _, channels = change.shape
-    kernel = tf.convert_to_tensor(chain.dense.kernel)
-    order = np.argsort(window.start, kind="stable")
-    starts, sizes = np.unique(window.start, return_counts=True)
-    groups = tf.split(tf.gather(change, order), sizes, axis=0)
-    products = []
-    for start, size, part in zip(starts, sizes, groups, strict=True):
-        first = int(start) + period * window.moves
-        low, high = (tf.clip_by_value(place, 0, window.length) for place in (first, first + window.width))
-        part = tf.reshape(part[..., low - first : high - first, :], (size * n * 3, (high - low) * channels))
-        rows = tf.slice(kernel, [low * channels, 0], [(high - low) * channels, -1])
-        products.append(tf.reshape(tf.matmul(part, rows), (size, n, 3, kernel.shape[1])))
-    return tf.gather(tf.concat(products, axis=0), np.argsort(order))
-
-
-def _changed_maximum(plan: WindowPlan, period: Any, change: Any, padded: Any, values: Any) -> Any:
-    """Maximum over all positions: of the window, and of what is unchanged on its left and on its right."""
-    import tensorflow as tf
-
-    window, everything = plan.steps[-1].changed, slice(None)
-    inside = _inside(window, everything, period)[:, None, None, :, None]
-    mutated = _cut(plan, window, everything, period, padded)[:, :, None] + change
-    most = tf.reduce_max(tf.where(inside, mutated, -np.inf), axis=3)
-    edge = [[0, 0], [1, 0], [0, 0]]
-    from_left = _running_maximum(tf.pad(values, edge, constant_values=-np.inf))
-    from_right = _running_maximum(tf.pad(tf.reverse(values, [1]), edge, constant_values=-np.inf))
-    low = tf.clip_by_value(_places(window, everything, period)[:, 0], 0, window.length)
-    high = tf.clip_by_value(_places(window, everything, period)[:, -1] + 1, 0, window.length)
-    left, right = tf.gather(from_left, low, axis=1), tf.gather(from_right, window.length - high, axis=1)
-    return tf.maximum(most, tf.transpose(tf.maximum(left, right), (1, 0, 2))[:, :, None])
-
-
-def _running_maximum(values: Any) -> Any:
-    """Maximum of each position and all before it."""
-    import tensorflow as tf
-
-    step = 1
-    while step < values.shape[1]:
-        moved = tf.pad(values[:, :-step], [[0, 0], [step, 0], [0, 0]], constant_values=-np.inf)
-        values, step = tf.maximum(values, moved), 2 * step
-    return values
-
-
-def _put_together(window: Window, period: Any, change: Any) -> Any:
-    """Changes of the whole layer, (P, n, 3, length, channels)."""
-    import tensorflow as tf
-
-    n_rows, n, _, width, channels = change.shape
-    # one more position on either side, for those that do not change
-    change = tf.reshape(tf.pad(change, [[0, 0]] * 3 + [[1, 1], [0, 0]]), (n_rows, n * 3, width + 2, channels))
-    start = window.start.astype(np.int32)[:, None] + period * window.moves
-    places = tf.clip_by_value(np.arange(window.length, dtype=np.int32) - start, -1, width) + 1
-    return tf.reshape(tf.gather(change, places, axis=2, batch_dims=1), (n_rows, n, 3, window.length, channels))
+    if state == "whole":
+        return change
+    if isinstance(state, Window):
+        return whole_tensor(block, change, state, values)
+    if isinstance(state, Flat):
+        window = state.window
+        return tf.reshape(
+            whole_tensor(block, change, window, tf.reshape(values, (-1, window.length, change.shape[-1]))),
+            (-1, values.shape[1]),
+        )
+    if state == "joined":
+        mutated = values[None, :, None] + change
+    else:
+        mutated = tf.broadcast_to(values[None, :, None], (block.plan.block, values.shape[0], 3, *values.shape[1:]))
+    return tf.reshape(mutated, (-1, *mutated.shape[3:]))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution.mutagenesis.fast import Engine, find_chain, make_engine, mutant_changes
+from simbench_tf.attribution.mutagenesis.fast import Engine, find_graph, make_engine, mutant_changes
 from simbench_tf.attribution.mutagenesis.substitutions import substitutions_of
 from simbench_tf.attribution.network import Forward, Network, Output, open_network, padded_size
 from simbench_tf.attribution.references import content_index
@@ -20,6 +21,10 @@ from simbench_tf.errors import InputError
 
 Array = npt.NDArray[np.float32]
 
+# mutants of the first sequence that also take whole passes; how far, of the largest output, windows may be from them
+_CHECKED = 8
+_ROUNDING = 1e-3
+
 
 @register_method("ism", title="in-silico mutagenesis", source="Zhou & Troyanskaya 2015; Nair et al. 2022", chunk=16)
 def ism(network: Network, one_hot: Array, *, start: int = 0, end: int | None = None, fast: bool = True) -> Parts:
@@ -29,9 +34,11 @@ def ism(network: Network, one_hot: Array, *, start: int = 0, end: int | None = N
     less the mean change of the three other bases: what base c would have been given had it stood there. The four
     values of a position add up to zero, and at the observed base the value is the importance, which is all that
     `contributions` hold. Positions that are N or outside of the window [start, end) are left alone and given zeros.
-    By default only what a substitution can change is computed, layer by layer, where the model is a chain of
-    convolutions, poolings and dense layers, and all substitutions together by a layer that can (see `substitutions`);
-    else, and with ``fast=False``, 3 L + 1 passes a sequence.
+    By default only what a substitution can change is computed, layer by layer, through branches as well; from a layer
+    that mixes all positions and is not linear, or is not known, mutants go on as a whole. All substitutions are
+    computed together by a layer that can (see `substitutions`). Where that saves too little, where the first few
+    mutants differ from whole passes by more than rounding (a UserWarning says so), and with ``fast=False``, 3 L + 1
+    passes a sequence.
     """
     length = one_hot.shape[1]
     stop = length if end is None else end
@@ -59,10 +66,9 @@ def substitution_changes(network: Network, one_hot: Array, start: int, end: int,
         change[:, :, start:end] = mutated - (mutated * before).sum(axis=-1, keepdims=True)
         return change
     engine = _engine(network, length) if fast else None
-    if engine is None:
+    mutants = None if engine is None else _fast_mutants(network, engine, one_hot, bases, start, end)
+    if mutants is None:
         mutants = _plain_mutants(network, one_hot, bases, start, end)
-    else:
-        mutants = _fast_mutants(network, engine, one_hot, bases, start, end)
     observed = bases[:, start:end]
     # mutant k of a base is the base k + 1 further on, going round
     further = (np.arange(4) - observed[:, :, None]) % 4
@@ -83,16 +89,23 @@ def _engine(network: Network, length: int) -> Engine | None:
     return engine
 
 
-def _engines(_: Forward, graph: Any, length: int) -> Callable[[int], Engine | None]:
+def _engines(_: Forward, model: Any, length: int) -> Callable[[int], Engine | None]:
     """Read a model once, so that it is warned of once if it can't be followed; make an engine for each batch size."""
-    chain = find_chain(graph, length)
-    return functools.cache(lambda batch_size: None if chain is None else make_engine(chain, length, batch_size))
+    graph = find_graph(model, length)
+    return functools.cache(lambda batch_size: None if graph is None else make_engine(graph, batch_size))
 
 
 def _fast_mutants(
     network: Network, engine: Engine, one_hot: Array, bases: npt.NDArray[np.uint8], start: int, end: int
-) -> Array:
-    """Changes by the single mutants, (T, n, end - start, 3), as many sequences together as fill a batch."""
+) -> Array | None:
+    """Changes by the single mutants, (T, n, end - start, 3), as many sequences together as fill a batch.
+
+    None where the first batch that an engine ever had is not what whole passes give.
+    """
+    trusted: dict[tuple[int, int], bool] = network.compiled(_trusted_engines)()
+    which = bases.shape[1], network.batch_size
+    if not trusted.get(which, True):
+        return None
     together = max(1, network.batch_size // max(engine.plan.block, bases.shape[1]))
     parts = []
     for first in range(0, len(bases), together):
@@ -102,7 +115,40 @@ def _fast_mutants(
         index = np.minimum(np.arange(first, first + size), len(bases) - 1)
         changes = mutant_changes(engine, one_hot[index], bases[index], network.targets, start, end)
         parts.append(changes[:, : len(bases[rows])])
+        if which not in trusted:
+            trusted[which] = _agree(network, bases[0], changes[:, 0], start)
+            if not trusted[which]:
+                return None
     return np.concatenate(parts, axis=1)
+
+
+def _trusted_engines(_: Forward) -> Callable[[], dict[tuple[int, int], bool]]:
+    """Hold what was found of the engines of a model, by length and batch size."""
+    found: dict[tuple[int, int], bool] = {}
+    return lambda: found
+
+
+def _agree(network: Network, bases: npt.NDArray[np.uint8], changes: Array, start: int) -> bool:
+    """Whether whole passes give a few of the changes (T, w, 3) by mutants of one sequence; a UserWarning where not."""
+    places = np.unique(np.linspace(0, changes.shape[1] - 1, _CHECKED).astype(int))
+    places = places[bases[start + places] != N_BASE]
+    further = np.arange(len(places)) % 3
+    mutants = np.repeat(bases[None], len(places) + 1, axis=0)
+    mutants[np.arange(len(places)), start + places] = (bases[start + places] + further + 1) % 4
+    outputs = network.outputs(_one_hot(mutants))
+    expected = outputs[:, :-1] - outputs[:, -1:]
+    errors = np.abs(changes[:, places, further] - expected)
+    # not greater, so that what is not a number in both passes; a change is rounded as the values it is added to are
+    beyond = errors > _ROUNDING * np.nanmax(np.abs(outputs), initial=_ROUNDING)
+    if not beyond.any():
+        return True
+    warnings.warn(
+        f"fast in-silico mutagenesis differs from whole passes by {errors[beyond].max():.2g}, "
+        f"more than by rounding; all mutants go through the whole model",
+        UserWarning,
+        stacklevel=2,
+    )
+    return False
 
 
 def _plain_mutants(network: Network, one_hot: Array, bases: npt.NDArray[np.uint8], start: int, end: int) -> Array:

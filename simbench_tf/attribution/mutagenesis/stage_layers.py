@@ -1,15 +1,14 @@
-"""The layers of a chain as functions of tensors, on whole sequences or on windows of them: (M, positions, channels)."""
+"""The layers of a stage as functions of tensors, on whole sequences or on windows of them: (M, positions, channels)."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution.layer_geometry import Geometry
-from simbench_tf.attribution.mutagenesis.chain import Pooling, Stage
+from simbench_tf.attribution.layer_geometry import Geometry, kind_of
+from simbench_tf.attribution.mutagenesis.graph import Pooling, Stage
 
 
 def apply_linear(stage: Stage, x: Any) -> Any:
@@ -35,18 +34,11 @@ def apply_pointwise(stage: Stage, x: Any) -> Any:
 
 
 def apply_dense(dense: Any, x: Any) -> Any:
-    """The dense layer over flattened sequences, without its activation."""
+    """A dense layer on (M, units), without its activation."""
     import tensorflow as tf
 
-    product = tf.matmul(tf.reshape(x, (-1, dense.kernel.shape[0])), dense.kernel)
+    product = tf.matmul(x, dense.kernel)
     return product if dense.bias is None else product + dense.bias
-
-
-def apply_stages(stages: Sequence[Stage], x: Any) -> Any:
-    """Run whole sequences through some stages."""
-    for stage in stages:
-        x = apply_functions(stage, apply_linear(stage, x))
-    return x
 
 
 def convolve(x: Any, stage: Stage, before: int, after: int) -> Any:
@@ -57,6 +49,8 @@ def convolve(x: Any, stage: Stage, before: int, after: int) -> Any:
     sides = [max(before, 0), max(after, 0)]
     if stage.linear is None:
         return tf.pad(x, [[0, 0], sides, [0, 0]])
+    if kind_of(stage.linear) in ("DepthwiseConv1D", "SeparableConv1D"):
+        return _convolve_each_channel(tf.pad(x, [[0, 0], sides, [0, 0]]), stage)
     kernel = tf.convert_to_tensor(stage.linear.kernel)
     if len(kernel.shape) == 2:
         kernel = kernel[None]
@@ -76,6 +70,19 @@ def convolve(x: Any, stage: Stage, before: int, after: int) -> Any:
         return of_group(x, kernel)
     parts = zip(tf.split(x, stage.groups, axis=-1), tf.split(kernel, stage.groups, axis=-1), strict=True)
     return tf.concat([of_group(*part) for part in parts], axis=-1)
+
+
+def _convolve_each_channel(x: Any, stage: Stage) -> Any:
+    """A convolution of each channel by itself, of what is padded already; of a separable one also its second part."""
+    from keras import ops
+
+    layer, geometry = stage.linear, stage.geometry
+    assert layer is not None
+    kernel = layer.depthwise_kernel if kind_of(layer) == "SeparableConv1D" else layer.kernel
+    x = ops.depthwise_conv(x, kernel, geometry.stride, "valid", "channels_last", geometry.dilation)
+    return (
+        x if kind_of(layer) == "DepthwiseConv1D" else ops.conv(x, layer.pointwise_kernel, 1, "valid", "channels_last")
+    )
 
 
 def pool(pooling: Pooling, x: Any) -> Any:
