@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not follow __getatt
     from simbench_tf.attribution import attribute as attribute
     from simbench_tf.attribution import audit as audit
     from simbench_tf.attribution import interactions as interactions
+    from simbench_tf.attribution import load_onnx as load_onnx
     from simbench_tf.attribution import register_method as register_method
     from simbench_tf.attribution import window_pairs as window_pairs
     from simbench_tf.attribution.truth_free import truth_free as truth_free
@@ -71,6 +72,7 @@ _PUBLIC = {
     "load_config": "config",
     "load_kipoi_model": "models.kipoi",
     "load_motifs": "motifs",
+    "load_onnx": "attribution",
     "log_spaced_batches": "training",
     "n_needed": "score",
     "one_hot": "dna",

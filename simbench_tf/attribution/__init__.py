@@ -1,9 +1,9 @@
-"""Attribution methods behind one call, over any Keras model whose input is (N, L, 4); it knows arrays, not files.
+"""Attribution methods behind one call, over any model of one-hot DNA (N, L, 4); it knows arrays, not files.
 
-One file a family of methods: `deeplift`, `gradcam`, `gradients`, `mutagenesis`, `peers` of other packages, and
-`dependency_maps` of pairs of bases. Each method joins the list by `register_method`; other packages add theirs by the
-entry-point group `simbench_tf.attribution_methods`. TensorFlow is loaded when a model is explained, not when methods
-are listed or requests are checked.
+One file a family of methods: `deeplift`, `gradcam`, `gradients`, `mutagenesis`, `peers` and `torch_peers` of other
+packages, and `dependency_maps` of pairs of bases. Each method joins the list by `register_method`; other packages add
+theirs by the entry-point group `simbench_tf.attribution_methods`. TensorFlow is loaded when a model is explained, not
+when methods are listed or requests are checked.
 """
 
 from __future__ import annotations
@@ -15,10 +15,12 @@ from simbench_tf.attribution import gradients as gradients
 from simbench_tf.attribution import mutagenesis as mutagenesis
 from simbench_tf.attribution import peers as peers
 from simbench_tf.attribution.audit import audit
+from simbench_tf.attribution import torch_peers as torch_peers
 from simbench_tf.attribution.dependency_maps import dependency_map as dependency_map
 from simbench_tf.attribution.explain import Attribution, attribute
 from simbench_tf.attribution.interactions import Interactions, interactions, window_pairs
 from simbench_tf.attribution.network import Network
+from simbench_tf.attribution.onnx_model import load_onnx
 from simbench_tf.attribution.registry import Method, Parts, find_method, method_key, methods, register_method
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "audit",
     "find_method",
     "interactions",
+    "load_onnx",
     "method_key",
     "methods",
     "register_method",

@@ -29,7 +29,7 @@ _LIMITS = [
 _HELD = 2
 
 
-def fitting_batch_size(graph: Any, seq_length: int, memory: int | None = None) -> int:
+def fitting_batch_size(graph: Any, seq_length: int, memory: int | None = None, n_bytes: int | None = None) -> int:
     """The power of two, at most 256, of sequences whose tensors fit.
 
     Parameters
@@ -40,6 +40,8 @@ def fitting_batch_size(graph: Any, seq_length: int, memory: int | None = None) -
         L.
     memory : int, optional
         Bytes of the device; looked up where left out.
+    n_bytes : int, optional
+        Bytes of all layers' outputs for one sequence, of a model that has no graph.
 
     Returns
     -------
@@ -53,9 +55,10 @@ def fitting_batch_size(graph: Any, seq_length: int, memory: int | None = None) -
     >>> fitting_batch_size(model, 1000, memory=2**29), fitting_batch_size(model, 1000, memory=2**40)
     (32, 256)
     """
-    if graph is None:
+    if graph is None and not n_bytes:
         return LARGEST_BATCH
-    fitting = _SHARE * (device_memory() if memory is None else memory) / (_HELD * bytes_of_outputs(graph, seq_length))
+    held = _HELD * (n_bytes or bytes_of_outputs(graph, seq_length))
+    fitting = _SHARE * (device_memory() if memory is None else memory) / held
     return min(LARGEST_BATCH, 1 << max(0, int(fitting).bit_length() - 1))
 
 

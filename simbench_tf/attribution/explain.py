@@ -1,4 +1,4 @@
-"""`attribute`: any method, any Keras model, one call; arrays in, arrays out."""
+"""`attribute`: any method, any model, one call; arrays in, arrays out."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from simbench_tf.attribution.lacking import check_taken
 from simbench_tf.attribution.network import Network, Output, open_network
+from simbench_tf.attribution.outside_model import Layout
 from simbench_tf.attribution.references import ReferencesLike, check_fit, make_references
 from simbench_tf.attribution.registry import Parts, Request, check_request
 from simbench_tf.dna import bases_of_one_hot
@@ -64,14 +65,17 @@ def attribute(
     output: Output = "logit",
     batch_size: int | None = None,
     progress: Callable[[int], None] | None = None,
+    layout: Layout | None = None,
     **settings: Any,
 ) -> Attribution:
     """Compute how much each base contributes to a model's output.
 
     Parameters
     ----------
-    model : keras.Model
-        Input (N, L, 4), output (N, n_outputs); it is not changed.
+    model : keras.Model, torch.nn.Module or callable
+        Input (N, L, 4), output (N, n_outputs); it is not changed. A PyTorch module takes (N, 4, L) and gives (N,
+        n_outputs), logits or what ends in a sigmoid. Any other callable is a function that predicts, from float32
+        (N, L, 4) to (N, n_outputs), as `load_onnx` returns; methods that need no gradient take it.
     one_hot : float array, shape (N, L, 4)
         Channels A, C, G, T; rows of zeros for N. N may be 0.
     method : str, default "grad_x_input"
@@ -83,12 +87,15 @@ def attribute(
         where left out. Shuffles depend on `random_state` and on each sequence's own letters only.
     random_state : int, default 0
     output : {"logit", "probability"}, default "logit"
-        Explain the input of the final sigmoid, or what the model returns.
+        Explain the input of the final sigmoid, or what the model returns. Of a function nothing is known but what it
+        returns, so that is explained.
     batch_size : int, optional
         Sequences that go through the model together; by default as many as fit the memory, at most 256, which keeps a
         GPU busy. Where the device's memory runs out all the same, half as many are tried, and so on.
     progress : callable, optional
         Called with the number of sequences just explained.
+    layout : {"NCL", "NLC"}, optional
+        Of the input of a PyTorch module (by default NCL) or a function (by default NLC).
     **settings
         Settings of the method, as ``n_steps=50``.
 
@@ -116,7 +123,7 @@ def attribute(
     request = check_request(method, references, settings)
     bases = bases_of_one_hot(np.asarray(one_hot))
     x = np.ascontiguousarray(one_hot, np.float32)
-    network = open_network(model, x.shape[1], target, output, batch_size)
+    network = open_network(model, x.shape[1], target, output, batch_size, layout=layout)
     check_taken(model, method)
     if request.references is not None:
         check_fit(request.references, *bases.shape)
@@ -140,7 +147,7 @@ def _within_memory(explain: Callable[[Network], Parts], network: Network) -> tup
     while True:
         try:
             return explain(network), network
-        except tf.errors.ResourceExhaustedError:
+        except (tf.errors.ResourceExhaustedError, MemoryError):
             if network.batch_size == 1:
                 raise
             network = dataclasses.replace(network, batch_size=network.batch_size // 2)

@@ -50,6 +50,7 @@ _MULTIPLIERS = r"s_l = \frac{1}{R} \sum_{r} \sum_c m_{lc}(x, r)\, (x_{lc} - r_{l
 _ONE_GRADIENT = "One pass forward and one back."
 _A_PAIR_OF_PASSES = "For each reference one pass forward and one back, as of gradients; the sequence's own is shared."
 _LAYERS = "It reads the model's layers, so a class of your own, or the exact posterior, is refused."
+_OF_MODULES = "Keras models are not taken: `deeplift_rescale` is for these."
 
 #: Meanings of settings; METHOD.SETTING where methods differ.
 SETTINGS = {
@@ -192,6 +193,24 @@ FACTS: dict[str, Facts] = {
         f"It gives no hypothetical contributions, so TF-MoDISco has less to work with. {_LAYERS}",
         "Lundberg and Lee, A Unified Approach to Interpreting Model Predictions, NeurIPS 2017, "
         "<https://arxiv.org/abs/1705.07874>",
+    ),
+    "deeplift_captum": Facts(
+        _MULTIPLIERS,
+        _A_PAIR_OF_PASSES,
+        "To compare with what others did by Captum, for PyTorch modules built of `nn.ReLU`, `nn.MaxPool1d` and the "
+        "like.",
+        f"An activation that is called as a function (`torch.relu(x)`) has no rule, nor has a pooling right after a "
+        f"`nn.ReLU`: its gradient is taken without an error, and `convergence_delta` shows it. {_OF_MODULES}",
+        f"Captum, <https://captum.ai>; {_DEEPLIFT}",
+    ),
+    "deeplift_tangermeme": Facts(
+        _MULTIPLIERS,
+        _A_PAIR_OF_PASSES,
+        "To compare with what others did by tangermeme, for PyTorch modules built of `nn.ReLU`, `nn.MaxPool1d` and the "
+        "like.",
+        f"An activation that is called as a function (`torch.relu(x)`) has no rule: its gradient is taken without an "
+        f"error, and `convergence_delta` shows it. {_OF_MODULES}",
+        f"tangermeme, <https://github.com/jmschrei/tangermeme>; {_DEEPLIFT}",
     ),
     "gradcam_tf_keras_vis": Facts(
         r"s_l = \text{Grad-CAM's } \mathrm{ReLU}\Bigl(\sum_k a_k A_{pk}\Bigr) \text{ at } p = l P / L, \text{ by "

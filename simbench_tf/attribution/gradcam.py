@@ -14,6 +14,7 @@ The value stands at the observed base; other bases get nothing, so there are no 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ from simbench_tf.attribution.registry import Parts, register_method
 Array = npt.NDArray[np.float32]
 
 
-@register_method("gradcam", title="Grad-CAM", source="Selvaraju et al. 2017", needs="layers")
+@register_method("gradcam", title="Grad-CAM", source="Selvaraju et al. 2017", needs="feature_maps")
 def gradcam(
     network: Network,
     one_hot: Array,
@@ -44,7 +45,7 @@ def gradcam(
     return _spread(network, one_hot, layer, pooling, relu)
 
 
-@register_method("gradcam_channel", title="Grad-CAM over channels", source="Prakash et al. 2021", needs="layers")
+@register_method("gradcam_channel", title="Grad-CAM over channels", source="Prakash et al. 2021", needs="feature_maps")
 def gradcam_channel(network: Network, one_hot: Array, *, layer: str = "last", relu: bool = True) -> Parts:
     """Grad-CAM with the gradient averaged over channels: each position has a weight of its own.
 
@@ -54,7 +55,7 @@ def gradcam_channel(network: Network, one_hot: Array, *, layer: str = "last", re
     return _spread(network, one_hot, layer, "channel", relu)
 
 
-@register_method("grad_x_activation", title="gradient × activation", source="Prakash et al. 2021", needs="layers")
+@register_method("grad_x_activation", title="gradient × activation", source="Prakash et al. 2021", needs="feature_maps")
 def grad_x_activation(network: Network, one_hot: Array, *, layer: str = "last") -> Parts:
     """Gradient times activation at a layer: sum_k G_k A_k of each position, without pooling and without ReLU."""
     return _spread(network, one_hot, layer, "product", relu=False)
@@ -71,7 +72,21 @@ def _spread(network: Network, one_hot: Array, layer: str, weighting: str, relu: 
 
 def layer_maps(network: Network, one_hot: Array, layer: str, weighting: str) -> Array:
     """Values of a layer's positions for each target, float32 (T, n, P); `weighting` is a key of `_WEIGHTED`."""
+    if network.torch_module is not None:
+        return _torch_maps(network, one_hot, layer, weighting)
     return network.all_targets(network.compiled(_maps, network.graph, layer, weighting), one_hot)
+
+
+def _torch_maps(network: Network, one_hot: Array, layer: str, weighting: str) -> Array:
+    """As `layer_maps`, of a module of a PyTorch module."""
+    from simbench_tf.attribution.torch_model import FeatureMaps
+
+    maps = FeatureMaps(network.torch_module, layer, one_hot.shape[1])
+    parts = []
+    for first in range(0, max(len(one_hot), 1), network.batch_size):
+        values, gradients = maps.read(one_hot[first : first + network.batch_size], np.array(network.targets))
+        parts.append(_WEIGHTED[weighting](gradients, values).numpy())
+    return np.concatenate(parts, axis=1)
 
 
 def _shares(network: Network, layer: str, seq_length: int) -> Array:
@@ -79,9 +94,21 @@ def _shares(network: Network, layer: str, seq_length: int) -> Array:
     from simbench_tf.attribution.model_graph import find_output, read_calls
     from simbench_tf.attribution.receptive_field import receptive_field
 
+    if network.torch_module is not None:
+        return _spread_over(network.compiled(_torch_field, layer, seq_length)())
     calls, _ = read_calls(network.graph)
-    field = receptive_field(calls, find_output(calls, layer), seq_length).astype(np.float32)
-    return field / np.maximum(field.sum(axis=0), 1)
+    return _spread_over(receptive_field(calls, find_output(calls, layer), seq_length))
+
+
+def _spread_over(field: npt.NDArray[np.bool_]) -> Array:
+    return field.astype(np.float32) / np.maximum(field.sum(axis=0, dtype=np.float32), 1)
+
+
+def _torch_field(forward: Any, layer: str, seq_length: int) -> Callable[[], npt.NDArray[np.bool_]]:
+    """The receptive field of a module, (P, L), traced when it is first asked for: it depends on no weight."""
+    from simbench_tf.attribution.torch_model import FeatureMaps
+
+    return functools.cache(lambda: FeatureMaps(forward.module(), layer, seq_length).receptive_field())
 
 
 # values of positions, from gradients (T, n, P, K) and activations (n, P, K)

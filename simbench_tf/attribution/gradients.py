@@ -28,7 +28,7 @@ def _corrected(gradients: Array, correct: bool) -> Array:
     return gradients - gradients.mean(axis=-1, keepdims=True) if correct else gradients
 
 
-@register_method("saliency", title="saliency", source="Simonyan et al. 2014")
+@register_method("saliency", title="saliency", source="Simonyan et al. 2014", needs="gradients")
 def saliency(network: Network, one_hot: Array, *, correct: bool = False) -> Parts:
     """The largest |gradient| over the four channels of a position.
 
@@ -39,14 +39,16 @@ def saliency(network: Network, one_hot: Array, *, correct: bool = False) -> Part
     return Parts(largest * one_hot)
 
 
-@register_method("grad_x_input", title="gradient × input", source="Shrikumar et al. 2016")
+@register_method("grad_x_input", title="gradient × input", source="Shrikumar et al. 2016", needs="gradients")
 def grad_x_input(network: Network, one_hot: Array, *, correct: bool = False) -> Parts:
     """Gradient times input: the gradient at the observed base; `hypothetical` is the gradient itself."""
     gradients = _corrected(network.gradients(one_hot), correct)
     return Parts(gradients * one_hot, gradients)
 
 
-@register_method("smoothgrad", title="SmoothGrad", source="Smilkov et al. 2017", chunk=256, needs="any_rows")
+@register_method(
+    "smoothgrad", title="SmoothGrad", source="Smilkov et al. 2017", chunk=256, needs=("gradients", "any_rows")
+)
 def smoothgrad(
     network: Network,
     one_hot: Array,
@@ -104,6 +106,7 @@ def _check_path(references: References, settings: Mapping[str, Any]) -> None:
     source="Sundararajan et al. 2017",
     references="zeros",
     check=_check_path,
+    needs="gradients",
 )
 def integrated_gradients(
     network: Network,
@@ -135,10 +138,16 @@ def integrated_gradients(
     steps = np.array(n_steps, np.int32)
     ways = [x, flat] if path == "linear" else [x, flat, _switch_points(one_hot, references, random_state)]
     gradients = network.all_targets(lambda *batch: path_gradient(steps, *batch), *ways)
-    return _from_references(network, one_hot, references, _corrected(gradients, correct))
+    return contributions_from_references(network, one_hot, references, _corrected(gradients, correct))
 
 
-@register_method("expected_gradients", title="expected gradients", source="Erion et al. 2021", references="shuffle:20")
+@register_method(
+    "expected_gradients",
+    title="expected gradients",
+    source="Erion et al. 2021",
+    references="shuffle:20",
+    needs="gradients",
+)
 def expected_gradients(
     network: Network,
     one_hot: Array,
@@ -161,7 +170,7 @@ def expected_gradients(
     draws = uniforms(random_state, "expected_gradients", indices, n_references * n_samples)
     alphas = draws.reshape(n * n_references, n_samples).astype(np.float32)
     gradients = network.all_targets(network.compiled(_mean_gradient_at), *_pairs(one_hot, references), alphas)
-    return _from_references(network, one_hot, references, _corrected(gradients, correct))
+    return contributions_from_references(network, one_hot, references, _corrected(gradients, correct))
 
 
 def _pairs(one_hot: Array, references: Array) -> tuple[Array, Array]:
@@ -169,7 +178,7 @@ def _pairs(one_hot: Array, references: Array) -> tuple[Array, Array]:
     return np.repeat(one_hot, references.shape[1], axis=0), references.reshape(-1, *one_hot.shape[1:])
 
 
-def _from_references(network: Network, one_hot: Array, references: Array, gradients: Array) -> Parts:
+def contributions_from_references(network: Network, one_hot: Array, references: Array, gradients: Array) -> Parts:
     """Contributions, hypothetical ones and delta from mean gradients of all pairs, (T, n R, L, 4)."""
     n, n_references, length, _ = references.shape
     n_targets = len(network.targets)

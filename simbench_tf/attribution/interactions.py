@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from simbench_tf.attribution.mutagenesis.methods import substitution_changes
 from simbench_tf.attribution.network import Network, Output, open_network
+from simbench_tf.attribution.outside_model import Layout
 from simbench_tf.dna import bases_of_one_hot
 from simbench_tf.errors import InputError
 
@@ -70,6 +71,7 @@ def interactions(
     batch_size: int | None = None,
     fast: bool = True,
     progress: Callable[[int], None] | None = None,
+    layout: Layout | None = None,
 ) -> Interactions:
     """Compute what two substitutions do together beyond what each does alone, for pairs of bases.
 
@@ -78,8 +80,8 @@ def interactions(
 
     Parameters
     ----------
-    model : keras.Model
-        Input (N, L, 4), output (N, n_outputs).
+    model : keras.Model, torch.nn.Module or callable
+        As `attribute` takes it.
     one_hot : float array, shape (N, L, 4)
         Channels A, C, G, T; rows of zeros for N.
     pairs : int array, shape (P, 2), optional
@@ -92,6 +94,8 @@ def interactions(
         As of in-silico mutagenesis.
     progress : callable, optional
         Called with the number of sequences just done.
+    layout : {"NCL", "NLC"}, optional
+        As of `attribute`.
 
     Returns
     -------
@@ -117,7 +121,7 @@ def interactions(
     n, length = bases.shape
     chosen = window_pairs(0, length) if pairs is None else np.asarray(pairs, np.int64).reshape(-1, 2)
     _check(chosen, length)
-    network = open_network(model, length, target, output, batch_size)
+    network = open_network(model, length, target, output, batch_size, layout=layout)
     effects = np.zeros((n, len(chosen), 4, 4), np.float32)
     x = np.ascontiguousarray(one_hot, np.float32)
     for row in range(n):

@@ -1,16 +1,28 @@
 """Which attribution methods a model takes: its layers say what it cannot give, and methods what they need.
 
 A layer that only computes, as an exact likelihood, has the attribute `lacking`: a dictionary from what it cannot give
-("layers" to read; values at "any_rows", those that are no mixture of bases among them) to why.
+("layers" to read; values at "any_rows", those that are no mixture of bases among them) to why. Models that are not
+Keras' lack what follows from what they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
+from simbench_tf.attribution.outside_model import is_torch_module
 from simbench_tf.attribution.registry import find_method, methods
 from simbench_tf.errors import InputError
+
+Kind = Literal["keras", "torch", "function"]
+
+_ONLY_PREDICTS = "it is a function, or a file, that only predicts"
+#: What a model cannot give for what it is, and why.
+LACKING: dict[Kind, dict[str, str]] = {
+    "keras": {"torch": "it is no PyTorch module"},
+    "torch": {"layers": "it is a PyTorch module, whose layers the method cannot read"},
+    "function": dict.fromkeys(("layers", "feature_maps", "gradients", "torch"), _ONLY_PREDICTS),
+}
 
 
 def why_not(method: str, lacking: Mapping[str, str]) -> str | None:
@@ -22,8 +34,7 @@ def why_not(method: str, lacking: Mapping[str, str]) -> str | None:
     >>> why_not("gradcam", {"layers": "it has none"}), why_not("ism", {"layers": "it has none"})
     ('it has none', None)
     """
-    needs = find_method(method).needs
-    return None if needs is None else lacking.get(needs)
+    return next((lacking[need] for need in find_method(method).needs if need in lacking), None)
 
 
 def taken(lacking: Mapping[str, str]) -> list[str]:
@@ -33,10 +44,17 @@ def taken(lacking: Mapping[str, str]) -> list[str]:
 
 def check_taken(model: Any, method: str) -> None:
     """Raise InputError where a model does not take a method, with why, and which it takes."""
-    lacking = {need: why for layer in model._flatten_layers() for need, why in getattr(layer, "lacking", {}).items()}
+    lacking, name = _lacking_of(model), getattr(model, "name", type(model).__name__)
     why = why_not(method, lacking)
     if why is not None:
-        raise InputError(f"model {model.name}", f"does not take {method}: {why}", f"choose {listed(taken(lacking))}")
+        raise InputError(f"model {name}", f"does not take {method}: {why}", f"choose {listed(taken(lacking))}")
+
+
+def _lacking_of(model: Any) -> dict[str, str]:
+    if not hasattr(model, "_flatten_layers"):
+        return LACKING["torch" if is_torch_module(model) else "function"]
+    own = {need: why for layer in model._flatten_layers() for need, why in getattr(layer, "lacking", {}).items()}
+    return LACKING["keras"] | own
 
 
 def listed(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Any Keras model over one-hot DNA as a function to explain: logit or probability, some targets, batches of one shape.
+"""Any model over one-hot DNA as a function to explain: logit or probability, some targets, batches of one shape.
 
 The model is never edited. Where it ends in a sigmoid, a second model over the same layers and weights ends at that
 sigmoid's input. Compiled functions are kept as long as the model lives and is not edited, and batches are padded to a
@@ -19,6 +19,7 @@ import numpy.typing as npt
 from simbench_tf.attribution.batch_size import fitting_batch_size
 from simbench_tf.attribution.layer_geometry import is_quantized, kind_of, named
 from simbench_tf.attribution.model_state import state_of
+from simbench_tf.attribution.outside_model import Layout, OutsideModel, forward_of, open_outside
 from simbench_tf.errors import InputError
 
 # TensorFlow is imported where it is used, so that listing and checking methods does not wait for it.
@@ -41,6 +42,7 @@ class _ModelFunction:
     graph: Any | None
     n_outputs: int
     seq_length: int | None
+    outside: OutsideModel | None = None
     compiled: dict[tuple[Any, ...], Callable[..., Any]] = field(default_factory=dict)
 
 
@@ -72,11 +74,22 @@ class Network:
         Raises
         ------
         InputError
-            The model is a subclassed one, whose layers are not connected in a graph.
+            The model is a subclassed one, whose layers are not connected in a graph, or none of Keras'.
         """
         if self._function.graph is None:
             raise InputError("model", "is not a functional or Sequential model", "choose a method that reads no layers")
         return self._function.graph
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether the model is none of Keras', so that it shows no layers here."""
+        return self._function.outside is not None
+
+    @property
+    def torch_module(self) -> Any:
+        """The PyTorch module from (N, 4, L) to the explained outputs; None where the model is another."""
+        outside = self._function.outside
+        return None if outside is None or outside.module is None else outside.module()
 
     def compiled(self, make: Callable[..., Callable[..., Any]], *options: Hashable) -> Callable[..., Any]:
         """Return ``make(forward, *options)``, made once for the model; `make` returns a `tf.function`.
@@ -140,6 +153,8 @@ def input_gradients(forward: Forward, x: Any, targets: Any) -> Any:
     """Gradients of outputs with regard to the inputs, from one forward pass: (n, L, 4), (T,) -> (T, n, L, 4)."""
     import tensorflow as tf
 
+    if hasattr(forward, "gradients"):  # another framework's
+        return forward.gradients(x, targets)
     with tf.GradientTape() as tape:
         tape.watch(x)
         outputs = forward(x)
@@ -206,14 +221,16 @@ def open_network(
     target: int | Sequence[int] = 0,
     output: Output = "logit",
     batch_size: int | None = None,
+    layout: Layout | None = None,
 ) -> Network:
-    """Open a Keras model to attribution methods.
+    """Open a model to attribution methods.
 
     Parameters
     ----------
-    model : keras.Model
+    model : keras.Model, torch.nn.Module or callable
         Input (N, L, 4), output (N, n_outputs). Functional and Sequential models of any origin; subclassed ones with
-        ``output="probability"`` only, since their last layer can't be seen.
+        ``output="probability"`` only, since their last layer can't be seen. A PyTorch module takes (N, 4, L). Any
+        other callable is a function that predicts, from float32 (N, L, 4) to (N, n_outputs).
     seq_length : int
         L of the sequences to be explained.
     target : int or sequence of int, default 0
@@ -223,6 +240,8 @@ def open_network(
         logit.
     batch_size : int, optional
         By default as many as fit the memory, at most 256.
+    layout : {"NCL", "NLC"}, optional
+        Of the input of a PyTorch module (by default NCL) or a function (by default NLC).
 
     Returns
     -------
@@ -243,17 +262,19 @@ def open_network(
     """
     import keras
 
-    if not isinstance(model, keras.Model):
-        raise InputError("model", f"is a {type(model).__name__}, not a Keras model", "give a keras.Model")
     if output not in ("logit", "probability"):
         raise InputError("output", f"{output!r} is not known", 'write "logit" or "probability"')
     if batch_size is not None and operator.index(batch_size) < 1:
         raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
-    explained = _model_function(model, output, seq_length)
+    if isinstance(model, keras.Model):
+        explained = _model_function(model, output, seq_length)
+    else:
+        explained = _outside_function(model, output, seq_length, layout)
     if explained.seq_length not in (None, seq_length):
         raise InputError("model", f"takes {explained.seq_length} bases, the sequences have {seq_length}", "match them")
     targets = _checked_targets(target, explained.n_outputs)
-    return Network(explained, targets, batch_size or fitting_batch_size(explained.graph, seq_length))
+    n_bytes = None if explained.outside is None else explained.outside.bytes_of_outputs
+    return Network(explained, targets, batch_size or fitting_batch_size(explained.graph, seq_length, n_bytes=n_bytes))
 
 
 def _model_function(model: Any, output: Output, seq_length: int) -> _ModelFunction:
@@ -266,6 +287,20 @@ def _model_function(model: Any, output: Output, seq_length: int) -> _ModelFuncti
     if output not in functions:
         functions[output] = _explain(model, output, seq_length)
     return functions[output]
+
+
+def _outside_function(model: Any, output: Output, seq_length: int, layout: Layout | None) -> _ModelFunction:
+    """The function of a model of another framework, as it is now; kept as those of Keras models are."""
+    outside = open_outside(model, seq_length, output, layout)
+    made = _ModelFunction(forward_of(outside), None, outside.n_outputs, seq_length, outside)
+    try:
+        kept, functions = _CACHE.get(model, (None, {}))
+        if kept != outside.state:
+            functions = {}
+            _CACHE[model] = (outside.state, functions)
+    except TypeError:  # what cannot be a key is compiled at each call
+        return made
+    return functions.setdefault(output, made)
 
 
 def _checked_targets(target: int | Sequence[int], n_outputs: int) -> tuple[int, ...]:

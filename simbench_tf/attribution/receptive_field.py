@@ -91,10 +91,11 @@ def visible_bases(model: Any, seq_length: int) -> Bools:
 
     Parameters
     ----------
-    model : keras.Model
+    model : keras.Model, torch.nn.Module or callable
         Input (N, L, 4), output (N, n_outputs). Fields are followed through the layers where all of them are known;
         else bases are tried on random sequences: whether the gradient is other than 0, or a substitution changes an
-        output.
+        output. In a PyTorch module each base in turn is not a number, which spreads to all that depends on it. A
+        function may depend on any base.
     seq_length : int
         L, bases of the input.
 
@@ -118,10 +119,20 @@ def visible_bases(model: Any, seq_length: int) -> Bools:
         network = open_network(model, seq_length)
     except InputError:
         network = open_network(model, seq_length, output="probability")
+    if network.is_outside:
+        traced = network.torch_module
+        return np.ones(seq_length, bool) if traced is None else _seen_by_torch(traced, seq_length)
     if is_graph(model):
         with suppress(UnsupportedModelError):
             return _seen_by_output(read_calls(model), seq_length)
     return _tried_bases(network, seq_length)
+
+
+def _seen_by_torch(explained: Any, seq_length: int) -> Bools:
+    from simbench_tf.attribution.torch_model import traced_bases
+
+    seen: Bools = traced_bases(lambda x: explained(x)[:, :, None], explained, seq_length)[0]
+    return seen
 
 
 def _seen_by_output(graph: Calls, seq_length: int) -> Bools:

@@ -30,7 +30,7 @@ _SEED = "random_state"
 _RESERVED = {"true", "false", "none"}
 _LONGEST_KEY = 200
 Array = npt.NDArray[np.float32]
-Needs = Literal["layers", "any_rows"]
+Needs = Literal["layers", "feature_maps", "gradients", "any_rows", "torch"]
 
 
 class Parts(NamedTuple):
@@ -80,8 +80,8 @@ class Method(NamedTuple):
         How many sequences it is given at a time; None for as many as fill a few batches.
     check : callable or None
         ``check(references, settings)`` raises InputError for combinations that make no sense.
-    needs : {"layers", "any_rows"} or None
-        What it needs of a model beside outputs, and gradients, at rows that are mixtures of bases; see `lacking`.
+    needs : tuple of {"layers", "feature_maps", "gradients", "any_rows", "torch"}
+        What it needs of a model beside outputs at rows that are mixtures of bases; see `lacking`.
     is_of_pairs : bool
         Whether it measures pairs of bases: it gives `dependency_maps`, and a sequence takes it long.
     """
@@ -96,7 +96,7 @@ class Method(NamedTuple):
     takes_seed: bool
     chunk: int | None
     check: Callable[[References, Mapping[str, Any]], None] | None
-    needs: Needs | None = None
+    needs: tuple[Needs, ...] = ()
     is_of_pairs: bool = False
 
 
@@ -119,7 +119,7 @@ def register_method(
     references: str | None = None,
     chunk: int | None = None,
     check: Callable[[References, Mapping[str, Any]], None] | None = None,
-    needs: Needs | None = None,
+    needs: Needs | tuple[Needs, ...] = (),
     is_of_pairs: bool = False,
 ) -> Callable[[Callable[..., Parts]], Callable[..., Parts]]:
     """Make a function an attribution method, known to `attribute`, to configurations and to the command line.
@@ -138,9 +138,11 @@ def register_method(
         Sequences it is given at a time; by default as many as fill a few batches.
     check : callable, optional
         ``check(references, settings)`` raises InputError where they do not fit together.
-    needs : {"layers", "any_rows"}, optional
-        "layers" where it reads the model's layers, "any_rows" where it looks at rows of the input that are no mixture
-        of bases (below 0, or with a sum above 1): models that lack these do not take it.
+    needs : str or tuple of str, optional
+        "layers" where it reads the model's layers, "feature_maps" where it reads what one layer gives, "gradients"
+        where it takes gradients, "any_rows" where it looks at rows of the input that are no mixture of bases (below 0,
+        or with a sum above 1), "torch" where it takes PyTorch modules alone: models that lack one of these do not take
+        it.
     is_of_pairs : bool, default False
         Whether it gives `dependency_maps`: a run keeps these, and goes through its sequences one by one.
 
@@ -192,7 +194,7 @@ def register_method(
             takes_seed=takes_seed,
             chunk=chunk,
             check=check,
-            needs=needs,
+            needs=(needs,) if isinstance(needs, str) else needs,
             is_of_pairs=is_of_pairs,
         )
         return function

@@ -50,7 +50,7 @@ def methods() -> None:
         _say_plugged(kind, f"Of other packages, for `{key}`:")
     for architecture, lacking in LACKING.items():
         console.print(f"\nNot for models of `architecture: {architecture}`:")
-        for why in lacking.values():
+        for why in dict.fromkeys(lacking.values()):
             names = [name for name in registered() if why_not(name, lacking) == why]
             console.print(f"  {', '.join(names)}: {escape(why)}")
 

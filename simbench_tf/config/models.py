@@ -23,7 +23,8 @@ ArchitectureName = Annotated[str, WithJsonSchema({"enum": [*TRAINED, *FROM_DATA]
 #: What an architecture cannot give to attribution methods (`attribution.register_method`'s `needs`), and why.
 LACKING: dict[str, dict[str, str]] = {
     "oracle": {
-        "layers": "it is one exact computation, without layers to read",
+        "layers": (no_layers := "it is one exact computation, without layers to read"),
+        "feature_maps": no_layers,
         "any_rows": "rows that are no mixture of bases have no likelihood",
     }
 }
@@ -47,9 +48,10 @@ class PlantedSettings(Strict):
 
 
 class Model(Strict):
-    """A network, by one of `architecture`, `keras`, `python` and `kipoi`: to be trained, or explained as it is.
+    """A network by `architecture`, `keras`, `python`, `kipoi`, `torch` or `onnx`: to be trained, or explained as it is.
 
-    The function of `python` is called with those of seq_length, n_tasks and seed that it accepts, and with `settings`.
+    The function of `python` or `torch` is called with those of seq_length, n_tasks and seed that it accepts, and with
+    `settings`.
     Two architectures are made from the grammar that drew the data, with nothing to train: `oracle` is the exact
     posterior of each task, `planted` a convolutional network near it, whose `settings` break one thing at a time
     (`PlantedSettings`).
@@ -64,13 +66,21 @@ class Model(Strict):
     trained: bool = False
     """Whether `keras` is explained as it is."""
     outputs: dict[str, Annotated[int, Field(ge=0)]] | None = None
-    """Of a trained model: task: number of the output that predicts it; by default the tasks in order."""
+    """Of a model explained as it is: task: number of the output that predicts it; by default the tasks in order."""
     python: str | None = None
     """A function that builds the model: MODULE:FUNCTION or FILE.py:FUNCTION."""
     settings: dict[str, Any] = {}
-    """Keywords of that function, of another package's architecture, or what is broken of a planted network."""
+    """Keywords of the function, of another package's architecture, or what is broken of a planted network."""
     kipoi: str | None = None
     """A Kipoi entry, explained as it is: its folder, or SOURCE/NAME."""
+    torch: str | None = None
+    """A function that builds a PyTorch module, explained as it is: MODULE:FUNCTION or FILE.py:FUNCTION."""
+    weights: Path | None = None
+    """Weights of that module, as torch.save(module.state_dict(), FILE) writes them; without, it is as it was built."""
+    onnx: Path | None = None
+    """An ONNX file, explained as it is, by methods that need predictions only."""
+    layout: Literal["NLC", "NCL"] | None = None
+    """Of the input: NLC for (N, L, 4), NCL for (N, 4, L). By default NCL for `torch`; of `onnx` its shape tells."""
     width: Annotated[float, Field(gt=0)] = 1.0
     """Factor of the number of units of each layer of basset or beluga."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -84,8 +94,13 @@ class Model(Strict):
 
     @property
     def is_trained(self) -> bool:
-        """Whether the run trains it; trained models, of Keras or Kipoi, and those of the data are taken as they are."""
-        return self.kipoi is None and not self.trained and not self.is_from_data
+        """Whether the run trains it; those of the data and models of others, trained or not Keras', are as they are."""
+        return self.kipoi is None and not self.trained and not self.is_from_data and not self.is_outside
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether it is of another framework than Keras, and explained as it is."""
+        return self.torch is not None or self.onnx is not None
 
     @property
     def is_from_data(self) -> bool:
@@ -109,10 +124,10 @@ class Model(Strict):
 
     @model_validator(mode="after")
     def _architecture_or_keras(self) -> Model:
-        if [self.architecture, self.keras, self.python, self.kipoi].count(None) != 3:
+        if [self.architecture, self.keras, self.python, self.kipoi, self.torch, self.onnx].count(None) != 5:
             known = (
                 "`architecture` (basset, beluga, oracle or planted), `keras` (a .keras file), `python` (a function), "
-                "`kipoi` (an entry)"
+                "`kipoi` (an entry), `torch` (a function), `onnx` (a file)"
             )
             raise ValueError(f"a model needs one of {known}")
         chosen = [name for name, value in (("width", 1.0), ("kernel_size", None), ("padding", "valid"))
@@ -122,15 +137,18 @@ class Model(Strict):
         for name in ("seq_length", "n_tasks", "seed"):
             if name in self.settings:
                 raise ValueError(f"settings.{name} is given by the run; leave it out")
-        if self.python is not None and not re.fullmatch(r".+:[^\W\d]\w*", self.python):
-            raise ValueError(f"python {self.python!r} names no function; write e.g. my_model.py:build")
+        for key, function in (("python", self.python), ("torch", self.torch)):
+            if function is not None and not re.fullmatch(r".+:[^\W\d]\w*", function):
+                raise ValueError(f"{key} {function!r} names no function; write e.g. my_model.py:build")
         if self.architecture == "planted":
             _check_planted(self.settings)
         elif self.is_plugged:
             function = load_named("architecture", str(self.architecture), (*TRAINED, *FROM_DATA))
             checked_settings(function, self.settings, f"architecture {self.architecture}")
-        elif self.settings and self.python is None:
-            raise ValueError("settings are those of a `python` model's function or a planted network; leave them out")
+        elif self.settings and self.python is None and self.torch is None:
+            raise ValueError(
+                "settings are those of the function of `python` or `torch` or a planted network; leave them out"
+            )
         if self.training and not self.is_trained:
             raise ValueError("training is of models that are trained, this one is taken as it is; leave it out")
         if self.kipoi is not None and self.seeds > 1:
@@ -141,8 +159,16 @@ class Model(Strict):
             raise ValueError("trained is a setting of `keras`, a model's file; leave it out")
         if self.trained and self.seeds > 1:
             raise ValueError("seeds are of models that are trained, this one is taken as it is; leave them out")
-        if self.outputs is not None and not self.trained:
-            raise ValueError("outputs are those of a `keras` model with `trained: true`; leave them out")
+        if self.is_outside and self.seeds > 1:
+            raise ValueError("seeds are of models that are trained, this one is taken as it is; leave them out")
+        if self.weights is not None and self.torch is None:
+            raise ValueError("weights are those of a `torch` module; leave them out")
+        if self.layout is not None and not self.is_outside:
+            raise ValueError("layout is that of a `torch` module or an `onnx` file; leave it out")
+        if self.outputs is not None and not self.trained and not self.is_outside:
+            raise ValueError(
+                "outputs are those of a `keras` model with `trained: true`, `torch` or `onnx`; leave them out"
+            )
         if self.outputs == {}:
             raise ValueError("outputs names no task; write e.g. {K562: 0}, or leave it out")
         if self.kernel_size is not None and self.architecture is None:

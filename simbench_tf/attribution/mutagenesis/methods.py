@@ -80,6 +80,8 @@ def substitution_changes(network: Network, one_hot: Array, start: int, end: int,
 
 
 def _engine(network: Network, length: int) -> Engine | None:
+    if network.is_outside:
+        return None
     try:
         graph = network.graph
     except InputError:
