@@ -65,7 +65,9 @@ def _optional() -> list[Finding]:
         "pyjaspar": ("jaspar", "motifs: jaspar:2022"),
         "tensorboard": ("tensorboard", "training.tensorboard"),
         "anndata": ("anndata", "export-data --format anndata"),
-        "torch": ("torch", "torch_dataset; with captum and tangermeme, the extra parity, parity tests and benchmarks"),
+        "torch": ("torch", "models of PyTorch, torch_dataset"),
+        "captum": ("parity", "deeplift_captum, and with tangermeme deeplift_tangermeme, parity tests and benchmarks"),
+        "onnxruntime": ("onnx", "ONNX files"),
     }
     findings = []
     for module, (extra, use) in extras.items():

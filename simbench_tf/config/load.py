@@ -185,6 +185,9 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
             update={
                 "keras": model.keras and absolute(model.keras),
                 "python": _absolute_function(model.python, folder),
+                "torch": _absolute_function(model.torch, folder),
+                "weights": model.weights and absolute(model.weights),
+                "onnx": model.onnx and absolute(model.onnx),
                 "kipoi": _absolute_entry(model.kipoi, folder),
             }
         )
@@ -195,10 +198,10 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
     )
 
 
-def _absolute_function(python: str | None, folder: Path) -> str | None:
+def _absolute_function(function: str | None, folder: Path) -> str | None:
     """FILE.py:NAME with an absolute path; MODULE:NAME unchanged."""
-    source, _, name = (python or "").rpartition(":")
-    return f"{(folder / Path(source).expanduser()).resolve()}:{name}" if source.endswith(".py") else python
+    source, _, name = (function or "").rpartition(":")
+    return f"{(folder / Path(source).expanduser()).resolve()}:{name}" if source.endswith(".py") else function
 
 
 def _absolute_entry(kipoi: str | None, folder: Path) -> str | None:

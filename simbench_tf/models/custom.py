@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import json
+import re
 import sys
 import tempfile
 import zipfile
@@ -158,11 +159,24 @@ def build_own_model(
     InputError
         There is no such function, it does not take the settings, it raises, or what it returns does not fit.
     """
+    with function_of(function, where) as build:
+        return _built(build, settings, (seq_length, n_tasks, seed), where, function)
+
+
+@contextmanager
+def function_of(function: str, where: str) -> Iterator[Callable[..., Any]]:
+    """The user's function MODULE:FUNCTION or FILE.py:FUNCTION; within, its file may import what stands beside it.
+
+    Raises
+    ------
+    InputError
+        There is no such function.
+    """
     with _importing_from(function):
         build = getattr(_module(function, where), function.rpartition(":")[2], None)
         if not callable(build):
             raise InputError(where, f"{function} is no function", "name one as my_model.py:build")
-        return _built(build, settings, (seq_length, n_tasks, seed), where, function)
+        yield build
 
 
 def build_plugged_model(
@@ -179,16 +193,29 @@ def _built(
 ) -> keras.Model:
     """What a function builds with seq_length, n_tasks and seed, and its settings, checked."""
     seq_length, n_tasks, seed = ours
-    arguments = _arguments(build, settings, {"seq_length": seq_length, "n_tasks": n_tasks, "seed": seed}, where)
     keras.utils.set_random_seed(seed % 2**32)
-    try:
-        model = build(**arguments)
-    except Exception as error:
-        what = f"{name} failed: {type(error).__name__}: {error}"
-        raise InputError(where, what, "fix the function; --debug shows where") from error
+    model = called(build, settings, ours, where, name)
     check_form(model, f"{where}: {name}", seq_length, n_tasks)
     _check_loads_again(model, f"{where}: {name}")
     return model
+
+
+def called(
+    build: Callable[..., Any], settings: Mapping[str, Any], ours: tuple[int, int, int], where: str, name: str
+) -> Any:
+    """What a function returns for those of seq_length, n_tasks and seed that it accepts, and its settings.
+
+    Raises
+    ------
+    InputError
+        It does not take the settings, or raises.
+    """
+    arguments = _arguments(build, settings, dict(zip(("seq_length", "n_tasks", "seed"), ours, strict=True)), where)
+    try:
+        return build(**arguments)
+    except Exception as error:
+        what = f"{name} failed: {type(error).__name__}: {error}"
+        raise InputError(where, what, "fix the function; --debug shows where") from error
 
 
 def source_file(function: str, where: str) -> Path | None:
@@ -337,7 +364,9 @@ def _arguments(
         if name not in named and not takes_all:
             own = named - set(ours)
             rest = nearest(name, own) if own else ", it takes none"
-            raise InputError(where.replace(".python", ".settings"), f"{name!r} is no argument of the function{rest}")
+            raise InputError(
+                re.sub(r"\.(python|torch)$", ".settings", where), f"{name!r} is no argument of the function{rest}"
+            )
     arguments = {**{name: value for name, value in ours.items() if takes_all or name in named}, **settings}
     for name, each in parameters.items():
         if each.default is each.empty and name in named and name not in arguments:

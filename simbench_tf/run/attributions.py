@@ -17,7 +17,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.hdf5 import read_h5
 from simbench_tf.random_streams import choose_rows
 from simbench_tf.run.manifest import fingerprint, fresh_files, stage_checksums
-from simbench_tf.run.models import find_model
+from simbench_tf.run.models import find_model, lacking_of
 
 
 class AttributionFile(NamedTuple):
@@ -36,8 +36,8 @@ class AttributionFile(NamedTuple):
 def attribution_files(config: Config, folder: Path, models: Container[str] | None = None) -> list[AttributionFile]:
     """List the attribution files that a configuration asks for, in order: model, task, method.
 
-    Of a model that the data make, without the methods that it does not take (`not_taken`). With `models`, names of
-    replicates, of these alone.
+    Of each model, without the methods that it does not take (`not_taken`). With `models`, names of replicates, of
+    these alone.
 
     Raises
     ------
@@ -61,10 +61,10 @@ def attribution_files(config: Config, folder: Path, models: Container[str] | Non
 
 
 def taken_methods(config: Config, model: Model) -> list[MethodSettings]:
-    """Those of the run's methods that a model takes: all, but of one that the data make."""
+    """Those of the run's methods that a model takes: of Keras' all but those for PyTorch alone, of others fewer."""
     from simbench_tf.attribution.lacking import why_not
 
-    return [each for each in config.attribution.methods if why_not(each.method, model.lacking) is None]
+    return [each for each in config.attribution.methods if why_not(each.method, lacking_of(model)) is None]
 
 
 class NotTaken(NamedTuple):
@@ -80,15 +80,15 @@ def not_taken(config: Config) -> list[NotTaken]:
     from simbench_tf.attribution.lacking import why_not
 
     names = dict.fromkeys(each.method for each in config.attribution.methods)
-    found = [(model.name, name, why_not(name, model.lacking)) for model in config.models for name in names]
+    found = [(model.name, name, why_not(name, lacking_of(model))) for model in config.models for name in names]
     return [NotTaken(model, name, why) for model, name, why in found if why is not None]
 
 
 def null_files(config: Config, folder: Path, files: Iterable[AttributionFile] | None = None) -> list[AttributionFile]:
     """List RUN/nulls/MODEL/TASK/KEY.h5: attributions by each method of an untrained network like each model.
 
-    None for models that are not Keras models or that the data make, which have no weights to be drawn anew, and none
-    where `scoring.nulls` is off. With `files`, what is beside these alone.
+    None for models that can only predict or that the data make, which have no weights to be drawn anew, and none where
+    `scoring.nulls` is off. With `files`, what is beside these alone.
     """
     if not config.scoring.nulls:
         return []
@@ -96,7 +96,7 @@ def null_files(config: Config, folder: Path, files: Iterable[AttributionFile] | 
     return [
         file._replace(path=folder / "nulls" / file.model / file.task / f"{file.key}.h5")
         for file in (attribution_files(config, folder) if files is None else files)
-        if file.model_file.suffix == ".keras" and file.model not in made
+        if (file.model_file.suffix == ".keras" or file.model_file.name == "torch.json") and file.model not in made
     ]
 
 

@@ -53,6 +53,7 @@ def check_requests(config: Config) -> None:
     from simbench_tf.attribution import method_key
     from simbench_tf.attribution.lacking import listed, taken
     from simbench_tf.run.attributions import taken_methods
+    from simbench_tf.run.models import lacking_of
 
     if (watched := config.dynamics) is not None:
         method_key(watched.method.method, watched.method.references, watched.method.settings)
@@ -62,7 +63,7 @@ def check_requests(config: Config) -> None:
             raise InputError("attribution.methods", f"asks for {key} twice", "leave one out")
     for model in config.models:
         if not taken_methods(config, model):
-            works = listed(taken(model.lacking))
+            works = listed(taken(lacking_of(model)))
             raise InputError("attribution.methods", f"has none that model {model.name} takes", f"add {works}")
 
 

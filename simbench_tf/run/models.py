@@ -3,7 +3,8 @@
 A model that the run trained is model.keras, as is one that was given trained (trained.json says which of its outputs
 predicts which task). For one that was taken from Kipoi, kipoi.json says where it came from and
 which of its outputs predicts which task; a Keras model underneath is saved as model.keras, and any other model stays
-where it is and only gives predictions.
+where it is and only gives predictions. Of a PyTorch module torch.json says which function builds it, and weights.pt is
+a copy of its weights; of an ONNX file onnx.json says how model.onnx beside it is read.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from typing import Any, NamedTuple
 from simbench_tf.config import Model, Replicate
 from simbench_tf.errors import InputError
 from simbench_tf.run.manifest import fingerprint, fresh_files, stage_checksums
+
+#: Files that describe models of other frameworks, which lie beside them.
+OUTSIDE = ("torch.json", "onnx.json")
 
 
 class ModelOfRun(NamedTuple):
@@ -40,8 +44,27 @@ def kipoi_model_of_run(folder: Path) -> ModelOfRun:
     return ModelOfRun(folder / "model.keras" if record["is_keras"] else path, record["outputs"])
 
 
-def load_model(path: Path) -> Any:
-    """Load the Keras model of a `ModelOfRun`; one that only predicts where there is no other."""
+def lacking_of(model: Model) -> dict[str, str]:
+    """What a model cannot give to attribution methods, and why, for what it is or what it computes."""
+    from simbench_tf.attribution.lacking import LACKING
+
+    return LACKING["torch" if model.torch else "function" if model.onnx else "keras"] | model.lacking
+
+
+def is_held(path: Path) -> bool:
+    """Whether the file of a `ModelOfRun` is there, with the model itself in the run's folder."""
+    return path.is_file() and (path.suffix == ".keras" or path.name in OUTSIDE)
+
+
+def load_model(path: Path, untrained_seed: int | None = None) -> Any:
+    """Load the model of a `ModelOfRun`: a Keras model, one that only predicts where there is no other.
+
+    Or a PyTorch module (N, 4, L), with `untrained_seed` as its function builds it; or an ONNX file as a function.
+    """
+    if path.name in OUTSIDE:
+        from simbench_tf.models.outside import load_outside
+
+        return load_outside(path, untrained_seed)
     if path.name == "kipoi.json":
         from simbench_tf.models.kipoi import load_kipoi_model
 
@@ -62,11 +85,14 @@ def find_model(model: Replicate, tasks: list[str], folder: Path) -> ModelOfRun:
     place = folder / "models" / model.name
     if model.model.kipoi is not None:
         return kipoi_model_of_run(place)
+    if model.model.is_outside:
+        file = "torch.json" if model.model.torch else "onnx.json"
+        return ModelOfRun(place / file, outputs_of_tasks(model.model, tasks))
     return ModelOfRun(place / "model.keras", outputs_of_tasks(model.model, tasks))
 
 
 def outputs_of_tasks(model: Model, tasks: list[str]) -> dict[str, int]:
-    """The number of the output that predicts each task, of a Keras model: as configured, else the tasks in order."""
+    """The number of the output that predicts each task: as configured, else the tasks in order."""
     return {task: number for number, task in enumerate(tasks)} if model.outputs is None else dict(model.outputs)
 
 

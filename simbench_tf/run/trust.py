@@ -97,14 +97,14 @@ def _signature(code: NamedCode, folder: Path) -> str | None:
 def configured_code(config: Config) -> Iterator[NamedCode]:
     """What a configuration names to be executed."""
     for each in config.replicates:
-        code = each.model.python or each.model.kipoi
+        code = each.model.python or each.model.torch or each.model.kipoi
         if code is not None:
             yield NamedCode(each.name, code)
 
 
 def _recorded_code(config: Config, folder: Path) -> Iterator[NamedCode]:
     for each in config.replicates:
-        for name, key in (("python.json", "python"), ("kipoi.json", "source")):
+        for name, key in (("python.json", "python"), ("torch.json", "torch"), ("kipoi.json", "source")):
             path = folder / "models" / each.name / name
             code = _read(path, key) if path.is_file() else None
             if code is not None and not (key == "python" and _is_ours(code)):

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from simbench_tf.config import Config, MethodSettings, Replicate
 from simbench_tf.dataset import open_dataset
+from simbench_tf.run.attributions import taken_methods
 from simbench_tf.run.folder import check_requests
 from simbench_tf.run.manifest import fingerprint, fresh_files
-from simbench_tf.run.models import find_model, load_model
-from simbench_tf.stages.method_checks import check_methods, say_unseen
+from simbench_tf.run.models import find_model, is_held, load_model
+from simbench_tf.stages.method_checks import asked_methods, check_methods, say_unseen
 from simbench_tf.stages.motif_callers import check_callers
 from simbench_tf.stages.room import check_room
 from simbench_tf.stages.simulate import PART_SEQUENCES, check_files
@@ -46,7 +47,7 @@ def check_ahead(config: Config, folder: Path) -> None:
     if missing and length is not None:
         models = {model.name: model for model in config.models}
         for name, network in check_models(config, missing, length, config.tasks).items():
-            check_methods(config, network, length)
+            check_methods(config, network, length, asked_methods(config, models[name]))
             say_unseen(models[name], network, length)
 
 
@@ -64,11 +65,11 @@ def _held(config: Config, folder: Path) -> list[Replicate]:
 
 def _check_new_methods(config: Config, folder: Path, replicate: Replicate) -> None:
     """Check the methods by which a model that the run holds was not explained yet."""
-    if replicate.model.lacking:
+    if replicate.model.is_from_data and replicate.model.lacking:
         return  # what it takes is known without it
     new = _new_methods(config, folder, replicate)
     file = find_model(replicate, config.tasks, folder).file
-    if new and file.suffix == ".keras":
+    if new and is_held(file):
         from simbench_tf.devices import strategy
 
         strategy()  # before TensorFlow computes anything
@@ -84,7 +85,7 @@ def _new_methods(config: Config, folder: Path, replicate: Replicate) -> list[Met
 
     new = [
         method
-        for method in config.attribution.methods
+        for method in taken_methods(config, replicate.model)
         if not all(is_there(method, task) for task in config.attributed_tasks)
     ]
     watched = config.dynamics is not None and replicate in config.watched

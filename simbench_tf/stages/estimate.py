@@ -78,6 +78,9 @@ def estimates(config: Config, networks: Mapping[str, Any]) -> Iterator[Estimate]
     if data is None:
         return
     yield _simulation(config, data)
+    networks = {
+        name: each for name, each in networks.items() if hasattr(each, "count_params")
+    }  # of others none is known
     if networks:
         yield _training(config, networks, data)
         yield _attribution(config, networks, data)

@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 
 from simbench_tf.config import Config, MethodSettings, Model
-from simbench_tf.run.attributions import not_taken
+from simbench_tf.run.attributions import not_taken, taken_methods
 
 _log = logging.getLogger(__name__)
 
 
-def asked_methods(config: Config) -> list[MethodSettings]:
-    """Every method that a run uses, on attributed sequences or to watch learning."""
-    return [*config.attribution.methods, *([config.dynamics.method] if config.dynamics is not None else [])]
+def asked_methods(config: Config, model: Model) -> list[MethodSettings]:
+    """Every method that a run uses on a model, on attributed sequences or to watch learning."""
+    watched = [config.dynamics.method] if config.dynamics is not None and model.is_trained else []
+    return [*taken_methods(config, model), *watched]
 
 
-def check_methods(config: Config, network: Any, seq_length: int, asked: Iterable[MethodSettings] | None = None) -> None:
+def check_methods(config: Config, network: Any, seq_length: int, asked: Iterable[MethodSettings]) -> None:
     """Attribute two random sequences by every method asked for but mutagenesis, which takes any model and long.
 
     Raises
@@ -32,7 +33,7 @@ def check_methods(config: Config, network: Any, seq_length: int, asked: Iterable
     from simbench_tf.dna import one_hot
 
     x = one_hot(np.random.default_rng(0).integers(0, 4, (2, seq_length), np.uint8))
-    for method in asked_methods(config) if asked is None else asked:
+    for method in asked:
         known, settings = find_method(method.method), dict(method.settings)
         if known.function.__module__.startswith("simbench_tf.attribution.mutagenesis"):
             continue
@@ -61,7 +62,7 @@ def _uncompiled() -> Iterator[None]:
 
 
 def say_not_taken(config: Config) -> None:
-    """Say in a note, for each model that the data make, which of the run's methods it does not take, and why."""
+    """Say in a note, for each model, which of the run's methods it does not take, and why."""
     left_out: dict[str, dict[str, list[str]]] = {}
     for each in not_taken(config):
         left_out.setdefault(each.model, {}).setdefault(each.why, []).append(each.method)

@@ -10,6 +10,7 @@ from simbench_tf.config import Config
 from simbench_tf.errors import InputError
 from simbench_tf.run.attributions import attribution_files
 from simbench_tf.run.manifest import Record, fingerprint, read_manifest
+from simbench_tf.run.models import OUTSIDE
 from simbench_tf.stages import attribute, dynamics, oracle, simulate, train
 from simbench_tf.stages.step import dataset_checksums
 
@@ -82,9 +83,9 @@ def _overwritten_names(config: Config, folder: Path, records: dict[str, Record])
         yield from (name for name, record in records.items() if record["stage"] == "motifs")
     lost_models = set()
     for replicate in config.replicates:
-        name = f"models/{replicate.name}/model.keras"
-        made_from = {"dataset": dataset_checksums(folder), **train.inputs(config, replicate)}
-        if name in records and not _has_key(records[name], fingerprint("train", made_from)):
+        names = [f"models/{replicate.name}/{file}" for file in ("model.keras", *OUTSIDE)]
+        key = fingerprint("train", {"dataset": dataset_checksums(folder), **train.inputs(config, replicate)})
+        if any(name in records and not _has_key(records[name], key) for name in names):
             lost_models.add(replicate.name)
     for name in records:
         if len(Path(name).parts) > 1 and Path(name).parts[1] in lost_models:

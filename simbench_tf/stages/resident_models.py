@@ -75,7 +75,7 @@ def _resident(architecture: str) -> Resident:  # noqa: ARG001 - one for each
 @functools.lru_cache(maxsize=MODELS_TOGETHER)
 def _weights(wanted: WantedModel) -> Weights:
     model = _load(wanted)
-    weights = Weights(_architecture(model) or repr(wanted), model.get_weights())
+    weights = Weights(_architecture(model) or repr(wanted), model.get_weights() if is_keras(model) else [])
     resident = _resident(weights.architecture)
     if resident.model is None:
         resident.model, resident.holds = model, wanted
@@ -83,8 +83,8 @@ def _weights(wanted: WantedModel) -> Weights:
 
 
 def _load(wanted: WantedModel) -> Any:
-    model = load_model(Path(wanted.file))
-    if wanted.untrained_seed is None:
+    model = load_model(Path(wanted.file), wanted.untrained_seed)
+    if wanted.untrained_seed is None or not is_keras(model):
         return model
     import keras
 
@@ -92,11 +92,18 @@ def _load(wanted: WantedModel) -> Any:
     return keras.models.clone_model(model)
 
 
+def is_keras(model: Any) -> bool:
+    """Whether a model is Keras', whose weights can be put into another."""
+    import keras
+
+    return isinstance(model, keras.Model)
+
+
 def _architecture(model: Any) -> str | None:
     """What a model computes but for its weights, as text; None where it has classes of others, which may hold more."""
     from simbench_tf.attribution.layer_geometry import is_quantized, kind_of
 
-    if any(not kind_of(layer) or is_quantized(layer) for layer in model._flatten_layers()):
+    if not is_keras(model) or any(not kind_of(layer) or is_quantized(layer) for layer in model._flatten_layers()):
         return None
     return json.dumps(_of_inference(json.loads(model.to_json())), sort_keys=True)
 

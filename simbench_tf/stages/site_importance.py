@@ -27,7 +27,7 @@ from simbench_tf.hdf5 import read_h5
 from simbench_tf.parallel import Track, silent
 from simbench_tf.run.attributions import AttributionFile, attributed_rows, read_attributions
 from simbench_tf.run.manifest import discard, fingerprint, read_manifest
-from simbench_tf.run.models import load_model
+from simbench_tf.run.models import is_held, load_model
 from simbench_tf.run.parts import PartsFolder, discard_parts, parts_of, read_parts, write_part
 from simbench_tf.score.shapley import MAX_EXACT_SITES, N_ORDERS
 from simbench_tf.score.site_credit import credit_scores, site_credit
@@ -48,7 +48,7 @@ Arrays = dict[str, npt.NDArray[Any]]
 
 def site_importance(config: Config, folder: Path, files: list[AttributionFile], track: Track = silent) -> None:
     """Write the tables of the importance of sites where the configuration asks for them, else drop those there are."""
-    models = {file.model: file for file in reversed(files) if _is_keras(file)}
+    models = {file.model: file for file in reversed(files) if is_held(file.model_file)}
     discard(folder, _not_wanted(config, folder, list(models)))  # the report would take those of an earlier one
     if not config.scoring.site_importance:
         return
@@ -65,10 +65,6 @@ def site_importance(config: Config, folder: Path, files: list[AttributionFile], 
     step(folder, {"score": key}, functools.partial(write_table, config, dataset, folder, files, track))
     for place in ("oracle", "scores"):
         discard_parts(folder / place)
-
-
-def _is_keras(file: AttributionFile) -> bool:
-    return file.model_file.suffix == ".keras" and file.model_file.is_file()
 
 
 def _not_wanted(config: Config, folder: Path, models: list[str]) -> list[str]:
@@ -98,7 +94,7 @@ def _table_inputs(config: Config, folder: Path, files: list[AttributionFile]) ->
         "columns": tables.SITE_IMPORTANCE_COLUMNS,
         "dataset": dataset_checksums(folder),
         "bases": config.scoring.bases,
-        "models": sorted({checksum(file.model_file) for file in files if _is_keras(file)}),
+        "models": sorted({checksum(file.model_file) for file in files if is_held(file.model_file)}),
         "files": {str(path.relative_to(folder)): checksum(path) for path in (*worth, *(file.path for file in files))},
     }
 

@@ -1,9 +1,9 @@
-"""The train stage: RUN/models, every model trained, or taken as it is: trained Keras models, of Kipoi, perfect ones.
+"""The train stage: RUN/models, every model trained, or taken as it is: trained ones, of Kipoi, perfect ones.
 
 One folder per model, or per model and seed (`Config.replicates`): model.keras, history.csv and metrics.json;
 python.json where a function of the user's built it, or the grammar of the data did, architecture.json where another
-package did; trained.json or kipoi.json where it was taken as it is; snapshots/ where the run asks for learning
-dynamics.
+package did; trained.json, kipoi.json, torch.json or onnx.json where it was taken as it is; snapshots/ where the run
+asks for learning dynamics.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from simbench_tf.run.jobs import Job, replicates_of
 from simbench_tf.run.manifest import checksum_named, fingerprint, fresh_files
 from simbench_tf.run.models import outputs_of_tasks, snapshots_of
 from simbench_tf.stages.from_data import build_before_data, make_from_data, write_empty_history
-from simbench_tf.stages.method_checks import check_methods, say_unseen
+from simbench_tf.stages.method_checks import asked_methods, check_methods, say_unseen
+from simbench_tf.stages.outside_models import load_given_outside, outside_inputs, take_outside
 from simbench_tf.stages.simulate import by_content
 from simbench_tf.stages.step import Made, dataset_checksums, step
 
@@ -84,7 +85,7 @@ def _check_before_training(config: Config, folder: Path, stale: list[Replicate])
     networks = check_models(config, stale, dataset.seq_length, dataset.tasks)
     models = {model.name: model for model in config.models}
     for name, network in networks.items() if at_last else ():
-        check_methods(config, network, dataset.seq_length)
+        check_methods(config, network, dataset.seq_length, asked_methods(config, models[name]))
         say_unseen(models[name], network, dataset.seq_length)
 
 
@@ -98,7 +99,7 @@ def _keys(config: Config, replicate: Replicate, data: dict[str, str]) -> dict[st
 
 
 def check_models(config: Config, replicates: Sequence[Replicate], seq_length: int, tasks: list[str]) -> dict[str, Any]:
-    """Build or load each model once, without training it; return those that are Keras models, by name.
+    """Build or load each model once, without training it; return those that can be explained ahead, by name.
 
     Of a trained Keras model also see that the output asked for, the logit or what it returns, can be attributed. The
     exact posterior fits the grammar that makes it, and is not built.
@@ -119,6 +120,8 @@ def check_models(config: Config, replicates: Sequence[Replicate], seq_length: in
             networks |= {model.name: entry.model} if entry.is_keras else {}
         elif model.trained:
             networks[model.name] = _load_given(model, seq_length, tasks, config.attribution.output)
+        elif model.is_outside:
+            networks[model.name] = load_given_outside(model, seq_length, tasks, seed, config.attribution.output)
         elif model.is_from_data:
             networks |= {} if model.lacking else {model.name: build_before_data(model, config)}
         else:
@@ -136,7 +139,10 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
     """
     model, key = replicate.model, f"models.{replicate.model.name}"
     # another number of seeds leaves each of them as it is
-    settings = model.model_dump(mode="json", exclude={"seeds", "python", "settings", "trained", "outputs", "training"})
+    settings = model.model_dump(
+        mode="json",
+        exclude={"seeds", "python", "settings", "trained", "outputs", "training", "torch", "weights", "onnx", "layout"},
+    )
     settings["name"] = replicate.name
     if model.padding == "valid":  # as runs had it before there was a choice
         del settings["padding"]
@@ -144,6 +150,8 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
         assert model.keras is not None
         file = checksum_named(model.keras, f"{key}.keras")
         return {"model": {"name": replicate.name, "trained": file, "outputs": model.outputs}}
+    if model.is_outside:
+        return outside_inputs(replicate)
     if model.is_from_data:
         made_by = {"architecture": model.architecture, "settings": model.settings}
         return {"model": {"name": replicate.name, **made_by}, "simulation": by_content(config)}
@@ -192,6 +200,9 @@ def write(config: Config, folder: Path, replicate: Replicate, key: str, track: T
     if model.trained:
         taken = {"train": take_trained(model, dataset, target, config.attribution.output)} if is_chief() else {}
         return Made(taken, device())
+    if model.is_outside:
+        output = config.attribution.output
+        return Made({"train": take_outside(replicate, dataset, target, output)} if is_chief() else {}, device())
     if model.is_from_data:
         made = {"train": make_from_data(model, dataset, target, config)} if is_chief() else {}
         return Made(made, device())
