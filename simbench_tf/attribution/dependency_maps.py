@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from simbench_tf.attribution.averaged import Copy
 from simbench_tf.attribution.interactions import Interactions, pair_effects, window_pairs
 from simbench_tf.attribution.network import Network
 from simbench_tf.attribution.registry import Parts, register_method
@@ -16,8 +18,20 @@ from simbench_tf.errors import InputError
 Array = npt.NDArray[np.float32]
 
 
+def _moved_centre(settings: Mapping[str, Any], length: int, copy: Copy) -> dict[str, Any]:
+    """The centre by which the window of the reverse complement holds the same bases; no copy is shifted."""
+    assert not copy.shift
+    start, end = map_window(length, settings["window"], settings["centre"])
+    return {**settings, "centre": length - end + (end - start) // 2}
+
+
 @register_method(
-    "dependency_map", title="dependency map", source="Tomaz da Silva et al. 2025", chunk=1, is_of_pairs=True
+    "dependency_map",
+    title="dependency map",
+    source="Tomaz da Silva et al. 2025",
+    chunk=1,
+    is_of_pairs=True,
+    moved=_moved_centre,
 )
 def dependency_map(
     network: Network,

@@ -1,21 +1,22 @@
-"""`attribute`: any method, any model, one call; arrays in, arrays out."""
+"""`attribute`: any method, any model or ensemble of them, one call; arrays in, arrays out."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.attribution.averaged import explained_by_copies, mean_of
 from simbench_tf.attribution.lacking import check_taken
-from simbench_tf.attribution.network import Network, Output, open_network
+from simbench_tf.attribution.network import Network, Output
 from simbench_tf.attribution.outside_model import Layout
 from simbench_tf.attribution.references import ReferencesLike, check_fit, make_references
 from simbench_tf.attribution.registry import Parts, Request, check_request
+from simbench_tf.attribution.several_devices import OnDevice, explain_shared, open_on_devices
 from simbench_tf.dna import bases_of_one_hot
+from simbench_tf.errors import InputError
 
 Array = npt.NDArray[np.float32]
 
@@ -72,10 +73,14 @@ def attribute(
 
     Parameters
     ----------
-    model : keras.Model, torch.nn.Module or callable
+    model : keras.Model, torch.nn.Module or callable, or a sequence of them
         Input (N, L, 4), output (N, n_outputs); it is not changed. A PyTorch module takes (N, 4, L) and gives (N,
         n_outputs), logits or what ends in a sigmoid. Any other callable is a function that predicts, from float32
-        (N, L, 4) to (N, n_outputs), as `load_onnx` returns; methods that need no gradient take it.
+        (N, L, 4) to (N, n_outputs), as `load_onnx` returns; methods that need no gradient take it. Several are an
+        ensemble, whose output is the mean of theirs: of logits, or with ``output="probability"`` of probabilities. Its
+        attribution is the mean of its members', which for methods that are linear in the model (all but saliency,
+        Grad-CAM with ReLU, and dependency maps) is that of the mean output; of the others it is the mean of what each
+        member shows.
     one_hot : float array, shape (N, L, 4)
         Channels A, C, G, T; rows of zeros for N. N may be 0.
     method : str, default "grad_x_input"
@@ -97,7 +102,9 @@ def attribute(
     layout : {"NCL", "NLC"}, optional
         Of the input of a PyTorch module (by default NCL) or a function (by default NLC).
     **settings
-        Settings of the method, as ``n_steps=50``.
+        Settings of the method, as ``n_steps=50``. Every method takes ``strands="both"``, the mean of the attributions
+        of a sequence and of its reverse complement, turned back, and ``shifts=K``, the mean over the sequence moved by
+        -K, ..., K bases, moved back (`averaged`): they cost as many times as much as there are copies.
 
     Returns
     -------
@@ -119,63 +126,70 @@ def attribute(
     >>> model.set_weights([np.arange(12).reshape(12, 1), np.zeros(1)])
     >>> attribute(model, one_hot("ACN"), method="grad_x_input").scores.tolist()
     [[0.0, 5.0, 0.0]]
+    >>> attribute(model, one_hot("ACN"), strands="both").scores.tolist()  # GT, of NGT, is worth 6 and 11
+    [[5.5, 5.5, 0.0]]
     """
     request = check_request(method, references, settings)
     bases = bases_of_one_hot(np.asarray(one_hot))
     x = np.ascontiguousarray(one_hot, np.float32)
-    network = open_network(model, x.shape[1], target, output, batch_size, layout=layout)
-    check_taken(model, method)
+    models = list(model) if isinstance(model, (list, tuple)) else [model]
+    if not models:
+        raise InputError("model", "is an empty list", "give one model or more")
+    one_device = request.method.one_device
+    members = [
+        open_on_devices(each, x.shape[1], target, output, batch_size, layout, one_device=one_device) for each in models
+    ]
+    for each in models:
+        check_taken(each, method)
     if request.references is not None:
         check_fit(request.references, *bases.shape)
-    together = _chunk(request, network)
-    parts = []
+    together = min(_chunk(request, places) for places in members)
+    found = []
     # no sequences at all are one empty chunk, so that the arrays come out with their right shapes
     for first in range(0, max(len(x), 1), together):
-        rows = slice(first, first + together)
-        inputs = (x[rows], bases[rows], first, random_state)
-        explained, network = _within_memory(functools.partial(_explain, request, *inputs), network)
-        parts.append(explained)
+        inputs = [x[first : first + together]]
+        if request.references is not None:
+            rows = bases[first : first + together]
+            inputs.append(make_references(request.references, rows, random_state, first))
+        of_members = []
+        for number, places in enumerate(members):
+            explained, members[number] = explain_shared(_explainer(request, random_state), inputs, places)
+            of_members.append(_attribution(explained))
+        found.append(mean_of(of_members))
         if progress is not None and len(x):
-            progress(len(x[rows]))
-    return _joined(parts, single=np.ndim(target) == 0)
+            progress(len(inputs[0]))
+    return _joined(found, single=np.ndim(target) == 0)
 
 
-def _within_memory(explain: Callable[[Network], Parts], network: Network) -> tuple[Parts, Network]:
-    """Explain with batches that the device has memory for: what comes out, and the network with such batches."""
-    import tensorflow as tf
-
-    while True:
-        try:
-            return explain(network), network
-        except (tf.errors.ResourceExhaustedError, MemoryError):
-            if network.batch_size == 1:
-                raise
-            network = dataclasses.replace(network, batch_size=network.batch_size // 2)
-
-
-def _chunk(request: Request, network: Network) -> int:
-    """Sequences that the method is given at a time."""
+def _chunk(request: Request, places: list[OnDevice]) -> int:
+    """Sequences that the method is given at a time, on all devices together."""
     if request.method.chunk is not None:
-        return request.method.chunk
+        return request.method.chunk * len(places)
     passes = 1 if request.references is None else request.references.n
-    return max(1, _BATCHES_TOGETHER * network.batch_size // passes)
+    return max(1, _BATCHES_TOGETHER * places[0].network.batch_size // passes) * len(places)
 
 
-def _explain(
-    request: Request, one_hot: Array, bases: npt.NDArray[np.uint8], first_row: int, random_state: int, network: Network
-) -> Parts:
-    seed = {"random_state": random_state} if request.method.takes_seed else {}
-    inputs = [one_hot]
-    if request.references is not None:
-        inputs.append(make_references(request.references, bases, random_state, first_row))
-    return request.method.function(network, *inputs, **request.settings, **seed)
+def _explainer(request: Request, random_state: int) -> Callable[..., Parts]:
+    """The requested method as a function of a network, sequences (n, L, 4) and, where it takes some, references."""
+    method = request.method
+    seed = {"random_state": random_state} if method.takes_seed else {}
+
+    def explain(network: Network, *inputs: Array) -> Parts:
+        def of_copy(*copied: Array, **settings: Any) -> Parts:
+            return method.function(network, *copied, **settings, **seed)
+
+        return explained_by_copies(of_copy, inputs, request.copies, request.settings, method.moved)
+
+    return explain
 
 
-def _joined(parts: list[Parts], single: bool) -> Attribution:
+def _attribution(parts: Parts) -> Attribution:
+    return Attribution(parts.contributions.sum(axis=-1), *parts)
+
+
+def _joined(found: list[Attribution], single: bool) -> Attribution:
     joined: list[npt.NDArray[Any] | None] = []
-    for pieces in zip(*parts, strict=True):
+    for pieces in zip(*found, strict=True):
         array = None if pieces[0] is None else np.concatenate(pieces, axis=1)
         joined.append(array[0] if array is not None and single else array)
-    contributions = joined[0]
-    assert contributions is not None
-    return Attribution(contributions.sum(axis=-1), contributions, *joined[1:])
+    return Attribution(*joined)  # type: ignore[arg-type]

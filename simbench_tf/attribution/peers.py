@@ -45,6 +45,7 @@ def _their_imports() -> Iterator[None]:
     references="shuffle:20",
     chunk=16,
     needs="layers",
+    one_device=True,  # SHAP changes TensorFlow's tables while it works
 )
 def deepshap(network: Network, one_hot: Array, references: Array) -> Parts:
     """SHAP's DeepExplainer, run as it is: Rescale over the references of each sequence as its background.
@@ -172,6 +173,7 @@ def _gradients_put_back() -> Iterator[None]:
     title="Grad-CAM (tf-keras-vis)",
     source="tf-keras-vis; Selvaraju et al. 2017",
     needs="layers",
+    one_device=True,
 )
 def gradcam_tf_keras_vis(network: Network, one_hot: Array, *, layer: str = "last", normalize: bool = True) -> Parts:
     """Grad-CAM of tf-keras-vis, run as it is: mean pooling, ReLU, stretched to the sequence by linear interpolation.

@@ -2,8 +2,9 @@
 
 A method is a function ``(network, one_hot, references, *, setting=default, ...) -> Parts``, or without `references`
 where it compares with nothing. Its keyword-only parameters are its settings, and their annotations define what is
-allowed, so that a mistyped setting is found before anything is computed. Packages add methods by the entry-point group
-`simbench_tf.attribution_methods` (`plugins`), read when a name is not found here or all are listed.
+allowed, so that a mistyped setting is found before anything is computed. Every method takes `strands` and `shifts`
+beside them (`averaged.Copies`). Packages add methods by the entry-point group `simbench_tf.attribution_methods`
+(`plugins`), read when a name is not found here or all are listed.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ import inspect
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_type_hints
 from urllib.parse import quote
 
 import numpy as np
 import numpy.typing as npt
 from pydantic import TypeAdapter, ValidationError
 
+from simbench_tf.attribution.averaged import Copies, Moved
 from simbench_tf.attribution.references import References, ReferencesLike, parse_references
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.plugins import find_plugin, installed_plugins, load_plugin
@@ -84,6 +86,10 @@ class Method(NamedTuple):
         What it needs of a model beside outputs at rows that are mixtures of bases; see `lacking`.
     is_of_pairs : bool
         Whether it measures pairs of bases: it gives `dependency_maps`, and a sequence takes it long.
+    moved : callable or None
+        How settings that name places read on a copy of the sequence, see `averaged.Moved`.
+    one_device : bool
+        Whether it can't be called from several threads, one for each GPU.
     """
 
     name: str
@@ -98,14 +104,17 @@ class Method(NamedTuple):
     check: Callable[[References, Mapping[str, Any]], None] | None
     needs: tuple[Needs, ...] = ()
     is_of_pairs: bool = False
+    moved: Moved | None = None
+    one_device: bool = False
 
 
 class Request(NamedTuple):
-    """A method with its references and all its settings, checked."""
+    """A method with its references, all its settings, and the copies of a sequence that it explains, checked."""
 
     method: Method
     references: References | None
     settings: dict[str, Any]
+    copies: Copies = Copies()
 
 
 _METHODS: dict[str, Method] = {}
@@ -121,6 +130,8 @@ def register_method(
     check: Callable[[References, Mapping[str, Any]], None] | None = None,
     needs: Needs | tuple[Needs, ...] = (),
     is_of_pairs: bool = False,
+    moved: Moved | None = None,
+    one_device: bool = False,
 ) -> Callable[[Callable[..., Parts]], Callable[..., Parts]]:
     """Make a function an attribution method, known to `attribute`, to configurations and to the command line.
 
@@ -145,6 +156,12 @@ def register_method(
         it.
     is_of_pairs : bool, default False
         Whether it gives `dependency_maps`: a run keeps these, and goes through its sequences one by one.
+    moved : callable, optional
+        ``moved(settings, length, copy)`` of a method with settings that name places: what they are for a copy of the
+        sequence (`averaged.Copy`), or None where no such place is in it.
+    one_device : bool, default False
+        Whether it must not be called from several threads at once: where there are several GPUs, it keeps to the
+        first.
 
     Returns
     -------
@@ -179,6 +196,9 @@ def register_method(
             raise ValueError(f"there is already an attribution method {name!r}")
         n_positional = 2 if references is None else 3
         settings = {key: p.default for key, p in _settings_of(name, function, n_positional).items()}
+        for key in Copies._fields:
+            if key in settings:
+                raise ValueError(f"setting {key!r} of method {name!r} is one of every method; call it otherwise")
         lines = (inspect.getdoc(function) or "").splitlines()
         if not lines:
             raise ValueError(f"method {name!r} needs a docstring: its first line is shown to users")
@@ -196,6 +216,8 @@ def register_method(
             check=check,
             needs=(needs,) if isinstance(needs, str) else needs,
             is_of_pairs=is_of_pairs,
+            moved=moved,
+            one_device=one_device,
         )
         return function
 
@@ -267,17 +289,20 @@ def check_request(method: str, references: ReferencesLike | None, settings: Mapp
         parsed = parse_references(entry.references if references is None else references)
     elif references is not None and not (isinstance(references, str) and references == "none"):
         raise InputError(f"{method}.references", f"{method} takes no references", "leave them out")
-    checked = {**entry.settings, **{name: _check_setting(entry, name, value) for name, value in settings.items()}}
+    given = {name: _check_setting(entry, name, value) for name, value in settings.items()}
+    copies = Copies(**{name: given.pop(name) for name in Copies._fields if name in given})
+    if copies.shifts and entry.is_of_pairs:
+        raise InputError(f"{method}.shifts", "would move bases out of the window of pairs", "leave shifts out")
+    checked = {**entry.settings, **given}
     if entry.check is not None and parsed is not None:
         entry.check(parsed, checked)
-    return Request(entry, parsed, checked)
+    return Request(entry, parsed, checked, copies)
 
 
 def _check_setting(method: Method, name: str, value: Any) -> Any:
     where = f"{method.name}.{name}"
-    if name not in method.settings:
-        known = nearest(name, method.settings) if method.settings else "; it has none"
-        raise InputError(method.name, f"unknown setting {name!r}{known}")
+    if name not in (known := {**method.settings, **Copies._field_defaults}):
+        raise InputError(method.name, f"unknown setting {name!r}{nearest(name, known)}")
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float) and not math.isfinite(value):
@@ -295,6 +320,8 @@ def _check_setting(method: Method, name: str, value: Any) -> Any:
 
 @functools.cache
 def _adapter(function: Callable[..., Parts], name: str) -> TypeAdapter[Any]:
+    if name in Copies._fields:
+        return TypeAdapter(get_type_hints(Copies, include_extras=True)[name])
     return TypeAdapter(inspect.signature(function, eval_str=True).parameters[name].annotation)
 
 
@@ -326,13 +353,15 @@ def method_key(method: str, references: ReferencesLike | None, settings: Mapping
     'integrated_gradients@zeros+n_steps=50'
     >>> method_key("ism", None, {})
     'ism@none'
+    >>> method_key("ism", None, {"strands": "both", "shifts": 3})
+    'ism@none+shifts=3+strands=both'
     """
     request = check_request(method, references, settings)
     named = "none" if request.references is None else request.references.key
-    default = request.method.settings
+    default = {**request.method.settings, **Copies._field_defaults}
     chosen = [
         f"+{name}={_as_text(value)}"
-        for name, value in sorted(request.settings.items())
+        for name, value in sorted({**request.settings, **request.copies._asdict()}.items())
         if _as_text(value) != _as_text(default[name])
     ]
     key = f"{method}@{named}{''.join(chosen)}"

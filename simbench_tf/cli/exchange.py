@@ -94,7 +94,7 @@ def export(
         options["url"] = url
     elif url is not None or group:
         raise InputError("--url" if url is not None else "--group", "is of Kipoi entries", "add --to kipoi")
-    names = [model] if model is not None else [each.name for each in config.replicates if each.model.is_trained]
+    names = [model] if model is not None else [each.name for each in config.replicates if each.is_trained]
     if group:
         if out is None:
             raise InputError("--group", "needs a folder", "add --out DIR")

@@ -30,7 +30,8 @@ from simbench_tf.run.lock import locked
 from simbench_tf.stages.step import STAGES, check_earlier
 
 OfModel = Annotated[
-    str | None, typer.Option("--model", help="Of this model alone: NAME, or NAME-seedK of one that is trained K times.")
+    str | None,
+    typer.Option("--model", help="Of this model alone: NAME or, of one trained K times, NAME-seedK or NAME-ensemble."),
 ]
 
 

@@ -1,4 +1,4 @@
-"""Settings of a run's models, and the replicates that they stand for, one per seed."""
+"""Settings of a run's models, and the replicates that they stand for: one per seed, and ensembles of these."""
 
 from __future__ import annotations
 
@@ -85,6 +85,8 @@ class Model(Strict):
     """Factor of the number of units of each layer of basset or beluga."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 1
     """How often it is trained, from different seeds, as NAME-seed1, NAME-seed2, ..."""
+    ensemble: bool = False
+    """Whether the mean of the logits of all its seeds is one more model, NAME-ensemble."""
     kernel_size: Annotated[int, Field(ge=1)] | None = None
     """Bases of the first convolution of basset or beluga."""
     padding: Literal["valid", "same"] = "valid"
@@ -161,6 +163,8 @@ class Model(Strict):
             raise ValueError("seeds are of models that are trained, this one is taken as it is; leave them out")
         if self.is_outside and self.seeds > 1:
             raise ValueError("seeds are of models that are trained, this one is taken as it is; leave them out")
+        if self.ensemble and self.seeds == 1:
+            raise ValueError("ensemble is of several trainings; add seeds: 3, or leave it out")
         if self.weights is not None and self.torch is None:
             raise ValueError("weights are those of a `torch` module; leave them out")
         if self.layout is not None and not self.is_outside:
@@ -193,29 +197,51 @@ def _check_planted(settings: dict[str, Any]) -> None:
 
 
 class Replicate(NamedTuple):
-    """A model trained from one seed: its name in files and tables, its settings, and the seed."""
+    """A model trained from one seed, or the ensemble of all its seeds.
+
+    Attributes
+    ----------
+    name : str
+        In files and tables.
+    model : Model
+        Its settings.
+    seed : int
+        Of an ensemble the run's own.
+    members : tuple of str
+        Names of an ensemble's members; empty where it is none.
+    """
 
     name: str
     model: Model
     seed: int
+    members: tuple[str, ...] = ()
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the run trains it: not what is taken as it is, and not an ensemble, whose members it trains."""
+        return self.model.is_trained and not self.members
 
 
 def replicates(models: Iterable[Model], seed: int) -> list[Replicate]:
     """Every model once per seed: initial weights, the order of the data and dropout follow from the seed.
 
-    The first of a model's seeds is the run's own.
+    The first of a model's seeds is the run's own. Where a model asks for it, the ensemble of its seeds follows them.
 
     Examples
     --------
     >>> found = replicates([Model(architecture="basset", seeds=2), Model(name="b", architecture="beluga")], seed=7)
     >>> [each.name for each in found], found[0].seed, found[2].seed
     (['basset-seed1', 'basset-seed2', 'b'], 7, 7)
+    >>> replicates([Model(architecture="basset", seeds=2, ensemble=True)], seed=7)[-1].members
+    ('basset-seed1', 'basset-seed2')
     """
-    return [
-        Replicate(f"{model.name}-seed{number + 1}" if model.seeds > 1 else model.name, model, _seed(seed, number))
-        for model in models
-        for number in range(model.seeds)
-    ]
+    found = []
+    for model in models:
+        names = [f"{model.name}-seed{number + 1}" if model.seeds > 1 else model.name for number in range(model.seeds)]
+        found += [Replicate(name, model, _seed(seed, number)) for number, name in enumerate(names)]
+        if model.ensemble:
+            found.append(Replicate(f"{model.name}-ensemble", model, seed, tuple(names)))
+    return found
 
 
 def _seed(seed: int, number: int) -> int:

@@ -18,7 +18,10 @@ from simbench_tf.plugins import checked_settings, load_named
 
 
 class MethodSettings(Strict):
-    """An attribution method by name, its references, and its settings (checked by the method itself)."""
+    """An attribution method by name, its references, and its settings (checked by the method itself).
+
+    Every method also takes `strands: both` and `shifts: K`, of which each copy of a sequence costs as much again.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     method: str
@@ -183,14 +186,14 @@ class Config(Strict):
 
     @property
     def replicates(self) -> list[Replicate]:
-        """Every model once per seed."""
+        """Every model once per seed, and ensembles."""
         return replicates(self.models, self.seed)
 
     @property
     def watched(self) -> list[Replicate]:
         """Models whose learning is watched: where there is `dynamics`, those it names, of those that are trained."""
         chosen = self.dynamics and (self.dynamics.models or [model.name for model in self.models])
-        return [each for each in self.replicates if each.model.is_trained and each.model.name in (chosen or ())]
+        return [each for each in self.replicates if each.is_trained and each.model.name in (chosen or ())]
 
     def training_for(self, model: Model) -> Training:
         """How a model is trained: as all are, but for what the model itself says.

@@ -40,11 +40,15 @@ def sites_of(dataset: Dataset, rows: npt.ArrayLike, split: str = "test") -> pd.D
 
 
 def outputs_of(model: Any, seq_length: int, targets: list[int], output: Any = "logit") -> Callable[[Any], Floats]:
-    """What a coalition is worth by a model: one-hot (C, L, 4), rows of zeros where a base is missing, -> (C, T)."""
+    """What a coalition is worth by a model: one-hot (C, L, 4), rows of zeros where a base is missing, -> (C, T).
+
+    Of a list of models, an ensemble, the mean.
+    """
     from simbench_tf.attribution.network import open_network
 
-    network = open_network(model, seq_length, target=targets, output=output)
-    return lambda letters: network.outputs(letters).T.astype(np.float64)
+    members = model if isinstance(model, list) else [model]
+    networks = [open_network(each, seq_length, target=targets, output=output) for each in members]
+    return lambda letters: np.mean([network.outputs(letters).T for network in networks], axis=0, dtype=np.float64)
 
 
 def values_by_sequence(

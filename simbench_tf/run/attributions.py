@@ -31,6 +31,7 @@ class AttributionFile(NamedTuple):
     path: Path
     model_file: Path
     chosen_output: int | None = None  # `target` where the configuration chose it, not the place of the task
+    members: tuple[str, ...] = ()  # of an ensemble, by name
 
 
 def attribution_files(config: Config, folder: Path, models: Container[str] | None = None) -> list[AttributionFile]:
@@ -56,8 +57,22 @@ def attribution_files(config: Config, folder: Path, models: Container[str] | Non
                 key = method_key(method.method, method.references, method.settings)
                 path = folder / "attributions" / model.name / task / f"{key}.h5"
                 target, chosen = outputs[task], (model.model.outputs or {}).get(task)
-                files.append(AttributionFile(model.name, task, target, method, key, path, model_file, chosen))
+                of_model = (model_file, chosen, model.members)
+                files.append(AttributionFile(model.name, task, target, method, key, path, *of_model))
     return files
+
+
+def files_of_members(file: AttributionFile, folder: Path) -> list[AttributionFile]:
+    """The files of an ensemble's members, of the same task and method; none of a model that is no ensemble."""
+    return [
+        file._replace(
+            model=name,
+            path=folder / "attributions" / name / file.task / file.path.name,
+            model_file=folder / "models" / name / "model.keras",
+            members=(),
+        )
+        for name in file.members
+    ]
 
 
 def taken_methods(config: Config, model: Model) -> list[MethodSettings]:
@@ -87,8 +102,9 @@ def not_taken(config: Config) -> list[NotTaken]:
 def null_files(config: Config, folder: Path, files: Iterable[AttributionFile] | None = None) -> list[AttributionFile]:
     """List RUN/nulls/MODEL/TASK/KEY.h5: attributions by each method of an untrained network like each model.
 
-    None for models that can only predict or that the data make, which have no weights to be drawn anew, and none where
-    `scoring.nulls` is off. With `files`, what is beside these alone.
+    None for models that can only predict or that the data make, which have no weights to be drawn anew, nor for
+    ensembles, whose members have theirs, and none where `scoring.nulls` is off. With `files`, what is beside these
+    alone.
     """
     if not config.scoring.nulls:
         return []

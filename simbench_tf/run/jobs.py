@@ -19,7 +19,7 @@ class Job(NamedTuple):
     Attributes
     ----------
     model : str or None
-        NAME of a model, for all of its seeds, or NAME-seedK.
+        NAME of a model, for all of its seeds and their ensemble, or NAME-seedK, or NAME-ensemble.
     task : str or None
     method : str or None
         NAME of a method, for all of its settings, or the key of one of them, as deeplift_rescale@shuffle5.
@@ -79,10 +79,15 @@ def parts_of_job(config: Config, folder: Path, stage: str, job: Job) -> list[str
 
 
 def job_commands(config: Config, folder: Path, stage: str) -> Iterator[str]:
-    """Yield the commands that together do a stage, in any order and side by side; each is a line of a shell."""
+    """Yield the commands that together do a stage, in any order and side by side; each is a line of a shell.
+
+    To train there is none for an ensemble: it is measured by whichever of its members' jobs is the last.
+    """
     from simbench_tf.attribution import method_key
 
     for replicate in config.replicates:
+        if stage == "train" and replicate.members:
+            continue
         of_model = ["simbench", stage, str(folder), "--model", replicate.name]
         if stage == "train":
             yield shlex.join(of_model)

@@ -4,7 +4,8 @@ A model that the run trained is model.keras, as is one that was given trained (t
 predicts which task). For one that was taken from Kipoi, kipoi.json says where it came from and
 which of its outputs predicts which task; a Keras model underneath is saved as model.keras, and any other model stays
 where it is and only gives predictions. Of a PyTorch module torch.json says which function builds it, and weights.pt is
-a copy of its weights; of an ONNX file onnx.json says how model.onnx beside it is read.
+a copy of its weights; of an ONNX file onnx.json says how model.onnx beside it is read. An ensemble has no weights:
+ensemble.json names its members, with their files' checksums, and the output whose mean it is.
 """
 
 from __future__ import annotations
@@ -16,10 +17,13 @@ from typing import Any, NamedTuple
 
 from simbench_tf.config import Model, Replicate
 from simbench_tf.errors import InputError
+from simbench_tf.files import checksum
 from simbench_tf.run.manifest import fingerprint, fresh_files, stage_checksums
 
 #: Files that describe models of other frameworks, which lie beside them.
 OUTSIDE = ("torch.json", "onnx.json")
+#: In RUN/models/MODEL of an ensemble.
+ENSEMBLE = "ensemble.json"
 
 
 class ModelOfRun(NamedTuple):
@@ -53,14 +57,38 @@ def lacking_of(model: Model) -> dict[str, str]:
 
 def is_held(path: Path) -> bool:
     """Whether the file of a `ModelOfRun` is there, with the model itself in the run's folder."""
-    return path.is_file() and (path.suffix == ".keras" or path.name in OUTSIDE)
+    return path.is_file() and (path.suffix == ".keras" or path.name in (*OUTSIDE, ENSEMBLE))
+
+
+def member_files(path: Path) -> list[Path]:
+    """Files of the models that the file of a `ModelOfRun` stands for: of an ensemble its members', else its own.
+
+    Raises
+    ------
+    InputError
+        A member is missing, or was made again since the ensemble was measured.
+    """
+    if path.name != ENSEMBLE:
+        return [path]
+    members = json.loads(path.read_text(encoding="utf-8"))["members"]
+    files = []
+    for name, recorded in members.items():
+        file = path.parent.parent / name / "model.keras"
+        if not file.is_file() or checksum(file) != recorded:
+            what = "is missing" if not file.is_file() else "is not what the ensemble beside it was made of"
+            raise InputError(file, what, "make it again with `simbench train`")
+        files.append(file)
+    return files
 
 
 def load_model(path: Path, untrained_seed: int | None = None) -> Any:
     """Load the model of a `ModelOfRun`: a Keras model, one that only predicts where there is no other.
 
-    Or a PyTorch module (N, 4, L), with `untrained_seed` as its function builds it; or an ONNX file as a function.
+    Or a PyTorch module (N, 4, L), with `untrained_seed` as its function builds it; or an ONNX file as a function. Of an
+    ensemble a list, its members.
     """
+    if path.name == ENSEMBLE:
+        return [load_model(file) for file in member_files(path)]
     if path.name in OUTSIDE:
         from simbench_tf.models.outside import load_outside
 
@@ -83,6 +111,8 @@ def find_model(model: Replicate, tasks: list[str], folder: Path) -> ModelOfRun:
         A model from Kipoi was not taken yet.
     """
     place = folder / "models" / model.name
+    if model.members:
+        return ModelOfRun(place / ENSEMBLE, outputs_of_tasks(model.model, tasks))
     if model.model.kipoi is not None:
         return kipoi_model_of_run(place)
     if model.model.is_outside:

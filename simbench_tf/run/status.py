@@ -70,13 +70,15 @@ def _wanted(config: Config, run: Path) -> dict[str, list[str]]:
         "score": ["scores/summary.csv"] if files else [],
         "motifs": ["scores/instances.csv"] if config.discovery is not None else [],
         "report": ["report.html"] if files else [],
-        "export": [f"kipoi/{each.name}/model.yaml" for each in config.replicates] if config.export.kipoi else [],
+        "export": [f"kipoi/{each.name}/model.yaml" for each in config.replicates if not each.members]
+        if config.export.kipoi
+        else [],
     }
     return {stage: names for stage, names in wanted.items() if names}
 
 
 def _cut_off(config: Config, run: Path, missing: set[str]) -> Iterator[str]:
-    for each in config.replicates:
+    for each in (each for each in config.replicates if not each.members):
         history = run / "models" / each.name / "history.csv"
         if f"models/{each.name}/metrics.json" in missing and history.is_file():
             batches = read_table(history)["batch"].max()

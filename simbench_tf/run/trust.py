@@ -96,7 +96,7 @@ def _signature(code: NamedCode, folder: Path) -> str | None:
 
 def configured_code(config: Config) -> Iterator[NamedCode]:
     """What a configuration names to be executed."""
-    for each in config.replicates:
+    for each in (each for each in config.replicates if not each.members):  # an ensemble runs its members' alone
         code = each.model.python or each.model.torch or each.model.kipoi
         if code is not None:
             yield NamedCode(each.name, code)

@@ -15,12 +15,18 @@ from simbench_tf.errors import InputError
 from simbench_tf.files import checksum
 from simbench_tf.hdf5 import whole_h5
 from simbench_tf.parallel import MapInOrder, Track, silent
-from simbench_tf.run.attributions import AttributionFile, attributed_rows, null_files, seq_id_bytes
+from simbench_tf.run.attributions import (
+    AttributionFile,
+    attributed_rows,
+    files_of_members,
+    null_files,
+    seq_id_bytes,
+)
 from simbench_tf.run.jobs import Job, files_of_job
-from simbench_tf.run.manifest import fingerprint
+from simbench_tf.run.manifest import fingerprint, fresh_files
 from simbench_tf.run.parts import PartsFolder, discard_parts, join_parts, parts_of, seconds_of
 from simbench_tf.run.references import n_shuffles, read_references, references_file, write_references
-from simbench_tf.stages import knockouts
+from simbench_tf.stages import ensembles, knockouts
 from simbench_tf.stages.attribute_chunks import (
     CHUNK_SEQUENCES,
     attribute_bases,
@@ -66,14 +72,19 @@ def attribute(
     for file in files:
         if not file.model_file.is_file():
             raise InputError(file.model_file, "is missing", "train it with `simbench train`")
-        made_from = inputs(file, common)
+        made_from, members = inputs(file, common), files_of_members(file, folder)
         key = fingerprint("attribute", made_from)
         make = functools.partial(write, file, config, dataset, references, key, map_in_order, track)
+        if members and all(_is_there(folder, inputs(each, common)) for each in members):
+            make = functools.partial(_write_mean, file, members, folder)
         step(folder, {"attribute": key}, make)
         mine = [each for each in knock_outs if each.interaction.task == file.task]
         if mine and not find_method(file.method.method).is_of_pairs:
             key = fingerprint("attribute", knockouts.inputs(config, made_from))
             make = functools.partial(knockouts.write, file, config, folder, mine, key, map_in_order, track)
+            of_members = [knockouts.inputs(config, inputs(each, common)) for each in members]
+            if members and all(_is_there(folder, each) for each in of_members):
+                make = functools.partial(_write_mean_knockouts, file, members, folder)
             step(folder, {"attribute": key}, make)
     for file in null_files(config, folder, files):
         key = fingerprint("attribute", {**inputs(file, common), "untrained": NULL_SEQUENCES})
@@ -89,6 +100,24 @@ def attribute(
             discard_parts(folder / results / file.model / file.task, file.key)
 
 
+def _is_there(folder: Path, made_from: dict[str, Any]) -> bool:
+    return bool(fresh_files(folder, fingerprint("attribute", made_from)))
+
+
+def _write_mean(file: AttributionFile, members: list[AttributionFile], folder: Path) -> Made:
+    """Write an ensemble's attributions, the mean of its members', which are there."""
+    named = {"model": file.model, "task": file.task, "key": file.key, "method": file.method.method}
+    ensembles.mean_of_files([each.path for each in members], file.path, **named)
+    seconds = ensembles.seconds_of_members(folder, members)
+    return Made({"attribute": [file.path]}, device(), {"seconds_per_sequence": seconds})
+
+
+def _write_mean_knockouts(file: AttributionFile, members: list[AttributionFile], folder: Path) -> Made:
+    path = knockouts.knock_outs_file(file, folder)
+    ensembles.mean_of_files([knockouts.knock_outs_file(each, folder) for each in members], path)
+    return Made({"attribute": [path]}, device())
+
+
 def common_inputs(config: Config, folder: Path) -> dict[str, Any]:
     """What every attribution file depends on: the data set, and which sequences and arrays are asked for."""
     return {
@@ -99,10 +128,17 @@ def common_inputs(config: Config, folder: Path) -> dict[str, Any]:
 
 
 def inputs(file: AttributionFile, common: dict[str, Any]) -> dict[str, Any]:
-    """What an attribution file depends on: the `common_inputs`, its model, task and method."""
+    """What an attribution file depends on: the `common_inputs`, its model, task and method.
+
+    A model that is missing, as a member that is still trained beside, gives what no file was made of.
+    """
     method = file.method.model_dump(mode="json")
     chosen = {} if file.chosen_output is None else {"target": file.chosen_output}
-    return {**common, "model": checksum(file.model_file), "task": file.task, "method": method, **chosen}
+    return {**common, "model": _version(file), "task": file.task, "method": method, **chosen}
+
+
+def _version(file: AttributionFile) -> str | None:
+    return checksum(file.model_file) if file.model_file.is_file() else None
 
 
 def write(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Hashable, Iterator
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +14,12 @@ from simbench_tf.config import Config, MethodSettings
 from simbench_tf.files import checksum
 from simbench_tf.parallel import MapInOrder
 from simbench_tf.run.attributions import AttributionFile
+from simbench_tf.run.models import member_files
 from simbench_tf.run.parts import Part, PartsFolder, read_parts, write_part
 from simbench_tf.stages.resident_models import IN_USE, WantedModel, compiled_for, resident_model
+
+if TYPE_CHECKING:  # methods wait until something is explained
+    from simbench_tf.attribution import Attribution
 
 #: Sequences in one piece of work; a constant, so no result depends on the workers. See `chunk_sequences`.
 CHUNK_SEQUENCES = 16
@@ -29,15 +33,13 @@ Chunk = tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8] | None]
 
 
 class Job(NamedTuple):
-    """What every chunk of an attribution file has in common: the model's file, its output, the method."""
+    """What every chunk of an attribution file has in common: the model, or an ensemble's members; output, method."""
 
-    model_file: str
-    version: str
+    models: tuple[WantedModel, ...]
     target: int
     method: MethodSettings
     output: Literal["logit", "probability"]
     seed: int
-    untrained: bool = False
 
 
 def job_of(file: AttributionFile, config: Config, *, untrained: bool = False) -> Job:
@@ -45,9 +47,12 @@ def job_of(file: AttributionFile, config: Config, *, untrained: bool = False) ->
 
     With `untrained`, weights drawn anew take the place of the model's own.
     """
-    version, output = checksum(file.model_file), config.attribution.output
-    path = str(file.model_file.absolute())  # a worker may have begun in another folder
-    return Job(path, version, file.target, file.method, output, config.seed, untrained)
+    drawn = config.seed if untrained else None
+    models = tuple(
+        WantedModel(str(path.absolute()), checksum(path), drawn)  # a worker may have begun in another folder
+        for path in member_files(file.model_file)
+    )
+    return Job(models, file.target, file.method, config.attribution.output, config.seed)
 
 
 def chunk_sequences(method: str) -> int:
@@ -113,14 +118,27 @@ def _chunks(
 
 def predictions_of(job: Job, bases: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Predict the output that is attributed, float32 (N,), for sequences, uint8 (N, L)."""
+    return mean_outputs(job.models, bases, [job.target], job.output)[0]
+
+
+def mean_outputs(
+    models: Sequence[WantedModel],
+    bases: npt.NDArray[np.uint8],
+    targets: list[int],
+    output: Literal["logit", "probability"],
+) -> npt.NDArray[np.float32]:
+    """Outputs of a model, or their mean over several, float32 (T, N), for sequences, uint8 (N, L)."""
     from simbench_tf.attribution.network import open_network
     from simbench_tf.dna import one_hot
 
-    starts = range(0, len(bases), PREDICTED_SEQUENCES)
-    with IN_USE:
-        network = open_network(resident_model(_model_of(job)), bases.shape[1], job.target, job.output)
-        parts = [network.outputs(one_hot(bases[first : first + PREDICTED_SEQUENCES]))[0] for first in starts]
-    return np.concatenate(parts)
+    total = np.zeros((len(targets), len(bases)))
+    for wanted in models:
+        with IN_USE:
+            network = open_network(resident_model(wanted), bases.shape[1], targets, output)
+            for first in range(0, len(bases), PREDICTED_SEQUENCES):
+                rows = slice(first, first + PREDICTED_SEQUENCES)
+                total[:, rows] += network.outputs(one_hot(bases[rows]))
+    return (total / len(models)).astype(np.float32)
 
 
 def seconds_per_sequence(job: Job, bases: npt.NDArray[np.uint8], shuffles: npt.NDArray[np.uint8] | None) -> float:
@@ -138,13 +156,21 @@ _WARM: set[Hashable] = set()
 def _attribute(job: Job, chunk: Chunk) -> tuple[dict[str, npt.NDArray[Any] | None], float]:
     """Attributions of a chunk of sequences, and the seconds it took; a worker keeps the model it loaded.
 
-    The seconds are NaN where this process compiled what chunks of this shape need.
+    Of several models, of which one after the other is in memory, the mean. The seconds are NaN where this process
+    compiled what chunks of this shape need.
     """
+    from simbench_tf.attribution.averaged import mean_of
+
+    found, took = zip(*(_attribute_by(wanted, job, chunk) for wanted in job.models), strict=True)
+    return mean_of(found)._asdict(), float(np.sum(took))
+
+
+def _attribute_by(wanted: WantedModel, job: Job, chunk: Chunk) -> tuple[Attribution, float]:
+    """Attributions of a chunk by one model."""
     from simbench_tf.attribution import attribute
     from simbench_tf.attribution.references import sequences_as_references
     from simbench_tf.dna import one_hot
 
-    wanted = _model_of(job)
     bases, shuffles = chunk
     with IN_USE:
         model = resident_model(wanted)
@@ -164,8 +190,4 @@ def _attribute(job: Job, chunk: Chunk) -> tuple[dict[str, npt.NDArray[Any] | Non
     what = (compiled, repr(job.method), job.output, job.target, bases.shape)
     cold = what not in _WARM
     _WARM.add(what)
-    return result._asdict(), np.nan if cold else took
-
-
-def _model_of(job: Job) -> WantedModel:
-    return WantedModel(job.model_file, job.version, job.seed if job.untrained else None)
+    return result, np.nan if cold else took

@@ -38,12 +38,13 @@ def check_ahead(config: Config, folder: Path) -> None:
     check_room(config, folder, PART_SEQUENCES)
     if config.discovery is not None:
         check_callers(config.discovery)
-    for replicate in config.replicates:
+    models_alone = [each for each in config.replicates if not each.members]  # an ensemble takes what its members take
+    for replicate in models_alone:
         inputs(config, replicate)
     held = _held(config, folder)
     for replicate in held:
         _check_new_methods(config, folder, replicate)
-    missing, length = [each for each in config.replicates if each not in held], config.simulation.length
+    missing, length = [each for each in models_alone if each not in held], config.simulation.length
     if missing and length is not None:
         models = {model.name: model for model in config.models}
         for name, network in check_models(config, missing, length, config.tasks).items():
@@ -59,7 +60,7 @@ def _held(config: Config, folder: Path) -> list[Replicate]:
     return [
         each
         for each in config.replicates
-        if fresh_files(folder, fingerprint("train", {"dataset": data, **inputs(config, each)}))
+        if not each.members and fresh_files(folder, fingerprint("train", {"dataset": data, **inputs(config, each)}))
     ]
 
 

@@ -122,6 +122,9 @@ def _training(config: Config, networks: Mapping[str, Any], data: _Data) -> Estim
         if each.model.name not in networks:
             continue
         network, training = networks[each.model.name], config.training_for(each.model)
+        if each.members:  # each member predicts the test split once more
+            seconds += len(each.members) * data.n_test * multiplications(network) / _RATE
+            continue
         weights = 4.0 * network.count_params()
         disk += weights
         if not each.model.is_trained:
@@ -146,7 +149,8 @@ def _attribution(config: Config, networks: Mapping[str, Any], data: _Data) -> Es
         largest = max(largest, 4.0 * network.count_params())
         for method in taken_methods(config, each.model):
             passes = forward_passes(method, data.length)
-            seconds += _COMPILE + n * passes * multiplications(network) / _RATE
+            # an ensemble's are the mean of what is there
+            seconds += 0 if each.members else _COMPILE + n * passes * multiplications(network) / _RATE
             disk += n * data.length * 4 * (1 + arrays)
     return Estimate("attribute", seconds, _PYTHON + 2 * _TENSORFLOW + largest, disk)
 
@@ -200,11 +204,13 @@ def forward_passes(method: MethodSettings, length: int) -> float:
     3.0
     >>> forward_passes(MethodSettings(method="deeplift_rescale", references="shuffle:10"), 400)
     40.0
+    >>> forward_passes(MethodSettings(method="grad_x_input", strands="both", shifts=3), 400)
+    42.0
     """
     request = check_request(method.method, method.references, method.settings)
     of_references = 1 if request.references is None else max(1, request.references.n)
     if "ism" in method.method or methods()[method.method].is_of_pairs:
-        return _SUBSTITUTION * 3 * length
+        return _SUBSTITUTION * 3 * length * request.copies.n
     # steps and samples
     repeated = math.prod(n for name, n in request.settings.items() if name.startswith("n_") and isinstance(n, int))
-    return float(_PASSES.get(method.method, 3) * of_references * repeated)
+    return float(_PASSES.get(method.method, 3) * of_references * repeated * request.copies.n)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # TensorFlow waits until something is exported
 
 def export(config: Config, folder: Path) -> list[Path]:
     """Write RUN/kipoi/MODEL, a Kipoi entry of every model that the run trained; return the entries' folders."""
-    names = [each.name for each in config.replicates if each.model.is_trained]  # the others are entries already
+    names = [each.name for each in config.replicates if each.is_trained]  # the others are entries already
     write(folder, names)
     return [entry_folder(folder, name) for name in names]
 

@@ -30,11 +30,13 @@ def check_methods(config: Config, network: Any, seq_length: int, asked: Iterable
         A method has no rule for a layer of the model, or finds no layer to look at.
     """
     from simbench_tf.attribution import attribute, dependency_map, find_method
+    from simbench_tf.attribution.averaged import Copies
     from simbench_tf.dna import one_hot
 
     x = one_hot(np.random.default_rng(0).integers(0, 4, (2, seq_length), np.uint8))
     for method in asked:
-        known, settings = find_method(method.method), dict(method.settings)
+        known = find_method(method.method)
+        settings = {name: value for name, value in method.settings.items() if name not in Copies._fields}
         if known.function.__module__.startswith("simbench_tf.attribution.mutagenesis"):
             continue
         if "n_steps" in known.settings:

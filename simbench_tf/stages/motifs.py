@@ -181,7 +181,7 @@ def _of_filters(
     from simbench_tf.discovery import filter_motifs
 
     model_file = find_model(replicate, config.tasks, folder).file
-    if replicate.model.is_from_data and replicate.model.architecture == "oracle":
+    if replicate.members or (replicate.model.is_from_data and replicate.model.architecture == "oracle"):
         return []
     target = folder / _FOLDER / replicate.name / FILTERS
     files = {task: target / task / "motifs.csv" for task in places}

@@ -10,7 +10,7 @@ from simbench_tf.config import Config
 from simbench_tf.errors import InputError
 from simbench_tf.run.attributions import attribution_files
 from simbench_tf.run.manifest import Record, fingerprint, read_manifest
-from simbench_tf.run.models import OUTSIDE
+from simbench_tf.run.models import ENSEMBLE, OUTSIDE
 from simbench_tf.stages import attribute, dynamics, oracle, simulate, train
 from simbench_tf.stages.step import dataset_checksums
 
@@ -82,15 +82,28 @@ def _overwritten_names(config: Config, folder: Path, records: dict[str, Record])
     if config.discovery is None:
         yield from (name for name, record in records.items() if record["stage"] == "motifs")
     lost_models = set()
-    for replicate in config.replicates:
+    for replicate in (each for each in config.replicates if not each.members):
         names = [f"models/{replicate.name}/{file}" for file in ("model.keras", *OUTSIDE)]
         key = fingerprint("train", {"dataset": dataset_checksums(folder), **train.inputs(config, replicate)})
         if any(name in records and not _has_key(records[name], key) for name in names):
             lost_models.add(replicate.name)
+    lost_models |= set(_lost_ensembles(config, folder, records, lost_models))
     for name in records:
         if len(Path(name).parts) > 1 and Path(name).parts[1] in lost_models:
             yield name
     yield from _overwritten_attributions(config, folder, records, lost_models)
+
+
+def _lost_ensembles(config: Config, folder: Path, records: dict[str, Record], lost: set[str]) -> Iterator[str]:
+    """Recorded ensembles that are measured again: with a member, or by another output."""
+    for replicate in (each for each in config.replicates if each.members):
+        name = f"models/{replicate.name}/{ENSEMBLE}"
+        if name not in records or not all((folder / "models" / each / "model.keras").is_file()
+                                          for each in replicate.members):  # fmt: skip
+            continue
+        key = train.ensemble_key(config, folder, replicate, dataset_checksums(folder))
+        if lost & set(replicate.members) or not _has_key(records[name], key):
+            yield replicate.name
 
 
 def _overwritten_attributions(

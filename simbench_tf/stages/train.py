@@ -28,6 +28,7 @@ from simbench_tf.plugins import version_of
 from simbench_tf.run.jobs import Job, replicates_of
 from simbench_tf.run.manifest import checksum_named, fingerprint, fresh_files
 from simbench_tf.run.models import outputs_of_tasks, snapshots_of
+from simbench_tf.stages import ensembles
 from simbench_tf.stages.from_data import build_before_data, make_from_data, write_empty_history
 from simbench_tf.stages.method_checks import asked_methods, check_methods, say_unseen
 from simbench_tf.stages.outside_models import load_given_outside, outside_inputs, take_outside
@@ -42,12 +43,17 @@ _log = logging.getLogger(__name__)
 #: In RUN/models/MODEL, while it is trained.
 CHECKPOINT = "checkpoint.npz"
 _ALL = Job()
+#: Settings of a model that its replicates do not depend on, or that `inputs` writes in its own way.
+_NOT_OF_EACH = {
+    "seeds", "ensemble", "python", "settings", "trained", "outputs", "training", "torch", "weights", "onnx", "layout"
+}  # fmt: skip
 
 
 def train(config: Config, folder: Path, track: Track = silent, job: Job = _ALL) -> None:
     """Write RUN/models/MODEL for every model of the configuration, or model and seed; of a `job`, for its own.
 
-    With `dynamics` also the snapshots of its weights, which are that stage's: without it, none is missed.
+    With `dynamics` also the snapshots of its weights, which are that stage's: without it, none is missed. An ensemble
+    is measured once all its members are there, by whichever job finds them so.
 
     Raises
     ------
@@ -55,7 +61,8 @@ def train(config: Config, folder: Path, track: Track = silent, job: Job = _ALL) 
         There is no data set, a model cannot be built or does not fit it, or the run has no such job.
     """
     data = dataset_checksums(folder)
-    replicates = replicates_of(config, job)
+    asked = replicates_of(config, job)
+    replicates = [each for each in asked if not each.members]
     keys = {replicate.name: _keys(config, replicate, data) for replicate in replicates}
     stale = [each for each in replicates if not all(fresh_files(folder, key) for key in keys[each.name].values())]
     _check_before_training(config, folder, stale)
@@ -63,6 +70,21 @@ def train(config: Config, folder: Path, track: Track = silent, job: Job = _ALL) 
         mine = keys[replicate.name]
         step(folder, mine, functools.partial(write, config, folder, replicate, "+".join(mine.values()), track))
     _remove_checkpoints(replicates, folder)
+    for ensemble in (each for each in config.replicates if each.members):
+        if ensemble in asked or (set(keys) & set(ensemble.members) and _are_there(config, folder, ensemble, data)):
+            key = ensemble_key(config, folder, ensemble, data)
+            step(folder, {"train": key}, functools.partial(ensembles.write, config, folder, ensemble))
+
+
+def _are_there(config: Config, folder: Path, ensemble: Replicate, data: dict[str, str]) -> bool:
+    """Whether all members of an ensemble are trained as the configuration says."""
+    members = [each for each in config.replicates if each.name in ensemble.members]
+    return all(fresh_files(folder, _keys(config, each, data)["train"]) for each in members)
+
+
+def ensemble_key(config: Config, folder: Path, ensemble: Replicate, data: dict[str, str]) -> str:
+    """Fingerprint of an ensemble's files; an InputError where a member is missing."""
+    return fingerprint("train", {"dataset": data, **ensembles.inputs(config, folder, ensemble)})
 
 
 def _remove_checkpoints(replicates: list[Replicate], folder: Path) -> None:
@@ -139,10 +161,7 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
     """
     model, key = replicate.model, f"models.{replicate.model.name}"
     # another number of seeds leaves each of them as it is
-    settings = model.model_dump(
-        mode="json",
-        exclude={"seeds", "python", "settings", "trained", "outputs", "training", "torch", "weights", "onnx", "layout"},
-    )
+    settings = model.model_dump(mode="json", exclude=_NOT_OF_EACH)
     settings["name"] = replicate.name
     if model.padding == "valid":  # as runs had it before there was a choice
         del settings["padding"]

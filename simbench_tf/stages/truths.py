@@ -19,7 +19,7 @@ from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset
 from simbench_tf.errors import InputError
 from simbench_tf.run.attributions import AttributionFile, read_seq_ids
-from simbench_tf.run.models import is_held, load_model
+from simbench_tf.run.models import is_held, load_model, member_files
 from simbench_tf.score import takes_sign
 from simbench_tf.stages.nulls import Motifs, Origin
 
@@ -96,6 +96,8 @@ def _seen(model_file: Path, _changed: int, seq_length: int) -> Bools:
 def scored_bases(config: Config, file: AttributionFile, seq_length: int) -> Bools:
     """Bases that are scored, bool (L,): those that the network can see, where that is asked for and it is known."""
     path = file.model_file
+    if file.members and path.is_file():
+        path = member_files(path)[0]  # they are of one architecture
     if config.scoring.bases == "all" or not is_held(path):
         return np.ones(seq_length, bool)
     return _seen(path, path.stat().st_mtime_ns, seq_length)

@@ -118,7 +118,7 @@ def test_references_that_do_not_fit_are_told(net, x, references, message):
         ("integrated_gradients", np.full((1, 5, 4), 0.25), {"path": "shuffle"}, "array is no set of sequences"),
         ("grad_x_input", None, {"correct": 1}, "valid boolean"),
         ("ism", None, {"n_steps": 5}, "unknown setting .n_steps."),
-        ("deepshap", None, {"n_steps": 5}, "it has none"),
+        ("deepshap", None, {"n_steps": 5}, "known: strands, shifts"),
         ("ism", "zeros", {}, "takes no references"),
         ("integrated_gradients", "none", {}, "'none' is not known"),
     ],

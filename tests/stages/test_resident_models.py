@@ -121,7 +121,7 @@ def test_threads_of_a_worker_do_not_explain_each_others_weights(tmp_path, one_ho
     """Two trainings of one architecture, chunk by chunk at the same time, as two runs on one worker would."""
     bases = one_hot.argmax(axis=-1).astype(np.uint8)
     jobs = [
-        Job(wanted.file, wanted.checksum, 0, MethodSettings(method="grad_x_input"), "logit", 0)
+        Job((wanted,), 0, MethodSettings(method="grad_x_input"), "logit", 0)
         for wanted in (saved(tmp_path, "first", 1), saved(tmp_path, "second", 2))
     ]
     expected = [attribute_chunks._attribute(job, (bases, None))[0]["scores"] for job in jobs]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import functools
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.attribution.averaged import Copy
 from simbench_tf.attribution.mutagenesis.fast import Engine, find_graph, make_engine, mutant_changes
 from simbench_tf.attribution.mutagenesis.substitutions import substitutions_of
 from simbench_tf.attribution.network import Forward, Network, Output, open_network, padded_size
@@ -26,7 +27,24 @@ _CHECKED = 8
 _ROUNDING = 1e-3
 
 
-@register_method("ism", title="in-silico mutagenesis", source="Zhou & Troyanskaya 2015; Nair et al. 2022", chunk=16)
+def _moved_window(settings: Mapping[str, Any], length: int, copy: Copy) -> dict[str, Any] | None:
+    """The window [start, end) on a copy of the sequence, as far as it is in it; None where it is not."""
+    if settings["start"] == 0 and settings["end"] in (None, length):
+        return {**settings}  # all of any copy
+    end = length if settings["end"] is None else settings["end"]
+    start, end = max(0, settings["start"] + copy.shift), min(length, end + copy.shift)
+    if copy.is_reversed:
+        start, end = length - end, length - start
+    return {**settings, "start": start, "end": end} if start < end else None
+
+
+@register_method(
+    "ism",
+    title="in-silico mutagenesis",
+    source="Zhou & Troyanskaya 2015; Nair et al. 2022",
+    chunk=16,
+    moved=_moved_window,
+)
 def ism(network: Network, one_hot: Array, *, start: int = 0, end: int | None = None, fast: bool = True) -> Parts:
     """In-silico mutagenesis: minus the mean change of the output over the three other bases.
 
