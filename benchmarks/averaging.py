@@ -1,6 +1,6 @@
 """What averaging brings each method: both strands, shifts, an ensemble of three seeds; auPRC and cost.
 
-    python benchmarks/averaging.py > results/averaging.csv                  # about a quarter of an hour on two cores
+    python benchmarks/averaging.py > results/averaging.csv                  # ten minutes on two cores
     python benchmarks/averaging.py --folder runs/averaging --n 100          # keep the run; more sequences
 
 The data are the demo's, and so is the network, its Basset, trained from three seeds. Of each method every way of
@@ -115,7 +115,7 @@ def gains(per_sequence: pd.DataFrame, settings: pd.DataFrame) -> pd.DataFrame:
     DataFrame
         With `COLUMNS`. networks is what is averaged: one training at a time (of three), or their ensemble.
     """
-    table = per_sequence.merge(settings, on="key")
+    table = per_sequence[["model", "task", "key", "seq_id", "auprc"]].merge(settings, on="key")
     is_ensemble = table["model"].str.endswith("-ensemble")
     return pd.DataFrame(_rows(table, is_ensemble), columns=list(COLUMNS))
 
@@ -137,7 +137,7 @@ def _rows(table: pd.DataFrame, is_ensemble: pd.Series) -> Iterator[tuple[Any, ..
                 is_first = not together and not ways
                 yield (
                     method,
-                    " and ".join([*(["ensemble"] if together else []), *ways]) or "none",
+                    ", ".join([*(["ensemble"] if together else []), *ways]) or "none",
                     "ensemble of 3" if together else "one of 3",
                     copies * (SEEDS if together else 1),
                     reached.mean,

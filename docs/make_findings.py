@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
+from averaging_table import averages
 from discovery_tables import motif_callers
 from keep_results import RESULTS, STRENGTHS, keep
 from markdown_table import table
@@ -345,6 +346,7 @@ def page() -> str:
     parts += [f"## {name}\n\n{of_run(name)}\n\n{section(name)}" for name, section in SECTIONS.items()]
     runs = "\n\n".join(of_run(name) for name in IMPLANTS)
     parts.append(f"## Motifs in negatives, or not\n\n{runs}\n\n{RANKED}\n\n{side_by_side(IMPLANTS)}")
+    parts.append(f"## Is it worth averaging?\n\n{averages()}")
     parts.append(f"## Do motif callers find the motifs?\n\n{motif_callers()}")
     return "\n\n".join(part.strip() for part in parts) + "\n"
 

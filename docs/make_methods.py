@@ -10,12 +10,14 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
+from typing import get_type_hints
 
 import pandas as pd
 from markdown_table import table as markdown_table
 from pydantic import TypeAdapter
 from written_page import write_or_check_all
 
+from simbench_tf.attribution.averaged import Copies
 from simbench_tf.attribution.facts import FACTS, meaning
 from simbench_tf.attribution.registry import Method, methods
 from simbench_tf.config.schema import default_words, type_words
@@ -122,8 +124,9 @@ def _settings(method: Method) -> str:
     for name, default in method.settings.items():
         schema = TypeAdapter(parameters[name].annotation).json_schema()
         rows.append([f"`{name}`", type_words(schema, {}), default_words(default), meaning(method.name, name)])
-    if not rows:
-        return "It has none."
+    for name, default in Copies._field_defaults.items():  # which every method takes
+        kind = type_words(TypeAdapter(get_type_hints(Copies, include_extras=True)[name]).json_schema(), {})
+        rows.append([f"`{name}`", kind, default_words(default), meaning(method.name, name)])
     return markdown_table(["setting", "type", "default", "meaning"], rows)
 
 

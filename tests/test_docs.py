@@ -55,6 +55,7 @@ NOT_HERE = {
     "models/MODEL/python.json",
     "models/MODEL/kipoi.json",
     "models/MODEL/trained.json",
+    "models/MODEL/ensemble.json",
     "models/MODEL/checkpoint.npz",
     "models/MODEL/checkpoint.previous.npz",
     "models/MODEL/tensorboard/FILE",

@@ -32,6 +32,31 @@ def script(name):
     return module
 
 
+def test_gains_of_averages_are_means_of_paired_differences():
+    spec = importlib.util.spec_from_file_location("averaging", REPOSITORY / "benchmarks" / "averaging.py")
+    averaging = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(averaging)
+    rng = np.random.default_rng(1)
+    models, keys = [*(f"net-seed{number}" for number in (1, 2, 3)), "net-ensemble"], ["plain", "both", "moved"]
+    index = pd.MultiIndex.from_product([models, ["a", "b"], keys, range(6)], names=["model", "task", "key", "seq_id"])
+    values = pd.Series(rng.random(len(index)), index, name="auprc")
+    settings = pd.DataFrame({"key": keys, "method": "m", "strands": ["one", "both", "one"], "shifts": [0, 0, 2]})
+    found = averaging.gains(values.reset_index(), settings).set_index("averaging")
+    members, plain = values[models[:3]], values[models[:3]].xs("plain", level="key")
+    assert found["cost"].to_dict() == {
+        **{"none": 1, "both strands": 2, "shifts 2": 5},
+        **{"ensemble": 3, "ensemble, both strands": 6, "ensemble, shifts 2": 15},
+    }
+    for way, key in (("none", "plain"), ("both strands", "both"), ("shifts 2", "moved")):
+        mean = members.xs(key, level="key").mean()
+        assert found.loc[way, "auprc"] == pytest.approx(mean)
+        assert found.loc[way, "gain"] == pytest.approx(mean - plain.mean())
+        together = f"ensemble, {way}" if way != "none" else "ensemble"
+        of_ensemble = values["net-ensemble"].xs(key, level="key").mean()
+        assert found.loc[together, "auprc"] == pytest.approx(of_ensemble)
+        assert found.loc[together, "gain"] == pytest.approx(of_ensemble - plain.mean())
+
+
 def test_the_page_is_that_of_the_kept_tables(findings):
     assert findings.PAGE.read_text(encoding="utf-8") == findings.page(), "make it again by docs/make_findings.py"
 

@@ -54,6 +54,9 @@ _OF_MODULES = "Keras models are not taken: `deeplift_rescale` is for these."
 
 #: Meanings of settings; METHOD.SETTING where methods differ.
 SETTINGS = {
+    "strands": "`both`: the mean with the reverse complement's attribution, turned back.",
+    "dependency_map.shifts": "None but 0: they would move bases out of the window.",
+    "shifts": "K: the mean over the sequence moved by -K, ..., K bases, moved back.",
     "maxpool": "How max-pooling passes credit on: by DeepLIFT's Rescale, or to the base that won (`gradient`).",
     "layer": "`first` or `last` convolution, with its activation, or a layer's name.",
     "pooling": "How a channel's gradients become its weight: their mean or the largest.",

@@ -46,6 +46,9 @@ def methods() -> None:
         settings = ", ".join(f"{name}={value}" for name, value in method.settings.items()) or "-"
         table.add_row(method.name, escape(settings), escape(method.references or "-"), escape(method.description))
     console.print(table)
+    console.print(
+        "\nEvery method also takes strands (one; both) and shifts (0; K), the mean over copies of each sequence."
+    )
     for kind, key in _KEYS.items():
         _say_plugged(kind, f"Of other packages, for `{key}`:")
     for architecture, lacking in LACKING.items():

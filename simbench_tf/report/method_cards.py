@@ -5,6 +5,7 @@ The texts are those of `attribution.facts`; a method of another package has what
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -12,7 +13,9 @@ import pandas as pd
 from markupsafe import Markup
 
 from simbench_tf import plot
+from simbench_tf.attribution import Method
 from simbench_tf.attribution import methods as registered_methods
+from simbench_tf.attribution.averaged import Copies
 from simbench_tf.attribution.facts import FACTS, meaning
 from simbench_tf.plot.numbers import fixed
 from simbench_tf.report import text
@@ -71,7 +74,9 @@ def method_cards(summary: pd.DataFrame, labels: Mapping[str, str]) -> list[Metho
                 plain(method.description),
                 Markup("") if facts is None else _formula(facts.formula, name),
                 [_reached(str(key), mine, labels) for key, mine in rows.groupby("key", sort=False)],
-                [] if facts is None else [(setting, plain(meaning(name, setting))) for setting in method.settings],
+                []
+                if facts is None
+                else [(setting, plain(meaning(name, setting))) for setting in _settings(method, rows)],
                 "" if facts is None else plain(facts.cost),
                 "" if facts is None else plain(facts.trust),
                 "" if facts is None else plain(facts.doubt),
@@ -79,6 +84,12 @@ def method_cards(summary: pd.DataFrame, labels: Mapping[str, str]) -> list[Metho
             )
         )
     return cards
+
+
+def _settings(method: Method, rows: pd.DataFrame) -> list[str]:
+    """A method's own settings, and of those that every method takes the ones that the run has."""
+    given = {name for each in rows["settings"] if isinstance(each, str) and each for name in json.loads(each)}
+    return [*method.settings, *(name for name in Copies._fields if name in given)]
 
 
 def _reached(key: str, rows: pd.DataFrame, labels: Mapping[str, str]) -> str:

@@ -22,10 +22,10 @@ def found(tmp_path_factory):
     return np.load(path)
 
 
-SHARED = ["grad_x_input", "smoothgrad", "integrated_gradients", "deeplift_rescale", "gradcam", "ism", "dependency_map"]
+SHARED = ["grad_x_input", "integrated_gradients", "deeplift_rescale", "gradcam", "ism"]
 
 
-@pytest.mark.parametrize("name", [*SHARED, "changed", "ensemble", "two", "deepshap", "unbuildable", "none"])
+@pytest.mark.parametrize("name", [*SHARED, "changed", "ensemble", "two", "of_one_device", "unbuildable", "none"])
 def test_several_devices_give_what_one_gives(found, name):
     shared, alone = found[f"{name}:shared"], found[f"{name}:alone"]
     assert shared.shape == alone.shape
@@ -38,7 +38,7 @@ def test_each_device_has_a_share(found, name):
     assert [each[-5:] for each in found[f"{name}:devices"]] == ALL
 
 
-@pytest.mark.parametrize(("name", "n"), [("two", 2), ("deepshap", 1), ("unbuildable", 1), ("none", 1)])
+@pytest.mark.parametrize(("name", "n"), [("two", 2), ("of_one_device", 1), ("unbuildable", 1), ("none", 1)])
 def test_few_sequences_and_what_needs_one_device_keep_to_the_first(found, name, n):
     assert len(found[f"{name}:devices"]) == n
 

@@ -12,20 +12,24 @@ import tensorflow as tf
 from keras import layers
 from models import random_bases, with_weights
 
-from simbench_tf.attribution import attribute, several_devices
+from simbench_tf.attribution import Parts, attribute, register_method, several_devices
 from simbench_tf.dna import one_hot
 
 LENGTH = 48
 METHODS = {
     "grad_x_input": {},
-    "smoothgrad": {"n_samples": 2},
     "integrated_gradients": {"references": "shuffle:2", "n_steps": 3, "strands": "both"},
     "deeplift_rescale": {"references": "shuffle:2"},
     "gradcam": {},
-    "ism": {"shifts": 1},
-    "dependency_map": {"window": 5},
-    "deepshap": {"references": "shuffle:2"},
+    "ism": {},
+    "of_one_device": {},
 }
+
+
+@register_method("of_one_device", source="this test", one_device=True)
+def of_one_device(network, one_hot):
+    """Outputs at every observed base."""
+    return Parts(network.outputs(one_hot)[..., None, None] * one_hot)
 
 
 def net(seed):
@@ -36,14 +40,14 @@ def net(seed):
 
 
 class Unbuildable(keras.layers.Layer):
-    """A layer that does not say how it is built anew."""
+    """A layer with a function, which does not say how it is built anew."""
 
-    def __init__(self, factor, **kwargs):
+    def __init__(self, function, **kwargs):
         super().__init__(**kwargs)
-        self.factor = factor
+        self.function = function
 
     def call(self, inputs):
-        return self.factor * inputs
+        return self.function(inputs)
 
 
 def main(path):
@@ -75,9 +79,14 @@ def main(path):
         both(method, model, method, **options)
     model.set_weights([2 * weight for weight in model.get_weights()])
     both("changed", model, "grad_x_input")
-    both("ensemble", [model, net(2)], "deeplift_rescale", batch_size=2)
+    both("ensemble", [model, net(2)], "grad_x_input", batch_size=2)
     inputs = keras.Input((LENGTH, 4))
-    both("unbuildable", keras.Model(inputs, net(3)(Unbuildable(2.0)(inputs))), "grad_x_input", output="probability")
+    both(
+        "unbuildable",
+        keras.Model(inputs, net(3)(Unbuildable(lambda x: 2 * x)(inputs))),
+        "grad_x_input",
+        output="probability",
+    )
     x = x[:2]
     both("two", model, "grad_x_input")
     x = x[:0]
