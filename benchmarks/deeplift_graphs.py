@@ -26,7 +26,8 @@ from simbench_tf.attribution.references import make_references, parse_references
 from simbench_tf.dna import one_hot
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-from helpers.random_graphs import LENGTH, random_model, random_recipe  # noqa: E402
+from helpers.random_graphs import LENGTH, random_model, random_recipe
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not follow __getatt
     from simbench_tf.attribution import load_onnx as load_onnx
     from simbench_tf.attribution import register_method as register_method
     from simbench_tf.attribution import window_pairs as window_pairs
+    from simbench_tf.attribution.model_forms import plain_model as plain_model
     from simbench_tf.attribution.truth_free import truth_free as truth_free
     from simbench_tf.config import load_config as load_config
     from simbench_tf.dataset import open_dataset as open_dataset
@@ -79,6 +80,7 @@ _PUBLIC = {
     "open_dataset": "dataset",
     "oracle_model": "perfect",
     "paired_comparisons": "score",
+    "plain_model": "attribution.model_forms",
     "planted_model": "perfect",
     "pooled_scores": "score",
     "publish": "export",

@@ -14,8 +14,8 @@ from simbench_tf.attribution import gradcam as gradcam
 from simbench_tf.attribution import gradients as gradients
 from simbench_tf.attribution import mutagenesis as mutagenesis
 from simbench_tf.attribution import peers as peers
-from simbench_tf.attribution.audit import audit
 from simbench_tf.attribution import torch_peers as torch_peers
+from simbench_tf.attribution.audit import audit
 from simbench_tf.attribution.dependency_maps import dependency_map as dependency_map
 from simbench_tf.attribution.explain import Attribution, attribute
 from simbench_tf.attribution.interactions import Interactions, interactions, window_pairs

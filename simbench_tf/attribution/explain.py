@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.attribution.averaged import explained_by_copies, mean_of
 from simbench_tf.attribution.lacking import check_taken
-from simbench_tf.attribution.network import Network, Output
-from simbench_tf.attribution.outside_model import Layout
+from simbench_tf.attribution.network import Network, Output, Precision
 from simbench_tf.attribution.references import ReferencesLike, check_fit, make_references
 from simbench_tf.attribution.registry import Parts, Request, check_request
 from simbench_tf.attribution.several_devices import OnDevice, explain_shared, open_on_devices
 from simbench_tf.dna import bases_of_one_hot
 from simbench_tf.errors import InputError
+
+if TYPE_CHECKING:
+    from simbench_tf.attribution.form_settings import Held, Layout
 
 Array = npt.NDArray[np.float32]
 
@@ -66,7 +68,10 @@ def attribute(
     output: Output = "logit",
     batch_size: int | None = None,
     progress: Callable[[int], None] | None = None,
+    head: str | int | None = None,
     layout: Layout | None = None,
+    held: Mapping[str, Held] | None = None,
+    precision: Precision = "float32",
     **settings: Any,
 ) -> Attribution:
     """Compute how much each base contributes to a model's output.
@@ -74,13 +79,13 @@ def attribute(
     Parameters
     ----------
     model : keras.Model, torch.nn.Module or callable, or a sequence of them
-        Input (N, L, 4), output (N, n_outputs); it is not changed. A PyTorch module takes (N, 4, L) and gives (N,
-        n_outputs), logits or what ends in a sigmoid. Any other callable is a function that predicts, from float32
-        (N, L, 4) to (N, n_outputs), as `load_onnx` returns; methods that need no gradient take it. Several are an
-        ensemble, whose output is the mean of theirs: of logits, or with ``output="probability"`` of probabilities. Its
-        attribution is the mean of its members', which for methods that are linear in the model (all but saliency,
-        Grad-CAM with ReLU, and dependency maps) is that of the mean output; of the others it is the mean of what each
-        member shows.
+        Input (N, L, 4), output (N, n_outputs); it is not changed. Other forms by `head`, `layout` and `held`. A PyTorch
+        module takes (N, 4, L) and gives (N, n_outputs), logits or what ends in a sigmoid. Any other callable is a
+        function that predicts, from float32 (N, L, 4) to (N, n_outputs), as `load_onnx` returns; methods that need no
+        gradient take it. Several are an ensemble, whose output is the mean of theirs: of logits, or with
+        ``output="probability"`` of probabilities. Its attribution is the mean of its members', which for methods that
+        are linear in the model (all but saliency, Grad-CAM with ReLU, and dependency maps) is that of the mean output;
+        of the others it is the mean of what each member shows.
     one_hot : float array, shape (N, L, 4)
         Channels A, C, G, T; rows of zeros for N. N may be 0.
     method : str, default "grad_x_input"
@@ -99,8 +104,16 @@ def attribute(
         GPU busy. Where the device's memory runs out all the same, half as many are tried, and so on.
     progress : callable, optional
         Called with the number of sequences just explained.
-    layout : {"NCL", "NLC"}, optional
-        Of the input of a PyTorch module (by default NCL) or a function (by default NLC).
+    head : str or int, optional
+        Name or number of the output to explain, of a Keras model with several; `target` is one of its columns.
+    layout : {"NLC", "NCL"}, optional
+        NCL for a Keras model with input (N, 4, L), which is recognised by its shape unless L is 4 or unknown; of a
+        PyTorch module NCL is the default, of a function NLC. Sequences and scores stay (N, L, 4).
+    held : mapping of str to number, array or path, optional
+        What further inputs of a Keras model are held at, by name, and under "channels" those after the four channels
+        A, C, G and T.
+    precision : {"float32", "model"}, default "float32"
+        A Keras model in mixed precision is computed in float32, with the same weights; "model" computes as it does.
     **settings
         Settings of the method, as ``n_steps=50``. Every method takes ``strands="both"``, the mean of the attributions
         of a sequence and of its reverse complement, turned back, and ``shifts=K``, the mean over the sequence moved by
@@ -135,9 +148,10 @@ def attribute(
     models = list(model) if isinstance(model, (list, tuple)) else [model]
     if not models:
         raise InputError("model", "is an empty list", "give one model or more")
+    form = {"head": head, "layout": layout, "held": held, "precision": precision}
     one_device = request.method.one_device
     members = [
-        open_on_devices(each, x.shape[1], target, output, batch_size, layout, one_device=one_device) for each in models
+        open_on_devices(each, x.shape[1], target, output, batch_size, one_device=one_device, **form) for each in models
     ]
     for each in models:
         check_taken(each, method)

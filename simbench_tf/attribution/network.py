@@ -7,31 +7,31 @@ few sizes, so that TensorFlow traces a function once and not at each call.
 
 from __future__ import annotations
 
+import logging
 import operator
 import weakref
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.attribution.batch_size import fitting_batch_size
-from simbench_tf.attribution.layer_geometry import is_quantized, kind_of, named
 from simbench_tf.attribution.model_state import state_of
-from simbench_tf.attribution.outside_model import Layout, OutsideModel, forward_of, open_outside
+from simbench_tf.attribution.outside_model import OutsideModel, forward_of, open_outside
 from simbench_tf.errors import InputError
 
 # TensorFlow is imported where it is used, so that listing and checking methods does not wait for it.
+if TYPE_CHECKING:
+    from simbench_tf.attribution.form_settings import Form, Held, Layout
 
+_log = logging.getLogger(__name__)
 Array = npt.NDArray[np.float32]
 Output = Literal["logit", "probability"]
+#: What is computed in: float32, or as the model says.
+Precision = Literal["float32", "model"]
 Forward = Callable[[Any], Any]
-
-
-# names in a Keras model must differ
-_NEW_NAME = "simbench_tf_logits_of_"
-_AS_IT_IS = 'explain what the model returns, as it is, with output="probability"'
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ class _ModelFunction:
     n_outputs: int
     seq_length: int | None
     outside: OutsideModel | None = None
+    #: Weights in float32, and those of half precision that they come from.
+    converted: Sequence[tuple[Any, Any]] = ()
     compiled: dict[tuple[Any, ...], Callable[..., Any]] = field(default_factory=dict)
 
 
@@ -212,7 +214,7 @@ def _padded(array: npt.NDArray[Any], size: int) -> Any:
 # what is explained of a model
 
 # with the state that the model was in
-_CACHE: weakref.WeakKeyDictionary[Any, tuple[Hashable, dict[Output, _ModelFunction]]] = weakref.WeakKeyDictionary()
+_CACHE: weakref.WeakKeyDictionary[Any, tuple[Hashable, dict[Hashable, _ModelFunction]]] = weakref.WeakKeyDictionary()
 
 
 def open_network(
@@ -221,14 +223,18 @@ def open_network(
     target: int | Sequence[int] = 0,
     output: Output = "logit",
     batch_size: int | None = None,
+    head: str | int | None = None,
     layout: Layout | None = None,
+    held: Mapping[str, Held] | None = None,
+    precision: Precision = "float32",
 ) -> Network:
     """Open a model to attribution methods.
 
     Parameters
     ----------
-    model : keras.Model, torch.nn.Module or callable
-        Input (N, L, 4), output (N, n_outputs). Functional and Sequential models of any origin; subclassed ones with
+    model : keras.Model, keras.layers.Layer, torch.nn.Module or callable
+        Input (N, L, 4), output (N, n_outputs), or another form that `head`, `layout` and `held` make so. Functional
+        and Sequential models of any origin; subclassed ones, and layers such as TFSMLayer, with
         ``output="probability"`` only, since their last layer can't be seen. A PyTorch module takes (N, 4, L). Any
         other callable is a function that predicts, from float32 (N, L, 4) to (N, n_outputs).
     seq_length : int
@@ -237,11 +243,14 @@ def open_network(
         Which outputs.
     output : {"logit", "probability"}, default "logit"
         The input of the final sigmoid, or what the model returns. A model that ends in a linear layer returns its
-        logit.
+        logit; of softmax over two classes the logit of a class is the difference of the softmax's two inputs.
     batch_size : int, optional
         By default as many as fit the memory, at most 256.
-    layout : {"NCL", "NLC"}, optional
-        Of the input of a PyTorch module (by default NCL) or a function (by default NLC).
+    head, layout, held
+        As `plain_model` takes them, of a Keras model; `layout` also of a PyTorch module (by default NCL) or a function
+        (by default NLC).
+    precision : {"float32", "model"}, default "float32"
+        "model" computes in half precision where a Keras model does.
 
     Returns
     -------
@@ -262,13 +271,18 @@ def open_network(
     """
     import keras
 
+    from simbench_tf.attribution.form_settings import Form
+
     if output not in ("logit", "probability"):
         raise InputError("output", f"{output!r} is not known", 'write "logit" or "probability"')
     if batch_size is not None and operator.index(batch_size) < 1:
         raise ValueError(f"batch_size must be 1 or more, not {batch_size}")
-    if isinstance(model, keras.Model):
-        explained = _model_function(model, output, seq_length)
+    if precision not in ("float32", "model"):
+        raise InputError("precision", f"{precision!r} is not known", 'write "float32" or "model"')
+    if isinstance(model, keras.layers.Layer):
+        explained = _model_function(model, output, seq_length, Form(head, layout, held or {}), precision)
     else:
+        _check_only_layout(head, held)
         explained = _outside_function(model, output, seq_length, layout)
     if explained.seq_length not in (None, seq_length):
         raise InputError("model", f"takes {explained.seq_length} bases, the sequences have {seq_length}", "match them")
@@ -277,16 +291,28 @@ def open_network(
     return Network(explained, targets, batch_size or fitting_batch_size(explained.graph, seq_length, n_bytes=n_bytes))
 
 
-def _model_function(model: Any, output: Output, seq_length: int) -> _ModelFunction:
+def _check_only_layout(head: str | int | None, held: Mapping[str, Held] | None) -> None:
+    """Refuse for models that are not Keras' what only those take."""
+    for name, value in (("head", head), ("held", held)):
+        if value:
+            mend = "wrap the model in one with one input and one output"
+            raise InputError(name, "is of Keras models, and this model is none", mend)
+
+
+def _model_function(model: Any, output: Output, seq_length: int, form: Form, precision: Precision) -> _ModelFunction:
     """The function of a model as it is now: one that was edited in place is read anew."""
     state = state_of(model)
     kept, functions = _CACHE.get(model, (None, {}))
     if kept != state:
         functions = {}
         _CACHE[model] = (state, functions)
-    if output not in functions:
-        functions[output] = _explain(model, output, seq_length)
-    return functions[output]
+    # an input of any length may be held, or turned, for one length only
+    key = (output, form.key(), precision, seq_length if form.held or form.layout else None)
+    if key not in functions:
+        functions[key] = _explain(model, output, seq_length, form, precision)
+    for ours, theirs in functions[key].converted:
+        ours.assign(theirs)
+    return functions[key]
 
 
 def _outside_function(model: Any, output: Output, seq_length: int, layout: Layout | None) -> _ModelFunction:
@@ -313,36 +339,57 @@ def _checked_targets(target: int | Sequence[int], n_outputs: int) -> tuple[int, 
     return targets
 
 
-def _explain(model: Any, output: Output, seq_length: int) -> _ModelFunction:
+def _explain(model: Any, output: Output, seq_length: int, form: Form, precision: Precision) -> _ModelFunction:
     import keras
     import tensorflow as tf
 
+    from simbench_tf.attribution.logit import logit_of
+    from simbench_tf.attribution.model_forms import made_plain
     from simbench_tf.attribution.model_graph import is_graph
 
     if not is_graph(model):
-        return _explain_subclassed(model, output, seq_length)
-    if len(model.inputs) != 1 or len(model.outputs) != 1:
-        counts = f"{len(model.inputs)} inputs and {len(model.outputs)} outputs"
-        raise InputError("model", f"has {counts}", "wrap it in one with a single input and a single output")
-    shape, result = tuple(model.inputs[0].shape), tuple(model.outputs[0].shape)
-    if len(shape) != 3 or shape[2] != 4:
-        raise InputError("model", f"takes input of shape {shape}", "it must be (N, L, 4), channels A, C, G, T")
-    _check_output_shape(result)
-    end = _logit(model) if output == "logit" else model.outputs[0]
+        return _explain_subclassed(model, output, seq_length, form)
+    plain = made_plain(model, seq_length, form)
+    result = tuple(plain.outputs[0].shape)
+    plain, converted = _in_float32(plain) if precision == "float32" else (plain, ())
+    end = logit_of(plain) if output == "logit" else plain.outputs[0]
     # a model of our own over the same layers: holding the user's one here would keep it alive for ever
-    graph = keras.Model(model.inputs[0], end)
-    return _ModelFunction(lambda x: tf.cast(graph(x, training=False), tf.float32), graph, result[1], shape[1])
+    graph = keras.Model(plain.inputs[0], end)
+    length = plain.inputs[0].shape[1]
+    return _ModelFunction(
+        lambda x: tf.cast(graph(x, training=False), tf.float32), graph, result[1], length, converted=converted
+    )
 
 
-def _explain_subclassed(model: Any, output: Output, seq_length: int) -> _ModelFunction:
+def _in_float32(model: Any) -> tuple[Any, Sequence[tuple[Any, Any]]]:
+    """A model that computes in float32, and weights that were converted; where it can't be copied, as it is."""
+    from simbench_tf.attribution.shared_copies import NOT_COPIED, computes_in_half, in_float32
+
+    if not computes_in_half(model):
+        return model, ()
+    try:
+        return in_float32(model)
+    except NOT_COPIED as error:
+        _log.warning(
+            "model: is explained in half precision, since it can't be copied: %s", " ".join(str(error).split())
+        )
+        return model, ()
+
+
+def _explain_subclassed(model: Any, output: Output, seq_length: int, form: Form) -> _ModelFunction:
     import tensorflow as tf
 
+    from simbench_tf.attribution.logit import AS_IT_IS
+    from simbench_tf.attribution.model_forms import turned_input
+    from simbench_tf.attribution.model_heads import chosen_output
+
     if output == "logit":
-        raise InputError("model", "shows no layers (subclassed, or not built yet), so no logit can be told", _AS_IT_IS)
+        raise InputError("model", "shows no layers (subclassed, or not built yet), so no logit can be told", AS_IT_IS)
     living: Callable[[], Any] = weakref.ref(model)  # which lives: only a call upon it leads here
+    turned = turned_input(form, seq_length)
 
     def forward(x: Any) -> Any:
-        return tf.cast(living()(x, training=False), tf.float32)
+        return tf.cast(chosen_output(living()(turned(x), training=False), form), tf.float32)
 
     result = tuple(forward(tf.zeros((1, seq_length, 4))).shape)
     _check_output_shape(result)
@@ -352,67 +399,3 @@ def _explain_subclassed(model: Any, output: Output, seq_length: int) -> _ModelFu
 def _check_output_shape(shape: tuple[int | None, ...]) -> None:
     if len(shape) != 2 or shape[1] is None:
         raise InputError("model", f"has output of shape {shape}", "reduce it to (N, number of outputs) in a wrapper")
-
-
-def _logit(model: Any) -> Any:
-    """The tensor that goes into the final sigmoid of a functional model; the output where the ending is linear."""
-    import keras
-
-    end = model.outputs[0]
-    logit = _into_sigmoid(end)
-    if logit is None:
-        return end
-    if logit.shape == end.shape:
-        return logit
-    return keras.layers.Reshape(end.shape[1:], dtype=logit.dtype, name=_NEW_NAME + "shape")(logit)
-
-
-def _into_sigmoid(tensor: Any, said_linear: bool = False) -> Any | None:
-    """What goes into the sigmoid that a tensor comes out of, looking through what changes nothing; None for logits.
-
-    `said_linear`: a linear activation follows, so that what any operation but an activation gives is taken for logits.
-    """
-    import keras
-
-    from simbench_tf.attribution.ending import changes_nothing, is_linear, is_no_activation, is_sigmoid
-    from simbench_tf.attribution.model_graph import is_graph
-
-    history = tensor._keras_history
-    last = history.operation
-    node = last._inbound_nodes[history.node_index]
-    if node.is_input:
-        raise InputError("model", "returns its input as it is, so no logit can be told", _AS_IT_IS)
-    if changes_nothing(node):
-        return _into_sigmoid(node.input_tensors[0], said_linear or kind_of(last) == "Activation")
-    if is_graph(last) and len(node.input_tensors) == 1:
-        inner = _into_sigmoid(last.outputs[history.tensor_index], said_linear)
-        if inner is None:
-            return None
-        return keras.Model(last.inputs[0], inner, name=_NEW_NAME + last.name)(node.input_tensors[0])
-    if is_linear(last) or (said_linear and is_no_activation(last)):
-        return None
-    if is_sigmoid(last):
-        return node.input_tensors[0] if kind_of(last) != "Dense" else _without_activation(last)(node.input_tensors[0])
-    activation = getattr(last, "activation", None)
-    ending = named(last) if kind_of(last) else f"{named(last)}, a class that is not Keras' own"
-    if activation is not None:
-        ending += f" with activation {getattr(activation, '__name__', activation)}"
-    raise InputError("model", f"ends in {ending}, neither a sigmoid nor a linear layer", _AS_IT_IS)
-
-
-def _without_activation(dense: Any) -> Any:
-    """A layer that does what `dense` does before its activation, with the very same weights."""
-    import keras
-
-    if is_quantized(dense):
-        what = f"{named(dense)} computes in {dense.quantization_mode}, so what goes into its sigmoid cannot be read"
-        raise InputError("model", what, _AS_IT_IS)
-
-    class Linear(keras.layers.Layer):
-        linear_part_of = dense  # for methods that look at layers
-
-        def call(self, inputs: Any) -> Any:
-            product = keras.ops.matmul(inputs, dense.kernel)
-            return product if dense.bias is None else keras.ops.add(product, dense.bias)
-
-    return Linear(dtype=dense.dtype_policy, name=_NEW_NAME + dense.name)

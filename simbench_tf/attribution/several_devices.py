@@ -20,7 +20,6 @@ import numpy.typing as npt
 
 from simbench_tf.attribution.model_state import state_of
 from simbench_tf.attribution.network import Network, Output, open_network
-from simbench_tf.attribution.outside_model import Layout
 from simbench_tf.attribution.registry import Parts
 
 # TensorFlow is imported where it is used, as in `network`
@@ -57,18 +56,20 @@ def open_on_devices(
     target: int | Sequence[int],
     output: Output,
     batch_size: int | None,
-    layout: Layout | None = None,
     *,
     one_device: bool = False,
+    **form: Any,
 ) -> list[OnDevice]:
     """Open a model as `open_network` does, once for each device that takes part, its own place first.
 
     Parameters
     ----------
-    model, seq_length, target, output, batch_size, layout
+    model, seq_length, target, output, batch_size
         As of `open_network`.
     one_device : bool, default False
         Keep to the first device.
+    **form
+        As of `open_network`: head, layout, held and precision.
 
     Returns
     -------
@@ -76,7 +77,7 @@ def open_on_devices(
     """
     import keras
 
-    network = open_network(model, seq_length, target, output, batch_size, layout)
+    network = open_network(model, seq_length, target, output, batch_size, **form)
     devices = [] if one_device or not isinstance(model, keras.Model) else shared_devices()
     if len(devices) < 2:
         return [OnDevice(network)]
@@ -88,7 +89,7 @@ def open_on_devices(
         if copy is None:
             return [OnDevice(network)]
         with tf.device(device):
-            mine = open_network(copy, seq_length, target, output, network.batch_size)
+            mine = open_network(copy, seq_length, target, output, network.batch_size, **form)
         places.append(OnDevice(mine, device))
     return places
 

@@ -23,7 +23,7 @@ def attribute(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", help="Of this model of the run alone (NAME, NAME-seedK, NAME-ensemble); with --fasta or --bed, a .keras file."),
+        typer.Option("--model", help="Of this model of the run alone; with --fasta or --bed, a model's .keras file."),
     ] = None,
     task: Annotated[str | None, typer.Option("--task", help="Of this task alone.")] = None,
     method: Annotated[

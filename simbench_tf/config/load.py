@@ -189,6 +189,7 @@ def _resolve_paths(config: Config, folder: Path) -> Config:
                 "weights": model.weights and absolute(model.weights),
                 "onnx": model.onnx and absolute(model.onnx),
                 "kipoi": _absolute_entry(model.kipoi, folder),
+                "held": {name: absolute(at) if isinstance(at, Path) else at for name, at in model.held.items()},
             }
         )
         for model in config.models

@@ -20,6 +20,11 @@ FROM_DATA = ("oracle", "planted")
 #: A name of one of these, or of one that another package brings.
 ArchitectureName = Annotated[str, WithJsonSchema({"enum": [*TRAINED, *FROM_DATA], "type": "string"})]
 
+#: What an input or a channel that is not explained is held at: a number, numbers, or an .npy file.
+Held = float | list[float] | Path
+#: Endings of the files that hold a Keras model; other paths are SavedModel folders.
+_KERAS_FILES = (".keras", ".h5", ".hdf5")
+
 #: What an architecture cannot give to attribution methods (`attribution.register_method`'s `needs`), and why.
 LACKING: dict[str, dict[str, str]] = {
     "oracle": {
@@ -62,9 +67,15 @@ class Model(Strict):
     architecture: ArchitectureName | None = None
     """One of ours, trained (basset, beluga) or made from the grammar of the data (oracle, planted), or a plug-in's."""
     keras: Path | None = None
-    """A .keras file with input (N, L, 4), to be trained, or with `trained: true` as it is."""
+    """A .keras or .h5 file, to be trained, or with `trained: true` as it is; or a SavedModel folder, as it is."""
     trained: bool = False
     """Whether `keras` is explained as it is."""
+    output: Annotated[str, Field(coerce_numbers_to_str=True)] | None = None
+    """Of a `keras` or `python` model with several outputs: the name or number of the one to use."""
+    layout: Literal["NLC", "NCL"] | None = None
+    """Of the input: NLC for (N, L, 4), NCL for (N, 4, L). By default NCL for `torch`; of others its shape tells."""
+    held: dict[str, Held] = {}
+    """Further inputs, by name, or `channels` after the four of the bases: a number, numbers or an .npy file each."""
     outputs: dict[str, Annotated[int, Field(ge=0)]] | None = None
     """Of a model explained as it is: task: number of the output that predicts it; by default the tasks in order."""
     python: str | None = None
@@ -79,8 +90,6 @@ class Model(Strict):
     """Weights of that module, as torch.save(module.state_dict(), FILE) writes them; without, it is as it was built."""
     onnx: Path | None = None
     """An ONNX file, explained as it is, by methods that need predictions only."""
-    layout: Literal["NLC", "NCL"] | None = None
-    """Of the input: NLC for (N, L, 4), NCL for (N, 4, L). By default NCL for `torch`; of `onnx` its shape tells."""
     width: Annotated[float, Field(gt=0)] = 1.0
     """Factor of the number of units of each layer of basset or beluga."""
     seeds: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -113,6 +122,11 @@ class Model(Strict):
     def is_plugged(self) -> bool:
         """Whether another package brings its architecture."""
         return self.architecture is not None and self.architecture not in (*TRAINED, *FROM_DATA)
+
+    @property
+    def is_saved_model(self) -> bool:
+        """Whether `keras` is a SavedModel folder, a function without layers."""
+        return self.keras is not None and self.keras.suffix not in _KERAS_FILES
 
     @property
     def is_perfect(self) -> bool:
@@ -167,12 +181,14 @@ class Model(Strict):
             raise ValueError("ensemble is of several trainings; add seeds: 3, or leave it out")
         if self.weights is not None and self.torch is None:
             raise ValueError("weights are those of a `torch` module; leave them out")
-        if self.layout is not None and not self.is_outside:
-            raise ValueError("layout is that of a `torch` module or an `onnx` file; leave it out")
         if self.outputs is not None and not self.trained and not self.is_outside:
             raise ValueError(
                 "outputs are those of a `keras` model with `trained: true`, `torch` or `onnx`; leave them out"
             )
+        form = [name for name in ("output", "layout", "held") if getattr(self, name)]
+        of_keras = self.keras is not None or self.python is not None
+        if form and not of_keras and not (form == ["layout"] and self.is_outside):
+            raise ValueError(f"{form[0]} is a setting of a `keras` or `python` model; leave it out")
         if self.outputs == {}:
             raise ValueError("outputs names no task; write e.g. {K562: 0}, or leave it out")
         if self.kernel_size is not None and self.architecture is None:

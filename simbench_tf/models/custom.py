@@ -1,4 +1,4 @@
-"""A user's own Keras models, from a file or from a Python function, checked against the data set before training.
+"""A user's own Keras models, from a file or from a Python function, made plain and checked against the data set.
 
 A function, given as ``my_package.my_module:build`` or ``my_model.py:build``, is called with those of `seq_length`,
 `n_tasks` and `seed` that it accepts, and with the settings that the configuration gives. Whoever loads the trained
@@ -14,24 +14,28 @@ import json
 import re
 import sys
 import tempfile
-import zipfile
-import zlib
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 
 from simbench_tf.attribution.ending import is_linear, is_sigmoid, last_operation
+from simbench_tf.attribution.form_settings import Form
 from simbench_tf.attribution.layer_geometry import kind_of
+from simbench_tf.attribution.model_forms import made_plain
 from simbench_tf.attribution.model_graph import is_graph
+from simbench_tf.attribution.model_heads import positive_class
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.files import checksum, whole_file
 from simbench_tf.models.layers import lambda_layer, lambda_refused
+from simbench_tf.models.model_files import NOT_LOADED, load_model_file
+from simbench_tf.models.saved_function import saved_function, saved_functions_allowed
 from simbench_tf.plugins import checked_settings, load_named
 from simbench_tf.random_streams import uniforms
 
@@ -39,11 +43,10 @@ from simbench_tf.random_streams import uniforms
 FUNCTION_FILE = "python.json"
 #: Beside a model whose architecture another package brings: its name.
 ARCHITECTURE_FILE = "architecture.json"
-_NOT_LOADED = (
-    ValueError, TypeError, OSError, KeyError, AttributeError, ImportError, NotImplementedError, RuntimeError,
-    IndexError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
-_SAVE = "save it with `model.save('NAME.keras')`"
+#: Beside a model that was given as a SavedModel folder: that folder. Its code is in the model.
+SAVED_MODEL_FILE = "saved_model.json"
+#: A model whose inputs and outputs need no words.
+PLAIN = Form()
 _REGISTER = "give layers of your own a get_config, and decorate them with @keras.saving.register_keras_serializable()"
 
 
@@ -55,26 +58,42 @@ def load_any_model(path: Path) -> Any:
     InputError
         The file is no Keras model.
     """
-    return _loaded(path)
+    return load_model_file(path)
 
 
-def load_own_model(path: Path, seq_length: int, n_tasks: int) -> keras.Model:
-    """Load a model from its .keras file, uncompiled.
+class GivenModel(NamedTuple):
+    """A model as it is explained, and whether its file holds just that."""
+
+    model: keras.Model
+    is_file: bool
+
+
+def load_own_model(path: Path, seq_length: int, n_tasks: int, form: Form = PLAIN) -> keras.Model:
+    """Load a model from its file, to be trained, uncompiled, made plain, and ending in probabilities.
 
     Raises
     ------
     InputError
         The file is no Keras model, or its input, output or last activation does not fit.
     """
-    model = _loaded(path)
+    model = load_model_file(path)
+    if saved_function(model):
+        mend = "add `trained: true`, or save the model as NAME.keras"
+        raise InputError(path, "is a SavedModel, which shows no layers to train", mend)
+    model = _fitted(model, str(path), seq_length, n_tasks, form)
     check_form(model, str(path), seq_length, n_tasks)
     return model
 
 
 def load_given_model(
-    path: Path, seq_length: int, tasks: Sequence[str], outputs: Mapping[str, int] | None, where: str
-) -> keras.Model:
-    """Load a trained model from its .keras file, to be explained as it is, uncompiled.
+    path: Path,
+    seq_length: int,
+    tasks: Sequence[str],
+    outputs: Mapping[str, int] | None,
+    where: str,
+    form: Form = PLAIN,
+) -> GivenModel:
+    """Load a trained model from its file or folder, to be explained as it is, uncompiled.
 
     Parameters
     ----------
@@ -83,13 +102,16 @@ def load_given_model(
     tasks : sequence of str
         Of the data set.
     outputs : mapping of str to int, optional
-        The number of the output that predicts each task; without it the model has an output for each task, in order.
+        The number of the output that predicts each task; without it the model has an output for each task, in order,
+        or ends in a softmax of two classes, of which class 1 is the one task.
     where : str
         The model's key in the configuration, for errors.
+    form : Form, optional
+        Which output, what is held, and so on.
 
     Returns
     -------
-    keras.Model
+    GivenModel
         Input (N, seq_length, 4), output (N, number of outputs), of any range.
 
     Raises
@@ -97,8 +119,11 @@ def load_given_model(
     InputError
         The file is no Keras model, its input has another form, or an output is beyond its last.
     """
-    model = _loaded(path)
+    loaded = load_model_file(path)
+    model = _plain(loaded, str(path), seq_length, form)
     _check_input(model, str(path), seq_length)
+    if outputs is None and len(tasks) == 1:
+        model = positive_class(model)
     shape = model.output_shape
     if not isinstance(shape, tuple) or len(shape) != 2 or shape[1] is None:
         raise InputError(path, f"has the output {shape}, not (N, number of outputs)", "give a model with one output")
@@ -109,29 +134,43 @@ def load_given_model(
         if number >= shape[1]:
             what = f"is {number}, but {path} has {_counted(shape[1], 'output')}"
             raise InputError(f"{where}.outputs.{task}", what, f"give a number from 0 to {shape[1] - 1}")
-    return model
+    return GivenModel(model, model is loaded and path.suffix == ".keras")
 
 
-def _lambda_layers(path: Path) -> list[str]:
-    """Names of the Lambda layers in a .keras file."""
-
-    def found(config: Any) -> Iterator[str]:
-        if isinstance(config, dict):
-            if config.get("class_name") == "Lambda":
-                yield str(config.get("config", {}).get("name"))
-            config = list(config.values())
-        for each in config if isinstance(config, list) else ():
-            yield from found(each)
-
+def _plain(model: Any, where: str, seq_length: int, form: Form) -> Any:
+    """A model made plain; what is no functional model is left to `_check_input`."""
+    if not isinstance(model, keras.Model) or not is_graph(model):
+        return model
     try:
-        with zipfile.ZipFile(path) as archive:
-            return list(found(json.loads(archive.read("config.json"))))
-    except _NOT_LOADED:
-        return []
+        return made_plain(model, seq_length, form)
+    except InputError as error:
+        key = "" if error.where == "model" else f", {error.where}"
+        raise InputError(f"{where}{key}", error.what, error.mend) from error
+
+
+def _fitted(model: Any, where: str, seq_length: int, n_tasks: int, form: Form) -> Any:
+    """A model to be trained, made plain, that ends in probabilities where it gave logits or two classes of one task."""
+    model = _plain(model, where, seq_length, form)
+    if not isinstance(model, keras.Model) or not is_graph(model):
+        return model
+    if n_tasks == 1:
+        model = positive_class(model)
+    last = last_operation(model)
+    if last is None or not is_linear(last):
+        return model
+    # float32 even where the layers before compute in less
+    probabilities = keras.layers.Activation("sigmoid", dtype="float32", name="simbench_tf_probabilities")
+    return keras.Model(model.inputs[0], probabilities(model.outputs[0]))
 
 
 def build_own_model(
-    function: str, settings: Mapping[str, Any], seq_length: int, n_tasks: int, seed: int, where: str
+    function: str,
+    settings: Mapping[str, Any],
+    seq_length: int,
+    n_tasks: int,
+    seed: int,
+    where: str,
+    form: Form = PLAIN,
 ) -> keras.Model:
     """Build a model by the user's function.
 
@@ -148,11 +187,14 @@ def build_own_model(
         Passed on to a function that accepts them.
     where : str
         The key of the configuration that errors name.
+    form : Form, optional
+        Which output, what is held, and so on.
 
     Returns
     -------
     keras.Model
-        Input (N, seq_length, 4), output (N, n_tasks), probabilities; it can be saved and loaded again.
+        Input (N, seq_length, 4), output (N, n_tasks), probabilities, also where the function's model gives logits; it
+        can be saved and loaded again.
 
     Raises
     ------
@@ -160,7 +202,7 @@ def build_own_model(
         There is no such function, it does not take the settings, it raises, or what it returns does not fit.
     """
     with function_of(function, where) as build:
-        return _built(build, settings, (seq_length, n_tasks, seed), where, function)
+        return _built(build, settings, (seq_length, n_tasks, seed), where, function, form)
 
 
 @contextmanager
@@ -189,12 +231,18 @@ def build_plugged_model(
 
 
 def _built(
-    build: Callable[..., Any], settings: Mapping[str, Any], ours: tuple[int, int, int], where: str, name: str
+    build: Callable[..., Any],
+    settings: Mapping[str, Any],
+    ours: tuple[int, int, int],
+    where: str,
+    name: str,
+    form: Form = PLAIN,
 ) -> keras.Model:
     """What a function builds with seq_length, n_tasks and seed, and its settings, checked."""
     seq_length, n_tasks, seed = ours
     keras.utils.set_random_seed(seed % 2**32)
     model = called(build, settings, ours, where, name)
+    model = _fitted(model, f"{where}: {name}", seq_length, n_tasks, form)
     check_form(model, f"{where}: {name}", seq_length, n_tasks)
     _check_loads_again(model, f"{where}: {name}")
     return model
@@ -247,6 +295,13 @@ def write_function(folder: Path, function: str) -> Path:
     return folder / FUNCTION_FILE
 
 
+def write_saved_model(folder: Path, source: Path) -> Path:
+    """Write down, beside a model, which SavedModel it holds; returns the file."""
+    with whole_file(folder / SAVED_MODEL_FILE) as partial:
+        partial.write_text(json.dumps({"source": str(source)}) + "\n", encoding="utf-8")
+    return folder / SAVED_MODEL_FILE
+
+
 def load_trained(path: Path) -> keras.Model:
     """Load RUN/models/MODEL/model.keras, uncompiled; the function or the package that built it is imported before.
 
@@ -263,9 +318,13 @@ def load_trained(path: Path) -> keras.Model:
     architecture_file = path.with_name(ARCHITECTURE_FILE)
     if architecture_file.is_file():  # its package knows the layers
         load_named("architecture", json.loads(architecture_file.read_text(encoding="utf-8"))["architecture"])
+    is_saved_model = path.with_name(SAVED_MODEL_FILE).is_file()
     try:
-        return keras.saving.load_model(path, compile=False)
-    except _NOT_LOADED as error:
+        with saved_functions_allowed() if is_saved_model else nullcontext(), warnings.catch_warnings():
+            if is_saved_model:  # Keras looks for weights of the layer, which come with the SavedModel
+                warnings.filterwarnings("ignore", "Skipping nested container", UserWarning)
+            return keras.saving.load_model(path, compile=False)
+    except NOT_LOADED as error:
         raise InputError(path, f"cannot be loaded: {error}", _REGISTER) from error
 
 
@@ -282,19 +341,6 @@ def check_form(model: Any, where: str, seq_length: int, n_tasks: int) -> None:
         what = f"has the output {model.output_shape}, the data set {n_tasks} tasks"
         raise InputError(where, what, "give the model one output for each task")
     _check_probabilities(model, where, seq_length)
-
-
-def _loaded(path: Path) -> Any:
-    if not path.is_file():
-        raise InputError(path, "is no file", "give a model saved with `model.save('NAME.keras')`")
-    try:
-        return keras.saving.load_model(path, compile=False)
-    except _NOT_LOADED as error:
-        lambdas = _lambda_layers(path)
-        if lambdas:
-            what, mend = lambda_refused(lambdas[0])
-            raise InputError(path, f"is no model that Keras can load: it {what}", mend) from error
-        raise InputError(path, f"is no model that Keras can load: {error}", _SAVE) from error
 
 
 def _check_input(model: Any, where: str, seq_length: int) -> None:
@@ -315,7 +361,10 @@ def _counted(n: int, noun: str) -> str:
 
 
 def _check_probabilities(model: keras.Model, where: str, seq_length: int) -> None:
-    mend = "let it end in a sigmoid: it is trained on probabilities"
+    mend = (
+        "let it end in a sigmoid: it is trained on probabilities, as "
+        "keras.Sequential([model, keras.layers.Activation('sigmoid')])"
+    )
     last = last_operation(model) if is_graph(model) else None
     if last is not None and is_linear(last):
         raise InputError(where, "gives logits", mend)
@@ -343,7 +392,7 @@ def _check_loads_again(model: keras.Model, where: str) -> None:
             path = Path(folder) / "model.keras"
             model.save(path)
             keras.saving.load_model(path, compile=False)
-    except _NOT_LOADED as error:
+    except NOT_LOADED as error:
         raise InputError(where, f"cannot be saved and loaded again: {error}", _REGISTER) from error
 
 

@@ -102,13 +102,13 @@ def not_taken(config: Config) -> list[NotTaken]:
 def null_files(config: Config, folder: Path, files: Iterable[AttributionFile] | None = None) -> list[AttributionFile]:
     """List RUN/nulls/MODEL/TASK/KEY.h5: attributions by each method of an untrained network like each model.
 
-    None for models that can only predict or that the data make, which have no weights to be drawn anew, nor for
-    ensembles, whose members have theirs, and none where `scoring.nulls` is off. With `files`, what is beside these
-    alone.
+    None for models that can only predict or that show no layers or that the data make, which have no weights to be
+    drawn anew, nor for ensembles, whose members have theirs, and none where `scoring.nulls` is off. With `files`, what
+    is beside these alone.
     """
     if not config.scoring.nulls:
         return []
-    made = {each.name for each in config.replicates if each.model.is_from_data}
+    made = {each.name for each in config.replicates if each.model.is_from_data or each.model.is_saved_model}
     return [
         file._replace(path=folder / "nulls" / file.model / file.task / f"{file.key}.h5")
         for file in (attribution_files(config, folder) if files is None else files)

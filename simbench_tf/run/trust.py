@@ -26,12 +26,16 @@ from simbench_tf.run.manifest import read_manifest
 #: The key of the record of config.yaml that holds the signatures.
 SIGNATURES = "code"
 _KEY_BYTES = 32
+#: Files beside a model that name code, and under which key.
+_RECORDS = (
+    ("python.json", "python"), ("torch.json", "torch"), ("kipoi.json", "source"), ("saved_model.json", "source")
+)  # fmt: skip
 #: How modules of this package begin, which build models from the grammar of the data.
 _OURS = "simbench_tf."
 
 
 class NamedCode(NamedTuple):
-    """A model, and what is executed to build or load it: a function, or a Kipoi entry."""
+    """A model, and what is executed to build or load it: a function, a Kipoi entry or a SavedModel."""
 
     model: str
     code: str
@@ -97,14 +101,15 @@ def _signature(code: NamedCode, folder: Path) -> str | None:
 def configured_code(config: Config) -> Iterator[NamedCode]:
     """What a configuration names to be executed."""
     for each in (each for each in config.replicates if not each.members):  # an ensemble runs its members' alone
-        code = each.model.python or each.model.torch or each.model.kipoi
+        folder = str(each.model.keras) if each.model.is_saved_model else None
+        code = each.model.python or each.model.torch or each.model.kipoi or folder
         if code is not None:
             yield NamedCode(each.name, code)
 
 
 def _recorded_code(config: Config, folder: Path) -> Iterator[NamedCode]:
     for each in config.replicates:
-        for name, key in (("python.json", "python"), ("torch.json", "torch"), ("kipoi.json", "source")):
+        for name, key in _RECORDS:
             path = folder / "models" / each.name / name
             code = _read(path, key) if path.is_file() else None
             if code is not None and not (key == "python" and _is_ours(code)):

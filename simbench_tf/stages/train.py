@@ -37,6 +37,7 @@ from simbench_tf.stages.step import Made, dataset_checksums, step
 
 if TYPE_CHECKING:  # TensorFlow waits until a model is trained
     from simbench_tf.attribution.network import Output
+    from simbench_tf.models.custom import GivenModel
     from simbench_tf.models.kipoi import KipoiModel
 
 _log = logging.getLogger(__name__)
@@ -45,7 +46,8 @@ CHECKPOINT = "checkpoint.npz"
 _ALL = Job()
 #: Settings of a model that its replicates do not depend on, or that `inputs` writes in its own way.
 _NOT_OF_EACH = {
-    "seeds", "ensemble", "python", "settings", "trained", "outputs", "training", "torch", "weights", "onnx", "layout"
+    "seeds", "ensemble", "python", "settings", "trained", "outputs", "training", "torch", "weights", "onnx", "output",
+    "layout", "held"
 }  # fmt: skip
 
 
@@ -141,7 +143,7 @@ def check_models(config: Config, replicates: Sequence[Replicate], seq_length: in
             entry, _ = _load_entry(model.kipoi, seq_length, tasks)
             networks |= {model.name: entry.model} if entry.is_keras else {}
         elif model.trained:
-            networks[model.name] = _load_given(model, seq_length, tasks, config.attribution.output)
+            networks[model.name] = _load_given(model, seq_length, tasks, config.attribution.output).model
         elif model.is_outside:
             networks[model.name] = load_given_outside(model, seq_length, tasks, seed, config.attribution.output)
         elif model.is_from_data:
@@ -161,14 +163,14 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
     """
     model, key = replicate.model, f"models.{replicate.model.name}"
     # another number of seeds leaves each of them as it is
-    settings = model.model_dump(mode="json", exclude=_NOT_OF_EACH)
+    settings = {**model.model_dump(mode="json", exclude=_NOT_OF_EACH), **_form(model, key)}
     settings["name"] = replicate.name
     if model.padding == "valid":  # as runs had it before there was a choice
         del settings["padding"]
     if model.trained:  # how models are trained, and from which seed, is nothing to it
         assert model.keras is not None
-        file = checksum_named(model.keras, f"{key}.keras")
-        return {"model": {"name": replicate.name, "trained": file, "outputs": model.outputs}}
+        file = files_of(str(model.keras)) or checksum_named(model.keras, f"{key}.keras")
+        return {"model": {"name": replicate.name, "trained": file, "outputs": model.outputs, **_form(model, key)}}
     if model.is_outside:
         return outside_inputs(replicate)
     if model.is_from_data:
@@ -197,6 +199,16 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
         "model": settings,
         "seed": replicate.seed,
     }
+
+
+def _form(model: Model, key: str) -> dict[str, Any]:
+    """What is said of a model's inputs and outputs, files by their checksums; nothing of a plain model."""
+    held = {
+        name: checksum_named(value, f"{key}.held.{name}") if isinstance(value, Path) else value
+        for name, value in model.held.items()
+    }
+    form = {"output": model.output, "layout": model.layout, "held": held or None}
+    return {name: value for name, value in form.items() if value is not None}
 
 
 def write(config: Config, folder: Path, replicate: Replicate, key: str, track: Track) -> Made:
@@ -293,7 +305,7 @@ def adopt(source: str, dataset: Dataset, folder: Path) -> list[Path]:
 
 
 def take_trained(model: Model, dataset: Dataset, folder: Path, output: Output) -> list[Path]:
-    """Write RUN/models/MODEL of a trained Keras model, a copy of its file; returns its files.
+    """Write RUN/models/MODEL of a trained Keras model, a copy of its file, or made plain; returns its files.
 
     Raises
     ------
@@ -301,11 +313,12 @@ def take_trained(model: Model, dataset: Dataset, folder: Path, output: Output) -
         It cannot be loaded, its input or outputs do not fit the data set, its `output` cannot be attributed, or it
         predicts something not finite.
     """
+    from simbench_tf.models.custom import write_saved_model
     from simbench_tf.training import split_metrics, write_metrics
     from simbench_tf.training.evaluate import predict
 
     assert model.keras is not None
-    network = _load_given(model, dataset.seq_length, dataset.tasks, output)
+    network, is_file = _load_given(model, dataset.seq_length, dataset.tasks, output)
     outputs = outputs_of_tasks(model, dataset.tasks)
     predicted = predict(network, dataset.bases("test"))[:, list(outputs.values())]
     if not np.isfinite(predicted).all():
@@ -316,25 +329,32 @@ def take_trained(model: Model, dataset: Dataset, folder: Path, output: Output) -
     # measures last: where they are, the model is whole
     files = [folder / name for name in ("model.keras", "trained.json", "history.csv", "metrics.json")]
     with whole_file(files[0]) as partial:
-        shutil.copyfile(model.keras, partial)
-    _write_record(files[1], {"outputs": outputs})
-    write_empty_history(files[2])
-    write_metrics(files[3], split_metrics(labels, predicted, list(outputs)))
+        if is_file:
+            shutil.copyfile(model.keras, partial)
+        else:
+            network.save(partial)
+    if model.is_saved_model:
+        files.insert(1, write_saved_model(folder, model.keras))
+    _write_record(folder / "trained.json", {"outputs": outputs})
+    write_empty_history(folder / "history.csv")
+    write_metrics(folder / "metrics.json", split_metrics(labels, predicted, list(outputs)))
     return files
 
 
-def _load_given(model: Model, seq_length: int, tasks: list[str], output: Output) -> Any:
+def _load_given(model: Model, seq_length: int, tasks: list[str], output: Output) -> GivenModel:
     from simbench_tf.attribution.network import open_network
     from simbench_tf.models.custom import load_given_model
+    from simbench_tf.training import form_of
 
     assert model.keras is not None
-    network = load_given_model(model.keras, seq_length, tasks, model.outputs, f"models.{model.name}")
+    where = f"models.{model.name}"
+    given = load_given_model(model.keras, seq_length, tasks, model.outputs, where, form_of(model))
     try:
-        open_network(network, seq_length, list(outputs_of_tasks(model, tasks).values()), output)
+        open_network(given.model, seq_length, list(outputs_of_tasks(model, tasks).values()), output)
     except InputError as error:
         mend = "set attribution.output=probability to explain what it returns, as it is"
         raise InputError(model.keras, error.what, mend) from error
-    return network
+    return given
 
 
 def _write_record(path: Path, record: dict[str, Any]) -> None:

@@ -2,13 +2,14 @@
 
 from simbench_tf.training.evaluate import predict, split_metrics, write_metrics
 from simbench_tf.training.snapshots import Snapshot, Snapshots, log_spaced_batches, read_snapshots
-from simbench_tf.training.trainer import Trained, build_model, train
+from simbench_tf.training.trainer import Trained, build_model, form_of, train
 
 __all__ = [
     "Snapshot",
     "Snapshots",
     "Trained",
     "build_model",
+    "form_of",
     "log_spaced_batches",
     "predict",
     "read_snapshots",

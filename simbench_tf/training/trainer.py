@@ -16,6 +16,7 @@ import keras
 import pandas as pd
 
 from simbench_tf import config
+from simbench_tf.attribution.form_settings import Form
 from simbench_tf.dataset import Dataset
 from simbench_tf.devices import Computation, is_chief
 from simbench_tf.errors import InputError
@@ -189,9 +190,10 @@ def build_model(model: config.Model, seq_length: int, n_tasks: int, seed: int) -
     ((None, 400, 4), (None, 2))
     """
     if model.keras is not None:
-        return load_own_model(model.keras, seq_length, n_tasks)
+        return load_own_model(model.keras, seq_length, n_tasks, form_of(model))
     if model.python is not None:
-        return build_own_model(model.python, model.settings, seq_length, n_tasks, seed, f"models.{model.name}.python")
+        where = f"models.{model.name}.python"
+        return build_own_model(model.python, model.settings, seq_length, n_tasks, seed, where, form_of(model))
     if model.is_plugged:
         name = str(model.architecture)
         return build_plugged_model(name, model.settings, seq_length, n_tasks, seed, f"models.{model.name}")
@@ -202,6 +204,11 @@ def build_model(model: config.Model, seq_length: int, n_tasks: int, seed: int) -
     except ValueError as error:
         mend = "simulate longer sequences or choose another architecture"
         raise InputError(f"models.{model.name}", str(error), mend) from error
+
+
+def form_of(model: config.Model) -> Form:
+    """How a configuration says that a model's inputs and outputs are to be read."""
+    return Form(model.output, model.layout, model.held, is_configured=True)
 
 
 def _write(folder: Path, model: keras.Model, trained: Trained) -> None:

@@ -80,6 +80,29 @@ def test_a_linear_ending_is_the_logit_whatever_follows_it(after):
     np.testing.assert_allclose(open_network(model, LENGTH, [0, 1]).outputs(X), LOGITS, rtol=1e-5, atol=1e-5)
 
 
+SOFTMAXES = {
+    "fused": lambda: [dense(activation="softmax")],
+    "of its own": lambda: [dense(), layers.Softmax()],
+    "of keras.ops": lambda: [dense(), layers.Activation(keras.ops.softmax)],
+    "nested": lambda: [dense(), nested(layers.Activation("softmax"), layers.Identity())],
+}
+
+
+@pytest.mark.parametrize("after", ["Identity", "there and back", "a nested model"])
+@pytest.mark.parametrize("softmax", SOFTMAXES)
+def test_the_logit_of_one_of_two_classes_is_the_difference_of_what_goes_into_the_softmax(softmax, after):
+    model = model_of(*SOFTMAXES[softmax](), *CHANGING_NOTHING[after]())
+    network = open_network(model, LENGTH, target=[0, 1])
+    np.testing.assert_allclose(network.outputs(X), [LOGITS[0] - LOGITS[1], LOGITS[1] - LOGITS[0]], rtol=1e-4, atol=1e-5)
+
+
+def test_a_softmax_over_another_axis_is_refused():
+    inputs = keras.Input((LENGTH, 4))
+    pairs = layers.Reshape((N_TASKS, 1))(dense()(layers.Flatten()(inputs)))
+    with pytest.raises(InputError, match="ends in Softmax"):
+        attribute(keras.Model(inputs, layers.Flatten()(layers.Softmax(axis=1)(pairs))), X)
+
+
 def test_operations_are_looked_through():
     np.testing.assert_allclose(open_network(by_operations(), LENGTH, [0, 1]).outputs(X), LOGITS, rtol=1e-5, atol=1e-5)
 
@@ -104,8 +127,7 @@ def test_mixed_precision_ends_in_a_cast():
 
 
 REFUSED = {
-    "ends in Softmax": lambda: [dense(), layers.Softmax()],
-    "ends in Dense 'dense' with activation softmax": lambda: [dense(activation="softmax")],
+    "ends in Dense 'dense' with activation softsign": lambda: [dense(activation="softsign")],
     "ends in Activation '.*' with activation tanh": lambda: [dense(), layers.Activation("tanh")],
     "ends in Activation '.*' with activation hard_sigmoid": lambda: [dense(), layers.Activation("hard_sigmoid")],
 }

@@ -119,7 +119,7 @@ class Composite:
         into_inputs = [reached.get(t.ref(), zeros(rows, each)) for t, each in zip(trace.inputs, empty, strict=True)]
         return tuple(Pair(each, each) for each in into_inputs)
 
-    def takes_apart(self, apart: bool) -> bool:  # noqa: ARG002
+    def takes_apart(self, apart: bool) -> bool:
         return False
 
     def _applied(self, trace: Trace, constants: dict[Any, Tensor]) -> list[tuple[Any, list[Any], Applied, Name]]:
@@ -163,5 +163,5 @@ class Constant:
         none = [zeros(m.positive.shape[0], empty) for empty in saved]
         return tuple(Pair(each, each) for each in none)
 
-    def takes_apart(self, apart: bool) -> bool:  # noqa: ARG002
+    def takes_apart(self, apart: bool) -> bool:
         return False

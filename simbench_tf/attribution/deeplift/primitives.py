@@ -152,7 +152,9 @@ def back(name: Name, applied: Applied, saved: list[Tensor], m: list[Tensor], sha
         return [m[0] * saved[0]]
     if name == "quotient":
         at = [tf.zeros(shape, applied.dtype) for shape in shapes]
-        return _pulled(lambda: tf.add_n([a * k + tf.zeros_like(m[0]) for a, k in zip(at, saved, strict=True)]), at, m[0])
+        return _pulled(
+            lambda: tf.add_n([a * k + tf.zeros_like(m[0]) for a, k in zip(at, saved, strict=True)]), at, m[0]
+        )
     if name == "softmax":
         *mean, weights = saved
         inner = m[0] * mean[0] if mean else m[0]

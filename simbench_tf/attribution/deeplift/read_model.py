@@ -142,7 +142,9 @@ def _shapes_for(graph: Calls, shape: tuple[int | None, ...]) -> dict[int, tuple[
 def rules_of_call(call: Call, read: Reading, maxpool: MaxPoolRule) -> list[tuple[int, list[Rule]]]:
     """For each output of a call that is used, by number: what makes it, one after the other; [] for nothing at all."""
     if getattr(call.node.operation, "gives_constant", False):
-        rules: list[list[Rule]] = [[Constant(_one_of(call.node, which), read.dtype)] for which in range(len(call.outputs))]
+        rules: list[list[Rule]] = [
+            [Constant(_one_of(call.node, which), read.dtype)] for which in range(len(call.outputs))
+        ]
         return list(zip(call.outputs, rules, strict=True))
     known = _rules(call.node, maxpool, read.dtype) if len(call.outputs) == 1 else None
     if known is not None:
@@ -197,7 +199,10 @@ def _rules(node: Any, maxpool: MaxPoolRule, dtype: Any) -> list[Rule] | None:
     if getattr(layer, "data_format", None) == "channels_first":
         return None
     if kind is layers.Conv1D:
-        return [Weighted(layer, is_convolution=True, dtype=dtype), *_activation(layer, layer.activation, maxpool, dtype)]
+        return [
+            Weighted(layer, is_convolution=True, dtype=dtype),
+            *_activation(layer, layer.activation, maxpool, dtype),
+        ]
     if kind is layers.Dense:
         return [Weighted(layer, dtype=dtype), *_activation(layer, layer.activation, maxpool, dtype)]
     if hasattr(layer, "linear_part_of"):

@@ -91,9 +91,7 @@ def traced(function: Function, shapes: Sequence[Sequence[int]], dtypes: Sequence
     tf.config.run_functions_eagerly(True)
     try:
         with graph.as_default():
-            inputs = [
-                tf.raw_ops.Placeholder(dtype=d, shape=tuple(s)) for s, d in zip(shapes, dtypes, strict=True)
-            ]
+            inputs = [tf.raw_ops.Placeholder(dtype=d, shape=tuple(s)) for s, d in zip(shapes, dtypes, strict=True)]
             output = tf.convert_to_tensor(tf.nest.flatten(function(*inputs))[which])
     finally:
         tf.config.run_functions_eagerly(eagerly)
@@ -161,7 +159,9 @@ def _as_called_in_python(function: Function, arguments: dict[str, Any]) -> dict[
     """Some arguments have another name in Python, as `axis` for `reduction_indices`; their order is the same."""
     known = [name for name in inspect.signature(function).parameters if name != "name"]
     renamed = zip(
-        [name for name in arguments if name not in known], [name for name in known if name not in arguments], strict=False
+        [name for name in arguments if name not in known],
+        [name for name in known if name not in arguments],
+        strict=False,
     )
     new = dict(renamed)
     return {new.get(name, name): value for name, value in arguments.items()}
