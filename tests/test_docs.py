@@ -54,6 +54,7 @@ NOT_HERE = {
     "dataset/sites/part-NNNNN.parquet",
     "models/MODEL/python.json",
     "models/MODEL/kipoi.json",
+    "models/MODEL/saved_model.json",
     "models/MODEL/trained.json",
     "models/MODEL/ensemble.json",
     "models/MODEL/checkpoint.npz",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -25,7 +26,7 @@ _HDF5 = (".h5", ".hdf5")
 _SAVE = "save it with `model.save('NAME.keras')`"
 
 
-def load_model_file(path: Path) -> Any:
+def load_model_file(path: str | os.PathLike[str]) -> Any:
     """Load a Keras model of any origin, uncompiled.
 
     Parameters
@@ -42,6 +43,7 @@ def load_model_file(path: Path) -> Any:
     InputError
         It holds no model that can be loaded here; the line says what to do.
     """
+    path = Path(path)
     if path.is_dir():
         return load_saved_function(path)
     if not path.is_file():

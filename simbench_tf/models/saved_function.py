@@ -10,6 +10,7 @@ import contextlib
 import contextvars
 import shutil
 import tempfile
+import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,10 +62,10 @@ class SavedFunction(keras.layers.Layer):
 
     def _take(self, folder: Path) -> None:
         # kept, to be saved again, as long as the layer lives
-        self._folder = tempfile.TemporaryDirectory()
-        copy = Path(self._folder.name) / "saved_model"
-        shutil.copytree(folder, copy)
-        loaded = tf.saved_model.load(str(copy))
+        self._folder = tempfile.mkdtemp(prefix="simbench_saved_model_")
+        weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        shutil.copytree(folder, self._folder, dirs_exist_ok=True)
+        loaded = tf.saved_model.load(self._folder)
         self._functions = lambda: loaded  # Keras would take what it tracks for parts of the layer
         self._function = loaded.signatures[self.signature]
 
@@ -84,7 +85,7 @@ class SavedFunction(keras.layers.Layer):
 
     def save_assets(self, folder: str) -> None:
         """Put the SavedModel into a .keras file."""
-        shutil.copytree(Path(self._folder.name) / "saved_model", folder, dirs_exist_ok=True)
+        shutil.copytree(self._folder, folder, dirs_exist_ok=True)
 
     def load_assets(self, folder: str) -> None:
         """Take the SavedModel out of a .keras file."""

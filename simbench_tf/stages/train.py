@@ -177,7 +177,7 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
         made_by = {"architecture": model.architecture, "settings": model.settings}
         return {"model": {"name": replicate.name, **made_by}, "simulation": by_content(config)}
     if model.keras is not None:
-        settings["keras"] = checksum_named(model.keras, f"{key}.keras")
+        settings["keras"] = files_of(str(model.keras)) or checksum_named(model.keras, f"{key}.keras")
     if model.python is not None:
         from simbench_tf.models.custom import source_file
 

@@ -50,7 +50,7 @@ class Predictor(NamedTuple):
 
 
 def open_predictor(model: Any, task_names: Sequence[str] | None = None, both_strands: bool = False) -> Predictor:
-    """Make a `Predictor` of a Kipoi entry, a .keras file or a Keras model; see `score_variants`."""
+    """Make a `Predictor` of a Kipoi entry, a .keras or .h5 file or a Keras model; see `score_variants`."""
     network, seq_length, own_names = _opened(model)
     n_tasks = _n_outputs(network, seq_length)
     names = list(task_names or own_names or map(str, range(n_tasks)))
@@ -73,7 +73,9 @@ def _opened(model: Any) -> tuple[Any, int, list[str] | None]:
     """The Keras model, the length of its input, and the names of its outputs where it has them."""
     import keras
 
-    if isinstance(model, (str, os.PathLike)) and Path(model).suffix == ".keras":
+    from simbench_tf.attribution.model_forms import plain_model
+
+    if isinstance(model, (str, os.PathLike)) and Path(model).suffix in (".keras", ".h5", ".hdf5"):
         model = _loaded(Path(model))
     if not isinstance(model, keras.Model):
         entry = model if isinstance(model, KipoiModel) else load_kipoi_model(model)
@@ -81,6 +83,7 @@ def _opened(model: Any) -> tuple[Any, int, list[str] | None]:
     if not getattr(model, "inputs", None):
         what = "shows no layers (subclassed, or not built yet)"
         raise InputError("model", what, "give a functional or Sequential model that begins with keras.Input")
+    model = plain_model(model)
     shape = tuple(model.inputs[0].shape)
     if len(shape) != 3 or shape[1] is None or shape[2] != 4:
         raise InputError("model", f"takes input of shape {shape}", "it must be (N, L, 4) with a fixed L")
@@ -89,10 +92,11 @@ def _opened(model: Any) -> tuple[Any, int, list[str] | None]:
 
 def _loaded(path: Path) -> Any:
     from simbench_tf.models.custom import load_trained
+    from simbench_tf.models.model_files import load_model_file
 
     if not path.is_file():
         raise InputError(path, "no such model file", "check the path")
-    return load_trained(path)
+    return load_trained(path) if path.suffix == ".keras" else load_model_file(path)
 
 
 def _n_outputs(network: Any, seq_length: int) -> int:
@@ -116,7 +120,8 @@ def _outputs_and_logits(network: Any, seq_length: int) -> Callable[[Array], tupl
     if getattr(network, "outputs", None):
         # of a model that ends in neither a sigmoid nor a linear layer no logit is found
         with suppress(InputError):
-            logit = open_network(network, seq_length).graph.outputs[0]
+            # as the model computes: of a copy in float32 the logit would hang on another input
+            logit = open_network(network, seq_length, precision="model").graph.outputs[0]
             pair = keras.Model(network.inputs[0], [network.outputs[0], logit])
 
     def predict(one_hot: Array) -> Array:

@@ -211,7 +211,6 @@ BAD = """
     def short(): return network(seq_length=50)
     def five_channels(): return network(channels=5)
     def three_tasks(): return network(n_tasks=3)
-    def logits(): return network(activation=None)
     def relu(): return network(activation="relu")
     def softmax(): return network(activation="softmax")
     def beyond(): return network(end=[keras.layers.Rescaling(-2.0)])
@@ -229,9 +228,8 @@ BAD = """
     ("function", "settings", "message"),
     [
         ("short", {}, r"has the input \(None, 50, 4\), the data set needs \(N, 60, 4\)"),
-        ("five_channels", {}, r"has the input \(None, 60, 5\)"),
+        ("five_channels", {}, r"takes input of shape \(N, 60, 5\), 1 more .* as held: \{channels: 0.0\}"),
         ("three_tasks", {}, r"has the output \(None, 3\), the data set 2 tasks"),
-        ("logits", {}, "gives logits; let it end in a sigmoid"),
         ("relu", {}, "ends in relu"),
         ("softmax", {}, "ends in softmax"),
         ("beyond", {}, "gives values from -"),

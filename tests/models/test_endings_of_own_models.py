@@ -38,10 +38,25 @@ def test_what_changes_nothing_may_follow_the_sigmoid(tmp_path, after):
     for stack in ([layers.Dense(2, "sigmoid")], [layers.Dense(2), layers.Activation("sigmoid")]):
         model = model_of(*stack, AFTER[after]())
         np.testing.assert_array_equal(load_own_model(saved(model, tmp_path), LENGTH, 2)(x), model(x))
-    with pytest.raises(InputError, match="gives logits"):
-        load_own_model(saved(model_of(layers.Dense(2), AFTER[after]()), tmp_path), LENGTH, 2)
     with pytest.raises(InputError, match="ends in softmax"):
         load_own_model(saved(model_of(layers.Dense(2, "softmax"), AFTER[after]()), tmp_path), LENGTH, 2)
+
+
+@pytest.mark.parametrize("after", AFTER)
+def test_a_model_of_logits_is_given_the_sigmoid_that_it_is_trained_through(tmp_path, after):
+    x = one_hot(np.random.default_rng(0).integers(0, 4, (3, LENGTH)).astype(np.uint8))
+    model = model_of(layers.Dense(2), AFTER[after]())
+    expected = 1 / (1 + np.exp(-np.float64(model(x))))
+    np.testing.assert_allclose(load_own_model(saved(model, tmp_path), LENGTH, 2)(x), expected, rtol=1e-5)
+
+
+def test_two_classes_are_one_task_or_two_that_exclude_each_other(tmp_path):
+    x = one_hot(np.random.default_rng(0).integers(0, 4, (3, LENGTH)).astype(np.uint8))
+    model = model_of(layers.Dense(2, "softmax"))
+    found = load_own_model(saved(model, tmp_path), LENGTH, 1)(x)
+    np.testing.assert_allclose(found, np.asarray(model(x))[:, 1:], rtol=1e-5)
+    with pytest.raises(InputError, match="ends in softmax; let it end in a sigmoid: each task is a label of its own"):
+        load_own_model(saved(model, tmp_path), LENGTH, 2)
 
 
 @keras.saving.register_keras_serializable("test_endings_of_own_models")
