@@ -235,6 +235,16 @@ FACTS: dict[str, Facts] = {
         "Nature Methods 2015, <https://doi.org/10.1038/nmeth.3547>; Nair et al., fastISM, Bioinformatics 2022, "
         "<https://doi.org/10.1093/bioinformatics/btac135>",
     ),
+    "gkmexplain": Facts(
+        r"s_l = \sum_{u \ni l} \sum_{v:\, v_l = u_l} \frac{\alpha_v\, h(m_{uv})}{n_x\, n_v\, (w - m_{uv})} \quad "
+        r"\text{over words } u \text{ of } w \text{ bases, } v \text{ of support sequences, } n \text{ the norms}",
+        "One pass, by a table of all words, which is made once for a task.",
+        "A gkm-SVM, of which it divides the decision value among the bases exactly.",
+        "It is for gkm-SVMs alone. Words that overlap a site in part are given to it, too, so its scores reach beyond "
+        "the site's ends.",
+        "Shrikumar, Prakash and Kundaje, GkmExplain: fast and accurate interpretation of nonlinear gapped k-mer SVMs, "
+        "Bioinformatics 2019, <https://doi.org/10.1093/bioinformatics/btz322>",
+    ),
     "dependency_map": Facts(
         r"s_i = \sum_{j \ne i} \max_{a, b} \bigl| f(x_{i \to a,\, j \to b}) - f(x_{i \to a}) - f(x_{j \to b}) + f(x) "
         r"\bigr|",

@@ -32,7 +32,7 @@ _SEED = "random_state"
 _RESERVED = {"true", "false", "none"}
 _LONGEST_KEY = 200
 Array = npt.NDArray[np.float32]
-Needs = Literal["layers", "feature_maps", "gradients", "any_rows", "torch"]
+Needs = Literal["layers", "feature_maps", "gradients", "any_rows", "torch", "gapped_kmers"]
 
 
 class Parts(NamedTuple):
@@ -82,7 +82,7 @@ class Method(NamedTuple):
         How many sequences it is given at a time; None for as many as fill a few batches.
     check : callable or None
         ``check(references, settings)`` raises InputError for combinations that make no sense.
-    needs : tuple of {"layers", "feature_maps", "gradients", "any_rows", "torch"}
+    needs : tuple of {"layers", "feature_maps", "gradients", "any_rows", "torch", "gapped_kmers"}
         What it needs of a model beside outputs at rows that are mixtures of bases; see `lacking`.
     is_of_pairs : bool
         Whether it measures pairs of bases: it gives `dependency_maps`, and a sequence takes it long.
@@ -151,9 +151,9 @@ def register_method(
         ``check(references, settings)`` raises InputError where they do not fit together.
     needs : str or tuple of str, optional
         "layers" where it reads the model's layers, "feature_maps" where it reads what one layer gives, "gradients"
-        where it takes gradients, "any_rows" where it looks at rows of the input that are no mixture of bases (below 0,
-        or with a sum above 1), "torch" where it takes PyTorch modules alone: models that lack one of these do not take
-        it.
+        where it takes gradients, "any_rows" where it takes them at rows of the input that are no mixture of bases
+        (below 0, or with a sum above 1), "torch" where it takes PyTorch modules alone, "gapped_kmers" where it is for
+        gkm-SVMs: models that lack one of these do not take it.
     is_of_pairs : bool, default False
         Whether it gives `dependency_maps`: a run keeps these, and goes through its sequences one by one.
     moved : callable, optional

@@ -9,10 +9,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from simbench_tf.architectures import LACKING
 from simbench_tf.cli.app import CONFIGURATION, LOOK, Run, app, bars, console, say
 from simbench_tf.cli.progress import duration
 from simbench_tf.config import presets, variants_of
-from simbench_tf.config.models import LACKING
 from simbench_tf.plugins import Kind, installed_plugins
 
 

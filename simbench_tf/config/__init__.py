@@ -23,7 +23,7 @@ from simbench_tf.config.load import (
     versions,
     write_config,
 )
-from simbench_tf.config.models import Model, Replicate, replicates, safe_name
+from simbench_tf.config.models import GkmSvmSettings, Model, Replicate, replicates, safe_name
 from simbench_tf.config.run import (
     AttributionSettings,
     Config,
@@ -52,6 +52,7 @@ __all__ = [
     "Element",
     "Export",
     "Fraction",
+    "GkmSvmSettings",
     "GrammarSimulation",
     "Method",
     "MethodSettings",

@@ -9,30 +9,18 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import Field, ValidationError, WithJsonSchema, model_validator
 
+from simbench_tf.architectures import FROM_DATA, LACKING, MACHINES, TRAINED
 from simbench_tf.config.base import Strict
 from simbench_tf.files import safe_name
 from simbench_tf.plugins import checked_settings, load_named
 
-#: Architectures of this package that are trained.
-TRAINED = ("basset", "beluga")
-#: Architectures that the grammar of the data makes as they are, with nothing to train.
-FROM_DATA = ("oracle", "planted")
 #: A name of one of these, or of one that another package brings.
-ArchitectureName = Annotated[str, WithJsonSchema({"enum": [*TRAINED, *FROM_DATA], "type": "string"})]
+ArchitectureName = Annotated[str, WithJsonSchema({"enum": [*TRAINED, *MACHINES, *FROM_DATA], "type": "string"})]
 
 #: What an input or a channel that is not explained is held at: a number, numbers, or an .npy file.
 Held = float | list[float] | Path
 #: Endings of the files that hold a Keras model; other paths are SavedModel folders.
 _KERAS_FILES = (".keras", ".h5", ".hdf5")
-
-#: What an architecture cannot give to attribution methods (`attribution.register_method`'s `needs`), and why.
-LACKING: dict[str, dict[str, str]] = {
-    "oracle": {
-        "layers": (no_layers := "it is one exact computation, without layers to read"),
-        "feature_maps": no_layers,
-        "any_rows": "rows that are no mixture of bases have no likelihood",
-    }
-}
 
 
 class PlantedSettings(Strict):
@@ -52,6 +40,35 @@ class PlantedSettings(Strict):
     """Elements or motifs that it does not know."""
 
 
+class GkmSvmSettings(Strict):
+    """Settings of a gkm-SVM, as LS-GKM calls them, and its defaults: see `models.gkmsvm`."""
+
+    kernel: Literal["gkm", "wgkm"] = "gkm"
+    """gkm, or wgkm: words near the middle of the sequence count more."""
+    l: Annotated[int, Field(ge=3, le=12)] = 11  # noqa: E741 - the field's letter
+    """Bases of a word."""
+    k: Annotated[int, Field(ge=1)] = 7
+    """Bases of it that count, the others are gaps."""
+    d: Annotated[int, Field(ge=0, le=4)] = 3
+    """Mismatches of two words, at most; l - k at most."""
+    C: Annotated[float, Field(gt=0)] = 1.0
+    """Cost of a training sequence on the wrong side."""
+    M: Annotated[int, Field(ge=1, le=255)] = 50
+    """Of wgkm: weight of words in the middle."""
+    H: Annotated[float, Field(gt=0)] = 50.0
+    """Of wgkm: bases from the middle at which it is half of that."""
+    max_sequences: Annotated[int, Field(ge=2)] = 4000
+    """Training sequences of a task, at most, half of them positives where there are as many; drawn by the seed."""
+
+    @model_validator(mode="after")
+    def _gaps_fit(self) -> GkmSvmSettings:
+        if self.k > self.l:
+            raise ValueError(f"k is {self.k}, more than the {self.l} bases of l; make it smaller")
+        if self.d > self.l - self.k:
+            raise ValueError(f"d is {self.d}, but words of l={self.l} and k={self.k} have {self.l - self.k} gaps")
+        return self
+
+
 class Model(Strict):
     """A network by `architecture`, `keras`, `python`, `kipoi`, `torch` or `onnx`: to be trained, or explained as it is.
 
@@ -59,13 +76,15 @@ class Model(Strict):
     `settings`.
     Two architectures are made from the grammar that drew the data, with nothing to train: `oracle` is the exact
     posterior of each task, `planted` a convolutional network near it, whose `settings` break one thing at a time
-    (`PlantedSettings`).
+    (`PlantedSettings`). One that is trained is no network: `gkmsvm` is a support vector machine over gapped k-mers for
+    each task (`GkmSvmSettings`; extra `gkm`).
     """
 
     name: str = "basset"
     """What files and tables call it."""
     architecture: ArchitectureName | None = None
-    """One of ours, trained (basset, beluga) or made from the grammar of the data (oracle, planted), or a plug-in's."""
+    """One of ours, trained (basset, beluga, gkmsvm) or made from the grammar of the data (oracle, planted), or a
+    plug-in's."""
     keras: Path | None = None
     """A .keras or .h5 file, to be trained, or with `trained: true` as it is; or a SavedModel folder, as it is."""
     trained: bool = False
@@ -81,7 +100,8 @@ class Model(Strict):
     python: str | None = None
     """A function that builds the model: MODULE:FUNCTION or FILE.py:FUNCTION."""
     settings: dict[str, Any] = {}
-    """Keywords of the function, of another package's architecture, or what is broken of a planted network."""
+    """Keywords of the function, of another package's architecture, of gkmsvm, or what is broken of a planted
+    network."""
     kipoi: str | None = None
     """A Kipoi entry, explained as it is: its folder, or SOURCE/NAME."""
     torch: str | None = None
@@ -105,13 +125,22 @@ class Model(Strict):
 
     @property
     def is_trained(self) -> bool:
-        """Whether the run trains it; those of the data and models of others, trained or not Keras', are as they are."""
-        return self.kipoi is None and not self.trained and not self.is_from_data and not self.is_outside
+        """Whether the run trains it as networks are.
+
+        Those of the data and models of others, trained or not Keras', are as they are; a gkm-SVM has its own solver.
+        """
+        taken = self.kipoi is not None or self.trained or self.is_from_data or self.is_outside
+        return not taken and not self.is_gkmsvm
 
     @property
     def is_outside(self) -> bool:
         """Whether it is of another framework than Keras, and explained as it is."""
         return self.torch is not None or self.onnx is not None
+
+    @property
+    def is_gkmsvm(self) -> bool:
+        """Whether it is a support vector machine over gapped k-mers."""
+        return self.architecture in MACHINES
 
     @property
     def is_from_data(self) -> bool:
@@ -121,7 +150,7 @@ class Model(Strict):
     @property
     def is_plugged(self) -> bool:
         """Whether another package brings its architecture."""
-        return self.architecture is not None and self.architecture not in (*TRAINED, *FROM_DATA)
+        return self.architecture is not None and self.architecture not in (*TRAINED, *MACHINES, *FROM_DATA)
 
     @property
     def is_saved_model(self) -> bool:
@@ -142,13 +171,13 @@ class Model(Strict):
     def _architecture_or_keras(self) -> Model:
         if [self.architecture, self.keras, self.python, self.kipoi, self.torch, self.onnx].count(None) != 5:
             known = (
-                "`architecture` (basset, beluga, oracle or planted), `keras` (a .keras file), `python` (a function), "
-                "`kipoi` (an entry), `torch` (a function), `onnx` (a file)"
+                "`architecture` (basset, beluga, gkmsvm, oracle or planted), `keras` (a .keras file), `python` (a "
+                "function), `kipoi` (an entry), `torch` (a function), `onnx` (a file)"
             )
             raise ValueError(f"a model needs one of {known}")
         chosen = [name for name, value in (("width", 1.0), ("kernel_size", None), ("padding", "valid"))
                   if getattr(self, name) != value]  # fmt: skip
-        if (self.is_from_data or self.is_plugged) and chosen:
+        if (self.is_from_data or self.is_gkmsvm or self.is_plugged) and chosen:
             raise ValueError(f"{chosen[0]} is a setting of `architecture` basset or beluga; leave it out")
         for name in ("seq_length", "n_tasks", "seed"):
             if name in self.settings:
@@ -157,14 +186,19 @@ class Model(Strict):
             if function is not None and not re.fullmatch(r".+:[^\W\d]\w*", function):
                 raise ValueError(f"{key} {function!r} names no function; write e.g. my_model.py:build")
         if self.architecture == "planted":
-            _check_planted(self.settings)
+            _check_settings(self.settings, PlantedSettings, "a planted network")
+        elif self.is_gkmsvm:
+            _check_settings(self.settings, GkmSvmSettings, "a gkm-SVM")
         elif self.is_plugged:
-            function = load_named("architecture", str(self.architecture), (*TRAINED, *FROM_DATA))
+            function = load_named("architecture", str(self.architecture), (*TRAINED, *MACHINES, *FROM_DATA))
             checked_settings(function, self.settings, f"architecture {self.architecture}")
         elif self.settings and self.python is None and self.torch is None:
             raise ValueError(
-                "settings are those of the function of `python` or `torch` or a planted network; leave them out"
+                "settings are those of the function of `python` or `torch`, a planted network or a gkm-SVM; "
+                "leave them out"
             )
+        if self.training and self.is_gkmsvm:
+            raise ValueError("training is of networks, a gkm-SVM has `settings` alone; leave it out")
         if self.training and not self.is_trained:
             raise ValueError("training is of models that are trained, this one is taken as it is; leave it out")
         if self.kipoi is not None and self.seeds > 1:
@@ -177,6 +211,8 @@ class Model(Strict):
             raise ValueError("seeds are of models that are trained, this one is taken as it is; leave them out")
         if self.is_outside and self.seeds > 1:
             raise ValueError("seeds are of models that are trained, this one is taken as it is; leave them out")
+        if self.ensemble and self.is_gkmsvm:
+            raise ValueError("ensemble is of networks, and a gkm-SVM is none; leave it out")
         if self.ensemble and self.seeds == 1:
             raise ValueError("ensemble is of several trainings; add seeds: 3, or leave it out")
         if self.weights is not None and self.torch is None:
@@ -200,16 +236,18 @@ class Model(Strict):
         return self
 
 
-def _check_planted(settings: dict[str, Any]) -> None:
+def _check_settings(settings: dict[str, Any], record: type[Strict], of_what: str) -> None:
     try:
-        PlantedSettings.model_validate(settings)
+        record.model_validate(settings)
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         if first["type"] == "extra_forbidden":
-            known = ", ".join(PlantedSettings.model_fields)
-            raise ValueError(f"settings.{name} is no setting of a planted network; choose among {known}") from error
-        raise ValueError(f"settings.{name} of a planted network: {first['msg'].lower()}") from error
+            known = ", ".join(record.model_fields)
+            raise ValueError(f"settings.{name} is no setting of {of_what}; choose among {known}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        where = f"settings.{name}" if name else "settings"
+        raise ValueError(f"{where} of {of_what}: {message[:1].lower()}{message[1:]}") from error
 
 
 class Replicate(NamedTuple):

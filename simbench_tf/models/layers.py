@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
+import numpy.typing as npt
 
 from simbench_tf.random_streams import stream_key
 
@@ -139,3 +143,21 @@ def sigmoid_outputs(x: Any, n_tasks: int, seed: int | None, constraint: keras.co
     )(x)
     # float32 even where the layers before compute in less: a probability near 1 needs the digits
     return keras.layers.Activation("sigmoid", name="probabilities", dtype="float32")(logits)
+
+
+def written_array(array: npt.NDArray[Any]) -> dict[str, Any]:
+    """An array as text without loss, for the configuration of a layer; `read_array` reads it.
+
+    Examples
+    --------
+    >>> read_array(written_array(np.array([[1.5, 2.0]]))).tolist()
+    [[1.5, 2.0]]
+    """
+    content = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes())).decode("ascii")
+    return {"shape": list(array.shape), "dtype": array.dtype.str, "content": content}
+
+
+def read_array(written: Mapping[str, Any]) -> npt.NDArray[Any]:
+    """The array that `written_array` wrote."""
+    content = zlib.decompress(base64.b64decode(written["content"]))
+    return np.frombuffer(content, written["dtype"]).reshape(written["shape"])

@@ -11,7 +11,7 @@ from simbench_tf.perfect.oracle import oracle_of
 from simbench_tf.perfect.planted import planted_network
 from simbench_tf.simulate.grammar import Grammar
 
-#: For each of `config.models.FROM_DATA` what makes the model: of a grammar, and with the model's `settings`.
+#: For each of `architectures.FROM_DATA` what makes the model: of a grammar, and with the model's `settings`.
 BUILDERS: dict[str, Callable[..., keras.Model]] = {"oracle": oracle_of, "planted": planted_network}
 
 #: Of models with layers of their own: what is noted beside the saved model, so that who loads it imports them first.

@@ -6,20 +6,18 @@ is trained. Both likelihoods are multilinear in the rows of the input: see `sing
 
 from __future__ import annotations
 
-import base64
 import functools
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
-import numpy.typing as npt
 import tensorflow as tf
 
-from simbench_tf.config.models import LACKING
+from simbench_tf.architectures import LACKING
 from simbench_tf.dataset import Dataset
 from simbench_tf.dataset_grammar import grammar_of
+from simbench_tf.models.layers import read_array, written_array
 from simbench_tf.perfect.groups import Arranged, arrange
 from simbench_tf.perfect.likelihood import evidence
 from simbench_tf.perfect.scan import in_chunks
@@ -167,22 +165,13 @@ def together(arranged: Arranged) -> int:
 
 def _written_layout(layout: OracleLayout) -> dict[str, Any]:
     return {
-        name: _written(value) if isinstance(value, np.ndarray) else value for name, value in layout._asdict().items()
+        name: written_array(value) if isinstance(value, np.ndarray) else value
+        for name, value in layout._asdict().items()
     }
 
 
 def _read_layout(written: Mapping[str, Any]) -> OracleLayout:
     fields: dict[str, Any] = {
-        name: _read(value) if isinstance(value, Mapping) else value for name, value in written.items()
+        name: read_array(value) if isinstance(value, Mapping) else value for name, value in written.items()
     }
     return OracleLayout(**fields)
-
-
-def _written(array: npt.NDArray[Any]) -> dict[str, Any]:
-    content = base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes())).decode("ascii")
-    return {"shape": list(array.shape), "dtype": array.dtype.str, "content": content}
-
-
-def _read(written: Mapping[str, Any]) -> npt.NDArray[Any]:
-    content = zlib.decompress(base64.b64decode(written["content"]))
-    return np.frombuffer(content, written["dtype"]).reshape(written["shape"])

@@ -222,7 +222,7 @@ def _models(metrics: Mapping[str, Any], histories: Mapping[str, pd.DataFrame], f
     for name, values in metrics.items():
         pictures = []
         history = histories.get(name)
-        if history is not None and len(history):
+        if history is not None and history["loss"].notna().any():  # a gkm-SVM has measures and no loss
             drawn = plot.learning_curve(history)
             pictures.append(picture(drawn, figures, "Loss while training", f"Learning curve of {name}: loss", history))
             quality = _quality_columns(history)

@@ -76,7 +76,7 @@ def files_of_members(file: AttributionFile, folder: Path) -> list[AttributionFil
 
 
 def taken_methods(config: Config, model: Model) -> list[MethodSettings]:
-    """Those of the run's methods that a model takes: of Keras' all but those for PyTorch alone, of others fewer."""
+    """Those of the run's methods that a model takes: of Keras' all but those for PyTorch or gkm-SVMs, of others fewer."""
     from simbench_tf.attribution.lacking import why_not
 
     return [each for each in config.attribution.methods if why_not(each.method, lacking_of(model)) is None]
@@ -102,13 +102,14 @@ def not_taken(config: Config) -> list[NotTaken]:
 def null_files(config: Config, folder: Path, files: Iterable[AttributionFile] | None = None) -> list[AttributionFile]:
     """List RUN/nulls/MODEL/TASK/KEY.h5: attributions by each method of an untrained network like each model.
 
-    None for models that can only predict or that show no layers or that the data make, which have no weights to be
-    drawn anew, nor for ensembles, whose members have theirs, and none where `scoring.nulls` is off. With `files`, what
-    is beside these alone.
+    None for models that can only predict, that show no layers, that the data make or that are no networks, which have
+    no weights to be drawn anew, nor for ensembles, whose members have theirs, and none where `scoring.nulls` is off.
+    With `files`, what is beside these alone.
     """
     if not config.scoring.nulls:
         return []
-    made = {each.name for each in config.replicates if each.model.is_from_data or each.model.is_saved_model}
+    models = {each.name: each.model for each in config.replicates}
+    made = {name for name, each in models.items() if each.is_from_data or each.is_saved_model or each.is_gkmsvm}
     return [
         file._replace(path=folder / "nulls" / file.model / file.task / f"{file.key}.h5")
         for file in (attribution_files(config, folder) if files is None else files)

@@ -52,7 +52,8 @@ def lacking_of(model: Model) -> dict[str, str]:
     """What a model cannot give to attribution methods, and why, for what it is or what it computes."""
     from simbench_tf.attribution.lacking import LACKING
 
-    return LACKING["torch" if model.torch else "function" if model.onnx else "keras"] | model.lacking
+    of_kind = LACKING["torch" if model.torch else "function" if model.onnx else "keras"]
+    return {need: why for need, why in of_kind.items() if need != "gapped_kmers" or not model.is_gkmsvm} | model.lacking
 
 
 def is_held(path: Path) -> bool:

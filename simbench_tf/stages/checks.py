@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from simbench_tf.architectures import LACKING
 from simbench_tf.config import Config, MethodSettings, Replicate
 from simbench_tf.dataset import open_dataset
 from simbench_tf.run.attributions import taken_methods
@@ -66,7 +67,7 @@ def _held(config: Config, folder: Path) -> list[Replicate]:
 
 def _check_new_methods(config: Config, folder: Path, replicate: Replicate) -> None:
     """Check the methods by which a model that the run holds was not explained yet."""
-    if replicate.model.is_from_data and replicate.model.lacking:
+    if replicate.model.architecture in LACKING:
         return  # what it takes is known without it
     new = _new_methods(config, folder, replicate)
     file = find_model(replicate, config.tasks, folder).file

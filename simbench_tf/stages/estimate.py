@@ -11,9 +11,10 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from simbench_tf.attribution.registry import check_request, methods
-from simbench_tf.config import Config, GrammarSimulation, MethodSettings, PeaksSimulation
+from simbench_tf.config import Config, GkmSvmSettings, GrammarSimulation, MethodSettings, PeaksSimulation
 from simbench_tf.genome.peak_files import read_peaks
 from simbench_tf.run.attributions import taken_methods
+from simbench_tf.stages.gkmsvm import settings_of
 from simbench_tf.stages.room import DISK, MEMORY
 from simbench_tf.stages.simulate import PART_SEQUENCES
 
@@ -29,6 +30,10 @@ _PYTHON, _TENSORFLOW = 0.3e9, 0.8e9
 _PASSES = {"deeplift_revealcancel": 8, "deeplift_genomics": 5, "deeplift_rescale": 4, "deepshap": 6}
 #: Forward passes that one substitution costs, where most of a network is not computed again.
 _SUBSTITUTION = 0.15
+#: Of a gkm-SVM: words of a sequence laid out or looked up a second, bytes of tables of all words made a second; seconds
+#: of the solver for a pair of sequences, of a prediction and of all substitutions of 400 bases.
+_WORDS, _TABLED = 2.5e8, 1.0e8
+_SOLVED, _DECIDED, _SUBSTITUTED = 1.0e-6, 0.003, 0.05
 #: Motifs that are scanned for in peaks: about as many as `motifs: default` holds.
 _MOTIFS = 150
 
@@ -78,10 +83,9 @@ def estimates(config: Config, networks: Mapping[str, Any]) -> Iterator[Estimate]
     if data is None:
         return
     yield _simulation(config, data)
-    networks = {
-        name: each for name, each in networks.items() if hasattr(each, "count_params")
-    }  # of others none is known
-    if networks:
+    # of models that are not Keras' none is known
+    networks = {name: each for name, each in networks.items() if hasattr(each, "count_params")}
+    if networks or any(model.is_gkmsvm for model in config.models):
         yield _training(config, networks, data)
         yield _attribution(config, networks, data)
     if config.simulation.has_oracle:
@@ -119,6 +123,9 @@ def _simulation(config: Config, data: _Data) -> Estimate:
 def _training(config: Config, networks: Mapping[str, Any], data: _Data) -> Estimate:
     seconds = memory = disk = 0.0
     for each in config.replicates:
+        if each.model.is_gkmsvm:
+            machine = _of_machines(settings_of(each), config, data)
+            seconds, memory, disk = seconds + machine.seconds, max(memory, machine.memory), disk + machine.disk
         if each.model.name not in networks:
             continue
         network, training = networks[each.model.name], config.training_for(each.model)
@@ -138,11 +145,32 @@ def _training(config: Config, networks: Mapping[str, Any], data: _Data) -> Estim
     return Estimate("train", seconds, _PYTHON + _TENSORFLOW + data.n * data.length + memory, disk)
 
 
+def _of_machines(settings: GkmSvmSettings, config: Config, data: _Data) -> Estimate:
+    """What a gkm-SVM a task takes: kernels of every two sequences, the solver, and the measures."""
+    shares = config.simulation.splits
+    n = min(settings.max_sequences, round(data.n * (1 - shares.valid - shares.test)))
+    words = 2 * (data.length - settings.l + 1)
+    alike = sum(math.comb(settings.l, m) * 3**m for m in range(settings.d + 1))
+    seconds = n * words * alike / _WORDS + n * n * words / 4 / _WORDS + n * n * _SOLVED
+    tables = 8.0 * (settings.d + 1) * 4**settings.l
+    measured = (shares.valid + shares.test) * data.n * _DECIDED * (data.length / 400) ** 2
+    n_tasks = len(config.tasks)
+    seconds = n_tasks * (seconds + tables / _TABLED) + measured
+    return Estimate("train", seconds, 16.0 * n * n + tables, n_tasks * n * data.length * 1.3)
+
+
 def _attribution(config: Config, networks: Mapping[str, Any], data: _Data) -> Estimate:
     seconds = largest = disk = 0.0
     n = sum(data.explained.values())
     arrays = sum(4 if name in ("contributions", "hypothetical") else 1 for name in config.attribution.arrays)
     for each in config.replicates:
+        if each.model.is_gkmsvm:
+            tables = len(config.tasks) * 8.0 * 4 ** settings_of(each).l
+            largest = max(largest, tables)
+            for method in taken_methods(config, each.model):
+                per_sequence = _SUBSTITUTED if "ism" in method.method else _DECIDED
+                seconds += _COMPILE + tables / _TABLED + n * per_sequence * (data.length / 400) ** 2
+                disk += n * data.length * 4 * (1 + arrays)
         network = networks.get(each.model.name)
         if network is None:
             continue

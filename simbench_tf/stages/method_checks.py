@@ -22,7 +22,9 @@ def asked_methods(config: Config, model: Model) -> list[MethodSettings]:
 
 
 def check_methods(config: Config, network: Any, seq_length: int, asked: Iterable[MethodSettings]) -> None:
-    """Attribute two random sequences by every method asked for but mutagenesis, which takes any model and long.
+    """Attribute two random sequences by every method asked for that the model takes.
+
+    But not by mutagenesis, which takes any model and long.
 
     Raises
     ------
@@ -31,13 +33,15 @@ def check_methods(config: Config, network: Any, seq_length: int, asked: Iterable
     """
     from simbench_tf.attribution import attribute, dependency_map, find_method
     from simbench_tf.attribution.averaged import Copies
+    from simbench_tf.attribution.lacking import lacks, why_not
     from simbench_tf.dna import one_hot
 
     x = one_hot(np.random.default_rng(0).integers(0, 4, (2, seq_length), np.uint8))
     for method in asked:
         known = find_method(method.method)
         settings = {name: value for name, value in method.settings.items() if name not in Copies._fields}
-        if known.function.__module__.startswith("simbench_tf.attribution.mutagenesis"):
+        is_mutagenesis = known.function.__module__.startswith("simbench_tf.attribution.mutagenesis")
+        if is_mutagenesis or why_not(method.method, lacks(network)) is not None:
             continue
         if "n_steps" in known.settings:
             settings["n_steps"] = 1  # more of the same

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from simbench_tf.architectures import LACKING
 from simbench_tf.config import Config, Replicate
 from simbench_tf.config.discovery import Caller
 from simbench_tf.dataset import Dataset, open_dataset
@@ -181,7 +182,7 @@ def _of_filters(
     from simbench_tf.discovery import filter_motifs
 
     model_file = find_model(replicate, config.tasks, folder).file
-    if replicate.members or (replicate.model.is_from_data and replicate.model.architecture == "oracle"):
+    if replicate.members or replicate.model.architecture in LACKING:  # it has no filters of its own
         return []
     target = folder / _FOLDER / replicate.name / FILTERS
     files = {task: target / task / "motifs.csv" for task in places}

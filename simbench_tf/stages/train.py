@@ -1,9 +1,9 @@
 """The train stage: RUN/models, every model trained, or taken as it is: trained ones, of Kipoi, perfect ones.
 
 One folder per model, or per model and seed (`Config.replicates`): model.keras, history.csv and metrics.json;
-python.json where a function of the user's built it, or the grammar of the data did, architecture.json where another
-package did; trained.json, kipoi.json, torch.json or onnx.json where it was taken as it is; snapshots/ where the run
-asks for learning dynamics.
+python.json where a function of the user's built it, the grammar of the data did, or it is a gkm-SVM (`gkmsvm`);
+architecture.json where another package did; trained.json, kipoi.json, torch.json or onnx.json where it was taken as it
+is; snapshots/ where the run asks for learning dynamics.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simbench_tf.architectures import LACKING
 from simbench_tf.config import Config, Model, Replicate, Training
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.dna import one_hot
@@ -28,7 +29,7 @@ from simbench_tf.plugins import version_of
 from simbench_tf.run.jobs import Job, replicates_of
 from simbench_tf.run.manifest import checksum_named, fingerprint, fresh_files
 from simbench_tf.run.models import outputs_of_tasks, snapshots_of
-from simbench_tf.stages import ensembles
+from simbench_tf.stages import ensembles, gkmsvm
 from simbench_tf.stages.from_data import build_before_data, make_from_data, write_empty_history
 from simbench_tf.stages.method_checks import asked_methods, check_methods, say_unseen
 from simbench_tf.stages.outside_models import load_given_outside, outside_inputs, take_outside
@@ -126,7 +127,7 @@ def check_models(config: Config, replicates: Sequence[Replicate], seq_length: in
     """Build or load each model once, without training it; return those that can be explained ahead, by name.
 
     Of a trained Keras model also see that the output asked for, the logit or what it returns, can be attributed. The
-    exact posterior fits the grammar that makes it, and is not built.
+    exact posterior fits the grammar that makes it, and is not built, nor is a gkm-SVM, of which settings are checked.
 
     Raises
     ------
@@ -138,8 +139,11 @@ def check_models(config: Config, replicates: Sequence[Replicate], seq_length: in
 
     strategy()  # before TensorFlow computes anything
     networks: dict[str, Any] = {}
-    for model, seed in {each.model.name: (each.model, each.seed) for each in replicates}.values():
-        if model.kipoi is not None:
+    for replicate in {each.model.name: each for each in replicates}.values():
+        model, seed = replicate.model, replicate.seed
+        if model.is_gkmsvm:
+            gkmsvm.check_settings(replicate, seq_length)
+        elif model.kipoi is not None:
             entry, _ = _load_entry(model.kipoi, seq_length, tasks)
             networks |= {model.name: entry.model} if entry.is_keras else {}
         elif model.trained:
@@ -147,7 +151,7 @@ def check_models(config: Config, replicates: Sequence[Replicate], seq_length: in
         elif model.is_outside:
             networks[model.name] = load_given_outside(model, seq_length, tasks, seed, config.attribution.output)
         elif model.is_from_data:
-            networks |= {} if model.lacking else {model.name: build_before_data(model, config)}
+            networks |= {} if model.architecture in LACKING else {model.name: build_before_data(model, config)}
         else:
             networks[model.name] = build_model(model, seq_length, len(tasks), seed)
     return networks
@@ -176,6 +180,8 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
     if model.is_from_data:
         made_by = {"architecture": model.architecture, "settings": model.settings}
         return {"model": {"name": replicate.name, **made_by}, "simulation": by_content(config)}
+    if model.is_gkmsvm:
+        return gkmsvm.inputs(replicate)
     if model.keras is not None:
         settings["keras"] = files_of(str(model.keras)) or checksum_named(model.keras, f"{key}.keras")
     if model.python is not None:
@@ -237,6 +243,8 @@ def write(config: Config, folder: Path, replicate: Replicate, key: str, track: T
     if model.is_from_data:
         made = {"train": make_from_data(model, dataset, target, config)} if is_chief() else {}
         return Made(made, device())
+    if model.is_gkmsvm:
+        return Made({"train": gkmsvm.train_machines(replicate, dataset, target, track)} if is_chief() else {})
     network = build_model(model, dataset.seq_length, len(dataset.tasks), replicate.seed)
     callbacks = []
     if config.dynamics is not None and replicate in config.watched and is_chief():
