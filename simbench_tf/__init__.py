@@ -36,6 +36,8 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not follow __getatt
     from simbench_tf.export import publish as publish
     from simbench_tf.models import basset as basset
     from simbench_tf.models import beluga as beluga
+    from simbench_tf.models.gkmsvm import gkmsvm as gkmsvm
+    from simbench_tf.models.gkmsvm import load_lsgkm as load_lsgkm
     from simbench_tf.models.kipoi import load_kipoi_model as load_kipoi_model
     from simbench_tf.motifs import load_motifs as load_motifs
     from simbench_tf.motifs import scan as scan
@@ -68,10 +70,12 @@ _PUBLIC = {
     "dinucleotide_shuffle": "dna",
     "export_kipoi": "export",
     "export_kipoi_group": "export",
+    "gkmsvm": "models.gkmsvm",
     "interactions": "attribution",
     "learnt_at": "dynamics",
     "load_config": "config",
     "load_kipoi_model": "models.kipoi",
+    "load_lsgkm": "models.gkmsvm",
     "load_motifs": "motifs",
     "load_onnx": "attribution",
     "log_spaced_batches": "training",

@@ -16,7 +16,7 @@ def build(seq_length: int, n_tasks: int) -> keras.Model:
     for dilation in DILATIONS:
         change = layers.Conv1D(CHANNELS, 3, padding="same", dilation_rate=dilation, activation="relu")(x)
         x = layers.Add()([x, change])
-    x = layers.GlobalAveragePooling1D()(x)
+    x = layers.GlobalMaxPooling1D()(x)
     return keras.Model(inputs, layers.Dense(n_tasks, "sigmoid")(x), name="bpnet")
 
 
@@ -37,6 +37,6 @@ def build_torch(n_tasks: int):
             x = torch.relu(self.first(x))
             for layer in self.tower:
                 x = x + torch.relu(layer(x))
-            return torch.sigmoid(self.last(x.mean(dim=-1)))
+            return torch.sigmoid(self.last(x.amax(dim=-1)))
 
     return BPNet()

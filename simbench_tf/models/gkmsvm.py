@@ -2,12 +2,14 @@
 
 The kernel is LS-GKM's (Ghandi et al. 2014; Lee 2016): gkm, the truncated estimated one, or wgkm, in which l-mers near
 the middle of the sequence count more. Its value by mismatches, and models as LS-GKM's text, are gkmsvm-lite's; the
-machine is solved by scikit-learn's libsvm, as LS-GKM's is; kernels and predictions are `gapped_kmers`, some thirty and
-several hundred times as fast as comparing all l-mers of two sequences.
+machine is solved by scikit-learn's libsvm, as LS-GKM's is; kernels and predictions are those of `gapped_kmers`, which
+are as exact as a comparison of all words of two sequences, and far faster.
 """
 
 from __future__ import annotations
 
+import gzip
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -332,6 +334,56 @@ class DecisionValues(keras.layers.Layer):
             "h": self._h.tolist(),
             "machines": [_written(each) for each in self.machines],
         }
+
+
+def load_lsgkm(files: Sequence[str | Path]) -> keras.Model:
+    """Load gkm-SVMs that LS-GKM trained, one for each output, as the Keras model that `gkmsvm` gives.
+
+    Parameters
+    ----------
+    files : sequence of path
+        PREFIX.model.txt of `gkmtrain`, of kernel 2 (gkm) with both strands, plain or gzip; all of the same settings
+        and length of sequences.
+
+    Raises
+    ------
+    InputError
+        gkmsvm-lite is not installed, a file is not such a model, or two differ in their settings.
+
+    Examples
+    --------
+    >>> load_lsgkm(["HepG2.model.txt"])  # doctest: +SKIP
+    <Functional name=gkmsvm, built=True>
+    """
+    machines, kernels = [], []
+    for path in map(Path, files):
+        kernels.append(_kernel_of_lsgkm(path))
+        mismatch_values(kernels[0])  # gkmsvm-lite is there
+        from gkmsvm import load_lsgkm_model
+
+        try:
+            found = load_lsgkm_model(path, dtype=np.float64)
+        except (ValueError, KeyError, IndexError) as error:
+            raise InputError(path, f"is no model of LS-GKM: {error}", "give PREFIX.model.txt of gkmtrain") from error
+        support = bases_of_one_hot(found.support_sequences.transpose(0, 2, 1))
+        machines.append(Machine(support, found.coefficients, float(found.bias)))
+        if kernels[-1] != kernels[0] or support.shape[1] != machines[0].support.shape[1]:
+            raise InputError(path, f"has other settings or sequences than {files[0]}", "load it by itself")
+    return gkmsvm_of(machines, kernels[0], mismatch_values(kernels[0]))
+
+
+def _kernel_of_lsgkm(path: Path) -> Kernel:
+    """The kernel that the head of LS-GKM's text names."""
+    try:
+        with gzip.open(path, "rt") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+            head = dict(line.split(None, 1) for line in itertools.takewhile(lambda line: line.strip() != "SV", lines))
+        kernel = Kernel(l=int(head["L"]), k=int(head["k"]), d=int(head["d"]))
+        known = head["kernel_type"].strip() in ("gkm_esttrunc", "2") and head.get("norc", "0").strip() == "0"
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(path, f"is no model of LS-GKM: {error}", "give PREFIX.model.txt of gkmtrain") from error
+    if not known:
+        raise InputError(path, "has another kernel than gkm of both strands", "train it with `gkmtrain -t 2`")
+    return kernel
 
 
 def _no_gradient(*_: Any) -> Any:

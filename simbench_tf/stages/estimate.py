@@ -32,8 +32,8 @@ _PASSES = {"deeplift_revealcancel": 8, "deeplift_genomics": 5, "deeplift_rescale
 _SUBSTITUTION = 0.15
 #: Of a gkm-SVM: words of a sequence laid out or looked up a second, bytes of tables of all words made a second; seconds
 #: of the solver for a pair of sequences, of a prediction and of all substitutions of 400 bases.
-_WORDS, _TABLED = 2.5e8, 1.0e8
-_SOLVED, _DECIDED, _SUBSTITUTED = 1.0e-6, 0.003, 0.05
+_WORDS, _TABLED = 3.5e8, 1.0e9
+_SOLVED, _DECIDED, _SUBSTITUTED = 1.0e-6, 0.0005, 0.02
 #: Motifs that are scanned for in peaks: about as many as `motifs: default` holds.
 _MOTIFS = 150
 

@@ -45,6 +45,22 @@ def x():
     return sb.one_hot(sequences(6, seed=2)[0])
 
 
+def test_a_model_of_lsgkm_is_loaded_as_it_was_written(trained, x, tmp_path):
+    files = [tmp_path / f"{task}.model.txt" for task in range(2)]
+    for machine, path in zip(decision_layer(trained).machines, files, strict=True):
+        write_lsgkm(machine, KERNEL, path)
+    np.testing.assert_allclose(sb.load_lsgkm(files)(x), trained(x), atol=1e-6)
+    text = files[1].read_text()
+    for before, after, message in (
+        ("k 5", "k 4", "has other settings or sequences than"),
+        ("gkm_esttrunc", "wgkm", "has another kernel than gkm of both strands"),
+        ("L 7\n", "", "is no model of LS-GKM: 'L'"),
+    ):
+        files[1].write_text(text.replace(before, after, 1))
+        with pytest.raises(InputError, match=message):
+            sb.load_lsgkm(files)
+
+
 def channels_first(x):
     return np.ascontiguousarray(x.transpose(0, 2, 1), np.float64)
 
@@ -130,7 +146,9 @@ def test_center_weighted_words_count_more_in_the_middle():
     "method", ["saliency", "grad_x_input", "integrated_gradients", "expected_gradients", "smoothgrad"]
 )
 def test_methods_of_gradients_are_refused(trained, x, method):
-    with pytest.raises(InputError, match=f"does not take {method}: its kernel .* choose gkmexplain, ism or dependency_map"):
+    with pytest.raises(
+        InputError, match=f"does not take {method}: its kernel .* choose gkmexplain, ism or dependency_map"
+    ):
         sb.attribute(trained, x, method)
 
 
