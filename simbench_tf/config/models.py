@@ -83,8 +83,7 @@ class Model(Strict):
     name: str = "basset"
     """What files and tables call it."""
     architecture: ArchitectureName | None = None
-    """One of ours, trained (basset, beluga, gkmsvm) or made from the grammar of the data (oracle, planted), or a
-    plug-in's."""
+    """One of ours, trained (basset, beluga, gkmsvm) or made of the grammar (oracle, planted), or a plug-in's."""
     keras: Path | None = None
     """A .keras or .h5 file, to be trained, or with `trained: true` as it is; or a SavedModel folder, as it is."""
     trained: bool = False
@@ -100,8 +99,7 @@ class Model(Strict):
     python: str | None = None
     """A function that builds the model: MODULE:FUNCTION or FILE.py:FUNCTION."""
     settings: dict[str, Any] = {}
-    """Keywords of the function, of another package's architecture, of gkmsvm, or what is broken of a planted
-    network."""
+    """Of that function, of another package's architecture, of a gkm-SVM, or what is broken of a planted network."""
     kipoi: str | None = None
     """A Kipoi entry, explained as it is: its folder, or SOURCE/NAME."""
     torch: str | None = None

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
 
-from simbench_tf.config.models import PlantedSettings
+from simbench_tf.config.models import GkmSvmSettings, PlantedSettings
 from simbench_tf.config.run import Config
 from simbench_tf.config.simulation import KINDS, kinds, plugged_kind
 from simbench_tf.errors import InputError
@@ -80,6 +80,9 @@ def _or(given: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     return about | {"anyOf": [{key: each for key, each in given.items() if key not in about}, other]}
 
 
+_OF_MODELS = (PlantedSettings, GkmSvmSettings)
+
+
 def keys() -> Iterator[Key]:
     """Every key, record by record, in the order of the file.
 
@@ -89,8 +92,9 @@ def keys() -> Iterator[Key]:
     Key(record='Config', name='name', type='text', default='run', meaning='Of the run and its data set, for titles.')
     """
     schema = Config.model_json_schema()
-    schema["$defs"]["PlantedSettings"] = planted = PlantedSettings.model_json_schema()
-    for record, of_record in (*_records(schema, "Config", schema, []), ("PlantedSettings", planted)):
+    # of models, whose `settings` are any mapping
+    schema["$defs"] |= (more := {record.__name__: record.model_json_schema() for record in _OF_MODELS})
+    for record, of_record in (*_records(schema, "Config", schema, []), *more.items()):
         for name, given in of_record["properties"].items():
             default = "needed" if name in of_record.get("required", ()) else default_words(given.get("default"))
             yield Key(record, name, type_words(given, schema["$defs"]), default, given.get("description", ""))
