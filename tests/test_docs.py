@@ -53,6 +53,7 @@ NOT_HERE = {
     "genome/FILE",
     "dataset/sites/part-NNNNN.parquet",
     "models/MODEL/python.json",
+    "models/MODEL/TASK.lsgkm.txt",
     "models/MODEL/kipoi.json",
     "models/MODEL/saved_model.json",
     "models/MODEL/trained.json",

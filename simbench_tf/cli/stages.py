@@ -87,7 +87,7 @@ def best_methods(config: Config, run: Path) -> list[str]:
 
     results = read_results(config, run, sequences=False)
     labels = method_labels(results.summary)
-    found = answers(results.per_sequence, labels, results.metrics, results.nulls, results.perfect)
+    found = answers(results.per_sequence, labels, results.metrics, results.nulls, results.apart)
     callers = caller_answers(results.instances, results.found_motifs, labels, results.metrics)
     return [*(f"{each.sentence} {each.remark}".strip() for each in found), *(each.sentence for each in callers)]
 

@@ -110,7 +110,7 @@ def model_rows(results: RunResults) -> Rows:
 def ranking_rows(results: RunResults) -> Rows:
     """Standings of methods over all models and tasks, of trained models where there are any, as the report has them."""
     scored = without_nulls(results.per_sequence)
-    trained = scored[~base_models(scored["model"]).isin(results.perfect)]
+    trained = scored[~base_models(scored["model"]).isin(results.apart)]
     table = standings(scored if trained.empty else trained).rename(columns={"n": "n_sequences"})
     table = table.assign(rank=range(1, len(table) + 1))
     columns = ("rank", "auprc", "auprc_se", "chance_auprc", "behind", "level", "n_sequences")

@@ -59,7 +59,7 @@ def answers(
     labels: Mapping[str, str],
     metrics: Quality | None = None,
     nulls: pd.DataFrame | None = None,
-    perfect: Collection[str] = (),
+    apart: Collection[str] = (),
 ) -> list[Answer]:
     """Say which method is best: over all models and tasks where there are several, then of each model and task.
 
@@ -73,24 +73,24 @@ def answers(
         What each network reaches on the test split, as of `run.results.RunResults`.
     nulls : DataFrame, optional
         Null rows of summary.csv; see `knowing_nothing`.
-    perfect : collection of str
-        Models that were not trained and need not take each method: they are answered for by themselves, and not in
-        what is said over all models, unless there are no others.
+    apart : collection of str
+        Models that need not take each method: they are answered for by themselves, and not in what is said over all
+        models, unless there are no others.
     """
     ranked = without_nulls(per_sequence)
     ranked = ranked.assign(base=base_models(ranked["model"]))
     places = list(ranked[["base", "task"]].drop_duplicates().itertuples(index=False, name=None))
     bases = {base for base, _ in places}
-    trained = ranked[~ranked["base"].isin(perfect)]
+    together = ranked[~ranked["base"].isin(apart)]
     found = []
-    if (over := _over_all(ranked if trained.empty else trained)) is not None:
-        found.append(_answer(over, ranked if trained.empty else trained, labels, metrics or {}, nulls))
+    if (over := _over_all(ranked if together.empty else together)) is not None:
+        found.append(_answer(over, ranked if together.empty else together, labels, metrics or {}, nulls))
     for base, task in places:
         rows = ranked[(ranked["base"] == base) & (ranked["task"] == task)]
         place = f"On {task}" + (f" with {base}" if len(bases) > 1 else "")
         found.append(_answer(place, rows, labels, metrics or {}, nulls)._replace(task=task))
     first = found[0]
-    remark = "" if trained.empty else trainings_remark(trained)
+    remark = "" if together.empty else trainings_remark(together)
     return [first._replace(remark=f"{first.remark} {remark}".strip()), *found[1:]]
 
 

@@ -124,7 +124,7 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
     summary, per_sequence, recall = results.summary, results.per_sequence, results.motif_recall
     with_nulls = pd.concat([summary, *([] if results.nulls is None else [results.nulls])], ignore_index=True)
     labels = text.method_labels(with_nulls)
-    answered = answers(per_sequence, labels, results.metrics, results.nulls, results.perfect)
+    answered = answers(per_sequence, labels, results.metrics, results.nulls, results.apart)
     labels = _from_the_best(labels, answered[0])
     plugged = text.plugged_titles(results.config)
     quantile = results.config.get("scoring", {}).get("background_quantile", 0.95)

@@ -103,8 +103,8 @@ class RunResults(NamedTuple):
         RUN/dataset/motif_log.csv, for peaks.
     not_taken : sequence of NotTaken
         Methods of the run that some of its models do not take.
-    perfect : sequence of str
-        Models that the grammar of the data made.
+    apart : sequence of str
+        Models that need not take each method: those that the grammar of the data made, and gkm-SVMs.
     maps : sequence of DependencyMap
         One sequence's for each model, task and key that has them.
     motif_pairs : sequence of MotifPair
@@ -137,7 +137,7 @@ class RunResults(NamedTuple):
     dynamics: Mapping[str, Mapping[str, pd.DataFrame]] = {}
     motif_log: pd.DataFrame | None = None
     not_taken: Sequence[NotTaken] = ()
-    perfect: Sequence[str] = ()
+    apart: Sequence[str] = ()
     maps: Sequence[DependencyMap] = ()
     motif_pairs: Sequence[MotifPair] = ()
 
@@ -187,7 +187,7 @@ def read_results(config: Config, folder: Path, *, sequences: bool = True) -> Run
         dynamics=_read_dynamics(folder, models),
         motif_log=_some_rows(folder / "dataset" / "motif_log.csv"),
         not_taken=not_taken(config),
-        perfect=[each.name for each in config.replicates if each.model.is_from_data],
+        apart=[model.name for model in config.models if model.is_from_data or model.is_gkmsvm],
         maps=read_maps(config, folder, functools.partial(_sites_of, config, dataset)) if sequences else (),
         motif_pairs=read_motif_pairs(folder, found_motifs) if sequences else (),
     )

@@ -79,7 +79,12 @@ def test_it_is_explained_by_what_it_takes_and_scored(run):
     assert set(of_gkm["task"]) == {"HepG2", "K562"}
     assert of_gkm["auprc"].notna().all()
     assert not (run / "nulls" / "gkm").exists()
-    assert "gkmexplain" in (run / "report.html").read_text()
+    page = (run / "report.html").read_text()
+    assert "gkmexplain" in page
+    # what is said over all is of models that take the same methods; a gkm-SVM is answered for by itself
+    assert "Over 2 tasks" in page
+    assert "Over 2 models" not in page
+    assert "with gkm" in page
 
 
 def test_it_is_kept_until_a_setting_changes(run, tmp_path):
