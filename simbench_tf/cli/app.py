@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib import metadata
@@ -12,14 +13,32 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import ProgressColumn
+from typer.core import TyperGroup
 
 from simbench_tf.cli import progress
 from simbench_tf.cli.everywhere import HELP, is_quiet
 from simbench_tf.errors import nearest, printable
 from simbench_tf.parallel import Track, silent
 
+
+class _TellsAnExample(TyperGroup):
+    """Commands; where one lacks something, its first example says how it is called."""
+
+    def invoke(self, ctx: typer.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # of which module the class is depends on the version of typer
+            if type(error).__name__ == "MissingParameter":
+                command = getattr(error, "ctx", ctx).command
+                shown = re.search(r"Example: \[bold\](.*?)\[/\]", " ".join((command.help or "").split()))
+                error.message = f"For example: {shown[1]}" if shown else ""  # type: ignore[attr-defined]
+            raise
+
+
 app = typer.Typer(
     name="simbench",
+    cls=_TellsAnExample,
     epilog=HELP,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

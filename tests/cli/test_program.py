@@ -259,6 +259,17 @@ def test_usage_errors_end_with_2(monkeypatch, capsys):
     assert simbench(monkeypatch, capsys, "run", "demo")[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "example"),
+    [(("run",), "simbench run demo --out runs/demo"), (("run", "demo"), "simbench run demo --out runs/demo"),
+     (("score",), "simbench score runs/demo")],
+)  # fmt: skip
+def test_who_leaves_something_out_is_shown_an_example(monkeypatch, capsys, arguments, example):
+    code, _, err = simbench(monkeypatch, capsys, *arguments)
+    assert code == 2
+    assert example in " ".join(re.sub("[│╭╮╰╯─]", " ", err).split())
+
+
 def test_a_fault_is_one_line_and_exit_code_1_and_debug_shows_where(monkeypatch, capsys):
     def fault():
         raise RuntimeError("of its own\nmaking")
