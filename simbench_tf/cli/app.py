@@ -24,7 +24,7 @@ from simbench_tf.parallel import Track, silent
 class _TellsAnExample(TyperGroup):
     """Commands; where one lacks something, its first example says how it is called."""
 
-    def invoke(self, ctx: typer.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except Exception as error:
