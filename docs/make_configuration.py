@@ -27,9 +27,9 @@ that begins with `# yaml-language-server: $schema=simbench.json`. `--set KEY=VAL
 records and numbers for places in a list: `--set models.0.width=.5`.
 
 A default that says *its own* is the record's, below; *none* leaves it out. In `models` and `attribution.methods` a
-value that is a list is a sweep ([sweeps.md](sweeps.md)); methods have settings of their own (`simbench methods`), and each
-takes `strands: both` and `shifts: K` ([attribution.md](attribution.md#averages-both-strands-shifts-ensembles)). A
-file may hold `variants`: name: what it changes, and what it is `about`; it is chosen by `CONFIG.yaml:NAME`.
+value that is a list is a sweep ([sweeps.md](sweeps.md)); methods have settings of their own (`simbench methods`), and
+each takes `strands: both` and `shifts: K` ([averages](attribution.md#averages-both-strands-shifts-ensembles)). A file
+may hold `variants`: name: what it changes, and what it is `about`; it is chosen by `CONFIG.yaml:NAME`.
 """
 
 

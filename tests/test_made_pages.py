@@ -7,6 +7,7 @@ import typer
 from test_findings import script
 
 from simbench_tf.attribution import methods
+from simbench_tf.attribution.averaged import Copies
 from simbench_tf.attribution.facts import FACTS, SETTINGS, meaning
 from simbench_tf.cli.program import app
 from simbench_tf.score import METRICS
@@ -35,7 +36,7 @@ def test_pages_of_methods_are_those_of_the_code_and_of_the_tables():
 
 def test_every_method_setting_and_metric_is_told_of_and_no_other():
     assert set(FACTS) == set(ours())
-    used = {(name, setting) for name, each in ours().items() for setting in each.settings}
+    used = {(name, setting) for name, each in ours().items() for setting in (*each.settings, *Copies._fields)}
     assert all(meaning(name, setting) for name, setting in used)
     assert set(SETTINGS) <= {setting for _, setting in used} | {f"{name}.{setting}" for name, setting in used}
     assert set(METRIC_FACTS) == set(METRICS)
