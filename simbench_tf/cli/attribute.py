@@ -23,7 +23,9 @@ def attribute(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option("--model", help="Of this model of the run alone; with --fasta or --bed, a model's .keras file."),
+        typer.Option(
+            "--model", help="Of this model of the run alone; with --fasta or --bed, a model's file: .keras, .h5, .onnx."
+        ),
     ] = None,
     task: Annotated[str | None, typer.Option("--task", help="Of this task alone.")] = None,
     method: Annotated[
@@ -67,7 +69,7 @@ def attribute(
         typer.Option("--out", metavar="FILE", help=".npz, or .bw of places in a genome.", rich_help_panel=_OF_FILES),
     ] = None,
 ) -> None:
-    """Compute attributions: of a run's models by each of its methods, or of any sequences by any Keras model.
+    """Compute attributions: of a run's models by each of its methods, or of any sequences by any model.
 
     With --model, --task or --method of a run, jobs for others can run beside (`simbench jobs`).
 
@@ -134,8 +136,7 @@ def _of_file(
 ) -> None:
     from simbench_tf.interchange.attribute_sequences import attribute_sequences, read_bed, read_fasta
 
-    loaded = _model(Path(model), trust_code=trust_code)
-    length = loaded.input_shape[1]
+    loaded, length = _model(Path(model), trust_code=trust_code)
     if fasta is not None:
         sequences = read_fasta(fasta, length)
     else:
@@ -149,16 +150,23 @@ def _of_file(
     say(f"attributions of {len(sequences.seq_ids):,} sequences: {out}")
 
 
-def _model(path: Path, *, trust_code: bool) -> Any:
-    """Load a .keras file; code that is named beside it is executed only where it is trusted."""
+def _model(path: Path, *, trust_code: bool) -> tuple[Any, int | None]:
+    """Load a model of any form as one over (N, L, 4), and L; code that comes with it is executed where it is trusted."""
+    from simbench_tf.attribution import load_onnx
+    from simbench_tf.attribution.model_forms import plain_model
     from simbench_tf.models.custom import FUNCTION_FILE, load_trained
+    from simbench_tf.models.model_files import load_model_file
 
-    if not path.is_file():
-        raise InputError(path, "is no file", "give a model saved with `model.save('NAME.keras')`")
-    if path.with_name(FUNCTION_FILE).is_file() and not trust_code:
-        what = "names a Python function that built the model, and executes it"
-        raise InputError(path.with_name(FUNCTION_FILE), what, "look at it, then add --trust-code")
-    return load_trained(path)
+    if path.suffix == ".onnx":
+        predict = load_onnx(path)
+        return predict, predict.seq_length
+    built_by = path.with_name(FUNCTION_FILE)
+    code = path if path.is_dir() else built_by if built_by.is_file() else None
+    if code is not None and not trust_code:
+        what = "is a SavedModel, a program" if path.is_dir() else "names a Python function that built the model"
+        raise InputError(code, f"{what}, and would be executed", "look at it, then add --trust-code")
+    model = plain_model(load_trained(path) if built_by.is_file() else load_model_file(path))
+    return model, model.input_shape[1]
 
 
 def _settings(texts: list[str] | tuple[()]) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def files_of_members(file: AttributionFile, folder: Path) -> list[AttributionFil
 
 
 def taken_methods(config: Config, model: Model) -> list[MethodSettings]:
-    """Those of the run's methods that a model takes: of Keras' all but those for PyTorch or gkm-SVMs, of others fewer."""
+    """Those of the run's methods that a model takes: of Keras' all but those for others alone, of others fewer."""
     from simbench_tf.attribution.lacking import why_not
 
     return [each for each in config.attribution.methods if why_not(each.method, lacking_of(model)) is None]

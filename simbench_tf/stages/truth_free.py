@@ -74,7 +74,7 @@ def _inputs(config: Config, folder: Path, file: AttributionFile, files: Sequence
         "model": checksum(file.model_file),
         "others": [checksum(each.path) for each in _others(file, files)],
         "seeds": [checksum(path) for path in _seeds(config, file, files)],
-        "from_data": file.model in _from_data(config),
+        "without_weights": file.model in _without_weights(config),
     }
 
 
@@ -92,9 +92,10 @@ def _seeds(config: Config, file: AttributionFile, files: Sequence[AttributionFil
     return [path for model, path in paths.items() if model != file.model]
 
 
-def _from_data(config: Config) -> set[str]:
+def _without_weights(config: Config) -> set[str]:
     """Models that have no weights to be drawn anew."""
-    return {each.name for each in config.replicates if each.model.is_from_data}
+    models = {each.name: each.model for each in config.replicates}
+    return {name for name, each in models.items() if each.is_from_data or each.is_gkmsvm or each.is_saved_model}
 
 
 def _write(config: Config, folder: Path, file: AttributionFile, files: Sequence[AttributionFile], path: Path) -> Made:
@@ -147,7 +148,7 @@ def _explained_again(
         "references": file.method.references,
         "seeds": [load_model(path) for path in _seeds(config, file, files)],
         "decoys": motifs,
-        "randomise": file.model not in _from_data(config),
+        "randomise": file.model not in _without_weights(config),
         **file.method.settings,
     }
 

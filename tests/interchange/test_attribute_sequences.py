@@ -120,5 +120,5 @@ def test_code_beside_a_model_is_not_executed_unasked(folder, tmp_path, monkeypat
     model = ["--model", tmp_path / "model.keras"]
     out = ["--out", tmp_path / "a.npz"]
     said = fault(monkeypatch, capsys, "--fasta", folder / "named.fa", *model, "--method", "grad_x_input", *out)
-    assert "names a Python function that built the model" in said
+    assert "names a Python function that built the model, and would be executed" in said
     assert "add --trust-code" in said
