@@ -24,7 +24,7 @@ def attribute(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", help="Of this model of the run alone; with --fasta or --bed, a model's file: .keras, .h5, .onnx."
+            "--model", help="Of this model alone; with --fasta or --bed, a model's file: .keras, .h5, .onnx."
         ),
     ] = None,
     task: Annotated[str | None, typer.Option("--task", help="Of this task alone.")] = None,
@@ -151,7 +151,7 @@ def _of_file(
 
 
 def _model(path: Path, *, trust_code: bool) -> tuple[Any, int | None]:
-    """Load a model of any form as one over (N, L, 4), and L; code that comes with it is executed where it is trusted."""
+    """Load a model of any form as one over (N, L, 4), and L; code that comes with it only where it is trusted."""
     from simbench_tf.attribution import load_onnx
     from simbench_tf.attribution.model_forms import plain_model
     from simbench_tf.models.custom import FUNCTION_FILE, load_trained
