@@ -106,8 +106,9 @@ def _inside(node: Any) -> Any | None:
         # the layers shall not look as if they had been called once more
         for each, inbound, outbound in notes:
             each._inbound_nodes, each._outbound_nodes = inbound, outbound
-    called_with = ([inner.arguments.args, inner.arguments.kwargs] for inner in _nodes(graph))
-    given = (value for arguments in called_with for value in keras.tree.flatten(arguments))
+    given = (
+        value for inner in _nodes(graph) for value in keras.tree.flatten([inner.arguments.args, inner.arguments.kwargs])
+    )
     return None if any(keras.ops.is_tensor(value) for value in given) else graph
 
 

@@ -82,7 +82,9 @@ def doctor(
     ] = False,
     model: Annotated[
         Path | None,
-        typer.Option("--model", metavar="FILE", help="Instead: a .keras model's operations, DeepLIFT's rules, deltas."),
+        typer.Option(
+            "--model", metavar="FILE", help="Instead: operations of a .keras model, DeepLIFT's rules, deltas."
+        ),
     ] = None,
 ) -> None:
     """Show versions, devices, which optional parts work here, and which plug-ins other packages bring.
