@@ -226,7 +226,7 @@ FACTS: dict[str, Facts] = {
     ),
     "ism": Facts(
         r"s_l = -\frac{1}{3} \sum_{c \ne x_l} \bigl[ f(x_{l \to c}) - f(x) \bigr]",
-        "3 L passes forward; where the model is a chain of convolutions only what a substitution can change is "
+        "3 L passes forward; where layers are known, in branches as well, only what a substitution can change is "
         "computed.",
         "Any model at all, the exact posterior too: it asks what an experiment with single substitutions would.",
         "One substitution does not break a strong site, nor a site of which there are two: both count for less than "

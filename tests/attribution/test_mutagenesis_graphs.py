@@ -70,21 +70,24 @@ ENDINGS = {
 
 @st.composite
 def graphs(draw):
-    """Length, steps (what, its settings, which of the last tensors it takes), and the ending."""
+    """Length, steps (what, its settings, which of the last tensors it takes), and the ending; a convolution begins."""
     layer = st.one_of(convolutions(), convolutions(), poolings(), st.sampled_from([*POINTWISE, *MOVES]))
-    merge = st.tuples(st.just("merge"), st.sampled_from(list(MERGES)))
+    merge = st.tuples(st.just("merge"), st.sampled_from([*MERGES, "with the bases"]))
     mixing = st.tuples(st.just("mixing"), st.sampled_from(list(MIXING)))
     which = st.tuples(st.integers(0, 2), st.integers(0, 2))
     step = st.tuples(st.one_of(layer, layer, merge, merge, mixing), which)
-    return draw(st.integers(20, 50)), draw(st.lists(step, min_size=2, max_size=8)), draw(st.sampled_from(list(ENDINGS)))
+    steps = [(draw(convolutions()), (0, 0)), *draw(st.lists(step, min_size=1, max_size=8))]
+    return draw(st.integers(20, 50)), steps, draw(st.sampled_from(list(ENDINGS)))
 
 
 def build(length, steps, ending):
     inputs = keras.Input((length, 4))
-    tensors = [inputs]
+    tensors = []
     for (what, settings), which in steps:
-        a, b = (tensors[max(-1 - number, -len(tensors))] for number in which)
-        if what == "merge":
+        a, b = (tensors[max(-1 - number, -len(tensors))] if tensors else inputs for number in which)
+        if settings == "with the bases":
+            made = layers.Add()([*together(a, inputs)])
+        elif what == "merge":
             made = MERGES[settings](*together(a, b))
         else:
             made = MIXING[settings](a) if what == "mixing" else getattr(layers, what)(**settings)(a)
@@ -143,8 +146,30 @@ def test_squeeze_and_excite_is_followed_up_to_its_gate_and_run_whole_from_there(
     plan = plan_windows(read_graph(open_network(model, 120).graph, 120), 256)
     how = {step.unit.call.kind: step.how for step in plan.steps}
     assert (how["Dense"], how["Reshape"], how["Multiply"]) == ("joined", "whole", "whole")
-    assert 3 * plan.block <= 256
-    assert largest_error(model, bases_with_n(2, 120), 256) < 1e-5
+    for batch_size in (256, 16):
+        assert largest_error(model, bases_with_n(2, 120), batch_size) < 1e-5
+
+
+def test_no_more_whole_mutants_than_a_batch_are_held_together():
+    """A layer that is not known sees, of each mutant once, as many rows as a batch has at most."""
+    seen = []
+
+    class Watching(layers.Layer):
+        def call(self, inputs):
+            seen.append(inputs.shape[0])
+            return keras.ops.flip(inputs, axis=1)
+
+    inputs = keras.Input((48, 4))
+    x = layers.MaxPooling1D(4)(layers.Conv1D(30, 9, padding="same", activation="relu")(inputs))
+    x = layers.Conv1D(4, 9, padding="same")(layers.Concatenate()([x, x, x, x]))
+    model = with_weights(keras.Model(inputs, layers.Dense(1)(layers.Flatten()(Watching()(x)))))
+    for batch_size, most in ((200, 200), (7, 7), (2, 3)):
+        seen.clear()
+        network = open_network(model, 48, 0, "probability", batch_size)
+        fast = mutagenesis.methods.substitution_changes(network, one_hot(bases_with_n(1, 48)), 0, 48, True)
+        assert 0 < max(size for size in seen if size is not None) <= most
+        plain = mutagenesis.methods.substitution_changes(network, one_hot(bases_with_n(1, 48)), 0, 48, False)
+        np.testing.assert_allclose(fast, plain, atol=1e-5 * abs(plain).max())
 
 
 class Held(layers.Layer):

@@ -27,8 +27,9 @@ from simbench_tf.attribution.mutagenesis.follow import (
     follow_merge,
     follow_move,
     follow_stage,
+    in_order,
     merged,
-    whole_tensor,
+    whole_tensors,
 )
 from simbench_tf.attribution.mutagenesis.graph import Graph, Unit, read_graph
 from simbench_tf.attribution.mutagenesis.joins import follow_average, follow_dense, follow_maximum
@@ -68,14 +69,13 @@ def make_engine(graph: Graph, largest_block: int) -> Engine:
     ----------
     graph : Graph
     largest_block : int
-        Positions to be followed together, fewer where windows are large; and three times so many whole mutants are no
-        more than that.
+        Positions to be followed together, fewer where windows are large; and whole mutants.
     """
     import tensorflow as tf
 
     plan = plan_windows(graph, largest_block)
     unchanged = tf.function(lambda x: _unchanged(plan, x), autograph=False)
-    return Engine(plan, unchanged, tf.function(_block(plan), autograph=False))
+    return Engine(plan, unchanged, tf.function(_block(plan, largest_block), autograph=False))
 
 
 def find_graph(model: Any, seq_length: int) -> Graph | None:
@@ -170,26 +170,76 @@ def _run(unit: Unit, values: Mapping[int, Any]) -> list[Any]:
     return [apply_functions(unit.stage, apply_linear(unit.stage, x))]
 
 
-def _block(plan: WindowPlan) -> Callable[..., Any]:
+def _block(plan: WindowPlan, batch_size: int) -> Callable[..., Any]:
     """Make a function of a block: its first period, bases int32 (n, P), targets, tensors -> changes (P, n, 3, T)."""
     import tensorflow as tf
 
+    before, after = plan.parts
+
     def function(period: Any, bases: Any, targets: Any, unchanged: Mapping[str, Any]) -> Any:
-        block = Block(plan, period, bases, unchanged)
+        block = Block(plan, period, bases, unchanged, plan.block)
         # windows and (P, n, 3, units) are changes; whole tensors are mutated, (P n 3, ...); of constants there is none
         values: dict[int, Any] = {}
         if any(0 in step.unit.inputs and step.how not in ("bases", "constant") for step in plan.steps):
             # each base by itself
             n_positions = np.zeros(plan.block, np.int64)
             values[0] = changes_of_bases(block, tf.eye(4)[None], np.zeros((1, 1), np.int64), n_positions)
-        for step in plan.steps:
+        for step in before:
             values.update(zip(step.unit.outputs, _after(block, step, values), strict=True))
-        change = values[plan.output]
+        change = _of_whole(block, after, values, batch_size) if after else values[plan.output]
         if change is None:
             change = tf.zeros((plan.block, bases.shape[0], 3, block.value(plan.output).shape[1]))
         return tf.gather(change, targets, axis=3)
 
     return function
+
+
+class _Placed(NamedTuple):
+    """Windows in the order of the block's positions, and where they start, int32 (P,)."""
+
+    change: Any
+    start: Any
+
+
+def _of_whole(block: Block, steps: Sequence[WindowStep], values: Mapping[int, Any], batch_size: int) -> Any:
+    """Changes of the output, (P, n, 3, units), by steps on whole mutants, of which no more than a batch is held."""
+    import tensorflow as tf
+
+    n_positions, together = block.plan.block, max(1, batch_size // (3 * block.bases.shape[0]))
+    held: dict[int, Any] = {}
+    for step in steps:
+        for number, state in zip(step.unit.inputs, step.inputs, strict=True):
+            if values.get(number) is not None:
+                held[number] = _placed(block, values[number], state)
+
+    def of_rows(rows: Any) -> Any:
+        some: dict[int, Any] = dict.fromkeys(values)
+        for number, value in held.items():
+            some[number] = tf.nest.map_structure(lambda x: tf.gather(x, rows), value)
+        part = block._replace(n_positions=rows.shape[0])
+        for step in steps:
+            some.update(zip(step.unit.outputs, _after(part, step, some), strict=True))
+        return some[block.plan.output]
+
+    if together >= n_positions:
+        return of_rows(np.arange(n_positions, dtype=np.int32))
+    rows = np.arange(-(-n_positions // together) * together, dtype=np.int32).reshape(-1, together)
+    rows = np.minimum(rows, n_positions - 1)
+    made = tf.map_fn(of_rows, rows, fn_output_signature=tf.float32, parallel_iterations=1)
+    return tf.reshape(made, (-1, *made.shape[2:]))[:n_positions]
+
+
+def _placed(block: Block, change: Any, state: State) -> Any:
+    """What is known of a tensor, so that its first axis is that of the block's positions."""
+    import tensorflow as tf
+
+    if state == "whole":
+        return tf.reshape(change, (block.plan.block, -1, *change.shape[1:]))
+    window = state.window if isinstance(state, Flat) else state
+    if not isinstance(window, Window):
+        return change
+    ordered = window.rows(np.argsort(window.order))
+    return _Placed(in_order(window, change), ordered.start.astype(np.int32) + block.period * window.moves)
 
 
 def _after(block: Block, step: WindowStep, values: Mapping[int, Any]) -> list[Any]:
@@ -274,7 +324,7 @@ def _whole(block: Block, step: WindowStep, given: list[Any]) -> list[Any]:
     """Outputs of a unit that is run on whole mutants; of outputs without positions the changes."""
     import tensorflow as tf
 
-    n_positions, n = block.plan.block, block.bases.shape[0]
+    n = block.bases.shape[0]
     inputs = {
         number: _mutated(block, change, state, block.value(number))
         for number, change, state in zip(step.unit.inputs, given, step.inputs, strict=True)
@@ -282,7 +332,7 @@ def _whole(block: Block, step: WindowStep, given: list[Any]) -> list[Any]:
     made = []
     for number, value in zip(step.unit.outputs, _run(step.unit, inputs), strict=True):
         if len(value.shape) == 2:
-            value = tf.reshape(tf.cast(value, tf.float32), (n_positions, n, 3, value.shape[1]))
+            value = tf.reshape(tf.cast(value, tf.float32), (-1, n, 3, value.shape[1]))
             value = value - tf.cast(block.value(number), tf.float32)[None, :, None]
         made.append(value)
     return made
@@ -293,17 +343,12 @@ def _mutated(block: Block, change: Any, state: State, values: Any) -> Any:
     import tensorflow as tf
 
     if state == "whole":
-        return change
-    if isinstance(state, Window):
-        return whole_tensor(block, change, state, values)
-    if isinstance(state, Flat):
-        window = state.window
-        return tf.reshape(
-            whole_tensor(block, change, window, tf.reshape(values, (-1, window.length, change.shape[-1]))),
-            (-1, values.shape[1]),
-        )
-    if state == "joined":
+        return tf.reshape(change, (-1, *values.shape[1:]))
+    if isinstance(change, _Placed):
+        along = tf.reshape(values, (values.shape[0], -1, change.change.shape[-1]))
+        mutated = whole_tensors(change.change, change.start, along)
+    elif state == "joined":
         mutated = values[None, :, None] + change
     else:
-        mutated = tf.broadcast_to(values[None, :, None], (block.plan.block, values.shape[0], 3, *values.shape[1:]))
-    return tf.reshape(mutated, (-1, *mutated.shape[3:]))
+        mutated = tf.broadcast_to(values[None, :, None], (block.n_positions, values.shape[0], 3, *values.shape[1:]))
+    return tf.reshape(mutated, (-1, *values.shape[1:]))

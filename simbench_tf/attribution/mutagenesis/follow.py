@@ -36,12 +36,15 @@ class Block(NamedTuple):
         0-3, and 4 for N or a place beyond the end.
     unchanged : dict of tensors
         Of the unchanged sequences, by number, and `before_functions` of stages.
+    n_positions : int
+        P, or how many of them are gone on with.
     """
 
     plan: WindowPlan
     period: Any
     bases: Any
     unchanged: Mapping[str, Any]
+    n_positions: int
 
     def value(self, number: int) -> Any:
         """A tensor of the unchanged sequences."""
@@ -108,13 +111,17 @@ def moved(block: Block, change: Any, window: Window, to: Window) -> Any:
     return tf.reshape(tf.gather(change, index, axis=2, batch_dims=1), (n_rows, n, 3, to.width, channels))
 
 
-def whole_tensor(block: Block, change: Any, window: Window, values: Any) -> Any:
-    """Mutated tensors put together, (P n 3, length, channels), positions in the block's order."""
+def whole_tensors(change: Any, start: Any, values: Any) -> Any:
+    """Mutated tensors put together, (P, n, 3, length, channels), from windows that start there, int32 (P,)."""
     import tensorflow as tf
 
-    everything = Window(np.zeros_like(window.start), window.length, 0, window.length, np.arange(len(window.start)))
-    mutated = values[None, :, None] + moved(block, change, window, everything)
-    return tf.reshape(mutated, (-1, *mutated.shape[3:]))
+    n_rows, n, _, width, channels = change.shape
+    length = values.shape[1]
+    # one more position on either side, for those that do not change
+    change = tf.reshape(tf.pad(change, [[0, 0]] * 3 + [[1, 1], [0, 0]]), (n_rows, n * 3, width + 2, channels))
+    index = tf.clip_by_value(np.arange(length, dtype=np.int32) - start[:, None], -1, width) + 1
+    change = tf.gather(change, index, axis=2, batch_dims=1)
+    return values[None, :, None] + tf.reshape(change, (n_rows, n, 3, length, channels))
 
 
 def in_order(window: Window, change: Any) -> Any:

@@ -148,6 +148,17 @@ class WindowPlan(NamedTuple):
         return bool(followed) and whole >= _LEAST_SPEED_UP * windows
 
     @property
+    def parts(self) -> tuple[list[WindowStep], list[WindowStep]]:
+        """The steps before any mutant is put together, and those that depend on whole mutants."""
+        whole: set[int] = set()
+        parts: tuple[list[WindowStep], list[WindowStep]] = ([], [])
+        for step in self.steps:
+            depends = _puts_together(step) or not whole.isdisjoint(step.unit.inputs)
+            parts[depends].append(step)
+            whole.update(step.unit.outputs if depends else ())
+        return parts
+
+    @property
     def reasons(self) -> list[str]:
         """Why calls that windows come to are run on whole tensors."""
         return [step.unit.reason for step in self.steps if step.unit.reason and _puts_together(step)]
@@ -162,7 +173,7 @@ def plan_windows(graph: Graph, largest_block: int) -> WindowPlan:
     length = graph.seq_length
     period = _period(graph)
     first = _steps(graph, min(period, length), period)
-    largest = min(largest_block, _fitting(first, largest_block))
+    largest = min(largest_block, _fitting(first))
     block = _block_size(length, period, largest)
     steps = _steps(graph, block, period)
     whole = float(sum(whole_multiplications(step.unit) for step in steps if step.how != "constant"))
@@ -192,8 +203,8 @@ def _period(graph: Graph) -> int:
     return period
 
 
-def _fitting(steps: Sequence[WindowStep], batch_size: int) -> int:
-    """Positions of a block whose tensors are of a bearable size, and no more than a batch of whole sequences."""
+def _fitting(steps: Sequence[WindowStep]) -> int:
+    """Positions of a block whose tensors are of a bearable size."""
     largest = 1
     for step in steps:
         for window in (step.convolved, step.changed):
@@ -201,8 +212,6 @@ def _fitting(steps: Sequence[WindowStep], batch_size: int) -> int:
                 channels = step.unit.call.node.output_tensors[0].shape[-1] or 1
                 largest = max(largest, 3 * window.width * channels)
     fitting = _LARGEST_TENSOR // largest
-    if any(_puts_together(step) for step in steps):
-        fitting = min(fitting, batch_size // 3)
     return max(1, fitting)
 
 
