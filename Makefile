@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 BIN = .venv/bin
 INSTALLED = .venv/.installed
 
-.PHONY: demo test test-first test-second test-fast test-extras test-anndata test-multiqc lint docs lock dist figures notebooks clean
+.PHONY: demo test test-first test-second test-fast test-extras test-anndata test-multiqc test-torch lint docs lock dist figures notebooks clean
 
 demo: $(INSTALLED)
 	$(BIN)/simbench run demo --out runs/demo
@@ -25,13 +25,24 @@ test-fast: lint
 	$(BIN)/pytest -q -m "not slow"
 
 # extras that do not stand beside all others, or are large, are tested in environments of their own, in build/
-test-extras: test-anndata test-multiqc
+test-extras: test-anndata test-multiqc test-torch
 test-anndata: TESTS = tests/interchange/test_anndata.py
 test-multiqc: TESTS = tests/interchange/test_export_results.py
 test-anndata test-multiqc: test-%:
 	$(PYTHON) -m venv build/$*
 	build/$*/bin/pip install --quiet --editable '.[$*]' pytest pytest-timeout hypothesis
 	build/$*/bin/pytest -q $(TESTS)
+# what needs PyTorch, Captum, tangermeme or onnxruntime, in an environment of its own: `make test` skips these tests
+TORCH_TESTS = $(addprefix tests/,$(addprefix attribution/test_,deeplift_captum.py onnx_models.py torch_models.py) \
+    dataset/test_torch_data.py stages/test_outside_models.py \
+    whole/test_code_blocks.py::test_a_network_of_torch_explained_by_captum)
+test-torch: build/torch/.installed
+	build/torch/bin/python -m pytest -q $(TORCH_TESTS)
+
+build/torch/.installed: setup.cfg
+	$(PYTHON) -m venv build/torch
+	build/torch/bin/pip install --quiet --editable '.[parity,onnx,test]'
+	touch $@
 
 lint: $(INSTALLED)
 	$(BIN)/ruff format --check

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -85,6 +86,8 @@ def read_weights(path: Path) -> dict[str, Any]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if not zipfile.is_zipfile(path):
+            raise InputError(path, "is no file of weights", save) from error
         raise InputError(path, "holds code or objects beside weights, which are not loaded", save) from error
     except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
         shown = " ".join(str(error).split())[:200]
