@@ -189,9 +189,10 @@ def _basis(rows: pd.DataFrame, table: pd.DataFrame, metrics: Quality) -> str:
     """What a ranking rests on: sequences, trainings and the quality of the networks."""
     n = int(table["n"].iloc[0])
     parts = [f"{n:,} sequence{'' if n == 1 else 's'}" if n >= ENOUGH_SEQUENCES else _few(n)]
-    seeds = sorted(set(rows.groupby("base")["model"].nunique()))
+    trainings = _trainings(rows)
+    seeds = sorted(set(trainings))
     if seeds[-1] > 1:
-        per_model = " a model" if len(rows["base"].unique()) > 1 else ""
+        per_model = " a model" if len(trainings) > 1 else ""
         parts.append(f"{' to '.join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))} trainings{per_model}")
     values = [values for _, _, values in _measured(rows, metrics)]
     if values:
@@ -272,8 +273,14 @@ def trainings_remark(rows: pd.DataFrame) -> str:
     ----------
     rows : DataFrame
         With the columns base and model.
+
+    Examples
+    --------
+    >>> models = ["net-seed1", "net-seed2", "net-ensemble"]
+    >>> trainings_remark(pd.DataFrame({"base": ["net", "net", "net-ensemble"], "model": models}))
+    'It rests on 2 trainings only: another training may rank them otherwise; train with seeds: 4 or more.'
     """
-    counts = rows.groupby("base")["model"].nunique()
+    counts = _trainings(rows)
     if counts.min() >= ENOUGH_SEEDS:
         return ""
     advice = f"another training may rank them otherwise; train with seeds: {ENOUGH_SEEDS} or more."
@@ -283,6 +290,12 @@ def trainings_remark(rows: pd.DataFrame) -> str:
         return f"It rests on {counts.min()} trainings{'' if len(counts) == 1 else ' of a model'} only: {advice}"
     alone = _listed([str(base) for base in counts.index[counts == 1]])
     return f"Of {alone} it speaks of one network alone: {advice}"
+
+
+def _trainings(rows: pd.DataFrame) -> pd.Series:
+    """How many networks each base has; an ensemble of networks that are here, too, is no training of its own."""
+    counts = rows.groupby("base")["model"].nunique()
+    return counts.drop([f"{base}-ensemble" for base in counts.index[counts > 1]], errors="ignore")
 
 
 def _listed(names: list[str]) -> str:
