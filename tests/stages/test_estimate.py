@@ -39,6 +39,16 @@ def test_passes_are_those_of_references_steps_and_samples():
         method="deeplift_rescale", references="zeros"
     )
     assert passes(method="ism") > 100
+    assert passes(method="ism", strands="both") == 2 * passes(method="ism")
+    assert passes(method="grad_x_input", strands="both", shifts=3) == 14 * one
+
+
+def test_an_ensemble_costs_room_and_no_training_or_explaining():
+    alone, together = by_stage("models.0.seeds=3"), by_stage("models.0.seeds=3", "models.0.ensemble=true")
+    assert together["attribute"].seconds == alone["attribute"].seconds
+    assert together["attribute"].disk == pytest.approx(alone["attribute"].disk * 5 / 4), "of four networks and a fifth"
+    assert together["train"].disk == alone["train"].disk
+    assert 1 < together["train"].seconds / alone["train"].seconds < 1.1, "the test split is predicted"
 
 
 def test_what_is_asked_for_twice_costs_twice():
