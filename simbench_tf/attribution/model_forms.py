@@ -145,7 +145,8 @@ def _explained_input(model: Any, form: Form) -> tuple[int, dict[int, npt.NDArray
         raise InputError("held", "holds every input of the model", f"leave out the one that takes DNA, of {shown}")
     others = [names[n][0] for n in left if n != _like_dna(model, left)]
     mend = form.write("held", "{" + ", ".join(f"{quoted(name, form)}: 0.0" for name in others) + "}")
-    raise InputError("model", f"has the inputs {shown}", f"say what all but one are held at, as {mend}")
+    counts = f"has {len(names)} inputs and {len(model.outputs)} outputs"
+    raise InputError("model", f"{counts}, the former {shown}", f"say what all but one are held at, as {mend}")
 
 
 def _like_dna(model: Any, numbers: Sequence[int]) -> int:
@@ -210,7 +211,7 @@ def _channels(given: Any, held: Held | None, length: int | None, n: int, form: F
         what = f"takes input of shape {shape_of(given)}, {n} more than the four channels A, C, G, T"
         zeros = "0.0" if n == 1 else str([0.0] * n)
         mend = form.write("held", f"{{{quoted(CHANNELS, form)}: {zeros}}}")
-        raise InputError("model", what, f"say what those after them are held at, as {mend}")
+        raise InputError("model", what, f"say what channels after A, C, G and T are held at, as {mend}")
     if length is None:
         raise InputError("model", f"takes input of shape {shape_of(given)}", "give plain_model a seq_length")
     return broadcast(CHANNELS, array_of(CHANNELS, held), (length, n)).astype(np.float32)

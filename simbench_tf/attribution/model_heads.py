@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,7 +21,8 @@ def chosen_head(model: Any, form: Form) -> Any:
         shown = ", ".join(f"{each[0]} {shape_of(tensor)}" for each, tensor in zip(names, model.outputs, strict=True))
         best = next((n for n, tensor in enumerate(model.outputs) if len(tensor.shape) == 2), 0)
         mend = form.write("head", quoted(names[best][0], form))
-        raise InputError("model", f"has the outputs {shown}", f"name the one to explain, as {mend}")
+        counts = f"has {len(model.inputs)} inputs and {len(names)} outputs"
+        raise InputError("model", f"{counts}, {shown}", f"name the one to explain, as {mend}")
     wanted = str(form.head)
     for each in zip(*(_padded(names)), strict=True):  # keys before layers' names before numbers
         if wanted in each:
@@ -37,7 +37,7 @@ def _padded(names: list[list[str]]) -> list[list[str | None]]:
 
 
 def in_one_row(end: Any, form: Form) -> Any:
-    """An output as (N, T): without axes of length 1, and of T softmaxes over two classes their class 1."""
+    """An output as (N, T): of T softmaxes over two classes, (N, T, 2), their class 1."""
     shape = tuple(end.shape[1:])
     if len(shape) == 1 and shape[0] is not None:
         return end
@@ -46,13 +46,10 @@ def in_one_row(end: Any, form: Form) -> Any:
         if odds is not None:
             flat = keras.layers.Reshape((shape[0],), dtype=odds.dtype, name="simbench_tf_log_odds_of_tasks")(odds)
             return keras.layers.Activation("sigmoid", dtype="float32", name="simbench_tf_class_1")(flat)
-    sizes = [size for size in shape if size != 1]
-    if len(sizes) <= 1 and None not in sizes:
-        return keras.layers.Reshape((math.prod(sizes),), dtype=end.dtype, name="simbench_tf_flat_outputs")(end)
     mend = "reduce it to (N, number of outputs) in a wrapper, as by a sum or keras.layers.GlobalAveragePooling1D"
     if form.head is not None:
         mend += ", or name another output"
-    raise InputError("model", f"has output of shape {shape_of(end)}", mend)
+    raise InputError("model", f"has output of shape {tuple(end.shape)}", mend)
 
 
 def positive_class(model: Any) -> Any:

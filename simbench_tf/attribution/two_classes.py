@@ -75,8 +75,10 @@ def _is_softmax(operation: Any, n_axes: int) -> bool:
 
 
 def _linear(dense: Any, given: Any) -> Any:
-    """What a Dense layer gives before its activation, by a layer of the same name and with the very same weights."""
-    linear = keras.layers.Dense.from_config({**dense.get_config(), "activation": "linear"})
+    """What a Dense layer gives before its activation, by another layer with the very same weights."""
+    # names in a Keras model must differ
+    changed = {"activation": "linear", "name": f"simbench_tf_softmax_of_{dense.name}"}
+    linear = keras.layers.Dense.from_config({**dense.get_config(), **changed})
     linear.build(given.shape)
     share_variables(linear, dense)
     return linear(given)

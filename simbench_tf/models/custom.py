@@ -145,7 +145,12 @@ def _plain(model: Any, where: str, seq_length: int, form: Form) -> Any:
         return made_plain(model, seq_length, form)
     except InputError as error:
         key = "" if error.where == "model" else f", {error.where}"
-        raise InputError(f"{where}{key}", error.what, error.mend) from error
+        what = error.what
+        if not key and (what.startswith("takes ") or "held" in error.mend):  # as of a plain model that does not fit
+            what = f"has the input {model.input_shape}, the data set needs (N, {seq_length}, 4)"
+        elif not key and len(model.outputs) > 1:
+            what = f"has the output {model.output_shape}, by name {what.partition('outputs, ')[2]}"
+        raise InputError(f"{where}{key}", what, error.mend) from error
 
 
 def _fitted(model: Any, where: str, seq_length: int, n_tasks: int, form: Form) -> Any:

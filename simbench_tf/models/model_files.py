@@ -44,7 +44,7 @@ def load_model_file(path: str | os.PathLike[str]) -> Any:
         It holds no model that can be loaded here; the line says what to do.
     """
     path = Path(path)
-    if path.is_dir():
+    if path.is_dir() and path.suffix not in (".keras", *_HDF5):
         return load_saved_function(path)
     if not path.is_file():
         raise InputError(path, "is no file", "give a model saved with `model.save('NAME.keras')`")

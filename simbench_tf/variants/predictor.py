@@ -83,6 +83,9 @@ def _opened(model: Any) -> tuple[Any, int, list[str] | None]:
     if not getattr(model, "inputs", None):
         what = "shows no layers (subclassed, or not built yet)"
         raise InputError("model", what, "give a functional or Sequential model that begins with keras.Input")
+    if (len(model.inputs), len(model.outputs)) != (1, 1):
+        counts = f"has {len(model.inputs)} inputs and {len(model.outputs)} outputs"
+        raise InputError("model", counts, "wrap it by sb.plain_model(model, head=..., held=...)")
     model = plain_model(model)
     shape = tuple(model.inputs[0].shape)
     if len(shape) != 3 or shape[1] is None or shape[2] != 4:

@@ -346,13 +346,13 @@ def functional(ending, *shapes):
     return keras.Model(inputs if len(inputs) > 1 else inputs[0], ending(*inputs))
 
 
-def flat_dense(x, activation=None):
-    return layers.Dense(2, activation)(layers.Flatten()(x))
+def flat_dense(x, activation=None, n_outputs=2):
+    return layers.Dense(n_outputs, activation)(layers.Flatten()(x))
 
 
 REFUSED = {
-    "ends in Softmax": lambda: functional(lambda x: layers.Softmax()(flat_dense(x))),
-    "activation softmax": lambda: functional(lambda x: flat_dense(x, "softmax")),
+    "ends in Softmax": lambda: functional(lambda x: layers.Softmax()(flat_dense(x, n_outputs=3))),
+    "activation softmax": lambda: functional(lambda x: flat_dense(x, "softmax", 3)),
     "returns its input": lambda: functional(layers.Flatten()),
     "1 inputs and 2 outputs": lambda: functional(lambda x: [flat_dense(x), flat_dense(x)]),
     "2 inputs and 1 outputs": lambda: functional(lambda x, y: flat_dense(layers.Add()([x, y])), *[(LENGTH, 4)] * 2),

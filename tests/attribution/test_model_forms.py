@@ -430,13 +430,21 @@ def of_three_classes():
 @pytest.mark.parametrize(
     ("model", "said", "message"),
     [
-        (several_heads(dict), {}, r'has the outputs label \(N, 2\), profile \(N, 16, 6\); .* as head="label"$'),
-        (several_heads(list), {}, r'outputs end \(N, 2\), as_profile .*head="end"$'),
+        (
+            several_heads(dict),
+            {},
+            r'has 1 inputs and 2 outputs, label \(N, 2\), profile \(N, 16, 6\); .* as head="label"$',
+        ),
+        (several_heads(list), {}, r'2 outputs, end \(N, 2\), as_profile .*head="end"$'),
         (several_heads(dict), {"head": "lable"}, r"^head: the model has no output 'lable'; did you mean 'label'"),
-        (several_heads(dict), {"head": "profile"}, r"has output of shape \(N, 16, 6\); reduce it.*name another"),
+        (several_heads(dict), {"head": "profile"}, r"has output of shape \(None, 16, 6\); reduce it.*name another"),
         (several_heads(dict), {"head": 5}, r"^head: the model has no output '5'"),
-        (of_profile, {}, r"has output of shape \(N, 16, 3\); reduce it"),
-        (several_inputs(dict), {}, r'has the inputs cells \(N, 3\), dna \(N, 20, 4\).*held=\{"cells": 0.0\}$'),
+        (of_profile, {}, r"has output of shape \(None, 16, 3\); reduce it"),
+        (
+            several_inputs(dict),
+            {},
+            r'has 2 inputs and 1 outputs, the former cells \(N, 3\), dna \(N, 20, 4\).*held=\{"cells": 0.0\}$',
+        ),
         (several_inputs(list), {"held": {"cell": 1}}, r"^held: the model has no input 'cell'; did you mean 'cells'"),
         (
             several_inputs(list),

@@ -161,7 +161,7 @@ def test_a_saved_model_with_names(saved):
     settings = {"method": "grad_x_input", "target": 1, "output": "probability"}
     found = attribute(model, X, head="label", held={"cells": [0.5, 2]}, **settings).contributions
     np.testing.assert_allclose(found, attribute(network(), X, **settings).contributions, rtol=1e-5, atol=1e-7)
-    with pytest.raises(InputError, match=r'has the outputs .*head="'):
+    with pytest.raises(InputError, match=r'has [12] inputs and 2 outputs, .*head="'):
         attribute(model, X, held={"cells": 0}, **settings)
 
 

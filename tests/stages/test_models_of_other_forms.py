@@ -162,7 +162,10 @@ def test_what_is_said_of_the_form_is_part_of_the_model(explained):
             {**MODELS[0], "output": "labels"},
             r"first.keras, output: the model has no output 'labels'; did you mean",
         ),
-        ({**MODELS[0], "output": None}, r"first.keras: has the outputs .*name the one to explain, as output: counts$"),
+        (
+            {**MODELS[0], "output": None},
+            r"first.keras: has the output .*, by name counts .*name the one to explain, as output: counts$",
+        ),
         ({**MODELS[0], "held": {"cell": 1}}, r"as held: \{channels: 0.0\}$"),
         (
             {**MODELS[0], "held": {**HELD, "channels": "no.npy"}},

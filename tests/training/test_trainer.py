@@ -516,9 +516,17 @@ BAD_MODELS = {
     "two inputs": (save_two_inputs, r"has the input \["),
     "three tasks": (lambda path: network(keras.layers.Dense(3, "sigmoid")).save(path), r"output \(None, 3\).* 2 tasks"),
     "two outputs": (save_two_outputs, r"has the output \["),
-    "logits": (lambda path: network(keras.layers.Dense(2)).save(path), "gives logits"),
-    "nested logits": (save_nested_logits, "gives logits"),
+    "two classes": (lambda path: network(keras.layers.Dense(2, "softmax")).save(path), "ends in softmax"),
 }
+
+
+def test_logits_in_a_nested_model_too_are_given_a_sigmoid(tmp_path):
+    path = tmp_path / "mine.keras"
+    save_nested_logits(path)
+    model = build_model(Model(keras=path), LENGTH, 2, seed=0)
+    bases = np.random.default_rng(0).integers(0, 4, (3, LENGTH)).astype(np.uint8)
+    logits = np.float64(keras.saving.load_model(path)(one_hot(bases)))
+    np.testing.assert_allclose(model(one_hot(bases)), 1 / (1 + np.exp(-logits)), rtol=1e-5)
 
 
 @pytest.mark.parametrize(("save", "message"), BAD_MODELS.values(), ids=BAD_MODELS)
