@@ -63,6 +63,7 @@ def _optional() -> list[Finding]:
         "kipoi": ("kipoi", "Kipoi entries predicted, tested and explained"),
         "distributed": ("dask", "--dask"),
         "pyjaspar": ("jaspar", "motifs: jaspar:2022"),
+        "gkmsvm-lite": ("gkm", "architecture: gkmsvm"),
         "tensorboard": ("tensorboard", "training.tensorboard"),
         "anndata": ("anndata", "export-data --format anndata"),
         "torch": ("torch", "models of PyTorch, torch_dataset"),
@@ -70,10 +71,10 @@ def _optional() -> list[Finding]:
         "onnxruntime": ("onnx", "ONNX files"),
     }
     findings = []
-    for module, (extra, use) in extras.items():
-        works = importlib.util.find_spec(module) is not None
-        state = f"{metadata.version(module)} ({use})" if works else f"for {use}: pip install 'simbench_tf[{extra}]'"
-        findings.append(Finding(module, state, works, needed=False))
+    for package, (extra, use) in extras.items():
+        works = importlib.util.find_spec(package.removesuffix("-lite")) is not None
+        state = f"{metadata.version(package)} ({use})" if works else f"for {use}: pip install 'simbench_tf[{extra}]'"
+        findings.append(Finding(package, state, works, needed=False))
     return findings
 
 

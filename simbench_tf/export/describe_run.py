@@ -84,6 +84,10 @@ def describe_model(run: Path, name: str) -> DescribedModel:
         raise InputError(folder, "holds no trained model", f"trained are: {known}")
     dataset = open_dataset(run / "dataset")
     replicate = _replicate_of(config, name)
+    if replicate.model.is_gkmsvm:
+        raise InputError(
+            folder, "is a gkm-SVM, no Keras network for a zoo", "share its TASK.lsgkm.txt, LS-GKM's own form"
+        )
     title, *of_architecture = ARCHITECTURES.get(
         replicate.model.architecture or "", ("a Keras model of the user's own",)
     )

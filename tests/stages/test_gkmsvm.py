@@ -16,6 +16,7 @@ from helpers.tiny_run import TINY_RUN
 from simbench_tf import pipeline
 from simbench_tf.config import load_config
 from simbench_tf.errors import InputError
+from simbench_tf.export.describe_run import describe_model
 from simbench_tf.run.attributions import read_attributions
 from simbench_tf.run.models import load_model
 from simbench_tf.stages.estimate import estimates
@@ -85,6 +86,11 @@ def test_it_is_explained_by_what_it_takes_and_scored(run):
     assert "Over 2 tasks" in page
     assert "Over 2 models" not in page
     assert "with gkm" in page
+
+
+def test_it_is_no_entry_of_a_zoo(run):
+    with pytest.raises(InputError, match="is a gkm-SVM, no Keras network for a zoo"):
+        describe_model(run, "gkm")
 
 
 def test_it_is_kept_until_a_setting_changes(run, tmp_path):
