@@ -13,6 +13,7 @@ import typer
 from rich.table import Table
 
 from simbench_tf.cli.app import CONFIGURATION, Set, Source, TrustCode, app, console, note, say
+from simbench_tf.cli.everywhere import is_quiet
 from simbench_tf.cli.progress import duration
 from simbench_tf.cli.trust import check_given
 from simbench_tf.config import Config, config_dict, load_config
@@ -137,10 +138,12 @@ def check(
     check_given(config, source, folder, trust_code=trust_code)
     if out is not None:
         check_folder(out)
+    if config.models and not is_quiet():
+        note("building the models to look at them: TensorFlow takes a while to load")
     check_ahead(config, folder)
-    say(_in_short(config))
     length = config.simulation.length
     networks = {} if length is None else check_models(config, config.replicates, length, config.tasks)
+    say(_in_short(config))
     table = Table("stage", "about", "memory", "disk", box=None)
     for each in estimates(config, networks):
         table.add_row(each.stage, duration(each.seconds), f"{each.memory / 1e9:.1f} GB", f"{each.disk / 1e6:,.0f} MB")
