@@ -23,9 +23,7 @@ def attribute(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model", help="Of this model alone; with --fasta or --bed, a model's file: .keras, .h5, .onnx."
-        ),
+        typer.Option("--model", help="Of this model alone; with --fasta or --bed, a model's file: .keras, .h5, .onnx."),
     ] = None,
     task: Annotated[str | None, typer.Option("--task", help="Of this task alone.")] = None,
     method: Annotated[
