@@ -129,7 +129,8 @@ def attention(query, key, weights, causal=False):
     )
     shared = wq.shape[1] // wk.shape[1]
     k, v = (t.linear(lambda z: np.repeat(z, shared, axis=1)) for t in (k, v))
-    logits = einsum("lhk,mhk->hlm", q * (1 / np.sqrt(wq.shape[2])), k)
+    # Keras rounds this factor to float32 whatever it computes in
+    logits = einsum("lhk,mhk->hlm", q * float(np.float32(1 / np.sqrt(wq.shape[2]))), k)
     if causal:
         logits = logits + np.where(np.tri(logits.x.shape[1]), 0.0, -1e9)
     mixed = einsum("hlm,mhk->lhk", softmax(logits), v)
