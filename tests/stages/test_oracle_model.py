@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 
 import numpy as np
 import pandas as pd
@@ -172,7 +173,9 @@ def test_dynamics_cannot_watch_it(tmp_path):
 
 
 def test_methods_says_which_it_does_not_take(monkeypatch, capsys):
-    _, said = " ".join(simbench(monkeypatch, capsys, "methods")[1].split()).split("`architecture: oracle`:")
+    words = " ".join(simbench(monkeypatch, capsys, "methods")[1].split())
+    _, said, of_gkmsvm = re.split("Not for models of `architecture: (?:oracle|gkmsvm)`:", words)
+    assert "integrated_gradients, expected_gradients: its kernel counts words, and has no gradient" in of_gkmsvm
     reads_layers, any_rows = said.split(": it is one exact computation, without layers to read")
     assert "gradcam" in reads_layers
     assert "deeplift_rescale" in reads_layers
