@@ -31,12 +31,12 @@ WITHOUT_TENSORFLOW = [
     "stages",
     "tables",
 ]
-#: In a fresh process: every module of a folder, then which of the heavy packages were loaded.
+#: In a fresh process: every module of a folder (but PyTorch's, which may lack), then which heavy packages were loaded.
 LOADED = """
 import importlib, pkgutil, sys
 module = importlib.import_module({name!r})
 for found in pkgutil.walk_packages(getattr(module, "__path__", []), module.__name__ + "."):
-    if not found.name.endswith("__main__") and ".templates" not in found.name:
+    if not found.name.endswith(("__main__", ".torch_model")) and ".templates" not in found.name:
         importlib.import_module(found.name)
 print(*sorted({heavy!r} & set(sys.modules)))
 """
