@@ -164,8 +164,9 @@ def drawn_rows(labels: npt.NDArray[np.uint8], most: int, seed: int, task: int) -
 
     Examples
     --------
-    >>> drawn_rows(np.array([1, 0, 0, 0, 0, 1, 255], np.uint8), 4, seed=0, task=0).tolist()
-    [0, 2, 3, 5]
+    >>> labels = np.array([1, 0, 0, 0, 0, 1, 255], np.uint8)
+    >>> labels[drawn_rows(labels, 4, seed=0, task=0)].tolist()
+    [1, 0, 0, 1]
     """
     positives, negatives = np.flatnonzero(labels == 1), np.flatnonzero(labels == 0)
     n_positives = min(len(positives), max(most // 2, most - len(negatives)))
