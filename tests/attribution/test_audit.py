@@ -21,7 +21,8 @@ def test_every_operation_has_a_row_its_rule_and_a_delta():
     assert rule["max_pooling1d"] == "maximum"
     assert rule["multiply"] == "product"
     assert table.loc[table["kind"] == "Dense", "rule"].tolist().count("linear, softmax") == 1
-    assert table["delta"].between(0, 1e-5).all()
+    # of a single layer, whose output may hardly change
+    assert table["delta"].between(0, 1e-4).all()
     assert 0 < table.attrs["delta"] < 1e-5
     assert summary_of(table).startswith(f"all {len(table)} operations have a rule; on 10 sequences")
 
