@@ -338,14 +338,19 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
     """Time one network, its windows, whole passes and peers in turns."""
     from simbench_tf.attribution.mutagenesis.bound import speed_bound
     from simbench_tf.attribution.mutagenesis.graph import read_graph
+    from simbench_tf.attribution.mutagenesis.windows import plan_windows
     from simbench_tf.attribution.network import open_network
 
     length = LENGTHS[name]
-    width = min(args.positions or length, length)
-    # where a block of most networks begins
+    model, layers = build(name)
+    network = open_network(model, length)
+    graph = read_graph(network.graph, length)
+    # a block is followed as a whole, however few of its positions are asked for
+    block = plan_windows(graph, network.batch_size).block
+    width = min(-(-(args.positions or length) // block) * block, length)
+    # where a block of most networks may begin
     start = (length - width) // 2 // 48 * 48
     end = start + width
-    model, layers = build(name)
     rng = np.random.default_rng(0)
     x = np.eye(4, dtype=np.float32)[rng.integers(0, 4, (max(args.sequences, args.peers_sequences), length))]
     peers = {peer: getattr(args, peer) for peer in ("tangermeme", "fastism") if getattr(args, peer)}
@@ -376,13 +381,13 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
                 seconds[kind].append(run())
     print(f"{name} at {length} bp, {width} of its bases mutated, {args.turns} turns:")
     rates = {kind: width / length * counts[kind] / np.array(each) for kind, each in seconds.items()}
-    return report(name, rates, speed_bound(read_graph(open_network(model, length).graph, length)))
+    return report(name, rates, speed_bound(graph))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", choices=LENGTHS, nargs="+", default=list(LENGTHS))
-    parser.add_argument("--positions", type=int, help="bases to mutate; all by default")
+    parser.add_argument("--positions", type=int, help="bases to mutate, filled up to whole blocks; all by default")
     parser.add_argument("--sequences", type=int, default=4)
     parser.add_argument("--peers-sequences", type=int, default=16)
     parser.add_argument("--turns", type=int, default=5)

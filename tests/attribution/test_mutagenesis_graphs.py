@@ -204,6 +204,17 @@ def test_layers_that_give_constants_are_constant(monkeypatch, every_window, merg
     assert largest_error(model, bases_with_n(2, 40)) < 1e-5
 
 
+def test_branches_of_unlike_strides_are_put_together():
+    inputs = keras.Input((42, 4))
+    x = layers.Conv1D(4, 5, padding="same")(inputs)
+    x = layers.Add()([layers.Cropping1D((7, 14))(x), layers.Conv1D(4, 1, strides=2, activation="relu")(x)])
+    model = with_weights(keras.Model(inputs, layers.Dense(1)(layers.GlobalMaxPooling1D()(layers.Conv1D(9, 3)(x)))))
+    plan = plan_windows(read_graph(model, 42), 64)
+    assert plan.reasons[0].endswith("joins tensors of unlike strides")
+    values = [attribute(model, one_hot(bases_with_n(2, 42)), "ism", fast=fast).hypothetical for fast in (True, False)]
+    np.testing.assert_allclose(*values, atol=1e-5 * abs(values[1]).max())
+
+
 # what cannot be believed
 
 

@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution.layer_geometry import Geometry
+from simbench_tf.attribution.layer_geometry import Geometry, named
 from simbench_tf.attribution.mutagenesis.graph import Graph, Move, Stage, Unit
 
 Places = npt.NDArray[np.int64]
@@ -173,7 +173,7 @@ def plan_windows(graph: Graph, largest_block: int) -> WindowPlan:
     length = graph.seq_length
     period = _period(graph)
     first = _steps(graph, min(period, length), period)
-    largest = min(largest_block, _fitting(first))
+    largest = min(largest_block, _fitting(first, largest_block))
     block = _block_size(length, period, largest)
     steps = _steps(graph, block, period)
     whole = float(sum(whole_multiplications(step.unit) for step in steps if step.how != "constant"))
@@ -203,8 +203,8 @@ def _period(graph: Graph) -> int:
     return period
 
 
-def _fitting(steps: Sequence[WindowStep]) -> int:
-    """Positions of a block whose tensors are of a bearable size."""
+def _fitting(steps: Sequence[WindowStep], batch_size: int) -> int:
+    """Positions of a block whose tensors are of a bearable size, and whose whole mutants are a batch."""
     largest = 1
     for step in steps:
         for window in (step.convolved, step.changed):
@@ -212,6 +212,8 @@ def _fitting(steps: Sequence[WindowStep]) -> int:
                 channels = step.unit.call.node.output_tensors[0].shape[-1] or 1
                 largest = max(largest, 3 * window.width * channels)
     fitting = _LARGEST_TENSOR // largest
+    if any(_puts_together(step) for step in steps):
+        fitting = min(fitting, batch_size // 3)
     return max(1, fitting)
 
 
@@ -258,7 +260,9 @@ def _step(unit: Unit, states: tuple[State, ...]) -> WindowStep:
     ):
         if not windows:
             return WindowStep(unit, "joined", states)
-        if "joined" not in states:
+        if len({window.moves for window in windows}) > 1:
+            unit = unit._replace(reason=f"{named(unit.call.node.operation)} joins tensors of unlike strides")
+        elif "joined" not in states:
             return WindowStep(unit, "windows", states, changed=_union(windows))
     elif unit.kind == "dense" and (isinstance(states[0], Flat) or states[0] == "joined"):
         share = min(1.0, states[0].window.width / states[0].window.length) if isinstance(states[0], Flat) else 1.0
