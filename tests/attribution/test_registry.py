@@ -133,7 +133,7 @@ def test_wrong_arguments_are_told(net, x):
     with pytest.raises(InputError, match="choose among 0 to 1"):
         attribute(net, x, target=2)
     with pytest.raises(InputError, match="not a Keras model"):
-        attribute(lambda x: x, x)
+        attribute("model", x)
     with pytest.raises(InputError, match="probability"):
         attribute(net, x, output="logits")
     with pytest.raises(ValueError, match="neither one-hot nor zero"):
