@@ -44,7 +44,7 @@ def speed_bound(graph: Graph) -> float:
     >>> model = keras.Sequential([keras.Input((100, 4)), *stack])
     >>> # 4 and 24 multiplications a position: 28 x 100 of whole passes; of one position and of three, less at the ends
     >>> round(speed_bound(read_graph(model, 100)), 1)
-    37.0
+    37.1
     """
     every = np.arange(graph.seq_length)
     reached: dict[int, Reached] = {0: Reached(every, every + 1, graph.seq_length)}
