@@ -50,7 +50,7 @@ def in_float32(model: Any) -> InFloat32:
     --------
     >>> model = keras.Sequential([keras.Input((5, 4)), keras.layers.Dense(2, dtype="mixed_bfloat16")])
     >>> copy = in_float32(model).model
-    >>> model.layers[0].set_weights([model.get_weights()[0], [1, 2]])
+    >>> _ = model.layers[0].bias.assign([1, 2])
     >>> copy.layers[0].compute_dtype, copy.get_weights()[1].tolist()
     ('float32', [1.0, 2.0])
     """
