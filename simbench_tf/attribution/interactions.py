@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.attribution.form_settings import Layout
 from simbench_tf.attribution.mutagenesis.methods import substitution_changes
 from simbench_tf.attribution.network import Network, Output, open_network
-from simbench_tf.attribution.outside_model import Layout
 from simbench_tf.dna import bases_of_one_hot
 from simbench_tf.errors import InputError
 

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution.outside_model import Layout, as_outputs
+from simbench_tf.attribution.form_settings import Layout
+from simbench_tf.attribution.outside_model import as_outputs
 from simbench_tf.errors import InputError
 
 Array = npt.NDArray[np.float32]

@@ -9,11 +9,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.attribution.form_settings import Layout
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.random_streams import uniforms
@@ -21,7 +22,6 @@ from simbench_tf.random_streams import uniforms
 # TensorFlow is imported where it is used, PyTorch never: whoever has a module of it has imported it.
 
 Array = npt.NDArray[np.float32]
-Layout = Literal["NLC", "NCL"]
 #: Random sequences that a model is tried on when it is opened.
 TRIED = 2
 

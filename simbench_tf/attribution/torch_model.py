@@ -17,7 +17,8 @@ import numpy.typing as npt
 import torch
 from torch.overrides import TorchFunctionMode
 
-from simbench_tf.attribution.outside_model import Layout, OutsideModel, trial, tried_on
+from simbench_tf.attribution.form_settings import Layout
+from simbench_tf.attribution.outside_model import OutsideModel, trial, tried_on
 from simbench_tf.errors import InputError, nearest
 
 Array = npt.NDArray[np.float32]

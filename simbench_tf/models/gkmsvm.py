@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import gzip
 import itertools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import keras
@@ -193,6 +195,25 @@ def trained_machine(
     return Machine(bases[solved.support_], solved.dual_coef_[0], float(solved.intercept_[0]))
 
 
+def _library() -> ModuleType:
+    """gkmsvm-lite, imported without its warning that numba's threads are begun: none of its loops is run in threads.
+
+    Raises
+    ------
+    InputError
+        It is not installed.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Numba's threading layer", RuntimeWarning)
+        try:
+            import gkmsvm
+            import gkmsvm.kernels
+        except ImportError as error:
+            mend = "pip install 'simbench_tf[gkm]'"
+            raise InputError("architecture gkmsvm", "needs gkmsvm-lite, which is not installed", mend) from error
+    return gkmsvm
+
+
 def mismatch_values(kernel: Kernel) -> Floats:
     """What a pair of words with 0 to d mismatches is worth, (d + 1,): gkmsvm-lite's kernel of such pairs.
 
@@ -201,12 +222,7 @@ def mismatch_values(kernel: Kernel) -> Floats:
     InputError
         gkmsvm-lite is not installed.
     """
-    try:
-        from gkmsvm.kernels import EstTruncGkmKernel
-    except ImportError as error:
-        mend = "pip install 'simbench_tf[gkm]'"
-        raise InputError("architecture gkmsvm", "needs gkmsvm-lite, which is not installed", mend) from error
-    of_words = EstTruncGkmKernel(kernel.l, kernel.k, d=kernel.d, normalize=False, include_rc=False)
+    of_words = _library().kernels.EstTruncGkmKernel(kernel.l, kernel.k, d=kernel.d, normalize=False, include_rc=False)
     # CC...AA against AA...AA
     unlike = np.arange(kernel.l) < np.arange(kernel.d + 1)[:, None]
     encoded = one_hot(unlike.astype(np.uint8)).astype(np.float64).transpose(0, 2, 1)
@@ -360,10 +376,8 @@ def load_lsgkm(files: Sequence[str | Path]) -> keras.Model:
     for path in map(Path, files):
         kernels.append(_kernel_of_lsgkm(path))
         mismatch_values(kernels[0])  # gkmsvm-lite is there
-        from gkmsvm import load_lsgkm_model
-
         try:
-            found = load_lsgkm_model(path, dtype=np.float64)
+            found = _library().load_lsgkm_model(path, dtype=np.float64)
         except (ValueError, KeyError, IndexError) as error:
             raise InputError(path, f"is no model of LS-GKM: {error}", "give PREFIX.model.txt of gkmtrain") from error
         support = bases_of_one_hot(found.support_sequences.transpose(0, 2, 1))
@@ -403,8 +417,6 @@ def decision_layer(model: Any) -> DecisionValues:
 
 def write_lsgkm(machine: Machine, kernel: Kernel, path: Path) -> None:
     """Write a machine of kernel gkm as LS-GKM's text, which LS-GKM, its gkmexplain and gkmsvm-lite read."""
-    from gkmsvm import GkmSVM
-
     encoded = one_hot(machine.support).transpose(0, 2, 1)
     params = {"L": kernel.l, "k": kernel.k, "d": kernel.d, "include_rc": True}
-    GkmSVM(encoded, machine.coefficients, machine.bias, "gkm_esttrunc", params).save(str(path), fmt="lsgkm")
+    _library().GkmSVM(encoded, machine.coefficients, machine.bias, "gkm_esttrunc", params).save(str(path), fmt="lsgkm")

@@ -194,6 +194,8 @@ def test_only_settings_that_differ_are_told_in_dotted_keys(tiny_run, tmp_path):
         "models.two.width": [None, "1.0"],
         "models.two.training": [None, "{}"],
         "models.two.seeds": [None, "1"],
+        "models.two.ensemble": [None, "false"],
+        "models.two.held": [None, "{}"],
         "training.max_batches": ["24", "99"],
         "attribution.methods.ism": [None, "yes"],
         "attribution.methods.integrated_gradients references=shuffle:2 n_steps=3": ["yes", None],
