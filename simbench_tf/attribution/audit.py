@@ -29,7 +29,8 @@ def audit(model: Any, target: int = 0, random_state: int = 0) -> pd.DataFrame:
     Parameters
     ----------
     model : keras.Model
-        As `attribute` takes it: functional, input (N, L, 4).
+        As `attribute` takes it: functional, input (N, L, 4) or (N, 4, L). `plain_model` makes one of several inputs or
+        outputs so.
     target : int, default 0
         The output whose contributions are summed.
     random_state : int, default 0
@@ -66,6 +67,7 @@ def audit(model: Any, target: int = 0, random_state: int = 0) -> pd.DataFrame:
     >>> bool(table.attrs["delta"] < 1e-5)
     True
     """
+    # Keras is loaded with them
     from simbench_tf.attribution.deeplift.read_model import reading_of, rules_of_call, shapes_given
 
     graph, length = _graph_of(model, target)
@@ -109,13 +111,15 @@ def summary_of(table: pd.DataFrame) -> str:
 
 def _graph_of(model: Any, target: int) -> tuple[Any, int]:
     """The functional model that `attribute` would explain, and how many bases it is given."""
-    shape = getattr(model, "input_shape", None)
-    length = shape[1] if isinstance(shape, tuple) and len(shape) == 3 and shape[1] else _LENGTH
+    from simbench_tf.attribution.model_forms import plain_model
+
+    plain = plain_model(model)
+    length = plain.input_shape[1] or _LENGTH
     try:
-        return open_network(model, length, target).graph, length
+        return open_network(plain, length, target).graph, length
     except InputError:
         # one that has no known logit, as after a softmax
-        return open_network(model, length, target, "probability").graph, length
+        return open_network(plain, length, target, "probability").graph, length
 
 
 def _kind(call: Any) -> str:

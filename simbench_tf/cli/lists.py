@@ -83,7 +83,7 @@ def doctor(
     model: Annotated[
         Path | None,
         typer.Option(
-            "--model", metavar="FILE", help="Instead: operations of a .keras model, DeepLIFT's rules, deltas."
+            "--model", metavar="FILE", help="Instead: a model's operations (.keras, .h5), DeepLIFT's rules, deltas."
         ),
     ] = None,
 ) -> None:
@@ -112,9 +112,9 @@ def doctor(
 def _audit(path: Path) -> None:
     from simbench_tf.attribution import audit
     from simbench_tf.attribution.audit import summary_of
-    from simbench_tf.models.custom import load_any_model
+    from simbench_tf.models.model_files import load_model_file
 
-    found = audit(load_any_model(path))
+    found = audit(load_model_file(path))
     table = Table("layer", "kind", "rule", "delta", box=None)
     for row in found.itertuples():
         delta = "" if row.delta != row.delta else f"{row.delta:.1e}"

@@ -50,17 +50,6 @@ PLAIN = Form()
 _REGISTER = "give layers of your own a get_config, and decorate them with @keras.saving.register_keras_serializable()"
 
 
-def load_any_model(path: Path) -> Any:
-    """Load a model from its .keras file in Keras' safe mode, uncompiled, whatever its form.
-
-    Raises
-    ------
-    InputError
-        The file is no Keras model.
-    """
-    return load_model_file(path)
-
-
 class GivenModel(NamedTuple):
     """A model as it is explained, and whether its file holds just that."""
 
