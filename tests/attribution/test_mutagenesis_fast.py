@@ -177,7 +177,7 @@ OTHERS = {
 @pytest.mark.parametrize("reason", OTHERS)
 def test_other_layers_are_run_on_whole_mutants_for_the_reason_that_is_given(every_window, eagerly, reason):
     model = functional(*OTHERS[reason])
-    network = open_network(model, 12, 0, "probability", 16)
+    network = open_network(model, 12, 0, "probability", 16, precision="model")
     plan = mutagenesis.methods._engine(network, 12).plan
     assert plan.steps[0].how == "bases"
     assert re.search(reason, plan.reasons[0])

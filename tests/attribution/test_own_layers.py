@@ -134,11 +134,13 @@ OWN = {"Identity": Identity, "Conv1D": lambda: Conv1D(4, 5), "Dense": lambda: De
 
 
 @pytest.mark.parametrize("kind", OWN)
-def test_deeplift_has_no_rule_for_layers_of_ones_own(kind):
+def test_deeplift_goes_by_what_layers_of_ones_own_compute(kind):
     model = model_of(OWN[kind](), *scores_of_first())
-    with pytest.raises(InputError, match=f"DeepLIFT has no rule for {kind}") as caught:
-        attribute(model, X, "deeplift_rescale", references=REFERENCES)
-    assert "integrated_gradients" in caught.value.mend
+    found = attribute(model, X, "deeplift_rescale", references=REFERENCES)
+    of_x, of_references = (np.asarray(model(each))[:, 0] for each in (X, REFERENCES.reshape(-1, LENGTH, 4)))
+    expected = of_x - of_references.reshape(3, 2).mean(axis=1)
+    assert abs(expected).max() > 0.01
+    np.testing.assert_allclose(found.scores.sum(axis=1), expected, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", OWN)
@@ -208,7 +210,8 @@ def test_the_delta_of_deeplift_is_that_of_the_model_itself():
     model = model_of(*stack, layers.Dense(2, dtype="float32"))
     x = one_hot(np.random.default_rng(2).integers(0, 4, (100, LENGTH)).astype(np.uint8))
     references = np.flip(x, axis=1)[:, None]
-    found = attribute(model, x, "deeplift_rescale", target=[1, 0], references=references)
+    how = {"target": [1, 0], "references": references, "precision": "model"}
+    found = attribute(model, x, "deeplift_rescale", **how)
     change = (np.asarray(model(x)) - np.asarray(model(references[:, 0])))[:, ::-1].T
     # sequences beyond the first batch, too
     np.testing.assert_allclose(found.convergence_delta, found.scores.sum(axis=2) - change, atol=1e-5)
