@@ -8,7 +8,6 @@ from os import PathLike
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-import keras
 import numpy as np
 import numpy.typing as npt
 
@@ -122,4 +121,6 @@ def names_of(model: Any, which: Literal["inputs", "outputs"]) -> list[list[str]]
 
 def functional(model: Any) -> Any:
     """The functional model that a Sequential one is underneath; another as it is."""
+    import keras
+
     return model._functional if isinstance(model, keras.Sequential) else model

@@ -275,7 +275,7 @@ def test_a_module_that_cannot_be_imported(tmp_path, entry, message):
         ({"python": "net.py"}, "names no function; write e.g. my_model.py:build"),
         ({"python": "net.py:a-b"}, "names no function"),
         ({"python": "net.py:build", "architecture": "basset"}, "a model needs one of"),
-        ({"architecture": "basset", "settings": {"a": 1}}, "settings are those of a `python` model"),
+        ({"architecture": "basset", "settings": {"a": 1}}, "settings are those of the function of `python`"),
         ({"python": "net.py:build", "settings": {"seed": 1}}, "settings.seed is given by the run"),
     ],
 )

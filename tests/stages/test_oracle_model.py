@@ -159,7 +159,7 @@ def test_a_run_in_which_it_takes_no_method(tmp_path):
         ({"width": 0.5}, "width is a setting of `architecture` basset or beluga"),
         ({"padding": "same"}, "padding is a setting"),
         ({"training": {"max_batches": 3}}, "training is of models that are trained"),
-        ({"settings": {"a": 1}}, "settings are those of a `python` model's function"),
+        ({"settings": {"a": 1}}, "settings are those of the function of `python`"),
     ],
 )
 def test_settings_that_it_does_not_have(tmp_path, setting, message):

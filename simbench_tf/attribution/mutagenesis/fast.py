@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 
 from simbench_tf.attribution.layer_geometry import UnsupportedModelError, linear_activation
-from simbench_tf.attribution.model_graph import call_on
 from simbench_tf.attribution.mutagenesis.follow import (
     Block,
     before_functions,
@@ -163,6 +162,8 @@ def _unchanged(plan: WindowPlan, x: Any) -> dict[str, Any]:
 def _run(unit: Unit, values: Mapping[int, Any]) -> list[Any]:
     """The outputs of a unit from whole tensors."""
     import tensorflow as tf
+
+    from simbench_tf.attribution.model_graph import call_on
 
     if unit.stage is None:
         return call_on(unit.call.node, [values[number] for number in unit.call.inputs])

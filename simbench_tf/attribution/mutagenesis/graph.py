@@ -7,7 +7,7 @@ positions, or any other call, which is run as it is on whole tensors.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -25,7 +25,9 @@ from simbench_tf.attribution.layer_geometry import (
     linear_activation,
     named,
 )
-from simbench_tf.attribution.model_graph import Call, read_calls
+
+if TYPE_CHECKING:
+    from simbench_tf.attribution.model_graph import Call
 
 Kind = Literal["stage", "merge", "move", "average", "max", "flatten", "dense", "same", "constant", "other"]
 _POOLS: dict[str, Literal["max", "average"]] = {"MaxPooling1D": "max", "AveragePooling1D": "average"}
@@ -147,6 +149,8 @@ def read_graph(model: Any, seq_length: int) -> Graph:
     UnsupportedModelError
         A layer runs as in training, where sequences of a batch act on each other.
     """
+    from simbench_tf.attribution.model_graph import read_calls  # it loads Keras, and listing methods must not
+
     calls = read_calls(model)
     used = [number for call in calls.calls for number in call.inputs] + [calls.output]
     units: list[Unit] = []
