@@ -222,7 +222,8 @@ class Model(Strict):
         form = [name for name in ("output", "layout", "held") if getattr(self, name)]
         of_keras = self.keras is not None or self.python is not None
         if form and not of_keras and not (form == ["layout"] and self.is_outside):
-            raise ValueError(f"{form[0]} is a setting of a `keras` or `python` model; leave it out")
+            known = "model of your own" if form[0] == "layout" else "`keras` or `python` model"
+            raise ValueError(f"{form[0]} is a setting of a {known}; leave it out")
         if self.outputs == {}:
             raise ValueError("outputs names no task; write e.g. {K562: 0}, or leave it out")
         if self.kernel_size is not None and self.architecture is None:

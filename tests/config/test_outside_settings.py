@@ -45,7 +45,7 @@ def test_they_are_explained_as_they_are():
         ({**THEIRS, "settings": {"seed": 3}}, "settings.seed is given by the run; leave it out"),
         ({"onnx": "m.onnx", "weights": "w.pt"}, "weights are those of a `torch` module; leave them out"),
         ({"onnx": "m.onnx", "settings": {"a": 1}}, "settings are those of the function of `python` or `torch`"),
-        ({"architecture": "basset", "layout": "NCL"}, "layout is that of a `torch` module or an `onnx` file"),
+        ({"architecture": "basset", "layout": "NCL"}, "layout is a setting of a model of your own"),
         ({"onnx": "m.onnx", "outputs": {}}, "outputs names no task"),
     ],
     ids=str,

@@ -185,7 +185,10 @@ def _input_length(model: Model) -> int | None:
         if model.keras is not None:
             with zipfile.ZipFile(model.keras) as archive:
                 shape = _first_shape(json.loads(archive.read("config.json")))
-            return None if shape is None else shape[1]
+            if shape is None:
+                return None
+            has_channels_first = model.layout == "NCL" or (shape[1] == 4 and shape[2] != 4)
+            return shape[2] if has_channels_first else shape[1]
         if model.kipoi is not None and (Path(model.kipoi) / "model.yaml").is_file():
             description = yaml.safe_load((Path(model.kipoi) / "model.yaml").read_text(encoding="utf-8"))
             return int(re.findall(r"\d+", str(description["schema"]["inputs"]["shape"]))[0])
