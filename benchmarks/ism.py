@@ -126,6 +126,10 @@ def ours(model: Any, one_hot: Any, start: int, end: int, fast: bool) -> Run:
 # the peers: each serves from a child process
 
 
+#: Which of its two ways a peer took, where it chooses.
+_WAY: dict[str, str] = {}
+
+
 def tangermeme(layers: Spec, one_hot: Any, start: int, end: int) -> Run:
     import tangermeme.saturation_mutagenesis as module
     import torch
@@ -138,7 +142,7 @@ def tangermeme(layers: Spec, one_hot: Any, start: int, end: int) -> Run:
     def fast_path(*args: Any) -> Any:
         if not captured:
             captured.append(capture(*args)[0])
-            print("fast" if captured[0] is not None else "slow", file=sys.stderr, flush=True)
+            _WAY["tangermeme"] = "fast" if captured[0] is not None else "slow"
         return captured[0], None, 0
 
     module._fast_path = fast_path
@@ -253,7 +257,7 @@ def serve(name: str, folder: Path) -> None:
     one_hot = job["one_hot"][: int(job[name])]
     run = {"tangermeme": tangermeme, "fastism": fastism}[name](list(job["layers"]), one_hot, *job["window"].tolist())
     np.save(folder / f"{name}.npy", run())
-    print(json.dumps({"n": len(one_hot)}), flush=True)
+    print(json.dumps({"n": len(one_hot), "way": _WAY.get(name, "fast")}), flush=True)
     for _ in sys.stdin:
         begin = time.perf_counter()
         run()
@@ -272,7 +276,8 @@ class Peer:
                 stderr=log,
                 text=True,
             )
-        self.n = self.answer()["n"]
+        begun = self.answer()
+        self.n, self.way = begun["n"], begun["way"]
 
     def answer(self) -> dict[str, Any]:
         """Read the next line of JSON; libraries may print other lines."""
@@ -361,13 +366,14 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
         held[:] = layers
         np.savez(folder / "job.npz", one_hot=x, layers=held, window=[start, end], **{p: counts[p] for p in peers})
         runs: dict[str, Callable[[], float]] = {}
-        values = {}
+        values, ways = {}, {}
         for kind, fast in (("windows", True), ("whole passes", False)):
             run = ours(model, x[: counts[kind]], start, end, fast)
             values[kind] = run()[:, start:end]
             runs[kind] = lambda run=run: timed(run)
         for peer, python in peers.items():
-            runs[peer] = Peer(python, peer, folder).seconds
+            begun = Peer(python, peer, folder)
+            runs[peer], ways[f"{peer}_way"] = begun.seconds, begun.way
             # these take the mean over four bases, ours over the three others
             saved = np.load(folder / f"{peer}.npy")
             values[peer] = (saved if saved.shape[1] == width else saved[:, start:end]) * 4 / 3
@@ -381,7 +387,7 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
                 seconds[kind].append(run())
     print(f"{name} at {length} bp, {width} of its bases mutated, {args.turns} turns:")
     rates = {kind: width / length * counts[kind] / np.array(each) for kind, each in seconds.items()}
-    return report(name, rates, speed_bound(graph))
+    return report(name, rates, speed_bound(graph)) | {"positions": width, **ways}
 
 
 def main() -> None:

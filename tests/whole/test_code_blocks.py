@@ -27,6 +27,7 @@ SMALLER = {
     "docs/attribution.md": {"220": "190", "(N, 780, 4, 4)": "(N, 45, 4, 4)"},
     "docs/motifs.md": {"[:100]": "[:5]", "length=400": "length=200"},
     "docs/perfect_models.md": {"[:10]": "[:2]"},
+    "docs/scoring.md": {},
     "docs/workers.md": {},
 }
 #: Python that is run elsewhere, or needs what a test has not.
@@ -82,12 +83,13 @@ def test_the_page_of_python(with_runs):
 
 
 @pytest.mark.slow
-def test_pairs_of_bases_of_the_page_of_attribution():
-    (block,) = python_of("docs/attribution.md")
+def test_pairs_of_bases_and_the_audit_of_the_page_of_attribution():
     letters = np.random.default_rng(0).choice(list("ACGT"), (2, 400))
     sequences = ["".join(each) for each in letters]
     names = {"sb": sb, "model": sb.basset(seq_length=400, n_tasks=1, width=0.1), "sequences": sequences}
-    exec(compile(smaller("docs/attribution.md", block), "attribution.md", "exec"), names)
+    for block in python_of("docs/attribution.md"):
+        exec(compile(smaller("docs/attribution.md", block), "attribution.md", "exec"), names)
+    assert list(names["table"]) == ["layer", "kind", "rule", "delta", "note"]
     assert names["found"].effects.shape == (2, 45, 4, 4)
     assert np.abs(names["found"].effects).max() > 0
 
@@ -101,6 +103,26 @@ def test_the_page_of_motifs(with_runs):
     assert lines[0].split("\t") == ["seq_id", "start", "end", "motif", "score", "strand"]
     assert len(lines) == len(names["hits"]) + 1 > 1
     assert 0 < names["sb"].score_instances(names["called"], names["sites"], length=200).loc[0, "ap"] <= 1
+
+
+@pytest.mark.slow
+def test_metrics_without_the_truth_of_the_page_of_scores():
+    (block,) = python_of("docs/scoring.md")
+    bases = np.random.default_rng(0).integers(0, 4, (2, 200)).astype(np.uint8)
+    names = {"sb": sb, "model": sb.basset(seq_length=200, n_tasks=1, width=0.05), "one_hot": sb.one_hot(bases)}
+    assign, measure = block.splitlines()
+    exec(compile(assign, "scoring.md", "exec"), names)
+    found = eval(compile(measure, "scoring.md", "eval"), names)
+    assert len(found) == 2
+    assert {"deletion", "strand_consistency"} < set(found)
+
+
+@pytest.mark.slow
+def test_a_model_of_another_form_of_the_page_of_models():
+    (block,) = (each for each in python_of("docs/bring_your_own.md") if "plain_model" in each)
+    names = {}
+    exec(compile(block, "bring_your_own.md", "exec"), names)
+    assert names["scores"].shape == (1, 200)
 
 
 @pytest.mark.slow
