@@ -178,7 +178,7 @@ def test_what_is_said_of_the_form_is_part_of_the_model(explained):
         ({**MODELS[2], "keras": "nothing"}, r"nothing: is no file, but models.saved.keras names it"),
         (
             {"name": "b", "architecture": "basset", "layout": "NCL"},
-            "layout is a setting of a `keras` or `python`",
+            "layout is a setting of a model of your own",
         ),
         ({**MODELS[3], "layout": "NHWC"}, r"models.0.layout: "),
     ],
