@@ -32,6 +32,7 @@ ELSEWHERE = {
     "examples/README.md": "examples.md",
     "examples/data/README.md": "example_data.md",
     "examples/plugin/README.md": "example_plugin.md",
+    "examples/any_model/README.md": "example_any_model.md",
 }
 #: Sources that are shown as pages, by the name of their language; others that a page names can be fetched as they are.
 SHOWN = {

@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 
 from simbench_tf.attribution.network import open_network
-from simbench_tf.attribution.references import make_references, parse_references
 from simbench_tf.dna import one_hot
 from simbench_tf.errors import InputError
 
@@ -21,7 +20,7 @@ NO_RULE = "no rule"
 def audit(model: Any, target: int = 0, random_state: int = 0) -> pd.DataFrame:
     """List what a model computes, which rule DeepLIFT has for each part, and the convergence delta on ten sequences.
 
-    Random sequences are explained by Rescale against one dinucleotide shuffle each. A layer's delta is the difference
+    Random sequences are explained by Rescale, each against another one. A layer's delta is the difference
     between the sum of contributions of its output and of its inputs, by the sum of the output's contributions' sizes
     (its mean over sequences); that of the model, between the sum of contributions of all bases and the change of its
     output.
@@ -158,9 +157,8 @@ def _deltas(
         made = steps_of_call(call, rules, numbers, new)
         steps.extend(made)
         row_of.extend([row] * len(made))
-    bases = np.random.default_rng(random_state).integers(0, 4, (N_SEQUENCES, length)).astype(np.uint8)
-    references = make_references(parse_references("shuffle:1"), bases, random_state)
-    run = ForwardPass(steps, tf.cast(one_hot(bases), read.dtype), tf.cast(references, read.dtype))
+    bases, others = np.random.default_rng(random_state).integers(0, 4, (2, N_SEQUENCES, length)).astype(np.uint8)
+    run = ForwardPass(steps, tf.cast(one_hot(bases), read.dtype), tf.cast(one_hot(others)[:, None], read.dtype))
     saved = [step.rule.saved(run, step) for step in steps]
     change = run.difference(steps[-1].output)
     top = tf.one_hot(tf.fill((len(change),), target), change.shape[1], dtype=read.dtype)

@@ -33,7 +33,7 @@ def why_not(method: str, lacking: Mapping[str, str]) -> str | None:
     Examples
     --------
     >>> import simbench_tf.attribution
-    >>> why_not("gradcam", {"layers": "it has none"}), why_not("ism", {"layers": "it has none"})
+    >>> why_not("deeplift_rescale", {"layers": "it has none"}), why_not("ism", {"layers": "it has none"})
     ('it has none', None)
     """
     return next((lacking[need] for need in find_method(method).needs if need in lacking), None)

@@ -43,7 +43,7 @@ def test_candidates_equal_a_plain_loop(seed, width, edge):
         mine = called[called["row"] == row]
         expected = plain_candidates(scores[row], width, edge)
         assert list(zip(mine["start"], mine["end"], strict=True)) == [(first, last) for first, last, _ in expected]
-        np.testing.assert_allclose(mine["score"], [score for *_, score in expected], rtol=1e-9)
+        np.testing.assert_allclose(mine["score"], [score for *_, score in expected], rtol=1e-9, atol=1e-12)
 
 
 def test_calls_do_not_depend_on_the_unit_of_scores_nor_on_their_sign():
