@@ -387,7 +387,7 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
                 seconds[kind].append(run())
     print(f"{name} at {length} bp, {width} of its bases mutated, {args.turns} turns:")
     rates = {kind: width / length * counts[kind] / np.array(each) for kind, each in seconds.items()}
-    return report(name, rates, speed_bound(graph)) | {"positions": width, **ways}
+    return report(name, rates, speed_bound(graph)) | {"positions": int(width), **ways}
 
 
 def main() -> None:

@@ -16,6 +16,9 @@ def test_the_page_shows_the_results(speed):
 
 def test_every_network_reaches_its_goals(speed):
     rows = pd.read_csv(speed.RESULTS)
-    assert {"bpnet", "squeeze"} <= set(rows.network) <= set(speed.NAMES)
-    assert (rows.times_tangermeme >= 2).all()
+    assert set(rows.network) == set(speed.NAMES)
+    assert (rows.tangermeme_way == "fast").all()
     assert (rows.share_of_bound >= 0.6).all()
+    # twice tangermeme, or as much as the multiplications that are left allow
+    at_the_bound = rows.times_tangermeme / rows.share_of_bound
+    assert ((rows.times_tangermeme >= 2) | (at_the_bound < 2)).all()
