@@ -33,11 +33,12 @@ test-anndata test-multiqc: test-%:
 	build/$*/bin/pip install --quiet --editable '.[$*]' pytest pytest-timeout hypothesis
 	build/$*/bin/pytest -q $(TESTS)
 # what needs PyTorch, Captum, tangermeme or onnxruntime, in an environment of its own: `make test` skips these tests
-TORCH_TESTS = $(addprefix tests/,$(addprefix attribution/test_,deeplift_captum.py onnx_models.py torch_models.py) \
-    dataset/test_torch_data.py stages/test_outside_models.py \
-    whole/test_code_blocks.py::test_a_network_of_torch_explained_by_captum)
+TORCH_TESTS = $(addprefix tests/,$(addprefix attribution/test_,deeplift_captum.py deeplift_tangermeme.py onnx_models.py \
+    torch_models.py) dataset/test_torch_data.py stages/test_outside_models.py)
+# PyTorch's compiler, which its optimizers load, fails where much of TensorFlow ran before: a process of its own
 test-torch: build/torch/.installed
 	build/torch/bin/python -m pytest -q $(TORCH_TESTS)
+	build/torch/bin/python -m pytest -q tests/whole/test_code_blocks.py::test_a_network_of_torch_explained_by_captum
 
 build/torch/.installed: setup.cfg
 	$(PYTHON) -m venv build/torch

@@ -84,7 +84,8 @@ def test_every_method_takes_modules_but_those_that_read_keras_layers(pair):
             except InputError as error:
                 refused |= {name} if "does not take" in error.what else set()
     assert refused == {
-        "deeplift_rescale", "deeplift_revealcancel", "deeplift_genomics", "deepshap", "gradcam_tf_keras_vis"
+        "deeplift_rescale", "deeplift_revealcancel", "deeplift_genomics", "deepshap", "gradcam_tf_keras_vis",
+        "gkmexplain",
     }  # fmt: skip
 
 
