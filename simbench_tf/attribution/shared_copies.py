@@ -13,7 +13,7 @@ import keras
 from simbench_tf.attribution.layer_geometry import is_quantized
 
 _HALF = ("float16", "bfloat16")
-#: What Keras raises for a layer that cannot be made anew.
+#: What Keras raises for a layer that cannot be made anew; the last where it has no `get_config` of its own.
 NOT_COPIED = (ValueError, TypeError, NotImplementedError)
 
 

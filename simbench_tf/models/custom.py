@@ -1,24 +1,17 @@
 """A user's own Keras models, from a file or from a Python function, made plain and checked against the data set.
 
-A function, given as ``my_package.my_module:build`` or ``my_model.py:build``, is called with those of `seq_length`,
-`n_tasks` and `seed` that it accepts, and with the settings that the configuration gives. Whoever loads the trained
-model later must know its layers: the function's name stays beside the model, and its module is imported first.
+Whoever loads a trained model later must know its layers: the name of the function that built it (`user_functions`)
+stays beside the model, and its module is imported first.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import inspect
 import json
-import re
-import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import keras
@@ -31,11 +24,12 @@ from simbench_tf.attribution.model_forms import made_plain
 from simbench_tf.attribution.model_graph import is_graph
 from simbench_tf.attribution.model_heads import positive_class
 from simbench_tf.dna import one_hot
-from simbench_tf.errors import InputError, nearest
-from simbench_tf.files import checksum, whole_file
+from simbench_tf.errors import InputError
+from simbench_tf.files import whole_file
 from simbench_tf.models.layers import lambda_layer, lambda_refused
 from simbench_tf.models.model_files import NOT_LOADED, load_model_file
 from simbench_tf.models.saved_function import saved_function, saved_functions_allowed
+from simbench_tf.models.user_functions import called, function_of, import_function
 from simbench_tf.plugins import checked_settings, load_named
 from simbench_tf.random_streams import uniforms
 
@@ -199,22 +193,6 @@ def build_own_model(
         return _built(build, settings, (seq_length, n_tasks, seed), where, function, form)
 
 
-@contextmanager
-def function_of(function: str, where: str) -> Iterator[Callable[..., Any]]:
-    """The user's function MODULE:FUNCTION or FILE.py:FUNCTION; within, its file may import what stands beside it.
-
-    Raises
-    ------
-    InputError
-        There is no such function.
-    """
-    with _importing_from(function):
-        build = getattr(_module(function, where), function.rpartition(":")[2], None)
-        if not callable(build):
-            raise InputError(where, f"{function} is no function", "name one as my_model.py:build")
-        yield build
-
-
 def build_plugged_model(
     architecture: str, settings: Mapping[str, Any], seq_length: int, n_tasks: int, seed: int, where: str
 ) -> keras.Model:
@@ -240,39 +218,6 @@ def _built(
     check_form(model, f"{where}: {name}", seq_length, n_tasks)
     _check_loads_again(model, f"{where}: {name}")
     return model
-
-
-def called(
-    build: Callable[..., Any], settings: Mapping[str, Any], ours: tuple[int, int, int], where: str, name: str
-) -> Any:
-    """What a function returns for those of seq_length, n_tasks and seed that it accepts, and its settings.
-
-    Raises
-    ------
-    InputError
-        It does not take the settings, or raises.
-    """
-    arguments = _arguments(build, settings, dict(zip(("seq_length", "n_tasks", "seed"), ours, strict=True)), where)
-    try:
-        return build(**arguments)
-    except Exception as error:
-        what = f"{name} failed: {type(error).__name__}: {error}"
-        raise InputError(where, what, "fix the function; --debug shows where") from error
-
-
-def source_file(function: str, where: str) -> Path | None:
-    """The file that holds a function, for a fingerprint; None for a module without one.
-
-    Raises
-    ------
-    InputError
-        There is no such file or module.
-    """
-    source = function.rpartition(":")[0]
-    if source.endswith(".py"):
-        return _existing(Path(source), where)
-    file = getattr(_module(function, where), "__file__", None)
-    return None if file is None else Path(file)
 
 
 def write_architecture(folder: Path, architecture: str) -> Path:
@@ -307,8 +252,7 @@ def load_trained(path: Path) -> keras.Model:
     function_file = path.with_name(FUNCTION_FILE)
     if function_file.is_file():
         function = json.loads(function_file.read_text(encoding="utf-8"))["python"]
-        with _importing_from(function):
-            _module(function, str(path))
+        import_function(function, str(path))
     architecture_file = path.with_name(ARCHITECTURE_FILE)
     if architecture_file.is_file():  # its package knows the layers
         load_named("architecture", json.loads(architecture_file.read_text(encoding="utf-8"))["architecture"])
@@ -388,80 +332,3 @@ def _check_loads_again(model: keras.Model, where: str) -> None:
             keras.saving.load_model(path, compile=False)
     except NOT_LOADED as error:
         raise InputError(where, f"cannot be saved and loaded again: {error}", _REGISTER) from error
-
-
-# modules and functions of the user's
-
-
-def _arguments(
-    build: Callable[..., Any], settings: Mapping[str, Any], ours: Mapping[str, int], where: str
-) -> dict[str, Any]:
-    """What a function is called with: those of `ours` that it accepts, and all settings."""
-    try:
-        parameters = inspect.signature(build).parameters
-    except (ValueError, TypeError):  # of some that are written in C nothing is known
-        return {**ours, **settings}
-    takes_all = any(each.kind is each.VAR_KEYWORD for each in parameters.values())
-    named = {name for name, each in parameters.items() if each.kind in (each.POSITIONAL_OR_KEYWORD, each.KEYWORD_ONLY)}
-    for name in settings:
-        if name not in named and not takes_all:
-            own = named - set(ours)
-            rest = nearest(name, own) if own else ", it takes none"
-            raise InputError(
-                re.sub(r"\.(python|torch)$", ".settings", where), f"{name!r} is no argument of the function{rest}"
-            )
-    arguments = {**{name: value for name, value in ours.items() if takes_all or name in named}, **settings}
-    for name, each in parameters.items():
-        if each.default is each.empty and name in named and name not in arguments:
-            what = f"the function needs {name!r}, which is not given"
-            raise InputError(where, what, f"add settings: {{{name}: ...}} to the model")
-    return arguments
-
-
-def _module(function: str, where: str) -> ModuleType:
-    source = function.rpartition(":")[0]
-    try:
-        if source.endswith(".py"):
-            return _module_of_file(_existing(Path(source), where))
-        return importlib.import_module(source)
-    except InputError:
-        raise
-    except Exception as error:
-        what = f"{source} cannot be imported: {type(error).__name__}: {error}"
-        raise InputError(where, what, "fix it, install it, or put its folder on PYTHONPATH") from error
-
-
-def _existing(path: Path, where: str) -> Path:
-    if not path.is_file():
-        mend = "correct the path; it is taken from the configuration's folder"
-        raise InputError(where, f"there is no file {path}", mend)
-    return path
-
-
-def _module_of_file(path: Path) -> ModuleType:
-    """Import a file once, under a name of its own, so that it hides no other module and a changed one is read anew."""
-    name = f"simbench_own_{path.stem}_{checksum(path)[:8]}"
-    if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        sys.modules[name] = importlib.util.module_from_spec(spec)
-        try:
-            spec.loader.exec_module(sys.modules[name])
-        except BaseException:
-            del sys.modules[name]
-            raise
-    return sys.modules[name]
-
-
-@contextmanager
-def _importing_from(function: str) -> Iterator[None]:
-    """Let a file import what stands beside it, as a script may."""
-    source = function.rpartition(":")[0]
-    beside = [str(Path(source).parent)] if source.endswith(".py") else []
-    sys.path[:0] = beside
-    try:
-        yield
-    finally:
-        for folder in beside:
-            sys.path.remove(folder)

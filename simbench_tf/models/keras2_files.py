@@ -20,7 +20,7 @@ import keras
 from simbench_tf.errors import InputError
 
 #: What Keras raises for a file that it cannot load.
-_NOT_LOADED = (ValueError, TypeError, OSError, KeyError, AttributeError, NotImplementedError, RuntimeError, IndexError)
+NOT_LOADED = (ValueError, TypeError, OSError, KeyError, AttributeError, NotImplementedError, RuntimeError, IndexError)
 #: Settings that Keras 3 does not take and that say nothing, whatever their value (None), or with this one.
 _NOTHING: dict[str, Any] = {
     "groups": 1,
@@ -52,7 +52,7 @@ def load_h5(path: Path) -> keras.Model:
         warnings.simplefilter("ignore", UserWarning)  # of settings that have another name by now
         try:
             return keras.saving.load_model(path, compile=False)
-        except _NOT_LOADED as error:
+        except NOT_LOADED as error:
             put_right = mended(config)
             lacking = sorted(_lacking(config))
             if lacking:

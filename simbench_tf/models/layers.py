@@ -11,10 +11,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.attribution.shared_copies import NOT_COPIED as NOT_COPIED
 from simbench_tf.random_streams import stream_key
-
-NOT_COPIED = (ValueError, TypeError, NotImplementedError)
-"""What Keras raises for a layer that cannot be made anew; the last where it has no `get_config` of its own."""
 
 
 class Convolution(NamedTuple):

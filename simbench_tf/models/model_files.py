@@ -13,15 +13,13 @@ from typing import Any
 import keras
 
 from simbench_tf.errors import InputError
+from simbench_tf.models.keras2_files import NOT_LOADED as NOT_LOADED_H5
 from simbench_tf.models.keras2_files import load_h5
 from simbench_tf.models.layers import lambda_refused
 from simbench_tf.models.saved_function import load_saved_function
 
 #: What Keras raises for a file that it cannot load, or a model that it cannot save.
-NOT_LOADED = (
-    ValueError, TypeError, OSError, KeyError, AttributeError, ImportError, NotImplementedError, RuntimeError,
-    IndexError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error,
-)  # fmt: skip
+NOT_LOADED = (*NOT_LOADED_H5, ImportError, EOFError, RecursionError, zipfile.BadZipFile, zlib.error)
 _HDF5 = (".h5", ".hdf5")
 _SAVE = "save it with `model.save('NAME.keras')`"
 

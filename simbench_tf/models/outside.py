@@ -54,7 +54,7 @@ def build_torch(given: TorchModule, where: str, *, untrained: bool = False) -> A
         torch is not installed, the function fails or returns something else, or the weights do not fit.
     """
     from simbench_tf.attribution.outside_model import is_torch_module
-    from simbench_tf.models.custom import called, function_of
+    from simbench_tf.models.user_functions import called, function_of
 
     torch = _torch(f"{where}.torch")
     from simbench_tf.attribution.torch_model import Explained

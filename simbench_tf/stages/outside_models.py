@@ -41,7 +41,7 @@ def outside_inputs(replicate: Replicate) -> dict[str, Any]:
 
         checksum_named(model.onnx, f"{where}.onnx")  # that it is there
         return {"model": {**kept, "onnx": [checksum(path) for path in onnx_files(model.onnx)]}}
-    from simbench_tf.models.custom import source_file
+    from simbench_tf.models.user_functions import source_file
 
     assert model.torch is not None
     source = source_file(model.torch, f"{where}.torch")
@@ -144,7 +144,7 @@ def _write_model(model: Model, seed: int, dataset: Dataset, folder: Path) -> lis
             copy_onnx(model.onnx, partial)
         record = {"layout": model.layout, "files": {"model.onnx": checksum(files[0])}, **record}
     else:
-        from simbench_tf.models.custom import source_file
+        from simbench_tf.models.user_functions import source_file
 
         assert model.torch is not None
         source = source_file(model.torch, f"models.{model.name}.torch")

@@ -185,7 +185,7 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
     if model.keras is not None:
         settings["keras"] = files_of(str(model.keras)) or checksum_named(model.keras, f"{key}.keras")
     if model.python is not None:
-        from simbench_tf.models.custom import source_file
+        from simbench_tf.models.user_functions import source_file
 
         source = source_file(model.python, f"{key}.python")
         function = model.python.rpartition(":")[2] if model.python.rpartition(":")[0].endswith(".py") else model.python
