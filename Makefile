@@ -32,9 +32,10 @@ test-anndata test-multiqc: test-%:
 	$(PYTHON) -m venv build/$*
 	build/$*/bin/pip install --quiet --editable '.[$*]' pytest pytest-timeout hypothesis
 	build/$*/bin/pytest -q $(TESTS)
-# what needs PyTorch, Captum, tangermeme or onnxruntime, in an environment of its own: `make test` skips these tests
+# what needs PyTorch, Captum, tangermeme, Fi-NeMo or onnxruntime, in an environment of its own: `make test` skips these
 TORCH_TESTS = $(addprefix tests/,$(addprefix attribution/test_,deeplift_captum.py deeplift_tangermeme.py onnx_models.py \
-    torch_models.py) dataset/test_torch_data.py stages/test_outside_models.py)
+    torch_models.py) dataset/test_torch_data.py discovery/test_callers.py stages/test_motifs.py \
+    stages/test_outside_models.py)
 # PyTorch's compiler, which its optimizers load, fails where much of TensorFlow ran before: a process of its own
 test-torch: build/torch/.installed
 	build/torch/bin/python -m pytest -q $(TORCH_TESTS)
@@ -42,7 +43,7 @@ test-torch: build/torch/.installed
 
 build/torch/.installed: setup.cfg
 	$(PYTHON) -m venv build/torch
-	build/torch/bin/pip install --quiet --editable '.[parity,onnx,test]'
+	build/torch/bin/pip install --quiet --editable '.[parity,onnx,finemo,test]'
 	touch $@
 
 lint: $(INSTALLED)

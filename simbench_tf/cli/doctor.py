@@ -83,7 +83,10 @@ def _callers() -> list[Finding]:
     from simbench_tf.discovery.callers import caller_versions
 
     known = caller_versions()
-    wanted = {"modisco": (("modisco-lite", "modisco"), "'simbench_tf[motif]'"), "finemo": (("finemo",), "finemo")}
+    wanted = {
+        "modisco": (("modisco-lite", "modisco"), "'simbench_tf[motif]'"),
+        "finemo": (("finemo",), "'simbench_tf[finemo]'"),
+    }
     findings = []
     for caller, (packages, install) in wanted.items():
         use = f"discovery.callers: [{caller}]"

@@ -25,7 +25,7 @@ class Discovery(Strict):
     """Motif callers that every model's, task's and method's attributions are given to; scored against the truth.
 
     ``seqlets`` is our own, ``modisco`` TF-MoDISco (extra ``motif``), ``finemo`` Fi-NeMo, which takes TF-MoDISco's
-    motifs (package finemo, which needs torch). ``stretches`` shuffles a quarter of each explained sequence,
+    motifs (extra ``finemo``, which brings torch). ``stretches`` shuffles a quarter of each explained sequence,
     ``shuffles`` all of it, ``negatives`` are sequences without the task's label, ``background`` draws of the grammar
     without any site.
     """

@@ -196,7 +196,7 @@ def run_finemo(
     """
     _check(bases, hypothetical)
     if "finemo" not in caller_versions():
-        raise InputError("finemo", "Fi-NeMo is not installed", "pip install finemo; it needs torch")
+        raise InputError("finemo", "Fi-NeMo is not installed", "pip install 'simbench_tf[finemo]'; it brings torch")
     program = program_of("finemo", "finemo")
     with _folder_beside(out) as folder:
         _write_arrays(folder, bases, hypothetical * _scale(hypothetical))

@@ -82,7 +82,7 @@ def check_callers(discovery: Discovery) -> None:
         mend = "pip install 'simbench_tf[motif]', or take it out of discovery.callers"
         raise InputError("discovery.callers", "names modisco, and TF-MoDISco is not installed", mend)
     if "finemo" in discovery.callers and "finemo" not in known:
-        mend = "pip install finemo, which needs torch, or take it out of discovery.callers"
+        mend = "pip install 'simbench_tf[finemo]', which brings torch, or take it out of discovery.callers"
         raise InputError("discovery.callers", "names finemo, and Fi-NeMo is not installed", mend)
 
 

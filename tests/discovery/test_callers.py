@@ -104,7 +104,9 @@ def test_callers_that_are_not_installed_are_told(tmp_path, monkeypatch):
     monkeypatch.setattr(callers, "caller_versions", dict)
     with pytest.raises(InputError, match=r"TF-MoDISco is not installed; pip install 'simbench_tf\[motif\]'"):
         run_modisco(BASES, HYPOTHETICAL, tmp_path / "m.h5")
-    with pytest.raises(InputError, match="Fi-NeMo is not installed; pip install finemo; it needs torch"):
+    with pytest.raises(
+        InputError, match=r"Fi-NeMo is not installed; pip install 'simbench_tf\[finemo\]'; it brings torch"
+    ):
         run_finemo(BASES, HYPOTHETICAL, tmp_path / "m.h5", tmp_path / "hits.tsv")
     both = {"modisco": "2.5.2", "modisco-lite": "3.0.0"}
     monkeypatch.setattr(callers, "caller_versions", lambda: both)

@@ -245,6 +245,30 @@ def test_modisco_runs_as_it_is(made):
     pipeline.motifs(config, run)
 
 
+def test_finemo_runs_on_the_motifs_of_modisco(made):
+    pytest.importorskip("finemo")
+    _, run = made
+    config = config_of(run)
+    one = config.attribution.methods[:1]
+    asked = config.model_copy(
+        update={
+            "discovery": config.discovery.model_copy(update={"callers": ["modisco", "finemo"], "filters": False}),
+            "attribution": config.attribution.model_copy(update={"methods": one}),
+        }
+    )
+    pipeline.motifs(asked, run)
+    folder = run / "motifs" / "planted" / "K562" / "deeplift_rescale@frequency" / "finemo"
+    table = instances_of(run).query("by == 'all'").set_index("caller")
+    assert table.loc["finemo", "n_called"] == len((folder / "instances.bed").read_text().splitlines()) > 0
+    # a hit is cut to the motif where a seqlet is as long as its window
+    assert table.loc["finemo", "best_f1"] > table.loc["modisco", "best_f1"] > 0.2
+    records = [each for name, each in read_manifest(run).items() if "/finemo/" in name and not name.endswith(".csv")]
+    assert {each["versions"] for each in records} == {
+        ", ".join(f"{name} {version}" for name, version in versions_of("finemo").items())
+    }
+    pipeline.motifs(config, run)
+
+
 def test_calls_in_peaks_have_their_place_in_the_genome(tmp_path):
     config, run, dataset = make_peaks_run(tmp_path)
     file = attribution_files(config, run)[0]
