@@ -30,6 +30,8 @@ _NOTHING: dict[str, Any] = {
     "value_shape": None,
     "implementation": None,
 }
+#: Settings left at their default that Keras 3 reads from HDF5 files as the function of that name.
+_MISREAD = {"Attention": {"score_mode": "dot"}}
 _RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}}
 _OF_EVERY_LAYER = {
     "name", "trainable", "dtype", "autocast", "activity_regularizer", "input_shape", "input_dtype", "input_dim",
@@ -109,9 +111,34 @@ def mended(config: Any) -> Any:
     parameters = inspect.signature(layer.__init__).parameters
     takes = set(parameters) | (_OF_EVERY_LAYER if any(p.kind is p.VAR_KEYWORD for p in parameters.values()) else set())
     kept = {key: value for key, value in settings.items() if key in takes or not _says_nothing(key, value)}
+    misread = _MISREAD.get(str(name), {}).items()
+    kept = {key: value for key, value in kept.items() if (key, value) not in misread}
     if isinstance(kept.get("dtype"), dict):  # a policy, as Keras 2 wrote it
         kept["dtype"] = kept["dtype"].get("config", {}).get("name", "float32")
-    return {**config, "config": kept}
+    calls = {"inbound_nodes": [_call(node) for node in config["inbound_nodes"]]} if config.get("inbound_nodes") else {}
+    return {**config, "config": kept, **calls}
+
+
+def _call(node: Any) -> Any:
+    """One call of a layer; Keras 3 follows tensors given by keyword, as attention's value, in its own form alone."""
+    if not isinstance(node, list) or not all(isinstance(each, list) and len(each) == 4 for each in node):
+        return node
+    keywords = node[-1][3]
+    if not any(_is_tensor(value) for value in keywords.values()):
+        return node
+    given = [_tensor(*each[:3]) for each in node]
+    named = {key: _tensor(*value) if _is_tensor(value) else value for key, value in keywords.items()}
+    return {"args": given if len(given) == 1 else [given], "kwargs": named}
+
+
+def _is_tensor(value: Any) -> bool:
+    return isinstance(value, list) and [type(each) for each in value] == [str, int, int]
+
+
+def _tensor(layer: str, call: int, output: int) -> dict[str, Any]:
+    # its shape is that of the layer's output, whatever is written here
+    settings = {"shape": [None], "dtype": "float32", "keras_history": [layer, call, output]}
+    return {"class_name": "__keras_tensor__", "config": settings}
 
 
 def _says_nothing(key: str, value: Any) -> bool:

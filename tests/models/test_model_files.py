@@ -15,6 +15,15 @@ keras2.h5 was written once by Keras 2 (tf-keras 2.21.0) with this::
     model.compile("adam", "binary_crossentropy")
     model.save("keras2.h5", include_optimizer=False)
     print(model.predict(X, verbose=0))
+
+keras2_attention.h5 likewise, with weights set in the same way, of::
+
+    k2.utils.set_random_seed(2)
+    x = k2.Input((20, 4))
+    y = L.Conv1D(5, 5, activation="relu")(x)
+    y = L.LayerNormalization()(L.Add()([y, L.MultiHeadAttention(2, 3)(y, y)]))
+    y = L.AdditiveAttention()([L.Attention()([y, y]), y])
+    model = k2.Model(x, L.Dense(2, "sigmoid")(L.GlobalAveragePooling1D()(y)))
 """
 
 import json
@@ -43,6 +52,12 @@ PREDICTED = [
     [0.7151490449905396, 0.5637398958206177],
     [0.7061135172843933, 0.5668625235557556],
 ]
+ATTENTION = Path(__file__).with_name("keras2_attention.h5")
+BY_ATTENTION = [
+    [0.28364723920822144, 0.5209612846374512],
+    [0.2824847102165222, 0.5014733076095581],
+    [0.27990347146987915, 0.4980164170265198],
+]
 
 
 def network():
@@ -63,6 +78,14 @@ def test_a_file_of_keras_2_predicts_what_keras_2_predicted():
     assert policies["separable_conv1d"] == "mixed_bfloat16"
     assert KERAS2.read_bytes() == before
     assert np.abs(attribute(model, X, target=1).scores).max() > 1e-3
+
+
+def test_attention_of_keras_2_gets_its_tensors_by_name():
+    with pytest.raises((TypeError, ValueError)):
+        keras.saving.load_model(ATTENTION, compile=False)
+    model = load_model_file(ATTENTION)
+    np.testing.assert_allclose(model.predict_on_batch(X), BY_ATTENTION, rtol=1e-5)
+    assert np.abs(attribute(model, X, "deeplift_rescale", target=1).scores).max() > 1e-3
 
 
 @pytest.mark.parametrize("suffix", ["h5", "hdf5", "keras"])
