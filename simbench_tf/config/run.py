@@ -243,6 +243,11 @@ class Config(Strict):
             )
         if self.scoring.site_importance:
             _check_site_importance(self.simulation, self.tasks)
+        if self.attribution.output == "probability" and "gkmexplain" in (
+            each.method for each in self.attribution.methods
+        ):
+            what = "attribution.output is probability, and gkmexplain explains the decision value of a gkm-SVM"
+            raise ValueError(f"{what}; take logit, or leave gkmexplain out")
         names = [each.name for each in self.replicates]
         if len(set(names)) < len(names):
             raise ValueError(f"models share a name: {names}")

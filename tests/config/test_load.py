@@ -57,6 +57,10 @@ def test_only_kind_genome_and_peaks_have_no_default(tmp_path):
             "unknown key 'simulation.elements.0.position.center'; did you mean 'centre'?",
         ),
         (
+            "simulation: {kind: grammar}\nattribution: {output: probability, methods: [gkmexplain]}",
+            "attribution.output is probability, and gkmexplain explains the decision value of a gkm-SVM; take logit",
+        ),
+        (
             "simulation: {kind: grammar}\nmodels: [{name: a, architecure: basset}]",
             "unknown key 'models.0.architecure'; did you mean 'architecture'?",
         ),
