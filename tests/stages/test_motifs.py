@@ -220,17 +220,18 @@ def test_the_null_is_what_the_method_says_of_the_null_sequences(made):
     np.testing.assert_allclose(kept[:8][counted], scores[counted], rtol=1e-4, atol=1e-6)
 
 
+def with_callers(config, *callers):
+    """The same run with other callers, on the attributions of its first method alone."""
+    discovery = config.discovery.model_copy(update={"callers": list(callers), "filters": False})
+    attribution = config.attribution.model_copy(update={"methods": config.attribution.methods[:1]})
+    return config.model_copy(update={"discovery": discovery, "attribution": attribution})
+
+
 def test_modisco_runs_as_it_is(made):
     pytest.importorskip("modiscolite")
     _, run = made
     config = config_of(run)
-    one = config.attribution.methods[:1]
-    asked = config.model_copy(
-        update={
-            "discovery": config.discovery.model_copy(update={"callers": ["modisco"], "filters": False}),
-            "attribution": config.attribution.model_copy(update={"methods": one}),
-        }
-    )
+    asked = with_callers(config, "modisco")
     pipeline.motifs(asked, run)
     folder = run / "motifs" / "planted" / "K562" / "deeplift_rescale@frequency" / "modisco"
     ((package, version),) = versions_of("modisco").items()
@@ -249,13 +250,7 @@ def test_finemo_runs_on_the_motifs_of_modisco(made):
     pytest.importorskip("finemo")
     _, run = made
     config = config_of(run)
-    one = config.attribution.methods[:1]
-    asked = config.model_copy(
-        update={
-            "discovery": config.discovery.model_copy(update={"callers": ["modisco", "finemo"], "filters": False}),
-            "attribution": config.attribution.model_copy(update={"methods": one}),
-        }
-    )
+    asked = with_callers(config, "modisco", "finemo")
     pipeline.motifs(asked, run)
     folder = run / "motifs" / "planted" / "K562" / "deeplift_rescale@frequency" / "finemo"
     table = instances_of(run).query("by == 'all'").set_index("caller")
