@@ -362,7 +362,7 @@ def main() -> None:
     parser.add_argument("--task", default="K562")
     parser.add_argument("--questions", nargs="+", default=list(QUESTIONS), choices=QUESTIONS)
     parser.add_argument("--networks", nargs="+", default=[TRAINED, PLANTED], choices=(TRAINED, PLANTED))
-    parser.add_argument("--most", type=int, default=5_000, help="the most sequences that TF-MoDISco is given")
+    parser.add_argument("--most", type=int, default=20_000, help="the most sequences that TF-MoDISco is given")
     parser.add_argument("--out", type=Path, default=Path("results/discovery.csv"))
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
