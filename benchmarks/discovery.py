@@ -36,15 +36,19 @@ from simbench_tf.discovery.clusters import stand_on
 from simbench_tf.discovery.null_sequences import NullSequences, shuffled_sequences, shuffled_stretches
 from simbench_tf.dna import one_hot
 from simbench_tf.dna.arrow import bases_of
-from simbench_tf.dna.encoding import CODES
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
-from simbench_tf.random_streams import stream_key
 from simbench_tf.report.text import ratio
 from simbench_tf.run.folder import begin, config_of
 from simbench_tf.score.significance import mean_and_error
-from simbench_tf.simulate.grammar import Grammar, draw, element_tasks, used_motifs, zero_order_background
-from simbench_tf.simulate.grammar.sampler import background_letters
+from simbench_tf.simulate.grammar import (
+    Grammar,
+    draw,
+    draw_background,
+    element_tasks,
+    used_motifs,
+    zero_order_background,
+)
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -149,8 +153,7 @@ class Study:
         if kind == "shuffles":
             return shuffled_sequences(positives[:n], self.seed)
         if kind == "background":
-            key = stream_key(self.seed, "null background")
-            negatives = CODES[background_letters(self.grammar.hmm, key, np.arange(n))]
+            negatives = draw_background(self.grammar, self.seed, "null background", np.arange(n))
         return NullSequences(negatives[:n], np.ones(negatives[:n].shape, bool))
 
     def reached(self, network: str) -> float:

@@ -10,6 +10,7 @@ from simbench_tf.config.grammar import (
     Position,
     Rate,
     Rule,
+    SequenceClass,
     Share,
     Task,
 )
@@ -65,6 +66,7 @@ __all__ = [
     "Replicate",
     "Rule",
     "Scoring",
+    "SequenceClass",
     "Share",
     "Splits",
     "Strict",

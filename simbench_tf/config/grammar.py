@@ -25,6 +25,8 @@ HUMAN_BACKGROUND = (
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+Background = Literal["human"] | Path | tuple[tuple[float, ...], ...]
+BackgroundOrder = Annotated[int, Field(ge=0, le=5)]
 
 
 class Position(Strict):
@@ -105,6 +107,23 @@ class Rule(Strict):
     """Share of the sequences without the label in which it holds, exactly."""
 
 
+class SequenceClass(Strict):
+    """A kind of sequences, such as CpG islands: what they are drawn from, and how rich in sites they are.
+
+    Each sequence is of one class, drawn by its weight whatever the labels. So composition and numbers of sites vary
+    more from sequence to sequence than one background and one set of rates let them.
+    """
+
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Its share of the sequences; weights are scaled to the sum 1."""
+    background: Background | None = None
+    """As `simulation.background`, which it is by default."""
+    background_order: BackgroundOrder | None = None
+    """As `simulation.background_order`, of a background of its own."""
+    rate: Rate = 1.0
+    """What every element's rate and enrichments are multiplied by in its sequences."""
+
+
 class Task(Strict):
     """A label: the fraction of sequences that carry it."""
 
@@ -143,10 +162,12 @@ class GrammarSimulation(SimulationSettings):
     """Bases of each sequence."""
     n_sequences: Annotated[int, Field(ge=1)] = 20_000
     """Sequences of all splits together."""
-    background: Literal["human"] | Path | tuple[tuple[float, ...], ...] = "human"
+    background: Background = "human"
     """human, a FASTA file to estimate a Markov chain from, or its 4 ** k rows of P(A, C, G, T | k bases before)."""
-    background_order: Annotated[int, Field(ge=0, le=5)] | None = None
+    background_order: BackgroundOrder | None = None
     """k of the Markov chain; of a file 1 unless it is given."""
+    classes: list[SequenceClass] = []
+    """Kinds of sequences that differ in background and in how many sites they have; none: all are alike."""
     motifs: str = "default"
     """default, jaspar:RELEASE, or a MEME, JASPAR or HOMER file."""
     tasks: Annotated[dict[str, Task], Field(min_length=1)] = {"HepG2": Task(), "K562": Task()}

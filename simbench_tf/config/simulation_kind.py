@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from abc import abstractmethod
 from collections.abc import Callable
 from pathlib import Path
@@ -123,11 +124,19 @@ class PluggedSimulation(SimulationSettings):
 
 
 def _with_files(value: Any, key: str, change: Callable[[Path, str], Path | str]) -> Any:
-    """`value` with each path in it, in lists and mappings too, replaced; the same object where there is none."""
+    """`value` with each path in it, in lists, mappings and records too, replaced; the same object without one."""
     if isinstance(value, Path):
         return change(value, key)
     if isinstance(value, list) and any(isinstance(each, Path) for each in value):
         return [_with_files(each, f"{key}.{number}", change) for number, each in enumerate(value)]
     if isinstance(value, dict) and any(isinstance(each, Path) for each in value.values()):
         return {name: _with_files(each, f"{key}.{name}", change) for name, each in value.items()}
+    if isinstance(value, list) and any(isinstance(each, Strict) for each in value):
+        records = [_with_files(each, f"{key}.{number}", change) for number, each in enumerate(value)]
+        return value if all(map(operator.is_, records, value)) else records
+    if isinstance(value, Strict):
+        given = {name: getattr(value, name) for name in type(value).model_fields}
+        changed = {name: _with_files(each, f"{key}.{name}", change) for name, each in given.items()}
+        update = {name: each for name, each in changed.items() if each is not given[name]}
+        return value.model_copy(update=update) if update else value
     return value

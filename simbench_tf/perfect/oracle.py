@@ -7,6 +7,7 @@ is trained. Both likelihoods are multilinear in the rows of the input: see `sing
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -23,11 +24,12 @@ from simbench_tf.perfect.likelihood import evidence
 from simbench_tf.perfect.scan import in_chunks
 from simbench_tf.simulate.grammar import Grammar
 from simbench_tf.simulate.oracle.layout import OracleLayout
-from simbench_tf.simulate.oracle.posterior import grammar_layout
+from simbench_tf.simulate.oracle.posterior import class_layouts
 
 #: Sequences that are computed together, and bytes that a block of positions of theirs may take: a core's cache.
 _MOST_TOGETHER = 64
 _BYTES_TOGETHER = 2**21
+_Layout = OracleLayout | Mapping[str, Any]
 
 
 def oracle_model(dataset: Dataset) -> keras.Model:
@@ -87,8 +89,10 @@ class LogOdds(keras.layers.Layer):
 
     Parameters
     ----------
-    layout : OracleLayout or mapping
-        The grammar, laid out; or what `get_config` has of it.
+    layout : OracleLayout or mapping, or a list of these
+        The grammar, laid out, or each class of its sequences; or what `get_config` has of them.
+    class_weights : sequence of float, optional
+        P(class), where there are several.
     """
 
     # by these attribution knows what the layer cannot give, and that all bases are looked at
@@ -97,16 +101,22 @@ class LogOdds(keras.layers.Layer):
     # it is compiled within, chunk by chunk, and not once more with what is around it
     supports_jit = False
 
-    def __init__(self, layout: OracleLayout | Mapping[str, Any], **settings: Any) -> None:
+    def __init__(
+        self, layout: _Layout | list[_Layout], class_weights: Sequence[float] = (1.0,), **settings: Any
+    ) -> None:
         super().__init__(**{"dtype": "float64", "trainable": False, "name": "log_odds", **settings})
-        self._layout = layout if isinstance(layout, OracleLayout) else _read_layout(layout)
-        self._arranged = arrange(self._layout)
-        self._evidence = in_chunks(functools.partial(evidence, self._arranged), together(self._arranged))
+        given = layout if isinstance(layout, list) else [layout]
+        self._layouts = tuple(each if isinstance(each, OracleLayout) else _read_layout(each) for each in given)
+        self._class_weights = tuple(float(weight) for weight in class_weights)
+        arranged = [arrange(each) for each in self._layouts]
+        self._n_tasks = len(arranged[0].carried)
+        self._of_classes = tuple(in_chunks(functools.partial(evidence, each), together(each)) for each in arranged)
 
     @classmethod
     def of(cls, grammar: Grammar) -> LogOdds:
         """The layer of a grammar."""
-        return cls(grammar_layout(grammar))
+        layouts: list[_Layout] = [*class_layouts(grammar)]
+        return cls(layouts[0] if len(layouts) == 1 else layouts, grammar.class_weights.tolist())
 
     def call(self, inputs: Any) -> Any:
         """Log-odds, (N, T)."""
@@ -116,6 +126,12 @@ class LogOdds(keras.layers.Layer):
     def evidence(self, inputs: Any) -> Any:
         """``log P(sequence, label)`` of each task without its label and with it, (N, L, 4) -> float64 (N, T, 2)."""
         return self._evidence(mixtures(inputs))
+
+    def _evidence(self, rows: Any) -> Any:
+        if len(self._of_classes) == 1:
+            return self._of_classes[0](rows)
+        weighted = zip(self._class_weights, self._of_classes, strict=True)
+        return tf.reduce_logsumexp(tf.stack([math.log(weight) + of_class(rows) for weight, of_class in weighted]), 0)
 
     def single_substitutions(self, inputs: Any, targets: Any) -> Any:
         """The layer's outputs for every single substitution, (N, L, 4) and (n_targets,) -> (n_targets, N, L, 4).
@@ -142,11 +158,14 @@ class LogOdds(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape: Sequence[int | None]) -> tuple[int | None, int]:
         """(N, L, 4) -> (N, T)."""
-        return (input_shape[0], len(self._arranged.carried))
+        return (input_shape[0], self._n_tasks)
 
     def get_config(self) -> dict[str, Any]:
-        """The layout, whose arrays are written as text without loss."""
-        return {**super().get_config(), "layout": _written_layout(self._layout)}
+        """The layouts, whose arrays are written as text without loss."""
+        written = [_written_layout(each) for each in self._layouts]
+        if len(written) == 1:
+            return {**super().get_config(), "layout": written[0]}
+        return {**super().get_config(), "layout": written, "class_weights": list(self._class_weights)}
 
 
 def mixtures(rows: Any) -> Any:

@@ -99,7 +99,7 @@ def planted_model(dataset: Dataset, **settings: Any) -> keras.Model:
     Raises
     ------
     InputError
-        The data set has no grammar, or a setting does not fit.
+        The data set has no grammar, or one with classes, or a setting does not fit.
     """
     mend = "give a data set that was drawn from a grammar"
     return planted_network(grammar_of(dataset, asked_by="planted_model", mend=mend), **settings)
@@ -148,8 +148,8 @@ def planted_network(
     Raises
     ------
     InputError
-        A window or kernel of less than two bases or one, a name in `without` that the grammar does not have, or a form
-        whose score has no room in float32.
+        The grammar has classes, a window or kernel less than two bases or one, a name in `without` is none of the
+        grammar's, or a form's score has no room in float32.
 
     Examples
     --------
@@ -165,6 +165,9 @@ def planted_network(
     [0.75, 0.32]
     """
     _check(window, kernel_size)
+    if len(grammar.hmms) > 1:
+        what = "are several, and the kernels of a planted network are log-odds against one background"
+        raise InputError("simulation.classes", what, "take architecture: oracle, or leave the classes out")
     kernels = motif_kernels(grammar, kernel_size, strands == "both", without)
     has_pairs = any(element.pair for element in grammar.elements)
     windows = _windows(grammar.seq_length, window or (_WINDOW_OF_PAIRS if has_pairs else _WINDOW))

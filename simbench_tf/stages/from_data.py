@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
-from simbench_tf.config import Config, GrammarSimulation, Model
+from simbench_tf.config import Config, GrammarSimulation, Model, SequenceClass
 from simbench_tf.dataset import Dataset
 from simbench_tf.dataset_grammar import grammar_of
 from simbench_tf.errors import InputError
@@ -16,6 +16,7 @@ from simbench_tf.files import whole_file
 from simbench_tf.motifs import load_motifs
 from simbench_tf.simulate.grammar import Grammar, build_grammar
 
+_Settings = TypeVar("_Settings", GrammarSimulation, SequenceClass)
 _log = logging.getLogger(__name__)
 
 
@@ -29,9 +30,16 @@ def build_before_data(model: Model, config: Config) -> Any:
     """
     simulation = config.simulation
     assert isinstance(simulation, GrammarSimulation)
-    if isinstance(simulation.background, Path):
-        simulation = simulation.model_copy(update={"background": "human", "background_order": None})
+    classes = [_without_file(each) for each in simulation.classes]
+    simulation = _without_file(simulation).model_copy(update={"classes": classes})
     return _built(model, build_grammar(simulation, load_motifs(simulation.motifs)))
+
+
+def _without_file(settings: _Settings) -> _Settings:
+    """Without the FASTA file of a background."""
+    if not isinstance(settings.background, Path):
+        return settings
+    return settings.model_copy(update={"background": "human", "background_order": None})
 
 
 def make_from_data(model: Model, dataset: Dataset, folder: Path, config: Config) -> list[Path]:

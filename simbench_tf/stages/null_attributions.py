@@ -14,14 +14,13 @@ from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset
 from simbench_tf.devices import device
 from simbench_tf.discovery.null_sequences import NullSequences, shuffled_sequences, shuffled_stretches
-from simbench_tf.dna.encoding import CODES
 from simbench_tf.errors import InputError
 from simbench_tf.hdf5 import read_h5, whole_h5
 from simbench_tf.parallel import MapInOrder, Track
-from simbench_tf.random_streams import choose_rows, stream_key
+from simbench_tf.random_streams import choose_rows
 from simbench_tf.run.attributions import AttributionFile
 from simbench_tf.run.parts import PartsFolder, parts_of, read_scores
-from simbench_tf.simulate.grammar.sampler import background_letters
+from simbench_tf.simulate.grammar import draw_background
 from simbench_tf.stages.attribute_chunks import attribute_bases, job_of
 from simbench_tf.stages.simulate import grammar_of
 from simbench_tf.stages.step import Made
@@ -53,8 +52,7 @@ def null_sequences(
     if kind == "shuffles":
         return shuffled_sequences(bases[rows], config.seed)
     if kind == "background":
-        numbers, stream = np.arange(len(rows)), stream_key(config.seed, "null background")
-        drawn = CODES[background_letters(grammar_of(config, folder).hmm, stream, numbers)]
+        drawn = draw_background(grammar_of(config, folder), config.seed, "null background", np.arange(len(rows)))
         return NullSequences(drawn, np.ones(drawn.shape, bool))
     negatives = np.flatnonzero(dataset.labels(split)[:, dataset.tasks.index(task)] == 0)
     if not negatives.size:

@@ -69,9 +69,12 @@ def by_content(config: Config) -> dict[str, Any]:
         A file is missing.
     """
     check_files(config)
-    settings = config.simulation.model_dump(mode="json") | config.simulation.with_files(checksum_named)
-    if settings.get("clean_background") is False:
-        del settings["clean_background"]  # data that were made before there was this setting stay fresh
+    by_checksum = config.simulation.model_copy(update=config.simulation.with_files(checksum_named))
+    # a checksum is no path, which pydantic would warn of
+    settings = by_checksum.model_dump(mode="json", warnings=False)
+    for later in ("clean_background", "classes"):
+        if not settings.get(later, True):
+            del settings[later]  # data that were made before there was this setting stay fresh
     return settings | version_of("simulator", config.simulation.kind)
 
 

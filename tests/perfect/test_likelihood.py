@@ -20,14 +20,14 @@ from simbench_tf.perfect.oracle import mixtures
 from simbench_tf.perfect.scan import in_chunks, scan
 from simbench_tf.simulate.grammar import Grammar, label_prior
 from simbench_tf.simulate.oracle import label_log_odds, log_likelihood
-from simbench_tf.simulate.oracle.posterior import grammar_layout
+from simbench_tf.simulate.oracle.posterior import class_layouts
 
 LENGTH = 10
 
 
 def pattern_log_likelihood(grammar: Grammar, rows: np.ndarray) -> np.ndarray:
     """``log P(rows | pattern)``, (N, P), by the recursion in TensorFlow, as a graph that XLA does not compile."""
-    layout = arrange(grammar_layout(grammar))
+    layout = arrange(class_layouts(grammar)[0])
     odds, log_scale = tf.function(lambda x: pattern_odds(layout, x), autograph=False)(mixtures(rows))
     with np.errstate(divide="ignore"):
         return (np.log(odds.numpy()) + log_scale.numpy()).T - grammar.seq_length * np.log(4)
@@ -57,7 +57,7 @@ def test_elements_narrower_than_the_memory_of_the_background(case: str, order: i
     table = np.random.default_rng(8).dirichlet(np.full(4, 0.7), 4**order) + 0.001
     background = tuple(map(tuple, (table / table.sum(axis=1, keepdims=True)).tolist()))
     grammar = grammar_of(CASES[case], SHORT, LENGTH, background=background, rules=RULES.get(case, []))
-    assert tail in arrange(grammar_layout(grammar)).tails
+    assert tail in arrange(class_layouts(grammar)[0]).tails
     bases, _, _ = drawn(grammar, 30)
     rows = one_hot(bases)
     np.testing.assert_allclose(pattern_log_likelihood(grammar, rows), log_likelihood(grammar, bases), rtol=0, atol=1e-9)
@@ -68,7 +68,7 @@ def test_evidence_sums_over_the_labels_of_other_tasks() -> None:
     bases, _, _ = drawn(grammar, 20)
     joint = np.exp(log_likelihood(grammar, bases)) * label_prior(grammar)  # patterns 0, x, y, xy
     expected = np.stack([[joint[:, [0, 2]], joint[:, [1, 3]]], [joint[:, [0, 1]], joint[:, [2, 3]]]]).sum(axis=-1)
-    found = evidence(arrange(grammar_layout(grammar)), mixtures(one_hot(bases)))
+    found = evidence(arrange(class_layouts(grammar)[0]), mixtures(one_hot(bases)))
     np.testing.assert_allclose(found, np.log(np.moveaxis(expected, 2, 0)), rtol=0, atol=1e-10)
 
 
@@ -77,7 +77,7 @@ def test_a_pattern_that_cannot_be_has_no_weight() -> None:
     certain = [{"motif": "ONE", "rate": 0, "enriched": {"x": 1}, "position": {"centre": 3.5, "sd": 0.01}}]
     grammar = grammar_of(certain, [motif("ONE", 3, 1)], 6, tasks={"x": {"fraction": 0.5}})
     bases = np.array([[1, 1, 1, 1, 1, 1], drawn(grammar, 8)[0][0].tolist()], np.uint8)
-    layout = arrange(grammar_layout(grammar))
+    layout = arrange(class_layouts(grammar)[0])
     rows = tf.constant(one_hot(bases), tf.float64)
     with tf.GradientTape() as tape:
         tape.watch(rows)
@@ -132,7 +132,7 @@ def test_the_likelihood_is_the_mean_over_all_sequences_that_the_rows_mix(rows: n
     bases = np.array(list(itertools.product(*choices)), np.uint8)
     share = weights[np.arange(LENGTH), bases].prod(axis=1)
     expected = share @ np.exp(log_likelihood(grammar, bases))
-    odds, log_scale = pattern_odds(arrange(grammar_layout(grammar)), mixtures(rows[None]))
+    odds, log_scale = pattern_odds(arrange(class_layouts(grammar)[0]), mixtures(rows[None]))
     found = (odds * tf.exp(log_scale)).numpy()[:, 0] / 4**LENGTH
     size = np.abs(share) @ np.exp(log_likelihood(grammar, bases))
     assert (np.abs(found - expected) <= 1e-11 * size).all()
@@ -159,7 +159,7 @@ EVERYWHERE = list(itertools.product([0], range(LENGTH), range(4)))
 
 @pytest.mark.parametrize("case", ["pair", "two rules"])
 def test_gradients_are_those_of_finite_differences(case: str) -> None:
-    layout = arrange(grammar_layout(MIXED[case]))
+    layout = arrange(class_layouts(MIXED[case])[0])
     at = np.random.default_rng(1).dirichlet(np.ones(4), (1, LENGTH))
     weights = np.random.default_rng(2).normal(size=(1, 2, 2))
 
@@ -207,7 +207,7 @@ def test_a_scan_is_a_loop_with_all_its_derivatives() -> None:
 
 @pytest.mark.slow
 def test_what_is_compiled_has_second_derivatives_too() -> None:
-    layout = arrange(grammar_layout(MIXED["two motifs"]))
+    layout = arrange(class_layouts(MIXED["two motifs"])[0])
     bases, _, _ = drawn(MIXED["two motifs"], 5)
     compiled = in_chunks(lambda x: evidence(layout, x), 2)
     at = mixtures(0.7 * one_hot(bases) + 0.3 * one_hot(bases[::-1])).numpy()

@@ -26,7 +26,7 @@ from simbench_tf.perfect.likelihood import evidence
 from simbench_tf.perfect.oracle import LogOdds, mixtures, oracle_of
 from simbench_tf.simulate.grammar import Grammar, draw_bases
 from simbench_tf.simulate.oracle import label_log_odds, log_likelihood
-from simbench_tf.simulate.oracle.posterior import grammar_layout
+from simbench_tf.simulate.oracle.posterior import class_layouts
 
 LENGTH = 16
 
@@ -56,7 +56,7 @@ def exact(grammar: Grammar, bases: np.ndarray) -> np.ndarray:
 
 def log_odds_of(grammar: Grammar, bases: np.ndarray) -> np.ndarray:
     """The layer's log-odds, step by step and not compiled."""
-    found = evidence(arrange(grammar_layout(grammar)), mixtures(sb.one_hot(bases))).numpy()
+    found = evidence(arrange(class_layouts(grammar)[0]), mixtures(sb.one_hot(bases))).numpy()
     return found[:, :, 1] - found[:, :, 0]
 
 
@@ -163,15 +163,15 @@ def test_a_saved_model_is_the_same_in_another_process(model, bases, tmp_path) ->
 def test_the_layer_is_made_again_from_its_settings(model) -> None:
     layer = model.layers[1]
     again = LogOdds.from_config(layer.get_config())
-    for mine, other in zip(layer._layout, again._layout, strict=True):
+    for mine, other in zip(layer._layouts[0], again._layouts[0], strict=True):
         np.testing.assert_array_equal(mine, other)
 
 
 def test_the_oracle_of_a_run(tiny_run) -> None:
     dataset = sb.open_dataset(tiny_run)
-    layout = sb.oracle_model(dataset).layers[1]._layout
+    layout = sb.oracle_model(dataset).layers[1]._layouts[0]
     grammar = grammar_of_run(load_config(tiny_run / "config.yaml").simulation, tiny_run)
-    np.testing.assert_array_equal(layout.rates, grammar_layout(grammar).rates)
+    np.testing.assert_array_equal(layout.rates, class_layouts(grammar)[0].rates)
 
 
 def test_data_that_no_grammar_drew(tmp_path) -> None:

@@ -25,7 +25,7 @@ from helpers.oracle_grammars import ELEMENTS, LONG, drawn, grammar_of
 from simbench_tf.simulate.grammar import Grammar, hazards, label_prior
 from simbench_tf.simulate.oracle import explain, label_posterior, log_likelihood
 from simbench_tf.simulate.oracle.occupancy import explain_rows
-from simbench_tf.simulate.oracle.posterior import grammar_layout
+from simbench_tf.simulate.oracle.posterior import class_layouts
 
 
 @pytest.mark.parametrize("background", BACKGROUNDS)
@@ -163,7 +163,7 @@ def test_long_sequences_neither_overflow_nor_underflow() -> None:
 def test_forward_and_backward_agree(grammar: Grammar) -> None:
     bases, _, _ = drawn(grammar, 500)
     nothing_known = np.zeros(500, np.int64)
-    explained = explain_rows(grammar_layout(grammar), bases, nothing_known, nothing_known, None)
+    explained = explain_rows(class_layouts(grammar)[0], bases, nothing_known, nothing_known, None)
     np.testing.assert_allclose(explained.backward_log_likelihood, explained.log_likelihood, rtol=0, atol=1e-9)
     assert np.array_equal(log_likelihood(grammar, bases), explained.log_likelihood)
 

@@ -31,7 +31,7 @@ from simbench_tf.simulate.grammar import (
     zero_order_background,
 )
 from simbench_tf.simulate.oracle import explain, site_calls
-from simbench_tf.simulate.oracle.posterior import grammar_layout
+from simbench_tf.simulate.oracle.posterior import class_layouts
 from simbench_tf.simulate.oracle.site_starts import SiteKinds, site_kinds, site_start_rows
 
 RULES = [{"task": "x", "when": "ALPHA without GAMMA", "with_label": 0.7, "without_label": 0.1}]
@@ -40,7 +40,7 @@ RULES = [{"task": "x", "when": "ALPHA without GAMMA", "with_label": 0.7, "withou
 def starts_of(grammar: Grammar, bases: np.ndarray) -> tuple[SiteKinds, np.ndarray]:
     """The kinds of sites, and the posterior of their starts with no label known, (N, K, L)."""
     kinds, unknown = site_kinds(grammar.hmm), np.zeros(len(bases), np.int64)
-    starts, possible = site_start_rows(grammar_layout(grammar), kinds, bases, unknown, unknown)
+    starts, possible = site_start_rows(class_layouts(grammar)[0], kinds, bases, unknown, unknown)
     assert possible.all()
     return kinds, starts
 

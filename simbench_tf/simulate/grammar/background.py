@@ -15,29 +15,33 @@ from scipy.sparse import csr_array
 from scipy.sparse.csgraph import connected_components
 
 from simbench_tf.compiled import njit
-from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation
+from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation, SequenceClass
 from simbench_tf.errors import InputError
 from simbench_tf.genome import fetch, open_genome
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
 MAX_ORDER = 5
-_KEY = "simulation.background"
 
 
-def background_of(simulation: GrammarSimulation, index_dir: str | PathLike[str] | None) -> Floats:
-    """The background table of a configuration, P(column base | the k bases before), float64 (4 ** k, 4).
+def background_of(
+    settings: GrammarSimulation | SequenceClass, index_dir: str | PathLike[str] | None, key: str = "simulation"
+) -> Floats:
+    """The background table of a grammar or a class of it, P(column base | the k bases before), float64 (4 ** k, 4).
+
+    `key` is the configuration's key of `settings`, for errors.
 
     Raises
     ------
     InputError
         It is no such table or file, its order contradicts `background_order`, or a base never comes back in it.
     """
-    source, order = simulation.background, simulation.background_order
+    source, order = settings.background, settings.background_order
     if isinstance(source, Path):
         where, table = str(source), _counted_in(source, 1 if order is None else order, index_dir)
     else:
-        where, table = _KEY, _given(HUMAN_BACKGROUND if isinstance(source, str) else source, order)
+        rows = HUMAN_BACKGROUND if source is None or isinstance(source, str) else source
+        where, table = f"{key}.background", _given(rows, order, key)
     frequencies = context_frequencies(table)
     if frequencies is None or not (frequencies @ table > 0).all():
         raise InputError(where, "some base never comes back in this background", "make more of its steps possible")
@@ -92,15 +96,19 @@ def context_frequencies(table: Floats) -> Floats | None:
     return np.asarray(frequencies / frequencies.sum())
 
 
-def _given(rows: tuple[tuple[float, ...], ...], order: int | None) -> Floats:
+def _given(rows: tuple[tuple[float, ...], ...], order: int | None, key: str) -> Floats:
     allowed = [4**k for k in range(MAX_ORDER + 1)]
     if len(rows) not in allowed or {len(row) for row in rows} != {4}:
-        raise InputError(_KEY, "is no table of 4 ** k rows of 4", "give P(column base | row base) for A, C, G, T")
+        raise InputError(
+            f"{key}.background", "is no table of 4 ** k rows of 4", "give P(column base | row base) for A, C, G, T"
+        )
     table = np.array(rows, np.float64)
     if order not in (None, order_of(table)):
-        raise InputError("simulation.background_order", f"is {order}, the table's is {order_of(table)}", "leave it out")
+        raise InputError(f"{key}.background_order", f"is {order}, the table's is {order_of(table)}", "leave it out")
     if not (np.abs(table.sum(axis=1) - 1) <= 1e-3).all() or (table < 0).any():
-        raise InputError(_KEY, "holds a row that is not four probabilities with sum 1", "correct the row")
+        raise InputError(
+            f"{key}.background", "holds a row that is not four probabilities with sum 1", "correct the row"
+        )
     return table / table.sum(axis=1, keepdims=True)
 
 

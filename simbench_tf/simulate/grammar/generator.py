@@ -1,7 +1,8 @@
 """Sequences drawn from a stated model: motifs at label-dependent rates in a random background, no genome needed.
 
 The same :class:`Grammar` that :func:`draw` samples from holds everything an exact posterior needs (see
-`SemiMarkov`): labels are a Gaussian copula, and a sequence given its labels is a semi-Markov hidden Markov chain.
+`SemiMarkov`): labels are a Gaussian copula, and a sequence given its labels and its class is a semi-Markov hidden
+Markov chain. Classes are independent of the labels.
 Sequence i of a seed is the same bytes whatever stretch it is drawn in and however many threads draw.
 """
 
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from simbench_tf.config import Element, GrammarSimulation, Rule, Splits
+from simbench_tf.config import Element, GrammarSimulation, Rule, SequenceClass, Splits
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.dna.encoding import CODES
 from simbench_tf.errors import InputError
@@ -25,12 +26,13 @@ from simbench_tf.simulate.drawn import Drawn
 from simbench_tf.simulate.grammar.background import background_of
 from simbench_tf.simulate.grammar.labels import check_labels, draw_patterns, labels_of, pattern_probabilities
 from simbench_tf.simulate.grammar.rules import names_in, parse_rule
-from simbench_tf.simulate.grammar.sampler import count_sites, cut_out, fill, fill_letters
+from simbench_tf.simulate.grammar.sampler import background_letters, count_sites, cut_out, fill, fill_letters
 from simbench_tf.simulate.grammar.semi_markov import STRANDS, SemiMarkov, build_semi_markov, hazard_of
 from simbench_tf.tables import SITES_SCHEMA, sequence_schema
 
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
+Letters = npt.NDArray[np.uint8]
 
 
 # ids have nine digits, so that they sort as text
@@ -58,8 +60,11 @@ class Grammar(NamedTuple):
         What labels require of the elements of a sequence.
     splits : Splits
         Fractions held out for validation and test.
-    hmm : SemiMarkov
-        The sequence model given the labels, as arrays.
+    hmms : tuple of SemiMarkov
+        For each class of sequences, the sequence model given the labels, as arrays. Classes differ in background and
+        rates, and share elements, forms, segments and profiles.
+    class_weights : float64 (C,)
+        P(class); one class of weight 1 where the configuration has none.
     """
 
     tasks: tuple[str, ...]
@@ -70,7 +75,13 @@ class Grammar(NamedTuple):
     motifs: tuple[Motif, ...]
     rules: tuple[Rule, ...]
     splits: Splits
-    hmm: SemiMarkov
+    hmms: tuple[SemiMarkov, ...]
+    class_weights: Floats
+
+    @property
+    def hmm(self) -> SemiMarkov:
+        """The sequence model of the first class: what all have in common, and all there is without classes."""
+        return self.hmms[0]
 
 
 def build_grammar(
@@ -113,15 +124,8 @@ def build_grammar(
                 used.append(motif)
         ids = [motif.motif_id for motif in used]
         element_motifs.append(tuple(ids.index(motif.motif_id) for motif in found))
-    hmm = build_semi_markov(
-        simulation.elements,
-        element_motifs,
-        used,
-        list(simulation.tasks),
-        simulation.seq_length,
-        background_of(simulation, index_dir),
-        simulation.rules,
-    )
+    classes = simulation.classes or [SequenceClass()]
+    weights = np.array([each.weight for each in classes])
     return Grammar(
         tasks=tuple(simulation.tasks),
         fractions=np.array([task.fraction for task in simulation.tasks.values()]),
@@ -131,8 +135,32 @@ def build_grammar(
         motifs=tuple(used),
         rules=tuple(simulation.rules),
         splits=simulation.splits,
-        hmm=hmm,
+        hmms=tuple(_class_model(simulation, number, element_motifs, used, index_dir) for number in range(len(classes))),
+        class_weights=weights / weights.sum(),
     )
+
+
+def _class_model(
+    simulation: GrammarSimulation,
+    number: int,
+    element_motifs: Sequence[tuple[int, ...]],
+    used: Sequence[Motif],
+    index_dir: str | PathLike[str] | None,
+) -> SemiMarkov:
+    """The sequence model of a class."""
+    key = f"simulation.classes.{number}" if simulation.classes else "simulation"
+    one = simulation.classes[number] if simulation.classes else SequenceClass()
+    has_own = one.background is not None
+    background = background_of(one, index_dir, key) if has_own else background_of(simulation, index_dir)
+    tasks, length = list(simulation.tasks), simulation.seq_length
+    try:
+        return build_semi_markov(
+            simulation.elements, element_motifs, used, tasks, length, background, simulation.rules, one.rate
+        )
+    except InputError as error:
+        if not simulation.classes:
+            raise
+        raise InputError(key, f"{error.where}: {error.what}", error.mend) from error
 
 
 def draw(grammar: Grammar, seed: int, start: int, stop: int) -> Drawn:
@@ -171,12 +199,7 @@ def draw(grammar: Grammar, seed: int, start: int, stop: int) -> Drawn:
         raise ValueError(f"need 0 <= start <= stop <= {_MAX_SEQUENCES}, not {start} and {stop}")
     indices = np.arange(start, stop, dtype=np.int64)
     patterns = draw_patterns(grammar.fractions, grammar.label_correlation, seed, indices)
-    elements_key = stream_key(seed, "grammar elements")
-    offsets = np.zeros(len(indices) + 1, np.int64)
-    np.cumsum(count_sites(grammar.hmm, elements_key, patterns, start), out=offsets[1:])
-    letters = np.empty((len(indices), grammar.seq_length), np.uint8)
-    sites = np.empty((offsets[-1], 4), np.int64)
-    fill(grammar.hmm, elements_key, stream_key(seed, "grammar bases"), patterns, start, offsets, letters, sites)
+    letters, sites = _letters_and_sites(grammar, seed, patterns, indices)
 
     seq_ids = _seq_ids(indices)
     labels = labels_of(patterns, len(grammar.tasks))
@@ -191,6 +214,78 @@ def draw(grammar: Grammar, seed: int, start: int, stop: int) -> Drawn:
     ]
     sequences = pa.Table.from_arrays(columns, schema=sequence_schema(grammar.tasks))
     return Drawn(sequences, _sites_table(grammar, letters, sites, seq_ids))
+
+
+def _letters_and_sites(grammar: Grammar, seed: int, patterns: Integers, indices: Integers) -> tuple[Letters, Integers]:
+    """What `sampler.fill` writes, each sequence by the model of its class."""
+    keys = stream_key(seed, "grammar elements"), stream_key(seed, "grammar bases")
+    letters = np.empty((len(indices), grammar.seq_length), np.uint8)
+    parts = []
+    for hmm, rows in _rows_of_classes(grammar, seed, "grammar", indices):
+        offsets = np.zeros(len(indices[rows]) + 1, np.int64)
+        np.cumsum(count_sites(hmm, keys[0], patterns[rows], indices[rows]), out=offsets[1:])
+        own, sites = letters[rows], np.empty((offsets[-1], 4), np.int64)
+        fill(hmm, *keys, patterns[rows], indices[rows], offsets, own, sites)
+        letters[rows] = own
+        sites[:, 0] = np.arange(len(indices))[rows][sites[:, 0]]
+        parts.append(sites)
+    if len(parts) == 1:
+        return letters, parts[0]
+    together = np.concatenate(parts)
+    return letters, together[np.argsort(together[:, 0], kind="stable")]
+
+
+def _rows_of_classes(
+    grammar: Grammar, seed: int, purpose: str, indices: Integers
+) -> list[tuple[SemiMarkov, Integers | slice]]:
+    """The model of each class, and the rows of `indices` that are of the class."""
+    if len(grammar.hmms) == 1:
+        return [(grammar.hmm, slice(None))]
+    classes = draw_classes(grammar, seed, indices, purpose)
+    return [(hmm, np.flatnonzero(classes == number)) for number, hmm in enumerate(grammar.hmms)]
+
+
+def draw_classes(grammar: Grammar, seed: int, indices: npt.ArrayLike, purpose: str = "grammar") -> Integers:
+    """Which class each sequence is of, int64 (N,): by a draw of its own, so that nothing else depends on it.
+
+    Parameters
+    ----------
+    grammar : Grammar
+    seed : int
+    indices : int64 (N,)
+        Numbers of the sequences.
+    purpose : str
+        As of :func:`draw_bases`.
+
+    Examples
+    --------
+    >>> from simbench_tf.motifs import load_motifs
+    >>> settings = GrammarSimulation(kind="grammar", classes=[{"weight": 3}, {"weight": 1, "rate": 2}])
+    >>> grammar = build_grammar(settings, load_motifs("default"))
+    >>> np.bincount(draw_classes(grammar, 1, np.arange(4000))).tolist()
+    [3000, 1000]
+    """
+    draws = uniforms(seed, f"{purpose} classes", indices)[:, 0]
+    # the last bound is left out: it may fall short of 1 by round-off
+    return np.searchsorted(np.cumsum(grammar.class_weights)[:-1], draws, side="right")
+
+
+def draw_background(grammar: Grammar, seed: int, purpose: str, indices: Integers) -> Letters:
+    """Random background without any element, uint8 (N, L), 0-3: one sequence for each index, of a class of its own.
+
+    Parameters
+    ----------
+    grammar : Grammar
+    seed : int
+    purpose : str
+        Of the random numbers.
+    indices : int64 (N,)
+    """
+    indices = np.asarray(indices, np.int64)
+    letters = np.empty((len(indices), grammar.seq_length), np.uint8)
+    for hmm, rows in _rows_of_classes(grammar, seed, purpose, indices):
+        letters[rows] = background_letters(hmm, stream_key(seed, purpose), indices[rows])
+    return CODES[letters]
 
 
 def draw_bases(
@@ -227,7 +322,10 @@ def draw_bases(
     patterns = draw_patterns(grammar.fractions, grammar.label_correlation, seed, indices, f"{purpose} labels")
     letters = np.empty((len(indices), grammar.seq_length), np.uint8)
     keys = stream_key(seed, f"{purpose} elements"), stream_key(seed, f"{purpose} bases")
-    fill_letters(grammar.hmm, *keys, patterns, start, letters)
+    for hmm, rows in _rows_of_classes(grammar, seed, purpose, indices):
+        own = letters[rows]
+        fill_letters(hmm, *keys, patterns[rows], indices[rows], own)
+        letters[rows] = own
     return CODES[letters], labels_of(patterns, len(grammar.tasks))
 
 
@@ -248,14 +346,22 @@ def label_prior(grammar: Grammar) -> Floats:
 def decision_points(grammar: Grammar, pattern: int) -> Floats:
     """Probability that each position is a decision point (covered by no element that began before it), float64 (L,).
 
-    By the rates alone, as :func:`hazards`: rules then keep some of the placements.
+    By the rates alone, as :func:`hazards`: rules then keep some of the placements. The mean over classes.
     """
-    return grammar.hmm.decision[pattern]
+    return np.einsum("c,cl->l", grammar.class_weights, [hmm.decision[pattern] for hmm in grammar.hmms])
 
 
 def hazards(grammar: Grammar, pattern: int) -> Floats:
-    """Probability that each element starts at each decision point, float64 (E, L), given the label pattern."""
-    return hazard_of(grammar.hmm, pattern)
+    """Probability that each element starts at each decision point, float64 (E, L), given the label pattern.
+
+    With classes, of a sequence whose class is not known.
+    """
+    if len(grammar.hmms) == 1:
+        return hazard_of(grammar.hmm, pattern)
+    reached = grammar.class_weights[:, None] * [hmm.decision[pattern] for hmm in grammar.hmms]
+    starts = np.einsum("cl,cel->el", reached, [hazard_of(hmm, pattern) for hmm in grammar.hmms])
+    reached = reached.sum(axis=0)
+    return np.divide(starts, reached, where=reached > 0, out=np.zeros_like(starts))
 
 
 def element_tasks(grammar: Grammar) -> dict[str, list[str]]:
@@ -285,8 +391,10 @@ def used_motifs(grammar: Grammar) -> list[Motif]:
 
 
 def zero_order_background(grammar: Grammar) -> tuple[float, ...]:
-    """Base frequencies A, C, G, T of the background, against which sites are scored."""
-    return tuple(grammar.hmm.background[0].tolist())
+    """Base frequencies A, C, G, T of the background (the mean over classes), against which sites are scored."""
+    if len(grammar.hmms) == 1:
+        return tuple(grammar.hmm.background[0].tolist())
+    return tuple(np.einsum("c,cb->b", grammar.class_weights, [hmm.background[0] for hmm in grammar.hmms]).tolist())
 
 
 def _look_up(motifs: Sequence[Motif], name: str | None, number: int) -> Motif:
@@ -354,6 +462,6 @@ def _scores(
         chosen = np.flatnonzero(motif == number)
         windows = bases_of(matched.take(pa.array(chosen)))
         scores[chosen], pvalues[chosen] = score_sites(
-            windows, strands[chosen], grammar.motifs[number], grammar.hmm.background[0]
+            windows, strands[chosen], grammar.motifs[number], np.array(zero_order_background(grammar))
         )
     return scores, pvalues

@@ -16,13 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf.config import Element
-from simbench_tf.dna.encoding import LETTERS
 from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import find_motif
-from simbench_tf.random_streams import stream_key
-from simbench_tf.simulate.grammar.generator import Grammar
+from simbench_tf.simulate.grammar.generator import Grammar, draw_background
 from simbench_tf.simulate.grammar.rules import main_effect, names_in, parse_rule, truth_table
-from simbench_tf.simulate.grammar.sampler import background_letters
 
 Bases = npt.NDArray[np.uint8]
 Booleans = npt.NDArray[np.bool_]
@@ -150,7 +147,7 @@ def knock_out(grammar: Grammar, bases: Bases, first: Booleans, second: Booleans,
     """The four versions of each sequence, uint8 (N, 4, L), in the order of `KNOCK_OUTS`.
 
     What is knocked out is replaced by the same stretch of a random background sequence, one for each sequence, so that
-    the two single knock-outs and the joint one differ in nothing else.
+    the two single knock-outs and the joint one differ in nothing else. With classes, its class is drawn by the weights.
 
     Parameters
     ----------
@@ -162,8 +159,7 @@ def knock_out(grammar: Grammar, bases: Bases, first: Booleans, second: Booleans,
     indices : int64 (N,)
         A number for each sequence, for its random stream.
     """
-    letters = background_letters(grammar.hmm, stream_key(seed, "knock-outs"), np.asarray(indices, np.int64))
-    other = np.searchsorted(LETTERS[:4], letters).astype(np.uint8)
+    other = draw_background(grammar, seed, "knock-outs", indices)
     gone = np.stack([np.zeros_like(first), first, second, first | second], axis=1)
     return np.where(gone, other[:, None], bases[:, None])
 

@@ -139,12 +139,12 @@ def _empty_placements(hmm: SemiMarkov) -> Integers:
 
 
 @njit(parallel=True)
-def count_sites(hmm: SemiMarkov, elements_key: np.uint64, patterns: Integers, first: int) -> Integers:
-    """Number of sites of each sequence, (N,): sequence ``first + row`` has label pattern ``patterns[row]``."""
+def count_sites(hmm: SemiMarkov, elements_key: np.uint64, patterns: Integers, indices: Integers) -> Integers:
+    """Number of sites of each sequence, (N,): sequence ``indices[row]`` has label pattern ``patterns[row]``."""
     counts = np.zeros(patterns.size, np.int64)
     for row in nb.prange(patterns.size):
         placed = _empty_placements(hmm)
-        n_placed = _place(hmm, patterns[row], open_stream(elements_key, first + row, 0), placed)
+        n_placed = _place(hmm, patterns[row], open_stream(elements_key, indices[row], 0), placed)
         for number in range(n_placed):
             counts[row] += 1 if hmm.form_second[placed[number, 2]] < 0 else 2
     return counts
@@ -156,7 +156,7 @@ def fill(
     elements_key: np.uint64,
     bases_key: np.uint64,
     patterns: Integers,
-    first: int,
+    indices: Integers,
     offsets: Integers,
     letters: Letters,
     sites: Integers,
@@ -167,15 +167,20 @@ def fill(
     """
     for row in nb.prange(patterns.size):
         placed = _empty_placements(hmm)
-        n_placed = _place(hmm, patterns[row], open_stream(elements_key, first + row, 0), placed)
+        n_placed = _place(hmm, patterns[row], open_stream(elements_key, indices[row], 0), placed)
         own = sites[offsets[row] : offsets[row + 1]]
         own[:, 0] = row
-        _write(hmm, placed[:n_placed], open_stream(bases_key, first + row, 0), letters[row], own)
+        _write(hmm, placed[:n_placed], open_stream(bases_key, indices[row], 0), letters[row], own)
 
 
 @njit(nogil=True)
 def fill_letters(
-    hmm: SemiMarkov, elements_key: np.uint64, bases_key: np.uint64, patterns: Integers, first: int, letters: Letters
+    hmm: SemiMarkov,
+    elements_key: np.uint64,
+    bases_key: np.uint64,
+    patterns: Integers,
+    indices: Integers,
+    letters: Letters,
 ) -> None:
     """Write the sequences of :func:`fill` without their sites, one after the other, while other Python threads run.
 
@@ -184,8 +189,8 @@ def fill_letters(
     placed = _empty_placements(hmm)
     unread = np.empty((2 * len(placed), 4), np.int64)
     for row in range(patterns.size):
-        n_placed = _place(hmm, patterns[row], open_stream(elements_key, first + row, 0), placed)
-        _write(hmm, placed[:n_placed], open_stream(bases_key, first + row, 0), letters[row], unread)
+        n_placed = _place(hmm, patterns[row], open_stream(elements_key, indices[row], 0), placed)
+        _write(hmm, placed[:n_placed], open_stream(bases_key, indices[row], 0), letters[row], unread)
 
 
 @njit(parallel=True)

@@ -120,8 +120,11 @@ def build_semi_markov(
     seq_length: int,
     background: Floats,
     rules: Sequence[Rule],
+    factor: float = 1.0,
 ) -> SemiMarkov:
     """The arrays of elements whose motifs are given as indices into `motifs`; `background` as (4 ** k, 4).
+
+    `factor` multiplies all rates.
 
     Raises
     ------
@@ -147,7 +150,7 @@ def build_semi_markov(
     ]
     profile = np.stack(spread, axis=1)
     ends = np.stack([_ends(profile[:, e], form_width[part], probability[part]) for e, part in enumerate(parts)], axis=1)
-    rates = _rates(elements, tasks)
+    rates = factor * _rates(elements, tasks)
     # not matrix products: the rounding of those depends on the number of threads
     starts = np.einsum("pe,le->pl", rates, profile)
     decision = np.ones_like(starts)

@@ -5,7 +5,8 @@ mean over sequences of each one's auPRC the posterior is the best known, not pro
 
 The model is the `Grammar` that the sampler draws from. Every placement of elements that could have made a sequence is
 summed over by forward-backward over decision points (Rabiner 1989, sections III.A and IV.D, for states of explicit
-duration), on both strands, with every gap, position and overlap, and nothing is approximated.
+duration), on both strands, with every gap, position and overlap, and nothing is approximated. Of a grammar with classes
+that is done for each class (`mixture`).
 """
 
 from __future__ import annotations
@@ -22,9 +23,8 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from simbench_tf.score import AreaErrors, area_errors, pooled_errors, pooled_scores, score_attributions, summarise
 from simbench_tf.simulate.grammar import Grammar, element_tasks, label_prior
 from simbench_tf.simulate.grammar.labels import labels_of
-from simbench_tf.simulate.oracle.forward_backward import log_likelihood_rows
 from simbench_tf.simulate.oracle.layout import OracleLayout, layout_of
-from simbench_tf.simulate.oracle.occupancy import explain_rows
+from simbench_tf.simulate.oracle.mixture import explain_classes, log_likelihood_of_classes, mixed_log_likelihood
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -110,7 +110,7 @@ def explain(
     """
     bases = checked_bases(grammar, bases)
     known, given = known_patterns(labels, len(bases), len(grammar.tasks))
-    explained = explain_rows(grammar_layout(grammar), bases, known, given, by)
+    explained = explain_classes(class_layouts(grammar), grammar.class_weights, bases, known, given, by)
     if not explained.possible.all():
         row = int(np.flatnonzero(~explained.possible)[0])
         raise ValueError(f"sequence {row} cannot come from this grammar{'' if labels is None else ' with its labels'}")
@@ -129,7 +129,8 @@ def log_likelihood(grammar: Grammar, bases: Bases) -> Floats:
     Pattern p carries the labels of its bits, ``sum_t y_t << t``. Parameters and errors as of :func:`explain`, but a
     sequence that the grammar cannot give has -inf.
     """
-    return log_likelihood_rows(grammar_layout(grammar), checked_bases(grammar, bases))
+    of_classes = log_likelihood_of_classes(class_layouts(grammar), checked_bases(grammar, bases))
+    return mixed_log_likelihood(grammar.class_weights, of_classes)
 
 
 def label_posterior(grammar: Grammar, log_likelihood: Floats) -> Floats:
@@ -230,11 +231,11 @@ def attribution_ceiling(occupancy: npt.NDArray[np.floating], mask: npt.NDArray[n
     }
 
 
-def grammar_layout(grammar: Grammar) -> OracleLayout:
-    """A grammar laid out for the recursions of `forward_backward`."""
-    depends = element_tasks(grammar)
+def class_layouts(grammar: Grammar) -> list[OracleLayout]:
+    """Each class of a grammar laid out for the recursions of `forward_backward`; one without classes."""
+    depends, prior = element_tasks(grammar), label_prior(grammar)
     task_elements = [[task in depends[element.name] for element in grammar.elements] for task in grammar.tasks]
-    return layout_of(grammar.hmm, label_prior(grammar), np.array(task_elements))
+    return [layout_of(hmm, prior, np.array(task_elements)) for hmm in grammar.hmms]
 
 
 def checked_bases(grammar: Grammar, bases: Bases) -> Bases:

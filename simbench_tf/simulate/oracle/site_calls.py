@@ -22,8 +22,9 @@ from simbench_tf.compiled import njit
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.simulate.grammar import Grammar, element_tasks
 from simbench_tf.simulate.grammar.semi_markov import STRANDS
-from simbench_tf.simulate.oracle.posterior import checked_bases, grammar_layout, known_patterns
-from simbench_tf.simulate.oracle.site_starts import SiteKinds, site_kinds, site_start_rows
+from simbench_tf.simulate.oracle.mixture import site_starts_of_classes
+from simbench_tf.simulate.oracle.posterior import checked_bases, class_layouts, known_patterns
+from simbench_tf.simulate.oracle.site_starts import SiteKinds, site_kinds
 
 Bases = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float64]
@@ -105,12 +106,14 @@ def site_calls(
         raise InputError("at_least", f"is {at_least}, no probability above 0", "give a small one, as .001")
     bases = checked_bases(grammar, bases)
     known, given = known_patterns(labels, len(bases), len(grammar.tasks))
-    layout, kinds = grammar_layout(grammar), site_kinds(grammar.hmm)
+    layouts, kinds = class_layouts(grammar), site_kinds(grammar.hmm)
     chunk = max(1, _CHUNK_VALUES // (len(kinds.width) * grammar.seq_length))
     found = []
     for first in range(0, len(bases), chunk):
         part = slice(first, first + chunk)
-        starts, possible = site_start_rows(layout, kinds, bases[part], known[part], given[part])
+        starts, possible = site_starts_of_classes(
+            layouts, grammar.class_weights, kinds, bases[part], known[part], given[part]
+        )
         if not possible.all():
             row = first + int(np.flatnonzero(~possible)[0])
             raise ValueError(

@@ -1,0 +1,224 @@
+"""Classes of sequences: draws of each, and a posterior that sums over them, against every placement in every class."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from helpers.oracle_brute_force import CASES, ORDER_2, RULES, SHORT, brute_force
+from helpers.oracle_grammars import ELEMENTS, LONG, drawn, grammar_of
+from simbench_tf.config import Config, GrammarSimulation
+from simbench_tf.dna import one_hot
+from simbench_tf.errors import InputError
+from simbench_tf.motifs import load_motifs
+from simbench_tf.perfect.oracle import LogOdds, mixtures
+from simbench_tf.perfect.planted import planted_network
+from simbench_tf.simulate.grammar import (
+    Grammar,
+    build_grammar,
+    decision_points,
+    draw,
+    draw_background,
+    draw_bases,
+    draw_classes,
+    hazards,
+    label_prior,
+    zero_order_background,
+)
+from simbench_tf.simulate.oracle import explain, label_log_odds, log_likelihood, site_calls
+
+GC_RICH = ((0.1, 0.4, 0.4, 0.1),)
+LONG_MEMORY = tuple(map(tuple, (ORDER_2 / ORDER_2.sum(axis=1, keepdims=True)).tolist()))
+CLASSES: list[dict[str, Any]] = [
+    {"weight": 3, "background": GC_RICH, "rate": 0.9},
+    {"weight": 1, "background": LONG_MEMORY, "rate": 0.4},
+    {"weight": 2},
+]
+WEIGHTS = np.array([3, 1, 2]) / 6
+
+
+def mixed(case: str, seq_length: int, **settings: Any) -> Grammar:
+    return grammar_of(CASES[case], SHORT, seq_length, rules=RULES.get(case, []), classes=CLASSES, **settings)
+
+
+def apart(case: str, seq_length: int) -> list[Grammar]:
+    """One grammar a class, with the rates multiplied in its configuration."""
+    found = []
+    for each in CLASSES:
+        rate = each.get("rate", 1.0)
+        elements = [
+            {
+                **element,
+                "rate": rate * element["rate"],
+                "enriched": {task: rate * more for task, more in element.get("enriched", {}).items()},
+            }
+            for element in CASES[case]
+        ]
+        background = each.get("background", "human")
+        found.append(grammar_of(elements, SHORT, seq_length, rules=RULES.get(case, []), background=background))
+    return found
+
+
+@pytest.mark.parametrize("case", ["two motifs", "pair", "and"])
+def test_the_posterior_is_that_of_every_placement_in_every_class(case):
+    grammar = mixed(case, 10)
+    bases, labels, _ = drawn(grammar, 24)
+    truths = [brute_force(each, bases) for each in apart(case, 10)]
+    likelihood, elements, motifs = (np.einsum("c,c...->...", WEIGHTS, each) for each in zip(*truths, strict=True))
+    with np.errstate(divide="ignore"):
+        expected = np.log(likelihood)
+    np.testing.assert_allclose(log_likelihood(grammar, bases), expected, rtol=0, atol=1e-10)
+
+    prior = label_prior(grammar)
+    share = likelihood * prior / (likelihood * prior).sum(axis=1, keepdims=True)
+    carried = np.arange(4)[:, None] >> np.arange(2) & 1
+    half_told = np.where(np.arange(24)[:, None] % 2 == np.arange(2), labels.astype(np.int64), -1)
+    for known in (None, half_told):
+        fits = np.ones((24, 4), bool) if known is None else ((known[:, None] == carried) | (known[:, None] < 0)).all(2)
+        total = (likelihood * prior * fits).sum(axis=1)
+        weights = prior * fits / total[:, None]
+        posterior = explain(grammar, bases, known, by="motif")
+        np.testing.assert_allclose(posterior.log_likelihood, expected, rtol=0, atol=1e-10)
+        np.testing.assert_allclose(posterior.label_probability, share @ carried, rtol=0, atol=1e-10)
+        in_motif = np.einsum("np,nplm->nlm", weights, motifs)
+        np.testing.assert_allclose(posterior.part_occupancy, in_motif, rtol=0, atol=1e-10)
+        in_element = np.einsum("np,nple->nle", weights, elements)
+        np.testing.assert_allclose(posterior.occupancy, in_element.sum(axis=2), rtol=0, atol=1e-10)
+        by_element = explain(grammar, bases, known, by="element").part_occupancy
+        np.testing.assert_allclose(by_element, in_element, rtol=0, atol=1e-10)
+
+
+def test_all_sequences_of_a_length_have_probability_one_together():
+    every = np.array(list(itertools.product(range(4), repeat=8)), np.uint8)
+    total = np.exp(log_likelihood(mixed("two motifs", 8), every)).sum(axis=0)
+    np.testing.assert_allclose(total, 1, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_the_oracle_as_a_network_has_the_same_log_odds_and_substitutions():
+    grammar = mixed("two motifs", 10)
+    bases = drawn(grammar, 3)[0]
+    layer = LogOdds.of(grammar)
+    again = LogOdds.from_config(layer.get_config())
+    expected = label_log_odds(grammar, log_likelihood(grammar, bases))
+    for each in (layer, again):
+        np.testing.assert_allclose(each(one_hot(bases)).numpy(), expected, rtol=0, atol=1e-9)
+    found = layer.single_substitutions(one_hot(bases), np.array([1])).numpy()[0]
+    changed = np.repeat(bases, 4, axis=0)
+    changed[:, 5] = np.tile(np.arange(4), 3)
+    wanted = label_log_odds(grammar, log_likelihood(grammar, changed))[:, 1].reshape(3, 4)
+    np.testing.assert_allclose(found[:, 5], wanted, rtol=0, atol=1e-9)
+    # a missing sequence says nothing of the labels but their prior
+    assert mixtures(np.zeros((1, 10, 4))).numpy().min() == 1
+    prior = np.log([[0.3 / 0.7, 0.55 / 0.45]])
+    np.testing.assert_allclose(layer(np.zeros((1, 10, 4))).numpy(), prior, atol=1e-9)
+
+
+def test_classes_that_are_alike_change_nothing():
+    plain = grammar_of(ELEMENTS, LONG, 70)
+    alike = grammar_of(ELEMENTS, LONG, 70, classes=[{}, {"background": "human"}])
+    assert draw(alike, 3, 5, 60).sequences.equals(draw(plain, 3, 5, 60).sequences)
+    assert draw(alike, 3, 5, 60).sites.equals(draw(plain, 3, 5, 60).sites)
+    bases = drawn(plain, 5)[0]
+    np.testing.assert_allclose(explain(alike, bases).occupancy, explain(plain, bases).occupancy, atol=1e-12)
+    calls = [site_calls(grammar, bases, at_least=0.05) for grammar in (plain, alike)]
+    assert calls[0].drop(columns="score").equals(calls[1].drop(columns="score"))
+    np.testing.assert_allclose(calls[0]["score"], calls[1]["score"], atol=1e-9)
+
+
+def test_sequences_are_of_their_class_whatever_stretch_they_are_drawn_in():
+    classes = [{"weight": 1, "background": GC_RICH, "rate": 1.5}, {"weight": 1, "rate": 0.2}]
+    grammar = grammar_of(ELEMENTS, LONG, 200, classes=classes)
+    n = 4000
+    bases, labels, mask = drawn(grammar, n)
+    part = draw(grammar, 7, 100, 140)
+    assert part.sequences.equals(draw(grammar, 7, 0, n).sequences.slice(100, 40))
+    again = draw_bases(grammar, 7, 0, n)
+    assert np.array_equal(again[0], bases)
+    assert np.array_equal(again[1], labels)
+    of_class = draw_classes(grammar, 7, np.arange(n))
+    assert abs((of_class == 0).mean() - 0.5) < 0.03
+    gc = np.isin(bases, (1, 2)).mean(axis=1)
+    assert gc[of_class == 0].min() > gc[of_class == 1].mean()
+    # labels know nothing of classes: sampling error .015
+    assert abs(labels[of_class == 0].mean(axis=0) - labels[of_class == 1].mean(axis=0)).max() < 0.06
+    rates = np.array([[0.3, 0.3, 0.2, 0.5], [1.0, 0.3, 0, 0], [0, 0.6, 0.4, 0]])
+    for number, factor in enumerate((1.5, 0.2)):
+        rows = of_class == number
+        expected = factor * (np.concatenate([np.ones((rows.sum(), 1)), labels[rows]], axis=1) @ rates).mean(axis=0)
+        # starts, from covered bases; a pair's two motifs have 17
+        starts = mask[rows].sum(axis=(0, 1)) / rows.sum() / np.array([8, 11, 17, 6])
+        np.testing.assert_allclose(starts, expected, rtol=0.12)
+
+
+def test_calls_score_what_is_right_in_a_mixture():
+    classes = [{"background": GC_RICH, "rate": 1.5}, {"rate": 0.2}]
+    grammar = grammar_of(ELEMENTS, LONG, 100, classes=classes)
+    bases, _, mask = drawn(grammar, 400)
+    occupancy = explain(grammar, bases).occupancy
+    truth = mask.any(axis=2)
+    # 40,000 bases: each tenth of the occupancies is as often covered as it says
+    for low in np.arange(0, 1, 0.25):
+        chosen = (occupancy >= low) & (occupancy < low + 0.25)
+        assert abs(occupancy[chosen].mean() - truth[chosen].mean()) < 0.04
+    calls = site_calls(grammar, bases, at_least=0.01)
+    assert abs(calls["score"].sum() / draw(grammar, 7, 0, 400).sites.num_rows - 1) < 0.15
+
+
+def test_decision_points_and_hazards_of_a_mixture_are_what_is_seen_without_the_class():
+    grammar, classes = mixed("two motifs", 10), apart("two motifs", 10)
+    for pattern in range(4):
+        reached = [decision_points(each, pattern) for each in classes]
+        begun = [decision_points(each, pattern) * hazards(each, pattern) for each in classes]
+        np.testing.assert_allclose(decision_points(grammar, pattern), np.einsum("c,cl->l", WEIGHTS, reached))
+        expected = np.einsum("c,cel->el", WEIGHTS, begun) / np.einsum("c,cl->l", WEIGHTS, reached)
+        np.testing.assert_allclose(hazards(grammar, pattern), expected)
+    mean = np.einsum("c,cb->b", WEIGHTS, [zero_order_background(each) for each in classes])
+    np.testing.assert_allclose(zero_order_background(grammar), mean)
+
+
+def test_backgrounds_are_drawn_of_every_class():
+    classes = [
+        {"weight": 1, "background": ((0.05, 0.45, 0.45, 0.05),)},
+        {"weight": 3, "background": ((0.45, 0.05, 0.05, 0.45),)},
+    ]
+    grammar = grammar_of(ELEMENTS, LONG, 100, classes=classes)
+    gc = np.isin(draw_background(grammar, 1, "test", np.arange(2000)), (1, 2)).mean(axis=1)
+    assert ((gc < 0.35) | (gc > 0.65)).all()
+    assert abs((gc > 0.5).mean() - 0.25) < 0.05
+
+
+@pytest.mark.parametrize(
+    ("classes", "where", "what"),
+    [
+        (
+            [{}, {"background": ((0.5, 0.5, 0.5, 0.5),)}],
+            r"simulation\.classes\.1\.background",
+            "not four probabilities",
+        ),
+        ([{"background": ((0.25,) * 4,), "background_order": 2}], r"simulation\.classes\.0\.background_order", "is 2"),
+        ([{}, {"rate": 500}], r"simulation\.classes\.1", "the rates are too high for the length"),
+    ],
+)
+def test_what_is_wrong_with_a_class_is_told_by_its_key(classes, where, what):
+    simulation = GrammarSimulation(kind="grammar", classes=classes)
+    with pytest.raises(InputError, match=rf"^{where}: .*{what}"):
+        build_grammar(simulation, load_motifs("default"))
+
+
+def test_a_planted_network_is_of_one_background():
+    with pytest.raises(InputError, match=r"simulation\.classes: are several"):
+        planted_network(mixed("two motifs", 40))
+
+
+def test_files_of_classes_are_found_beside_the_configuration(tmp_path):
+    simulation = GrammarSimulation(kind="grammar", classes=[{}, {"background": tmp_path / "islands.fa"}])
+    config = Config(simulation=simulation)
+    told = {}
+    changed = config.simulation.with_files(lambda path, key: told.setdefault(key, path.with_suffix(".gz")))
+    assert told == {"simulation.classes.1.background": tmp_path / "islands.gz"}
+    assert changed["classes"][1].background == tmp_path / "islands.gz"
+    assert simulation.classes[1].background == tmp_path / "islands.fa"
