@@ -140,6 +140,12 @@ def fit(
         int,
         typer.Option("--background-order", min=0, max=5, help="How many preceding bases a background base depends on."),
     ] = 3,
+    classes: Annotated[
+        int, typer.Option("--classes", min=1, max=20, help="Kinds of regions by composition, at most; twins have 4.")
+    ] = 1,
+    refit_motifs: Annotated[
+        bool, typer.Option("--refit-motifs", help="Estimate the motifs' PPMs, too; written beside FILE, as .meme.")
+    ] = False,
     n_workers: Workers = None,
     dask: Dask = None,
 ) -> None:
@@ -159,6 +165,8 @@ def fit(
             out,
             max_sequences=max_sequences,
             background_order=background_order,
+            n_classes=classes,
+            refit_motifs=refit_motifs,
             map_in_order=map_in_order,
             track=track,
         )

@@ -1,7 +1,8 @@
 """A twin of real peaks: a run on sequences drawn from a grammar fitted to them, and how like the real ones these are.
 
-RUN/twin.yaml is the fitted configuration, RUN/likeness.csv holds the drawn sequences against real regions that the fit
-has not seen: those of the test split. All else is a run as any other, on data whose true sites are known.
+RUN/twin.yaml is the fitted configuration, RUN/twin.meme its motifs, RUN/likeness.csv holds the drawn sequences against
+real regions that the fit has not seen: those of the test split. All else is a run as any other, on data whose true
+sites are known.
 """
 
 from __future__ import annotations
@@ -44,6 +45,12 @@ from simbench_tf.stages.step import Made, dataset_checksums, step
 #: Splits whose regions are fitted; the others are what the twin is held against.
 FITTED_SPLITS = ("train", "valid")
 N_SEQUENCES = 20_000
+#: Classes of regions by composition, at most. With four, GC content varies over draws nearly as over real regions.
+N_CLASSES = 4
+#: Regions that rates are fitted to at most; a fit takes about a minute and more of them change little.
+MAX_SEQUENCES = 1_000
+#: When EM ends; see `fit_grammar`.
+TOLERANCE = 0.2
 _STAGE = "twin"
 #: Drawn sequences that real regions are held against, for each real one.
 _DRAWN_PER_REGION = 10
@@ -86,14 +93,16 @@ def twin(
         raise InputError("simulation.kind", what, "give a configuration of kind peaks")
     check_folder(folder)
     key = fingerprint(_STAGE, {**_inputs(config, simulation), "n_sequences": n_sequences})
-    text = _fitted(config, folder, key, n_sequences, map_in_order, track)
+    files = _fitted(config, folder, key, n_sequences, map_in_order, track)
     with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "twin.yaml"
-        path.write_text(text, encoding="utf-8")
-        drawn = load_config(path)
+        for name, text in files.items():
+            (Path(place) / name).write_text(text, encoding="utf-8")
+        drawn = load_config(Path(place) / "twin.yaml")
+    motifs = str((folder / "twin.meme").resolve())
+    drawn = drawn.model_copy(update={"simulation": drawn.simulation.model_copy(update={"motifs": motifs})})
     with locked(folder):
         begin(drawn, folder)
-        step(folder, {_STAGE: key}, functools.partial(_write_text, folder / "twin.yaml", text))
+        step(folder, {_STAGE: key}, functools.partial(_write_texts, folder, files))
         simulate(drawn, folder, map_in_order, track)
         made_from = {"twin": key, "dataset": dataset_checksums(folder)}
         measure = functools.partial(_write_likeness, config, simulation, drawn, folder, map_in_order, track)
@@ -104,29 +113,46 @@ def twin(
 def _inputs(config: Config, simulation: PeaksSimulation) -> dict[str, Any]:
     """What a fit depends on: the configuration, and the content of its files."""
     files = {key: checksum(path) for key, path in simulation.files.items() if path.is_file()}
-    return {"config": config.model_dump(mode="json"), "files": files, "splits": FITTED_SPLITS}
+    return {
+        "config": config.model_dump(mode="json"),
+        "files": files,
+        "splits": FITTED_SPLITS,
+        "fit": (N_CLASSES, MAX_SEQUENCES, TOLERANCE),
+    }
 
 
-def _fitted(config: Config, folder: Path, key: str, n_sequences: int, map_in_order: MapInOrder, track: Track) -> str:
-    """The fitted configuration: that of the run, if it is of the same peaks, else a new one."""
+def _fitted(
+    config: Config, folder: Path, key: str, n_sequences: int, map_in_order: MapInOrder, track: Track
+) -> dict[str, str]:
+    """The fitted configuration and its motifs, by file: those of the run, if of the same peaks, else new ones."""
     if fresh_files(folder, key):
-        return (folder / "twin.yaml").read_text(encoding="utf-8")
+        return _texts(folder)
     with tempfile.TemporaryDirectory() as place:
-        made = write_fitted(
+        write_fitted(
             config,
             Path(place) / "twin.yaml",
             n_sequences=n_sequences,
+            max_sequences=MAX_SEQUENCES,
+            background_order=None,
+            n_classes=N_CLASSES,
+            refit_motifs=True,
+            tolerance=TOLERANCE,
             splits=FITTED_SPLITS,
             map_in_order=map_in_order,
             track=track,
         )
-        return made.path.read_text(encoding="utf-8")
+        return _texts(Path(place))
 
 
-def _write_text(path: Path, text: str) -> Made:
-    with whole_file(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-    return Made({_STAGE: [path]})
+def _texts(folder: Path) -> dict[str, str]:
+    return {name: (folder / name).read_text(encoding="utf-8") for name in ("twin.yaml", "twin.meme")}
+
+
+def _write_texts(folder: Path, files: dict[str, str]) -> Made:
+    for name, text in files.items():
+        with whole_file(folder / name) as partial:
+            partial.write_text(text, encoding="utf-8")
+    return Made({_STAGE: [folder / name for name in files]})
 
 
 # likeness

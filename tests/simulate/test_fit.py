@@ -171,7 +171,9 @@ def test_expected_starts_are_the_true_sites_where_those_are_unmistakable():
     bases, labels = arrays(drawn, ["A"])
     data = sorted_by_pattern(bases, labels)
     rates = np.array([[0.5, 0.2], [0.5, 0.0]])
-    parameters = Parameters(rates, tuple(e.position for e in simulation.elements), first_background(bases, 1))
+    parameters = Parameters(
+        rates, tuple(e.position for e in simulation.elements), first_background(bases, 1)[None], np.ones(1)
+    )
     expected = expect(parameters, SHARP, data, lambda _: None)
 
     true, counts = np.zeros((2, LENGTH, 2)), np.zeros((500, 2))

@@ -21,9 +21,10 @@ from simbench_tf.config import Config, Element, Model, PeaksSimulation, check_co
 from simbench_tf.config.yaml_text import format_yaml
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
-from simbench_tf.motifs import Motif, find_motif
+from simbench_tf.motifs import Motif, find_motif, write_meme
 from simbench_tf.parallel import Track, silent
-from simbench_tf.simulate.fit.em import NEGLIGIBLE_RATE, Fit, fit_grammar
+from simbench_tf.simulate.fit.classes import suited_order
+from simbench_tf.simulate.fit.em import NEGLIGIBLE_RATE, TOLERANCE, Fit, fit_grammar
 from simbench_tf.simulate.peaks.scanning import MapChunks, Scanned, scan_regions
 from simbench_tf.tables import UNLABELLED
 
@@ -48,7 +49,10 @@ def write_fitted(
     out: Path,
     *,
     max_sequences: int = MAX_SEQUENCES,
-    background_order: int = BACKGROUND_ORDER,
+    background_order: int | None = BACKGROUND_ORDER,
+    n_classes: int = 1,
+    refit_motifs: bool = False,
+    tolerance: float = TOLERANCE,
     n_sequences: int | None = None,
     splits: Sequence[str] | None = None,
     map_in_order: MapChunks = map,
@@ -67,9 +71,16 @@ def write_fitted(
     out : path
         The file; its folder is made where it is missing. The same configuration gives the same bytes.
     max_sequences : int
-        Regions to fit at most; more of them are a random part, drawn by the configuration's seed.
-    background_order : int
-        How many bases before it a background base depends on, up to 5.
+        Regions to fit at most; more of them are a random part, drawn by the configuration's seed, in which each label
+        pattern has as many as the others, as far as there are.
+    background_order : int, optional
+        How many bases before it a background base depends on, up to 5; None: as many as the regions suffice for.
+    n_classes : int
+        Classes of regions by composition, at most; each has a background and a factor on all rates of its own.
+    refit_motifs : bool
+        Estimate the motifs' PPMs from the regions, too, and write them beside `out`, under its name and .meme.
+    tolerance : float
+        As of `fit_grammar`.
     n_sequences : int, optional
         Sequences that the new configuration draws; by default as many as there are regions.
     splits : sequence of str, optional
@@ -86,10 +97,10 @@ def write_fitted(
 
     Notes
     -----
-    The grammar has one background and independent sites, while real regions differ in composition and sites come in
-    clusters, as in CpG islands. What the background does not account for, motifs that look like it do, the
-    less so the higher `background_order` is. So the ceiling of the drawn data is above what can be reached on the
-    peaks.
+    Real regions differ in composition and sites come in clusters, as in CpG islands: that is what classes are for.
+    What the background does not account for, motifs that look like it do, the less so the higher `background_order` is.
+    Within a class, sites know nothing of each other; what is left of that makes the ceiling of the drawn data higher
+    than what can be reached on the peaks.
     """
     simulation = config.simulation
     if not isinstance(simulation, PeaksSimulation):
@@ -101,6 +112,8 @@ def write_fitted(
     if splits is not None:
         scanned = _some_regions(scanned, scanned.regions["split"].isin(splits).to_numpy(np.bool_))
     motifs = [motif for motif, kept in zip(scanned.motifs, scanned.kept, strict=True) if kept]
+    if background_order is None:
+        background_order = suited_order(scanned.bases.size, n_classes)
     total = _MAX_PASSES * min(max_sequences, len(scanned.bases))
     with track("fit", total) as advance:
         fit = fit_grammar(
@@ -109,6 +122,9 @@ def write_fitted(
             motifs,
             config.tasks,
             background_order=background_order,
+            n_classes=n_classes,
+            refit_motifs=refit_motifs,
+            tolerance=tolerance,
             seed=config.seed,
             max_sequences=max_sequences,
             max_passes=_MAX_PASSES,
@@ -118,8 +134,13 @@ def write_fitted(
     raw = _as_yaml(config, fit, scanned.motifs)
     if n_sequences is not None:
         raw["simulation"]["n_sequences"] = n_sequences
+    if refit_motifs:
+        raw["simulation"]["motifs"] = out.with_suffix(".meme").name
     check_config(raw, out)
     text = format_yaml(raw, default_flow_style=None, width=120)
+    if refit_motifs:
+        remark = f"PPMs of the motifs of {config.simulation.motifs}, estimated from the regions of {config.name}"
+        write_meme(fit.motifs, out.with_suffix(".meme"), scanned.background.tolist(), [remark])
     with whole_file(out) as partial:
         partial.write_text(_head(config, fit, scanned) + text, encoding="utf-8")
     return Fitted(out, _summary(fit, len(motifs)))
@@ -149,12 +170,13 @@ def _as_yaml(config: Config, fit: Fit, motifs: Sequence[Motif]) -> dict[str, Any
     rest = config.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     simulation = fit.simulation.model_dump(mode="json", exclude_none=True)
     fractions = config.simulation.splits
+    backgrounds = ["classes"] if fit.simulation.classes else ["background"]
     fitted = {
         **{key: simulation[key] for key in ("kind", "seq_length", "n_sequences")},
         "motifs": config.simulation.motifs,
         **{key: simulation[key] for key in ("tasks", "label_correlation")},
         "elements": [_element(element, motifs) for element in fit.simulation.elements],
-        "background": simulation["background"],
+        **{key: simulation[key] for key in backgrounds},
         "splits": {"valid": fractions.valid, "test": fractions.test},
     }
     first = {"name": f"{config.name}_fitted", "seed": config.seed, "simulation": fitted}
@@ -247,9 +269,10 @@ def _warn(fit: Fit, scanned: Scanned, tasks: Sequence[str]) -> None:
 def _summary(fit: Fit, n_motifs: int) -> str:
     few = ", ".join(motif.tf for motif in fit.left_out)
     left_out = f"; left out, with fewer than {NEGLIGIBLE_RATE:g} starts a sequence: {few}" if few else ""
+    classes = f", {len(fit.simulation.classes)} classes of sequences" if fit.simulation.classes else ""
     return (
-        f"{len(fit.simulation.elements)} of {n_motifs} motifs, fitted to {fit.n_fitted} regions in {fit.n_passes} "
-        f"passes{left_out}"
+        f"{len(fit.simulation.elements)} of {n_motifs} motifs{classes}, fitted to {fit.n_fitted} regions in "
+        f"{fit.n_passes} passes{left_out}"
     )
 
 

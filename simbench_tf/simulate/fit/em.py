@@ -14,23 +14,26 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.config import Element, GrammarSimulation, Position, Task
+from simbench_tf.config import Element, GrammarSimulation, Position, SequenceClass, Task
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
 from simbench_tf.random_streams import permutation
+from simbench_tf.simulate.fit.classes import sequence_classes
 from simbench_tf.simulate.fit.evidence import Profile, profile_kinds, rate_errors, supported_profiles, supported_rates
 from simbench_tf.simulate.fit.expected_sites import (
     Data,
     Expected,
     Parameters,
     counted_background,
+    design_of,
     expect,
     first_background,
+    group_rates,
     pattern_codes,
-    pattern_rates,
     sorted_by_pattern,
 )
 from simbench_tf.simulate.fit.maximise import fit_label_correlation, fit_position, fit_rates
+from simbench_tf.simulate.fit.motif_words import refitted_motifs
 from simbench_tf.simulate.grammar import Grammar, build_grammar, label_prior
 from simbench_tf.simulate.grammar.labels import check_labels
 
@@ -43,13 +46,18 @@ Integers = npt.NDArray[np.int64]
 NEGLIGIBLE_RATE = 1e-3
 
 
-# passes end when no rate moves by more of the standard error it would have if all sites were seen
-_TOLERANCE = 0.05
+#: Passes end when no rate moves by more of the standard error it would have if all sites were seen
+TOLERANCE = 0.05
 
 
 # this many sequences are fitted first, to give the values from which all of them are then fitted
 _FIRST_SEQUENCES = 2_000
 _MAX_STRIDE = 16.0
+_MOTIF_STEPS = 2
+
+
+# a class without any site would never get one again
+_LEAST_FACTOR = 0.01
 
 
 class Fit(NamedTuple):
@@ -61,6 +69,8 @@ class Fit(NamedTuple):
         Elements are named by their motif's id; `n_sequences` is the number given, `splits` and `motifs` are defaults.
     rate_errors : float64 (T + 1, E)
         Standard errors of each element's rate and of its enrichment for each task; 0 where that is held at 0.
+    motifs : list of Motif
+        Of the elements, one each, as they were fitted.
     left_out : list of Motif
         Motifs with a negligible rate.
     n_fitted : int
@@ -75,6 +85,7 @@ class Fit(NamedTuple):
 
     simulation: GrammarSimulation
     rate_errors: Floats
+    motifs: list[Motif]
     left_out: list[Motif]
     n_fitted: int
     n_passes: int
@@ -89,12 +100,15 @@ def fit_grammar(
     tasks: Sequence[str],
     *,
     background_order: int = 1,
+    n_classes: int = 1,
     seed: int = 0,
     max_sequences: int = 20_000,
     max_passes: int = 60,
+    tolerance: float = TOLERANCE,
+    refit_motifs: bool = False,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Fit:
-    """Estimate the grammar under which labelled sequences are likeliest, with these motifs as they are.
+    """Estimate the grammar under which labelled sequences are likeliest, with these motifs.
 
     Parameters
     ----------
@@ -108,10 +122,17 @@ def fit_grammar(
         Names of the labels.
     background_order : int
         How many bases before it a background base depends on, up to 5.
+    n_classes : int
+        Classes of sequences at most, each with a background and a factor on all rates of its own.
     seed : int
-        Chooses the sequences to fit where there are more than `max_sequences`.
+        Chooses the sequences to fit where there are more than `max_sequences`: of each label pattern as many, as far
+        as there are.
     max_sequences, max_passes : int
         Bounds on the work, which is their product times L times the number of motifs.
+    tolerance : float
+        Passes end when no number of starts moves by more of its Poisson standard deviation in one.
+    refit_motifs : bool
+        Estimate the PPMs, too, in the end (`motif_words.refitted_motifs`); else they are as given.
     advance : callable
         Called with each number of sequences done, ``max_passes * min(N, max_sequences)`` of them at most.
 
@@ -131,7 +152,7 @@ def fit_grammar(
     -----
     Rates are additive in the labels and never negative. They are followed by EM with squared extrapolation of each
     element's rates (Varadhan & Roland 2008), first on 2,000 of the sequences, until no number of starts, in all
-    sequences or in those with a label, moves by more than 0.05 of its Poisson standard deviation in one pass. Then
+    sequences or in those with a label, moves by more than the tolerance in one pass. Then
     motifs with a negligible rate are dropped, and enrichments less than two standard errors above 0, the least
     significant first; else chance would make every motif part of every task's truth. Standard errors are those of the
     summed outer products of each sequence's score (Meilijson 1989), all rates together, so that of two similar motifs
@@ -141,6 +162,9 @@ def fit_grammar(
     share one; a profile that is not better than a flat one by the Bayesian information criterion (Schwarz 1978) is
     flat. Background words are counted where no base is likely to lie in a site, both strands together. Fractions of
     labels, and the correlation of the latent normals behind them, are the maximum-likelihood ones of all sequences.
+
+    Classes come first, from words alone (`classes.sequence_classes`); each sequence then counts for its likeliest class
+    (the classification EM of Celeux & Govaert 1992), whose background and factor are estimated with the rest.
 
     Examples
     --------
@@ -159,22 +183,29 @@ def fit_grammar(
     (0.1, 0.5, 0.4855)
     """
     labels = _checked(bases, labels, tasks)
-    chosen = permutation(seed, "fit: which sequences", len(bases))
-    chosen = chosen[:max_sequences]
-    few, data = (sorted_by_pattern(bases[rows], labels[rows]) for rows in (chosen[:_FIRST_SEQUENCES], chosen))
+    classes = sequence_classes(bases, n_classes)
+    chosen = _chosen(labels, seed, max_sequences)
+    few, data = (
+        sorted_by_pattern(bases[rows], labels[rows], classes[rows]) for rows in (chosen[:_FIRST_SEQUENCES], chosen)
+    )
     parameters = _first_guess(data, motifs, background_order)
     if len(chosen) >= 2 * _FIRST_SEQUENCES:
-        parameters = _climb(parameters, _Form(tuple(motifs)), few, max_passes, lambda _: None).parameters
-    free = _climb(parameters, _Form(tuple(motifs)), data, max_passes, advance)
+        parameters = _climb(parameters, _Form(tuple(motifs)), few, max_passes, tolerance, lambda _: None).parameters
+    free = _climb(parameters, _Form(tuple(motifs)), data, max_passes, tolerance, advance)
     parameters, form = _pruned(free, _Form(tuple(motifs)), data)
-    final = _climb(parameters, form, data, max_passes - free.n_passes, advance)
+    final = _climb(parameters, form, data, max_passes - free.n_passes, tolerance, advance)
+    if refit_motifs:
+        final, form = _with_own_motifs(final, form, data, advance)
     there = _present(final.parameters.rates, data)
     parameters, form = _only(there, final.parameters, form)
-    simulation = _simulation(parameters, form.motifs, labels, tasks, bases.shape)
+    simulation = _simulation(parameters, form.motifs, labels, classes, tasks, bases.shape)
     kept = {motif.motif_id for motif in form.motifs}
     return Fit(
         simulation=simulation,
-        rate_errors=rate_errors(final.parameters.rates, final.expected.scores, data.design)[:, there],
+        rate_errors=rate_errors(final.parameters.rates, final.expected.scores, design_of(data, final.parameters))[
+            :, there
+        ],
+        motifs=list(form.motifs),
         left_out=[motif for motif in motifs if motif.motif_id not in kept],
         n_fitted=len(chosen),
         n_passes=free.n_passes + final.n_passes,
@@ -215,16 +246,34 @@ def _checked(bases: Bases, labels: npt.NDArray[np.integer], tasks: Sequence[str]
     return labels.astype(np.uint8)
 
 
+def _chosen(labels: npt.NDArray[np.uint8], seed: int, most: int) -> Integers:
+    """Which sequences to fit: a first of each label pattern, then a second of each, until there are enough."""
+    order = permutation(seed, "fit: which sequences", len(labels))
+    codes = pattern_codes(labels)[order]
+    place = np.empty(len(codes), np.int64)
+    for code in np.unique(codes):
+        place[codes == code] = np.arange((codes == code).sum())
+    return order[np.argsort(place, kind="stable")[:most]]
+
+
 def _first_guess(data: Data, motifs: Sequence[Motif], background_order: int) -> Parameters:
     """Every motif alike, a fifth of the bases in sites in a sequence with half of the labels, anywhere."""
     length, n_tasks = data.bases.shape[1], data.design.shape[1] - 1
     rates = np.full((n_tasks + 1, len(motifs)), 0.2 * length / sum(len(motif.ppm) for motif in motifs))
     rates /= np.array([[1.0]] + [[float(n_tasks)]] * n_tasks) * 1.5
-    return Parameters(rates, (Position(),) * len(motifs), first_background(data.bases, background_order))
+    # the last class may lie outside of the sequences that were chosen
+    n_classes = int(data.classes.max()) + 1
+    backgrounds = np.stack([first_background(data.of_class(c), background_order) for c in range(n_classes)])
+    return Parameters(rates, (Position(),) * len(motifs), backgrounds, np.ones(n_classes))
 
 
 def _climb(
-    parameters: Parameters, form: _Form, data: Data, max_passes: int, advance: Callable[[int], None]
+    parameters: Parameters,
+    form: _Form,
+    data: Data,
+    max_passes: int,
+    tolerance: float,
+    advance: Callable[[int], None],
 ) -> _Climbed:
     """EM until it settles, every second step stretched as far as the last two suggest."""
     before: Parameters | None = None
@@ -243,7 +292,7 @@ def _climb(
             parameters, before, fallback = fallback, None, None
             continue
         after = _maximised(parameters, expected, form, data)
-        converged = _movement(parameters, after, data) <= _TOLERANCE
+        converged = _movement(parameters, after, data) <= tolerance
         if converged or n_passes >= max_passes:
             return _Climbed(after, expected, n_passes, converged)
         if before is None:
@@ -253,11 +302,41 @@ def _climb(
             parameters, before = after._replace(rates=_stretched(before.rates, parameters.rates, after.rates)), None
 
 
+def _with_own_motifs(
+    climbed: _Climbed, form: _Form, data: Data, advance: Callable[[int], None]
+) -> tuple[_Climbed, _Form]:
+    """EM of the PPMs and of all else, a few steps of each."""
+    database = form.motifs
+    for _ in range(_MOTIF_STEPS):
+        form = form._replace(motifs=refitted_motifs(climbed.parameters, form.motifs, database, data))
+        expected = expect(climbed.parameters, form.motifs, data, advance)
+        after = _maximised(climbed.parameters, expected, form, data)
+        climbed = _Climbed(after, expected, climbed.n_passes + 1, climbed.converged)
+    return climbed, form
+
+
 def _maximised(parameters: Parameters, expected: Expected, form: _Form, data: Data) -> Parameters:
-    rates = fit_rates(expected.starts.sum(axis=1), data.sizes, data.design, parameters.rates)
-    starts = expected.starts.sum(axis=0)
+    counts, starts = expected.starts.sum(axis=1), expected.starts.sum(axis=0)
+    rates = fit_rates(counts, data.sizes, design_of(data, parameters), parameters.rates)
     profiles = form.profiles or profile_kinds(expected.resolved)
-    return Parameters(rates, _positions(starts, form.widths, profiles), counted_background(expected.words))
+    backgrounds = np.stack([counted_background(words) for words in expected.words])
+    # a class that none of these sequences is of stays as it was
+    seen = np.isin(np.arange(len(backgrounds)), data.classes)
+    backgrounds = np.where(seen[:, None, None], backgrounds, parameters.backgrounds)
+    class_rates = _class_rates(counts, np.einsum("kt,te->ke", data.design, rates), data, parameters.class_rates)
+    return Parameters(rates, _positions(starts, form.widths, profiles), backgrounds, class_rates)
+
+
+def _class_rates(counts: Floats, modelled: Floats, data: Data, before: Floats) -> Floats:
+    """The factor of each class: expected starts over those by the labels alone (K, E); of all sequences it is 1."""
+    n_classes = len(before)
+    found, due = (
+        np.bincount(data.classes, weights, n_classes)
+        for weights in (counts.sum(axis=1), data.sizes * modelled.sum(axis=1))
+    )
+    factors = np.divide(found, due, where=due > 0, out=before.copy()).clip(_LEAST_FACTOR)
+    sizes = np.bincount(data.classes, data.sizes, n_classes)
+    return factors * sizes.sum() / (sizes @ factors)
 
 
 def _positions(starts: Floats, widths: Integers, profiles: Sequence[Profile]) -> tuple[Position, ...]:
@@ -283,15 +362,16 @@ def _stretched(first: Floats, second: Floats, third: Floats) -> Floats:
 def _movement(parameters: Parameters, after: Parameters, data: Data) -> float:
     """The largest change of a number of starts, in its Poisson standard deviation (of one start at least)."""
     weights = data.sizes[:, None] * data.design
-    old, new = (np.einsum("kt,ke->te", weights, pattern_rates(data, each.rates)) for each in (parameters, after))
+    old, new = (np.einsum("kt,ke->te", weights, group_rates(data, each)) for each in (parameters, after))
     return float((np.abs(new - old) / np.sqrt(np.maximum(new, 1))).max())
 
 
 def _pruned(climbed: _Climbed, form: _Form, data: Data) -> tuple[Parameters, _Form]:
     """What there is evidence for: no negligible motif, no enrichment or profile that may be chance."""
     parameters, expected = climbed.parameters, climbed.expected
-    rates = np.where(supported_rates(parameters.rates, expected.scores, data.design), parameters.rates, 0)
-    rates = fit_rates(expected.starts.sum(axis=1), data.sizes, data.design, rates)
+    design = design_of(data, parameters)
+    rates = np.where(supported_rates(parameters.rates, expected.scores, design), parameters.rates, 0)
+    rates = fit_rates(expected.starts.sum(axis=1), data.sizes, design, rates)
     profiles = supported_profiles(expected.starts.sum(axis=0), expected.resolved, form.widths)
     parameters, form = parameters._replace(rates=rates), form._replace(profiles=profiles)
     return _only(_present(rates, data), parameters, form)
@@ -305,7 +385,9 @@ def _present(rates: Floats, data: Data) -> list[int]:
     InputError
         None has.
     """
-    there: list[int] = np.flatnonzero(pattern_rates(data, rates).max(axis=0) >= NEGLIGIBLE_RATE).tolist()
+    there: list[int] = np.flatnonzero(
+        np.einsum("kt,te->ke", data.design, rates).max(axis=0) >= NEGLIGIBLE_RATE
+    ).tolist()
     if not there:
         raise InputError(
             "simulation.motifs",
@@ -329,6 +411,7 @@ def _simulation(
     parameters: Parameters,
     motifs: Sequence[Motif],
     labels: npt.NDArray[np.uint8],
+    classes: Integers,
     tasks: Sequence[str],
     shape: tuple[int, int],
 ) -> GrammarSimulation:
@@ -344,11 +427,17 @@ def _simulation(
         )
         for motif, rates, position in zip(motifs, parameters.rates.T.tolist(), parameters.positions, strict=True)
     ]
+    tables = [tuple(tuple(round(p, 5) for p in row) for row in table) for table in parameters.backgrounds.tolist()]
+    shares = np.bincount(classes, minlength=len(tables)) / len(classes)
+    several = [
+        SequenceClass(weight=_significant(share), background=table, rate=_significant(rate))
+        for share, table, rate in zip(shares.tolist(), tables, parameters.class_rates.tolist(), strict=True)
+    ]
     return GrammarSimulation(
         kind="grammar",
         seq_length=shape[1],
         n_sequences=shape[0],
-        background=tuple(tuple(round(p, 5) for p in row) for row in parameters.background.tolist()),
+        **({"classes": several} if len(tables) > 1 else {"background": tables[0]}),
         tasks={task: Task(fraction=_significant(f)) for task, f in zip(tasks, fractions.tolist(), strict=True)},
         label_correlation=round(fit_label_correlation(fractions, counts), 3),
         elements=elements,

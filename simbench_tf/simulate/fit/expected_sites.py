@@ -1,8 +1,8 @@
 """The E step of a fit: expected starts of each element by position, and expected background words, given labels.
 
 The exact posterior (`oracle.explain`) gives the probability that a base lies in an element. All that estimation needs
-follows from sums of it over sequences of one label pattern, so each pattern has a pass of its own: with the rates of
-that pattern, in a grammar whose only label changes nothing.
+follows from sums of it over sequences of one group: one class and one label pattern. So each group has a pass of its
+own: with its rates and background, in a grammar whose only label changes nothing.
 """
 
 from __future__ import annotations
@@ -29,29 +29,36 @@ _CHUNK_BYTES = 2**27
 
 
 class Data(NamedTuple):
-    """Sequences sorted by their label pattern; K patterns that occur, T tasks.
+    """Sequences sorted by class and label pattern; K groups of these that occur, T tasks.
 
     Attributes
     ----------
     bases : uint8 (N, L)
     bounds : int64 (K + 1,)
-        Pattern k's sequences are ``bases[bounds[k]:bounds[k + 1]]``.
+        Group k's sequences are ``bases[bounds[k]:bounds[k + 1]]``.
     design : float64 (K, T + 1)
-        1, then the labels of each pattern: ``design @ rates`` are the pattern's rates.
+        1, then the labels of each group: ``design @ rates`` are its rates, but for the factor of its class.
+    classes : int64 (K,)
+        The class of each group.
     """
 
     bases: Bases
     bounds: Integers
     design: Floats
+    classes: Integers
 
     @property
     def sizes(self) -> Integers:
-        """Sequences of each pattern, int64 (K,)."""
+        """Sequences of each group, int64 (K,)."""
         return np.diff(self.bounds)
+
+    def of_class(self, number: int) -> Bases:
+        """The sequences of a class, uint8 (n, L)."""
+        return self.bases[np.repeat(self.classes, self.sizes) == number]
 
 
 class Parameters(NamedTuple):
-    """The parameters that a fit changes; E elements of one motif each, on both strands.
+    """The parameters that a fit changes; E elements of one motif each, on both strands, and C classes of sequences.
 
     Attributes
     ----------
@@ -59,13 +66,16 @@ class Parameters(NamedTuple):
         Expected starts without a label, then how many more with each task's.
     positions : tuple of Position
         One per element.
-    background : float64 (4 ** k, 4)
-        P(base | the k bases before).
+    backgrounds : float64 (C, 4 ** k, 4)
+        P(base | the k bases before) in each class.
+    class_rates : float64 (C,)
+        What all rates are multiplied by in each class.
     """
 
     rates: Floats
     positions: tuple[Position, ...]
-    background: Floats
+    backgrounds: Floats
+    class_rates: Floats
 
 
 class Expected(NamedTuple):
@@ -74,17 +84,17 @@ class Expected(NamedTuple):
     Attributes
     ----------
     starts : float64 (K, L, E)
-        Expected starts of each element at each position, summed over the sequences of each pattern.
+        Expected starts of each element at each position, summed over the sequences of each group.
     scores : float64 (K, E, E)
-        ``sum_n s_n s_n'`` over sequences, ``s_n = expected starts / rate - 1``: how much the sequences of a pattern
+        ``sum_n s_n s_n'`` over sequences, ``s_n = expected starts / rate - 1``: how much the sequences of a group
         disagree on a rate, from which its standard error follows.
     resolved : float64 (E,)
         ``sum_n (expected starts - rate)^2``: the information on how many starts there are, counted in starts that are
         seen beyond doubt. Less than all starts, as far as chance matches look like sites.
-    words : float64 (4 ** (k + 1),)
-        Expected words of k + 1 background bases.
+    words : float64 (C, 4 ** (k + 1))
+        Expected words of k + 1 background bases in each class.
     log_likelihood : float
-        Of all sequences given their labels, natural logarithm.
+        Of all sequences given their labels and classes, natural logarithm.
     """
 
     starts: Floats
@@ -94,13 +104,15 @@ class Expected(NamedTuple):
     log_likelihood: float
 
 
-def sorted_by_pattern(bases: Bases, labels: npt.NDArray[np.integer]) -> Data:
-    """Sequences (N, L) and labels (N, T) laid out for `expect`."""
-    codes = pattern_codes(labels)
-    patterns, counts = np.unique(codes, return_counts=True)
-    design = np.concatenate([np.ones((len(patterns), 1)), labels_of(patterns, labels.shape[1])], axis=1)
+def sorted_by_pattern(bases: Bases, labels: npt.NDArray[np.integer], classes: Integers | None = None) -> Data:
+    """Sequences (N, L), labels (N, T) and classes (N,), 0 by default, laid out for `expect`."""
+    n_tasks = labels.shape[1]
+    codes = pattern_codes(labels) + (0 if classes is None else classes << n_tasks)
+    groups, counts = np.unique(codes, return_counts=True)
+    of_class, patterns = np.divmod(groups, 2**n_tasks)
+    design = np.concatenate([np.ones((len(groups), 1)), labels_of(patterns, n_tasks)], axis=1)
     bounds = np.concatenate([[0], np.cumsum(counts)])
-    return Data(np.ascontiguousarray(bases[np.argsort(codes, kind="stable")]), bounds, design)
+    return Data(np.ascontiguousarray(bases[np.argsort(codes, kind="stable")]), bounds, design, of_class)
 
 
 def pattern_codes(labels: npt.NDArray[np.integer]) -> Integers:
@@ -108,9 +120,14 @@ def pattern_codes(labels: npt.NDArray[np.integer]) -> Integers:
     return (labels.astype(np.int64) << np.arange(labels.shape[1])).sum(axis=1)
 
 
-def pattern_rates(data: Data, rates: Floats) -> Floats:
-    """Expected starts in a sequence of each pattern, float64 (K, E)."""
-    return np.einsum("kt,te->ke", data.design, rates)
+def design_of(data: Data, parameters: Parameters) -> Floats:
+    """The design with the factors of the classes, float64 (K, T + 1): its product with the rates is each group's."""
+    return data.design * parameters.class_rates[data.classes, None]
+
+
+def group_rates(data: Data, parameters: Parameters) -> Floats:
+    """Expected starts in a sequence of each group, float64 (K, E)."""
+    return np.einsum("kt,te->ke", design_of(data, parameters), parameters.rates)
 
 
 def expect(parameters: Parameters, motifs: Sequence[Motif], data: Data, advance: Callable[[int], None]) -> Expected:
@@ -130,13 +147,14 @@ def expect(parameters: Parameters, motifs: Sequence[Motif], data: Data, advance:
     InputError
         The rates are too high for the length.
     """
-    n_patterns, length, n_elements = len(data.sizes), data.bases.shape[1], len(motifs)
+    n_groups, length, n_elements = len(data.sizes), data.bases.shape[1], len(motifs)
     widths = np.array([len(motif.ppm) for motif in motifs])
-    coverage = np.zeros((n_patterns, length, n_elements))
-    scores = np.zeros((n_patterns, n_elements, n_elements))
-    words, log_likelihood = np.zeros(parameters.background.size), 0.0
-    for k, rates in enumerate(pattern_rates(data, parameters.rates)):
-        grammar = _one_pattern(parameters, rates, motifs, length)
+    coverage = np.zeros((n_groups, length, n_elements))
+    scores = np.zeros((n_groups, n_elements, n_elements))
+    words, log_likelihood = np.zeros((len(parameters.backgrounds), parameters.backgrounds[0].size)), 0.0
+    rates_of_groups = group_rates(data, parameters)
+    for k, rates in enumerate(rates_of_groups):
+        grammar = grammar_of_group(parameters, rates, data.classes[k], motifs, length)
         for bases in _chunks(data.bases[data.bounds[k] : data.bounds[k + 1]], n_elements):
             posterior = explain(grammar, bases, by="element")
             covered = posterior.part_occupancy
@@ -144,10 +162,10 @@ def expect(parameters: Parameters, motifs: Sequence[Motif], data: Data, advance:
             coverage[k] += covered.sum(axis=0)
             score = covered.sum(axis=1) / (widths * rates) - 1
             scores[k] += np.einsum("ne,nf->ef", score, score)
-            words += _word_counts(bases, words.size, posterior.occupancy)
+            words[data.classes[k]] += _word_counts(bases, words.shape[1], posterior.occupancy)
             log_likelihood += float(posterior.log_likelihood[:, 0].sum())
             advance(len(bases))
-    squares = pattern_rates(data, parameters.rates) ** 2 * np.einsum("kee->ke", scores)
+    squares = rates_of_groups**2 * np.einsum("kee->ke", scores)
     return Expected(start_counts(coverage, widths), scores, squares.sum(axis=0), words, log_likelihood)
 
 
@@ -200,12 +218,15 @@ def counted_background(words: Floats) -> Floats:
     return counts / counts.sum(axis=1, keepdims=True)
 
 
-def _one_pattern(parameters: Parameters, rates: Floats, motifs: Sequence[Motif], length: int) -> Grammar:
+def grammar_of_group(
+    parameters: Parameters, rates: Floats, number: int, motifs: Sequence[Motif], length: int
+) -> Grammar:
+    """The grammar of sequences of one class that all have these rates (E,); its only label changes nothing."""
     elements = [
         Element(motif=motif.motif_id, rate=rate, position=position)
         for motif, rate, position in zip(motifs, rates.tolist(), parameters.positions, strict=True)
     ]
-    background = tuple(map(tuple, parameters.background.tolist()))
+    background = tuple(map(tuple, parameters.backgrounds[number].tolist()))
     settings = GrammarSimulation(
         kind="grammar", seq_length=length, background=background, tasks={"any": Task(fraction=0.5)}, elements=elements
     )
