@@ -26,6 +26,8 @@ Classifier = Callable[[Bases, npt.NDArray[np.int64], Bases], Floats]
 
 #: Bases in the words of the spectrum and of the classifier.
 K = 6
+#: How many sequences there are; of each hit its sequence and its middle.
+Places = tuple[int, npt.NDArray[np.integer], Floats]
 _N_RESAMPLES, _N_FOLDS = 200, 5
 _C = 0.001
 _LETTERS = "ACGT"
@@ -95,6 +97,71 @@ def spectrum_distance(real: Bases, twin: Bases, k: int = K, seed: int = 0) -> Me
 def hit_measures(name: str, real: npt.ArrayLike, twin: npt.ArrayLike, seed: int = 0) -> Measure:
     """Mean hits of a motif in a sequence, from the hits in each."""
     return _mean(f"hits_{name}", np.asarray(real, np.float64), np.asarray(twin, np.float64), seed)
+
+
+def place_measures(real: Places, twin: Places, length: int, seed: int = 0) -> list[Measure]:
+    """Where hits lie: their mean distance from the middle of the sequence, and from the hit before, in bases.
+
+    Parameters
+    ----------
+    real, twin : tuple of int, int array, float array
+        How many sequences there are; of each hit its sequence (0 to N - 1) and its middle.
+    length : int
+        Bases of a sequence.
+    seed : int, default 0
+
+    Examples
+    --------
+    >>> places = (2, np.array([0, 0, 1]), np.array([10.0, 30.0, 20.0]))
+    >>> [(each.measure, round(each.real, 2)) for each in place_measures(places, places, 40)]
+    [('hits_distance', 6.67), ('hits_spacing', 20.0)]
+    """
+
+    def mean(sums: Floats) -> float:
+        total, number = sums.sum(axis=0)
+        return float(total / number) if number else float("nan")
+
+    distances = [_sums_by_row(n, rows, np.abs(middles - length / 2)) for n, rows, middles in (real, twin)]
+    spacings = [_spacings(*places) for places in (real, twin)]
+    return [
+        _statistic("hits_distance", *distances, mean, seed),
+        _statistic("hits_spacing", *spacings, mean, seed),
+    ]
+
+
+def _spacings(n: int, rows: npt.NDArray[np.integer], middles: Floats) -> Floats:
+    order = np.lexsort((middles, rows))
+    rows, middles = rows[order], middles[order]
+    together = rows[1:] == rows[:-1]
+    return _sums_by_row(n, rows[1:][together], np.diff(middles)[together])
+
+
+def _sums_by_row(n: int, rows: npt.NDArray[np.integer], values: Floats) -> Floats:
+    """The sum of each sequence's values, and how many they are, (N, 2)."""
+    return np.stack([np.bincount(rows, values, n), np.bincount(rows, minlength=n)], axis=1).astype(np.float64)
+
+
+def transfer_measure(
+    name: str,
+    scores: tuple[npt.ArrayLike, npt.ArrayLike],
+    labels: tuple[npt.NDArray[np.integer], npt.NDArray[np.integer]],
+    seed: int = 0,
+) -> Measure:
+    """auROC of a label on real and on drawn sequences, by the scores of a model that was trained on real ones.
+
+    Parameters
+    ----------
+    name : str
+    scores, labels : tuple of two arrays, shapes (N,) and (M,)
+        Of real sequences that it was not trained on, and of drawn ones.
+    seed : int, default 0
+    """
+
+    def area(both: Floats) -> float:
+        return float(roc_auc_score(both[:, 1], both[:, 0])) if len(np.unique(both[:, 1])) == 2 else float("nan")
+
+    real, twin = (np.stack([np.asarray(s, np.float64), y], axis=1) for s, y in zip(scores, labels, strict=True))
+    return _statistic(name, real, twin, area, seed)
 
 
 def dispersion_measure(real: npt.ArrayLike, twin: npt.ArrayLike, seed: int = 0) -> Measure:

@@ -35,7 +35,9 @@ from simbench_tf.score.likeness import (
     composition_measures,
     dispersion_measure,
     hit_measures,
+    place_measures,
     spectrum_distance,
+    transfer_measure,
 )
 from simbench_tf.simulate.fit import write_fitted
 from simbench_tf.simulate.peaks.scanning import scan_regions
@@ -54,6 +56,7 @@ TOLERANCE = 0.2
 _STAGE = "twin"
 #: Drawn sequences that real regions are held against, for each real one.
 _DRAWN_PER_REGION = 10
+Labelled = tuple[npt.NDArray[np.uint8], npt.NDArray[np.integer]]
 
 
 def twin(
@@ -167,23 +170,62 @@ def _write_likeness(
     labels = scanned.regions[config.tasks].to_numpy()
     held_out &= (labels != tables.UNLABELLED).all(axis=1)
     real, real_labels = scanned.bases[held_out], labels[held_out]
-    twin_bases = _alike(folder, real_labels, drawn.seed)
+    twin_bases, twin_labels = _alike(folder, real_labels, drawn.seed)
     motifs = read_motifs(folder / "dataset" / "motifs.meme")
-    with track("likeness", 2) as advance:
-        found = _measures(real, twin_bases, motifs, simulation.scan_pvalue, scanned.background, config.seed)
+    with track("likeness", 2 + len(config.tasks)) as advance:
+        found = measures(real, twin_bases, motifs, simulation.scan_pvalue, scanned.background, config.seed)
         advance(1)
         found.append(classifier_measure("classifier_cnn", real, twin_bases, by_network, config.seed))
         advance(1)
+        known = (labels != tables.UNLABELLED).all(axis=1) & ~held_out
+        for number, task in enumerate(config.tasks):
+            train = scanned.bases[known], labels[known, number].astype(np.int64)
+            held_against = (real, real_labels[:, number]), (twin_bases, twin_labels[:, number])
+            found.append(transfer(f"network_{task}", train, *held_against, config.seed))
+            advance(1)
     path = folder / "likeness.csv"
     with whole_file(path) as partial:
         pd.DataFrame(found, columns=list(Measure._fields)).to_csv(partial, index=False)
     return Made({_STAGE: [path]})
 
 
-def _alike(folder: Path, labels: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.uint8]:
-    """Drawn sequences with labels in the same proportions as those of real regions, uint8 (M, L)."""
+def transfer(name: str, train: Labelled, real: Labelled, drawn: Labelled, seed: int) -> Measure:
+    """How well a small network that was trained on real sequences tells a label, of real and of drawn ones.
+
+    It is trained on as many sequences with the label as without it.
+
+    Parameters
+    ----------
+    name : str
+    train, real, drawn : tuple of uint8 (N, L) and int (N,)
+        Sequences and their labels.
+    seed : int
+    """
+    bases, labels = train
+    rows = [np.flatnonzero(labels == label) for label in (0, 1)]
+    fewest = min(map(len, rows))
+    both = np.concatenate([choose_rows(seed, f"{name} {label}", rows[label], fewest) for label in (0, 1)])
+    scores = by_network(bases[both], labels[both], np.concatenate([real[0], drawn[0]]))
+    return transfer_measure(name, (scores[: len(real[0])], scores[len(real[0]) :]), (real[1], drawn[1]), seed)
+
+
+def _alike(
+    folder: Path, labels: npt.NDArray[np.uint8], seed: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Drawn sequences with labels in the same proportions as those of real regions, uint8 (M, L) and (M, T)."""
     dataset = open_dataset(folder / "dataset")
-    bases, drawn = dataset.bases("train"), dataset.labels("train")
+    chosen = rows_alike(dataset.labels("train"), labels, seed)
+    return dataset.bases("train")[chosen], dataset.labels("train")[chosen]
+
+
+def rows_alike(drawn: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], seed: int) -> npt.NDArray[np.int64]:
+    """Rows of drawn labels (M, T) in the proportions of real ones (N, T), at most ten for each real one.
+
+    Raises
+    ------
+    InputError
+        Of some labels fewer were drawn than there are real regions.
+    """
     patterns, counts = np.unique(labels, axis=0, return_counts=True)
     rows = [np.flatnonzero((drawn == pattern).all(axis=1)) for pattern in patterns]
     each = min(_DRAWN_PER_REGION, *(len(found) // count for found, count in zip(rows, counts, strict=True)))
@@ -194,10 +236,10 @@ def _alike(folder: Path, labels: npt.NDArray[np.uint8], seed: int) -> npt.NDArra
         choose_rows(seed, f"likeness {number}", found, each * int(count))
         for number, (found, count) in enumerate(zip(rows, counts, strict=True))
     ]
-    return bases[np.sort(np.concatenate(chosen))]
+    return np.sort(np.concatenate(chosen))
 
 
-def _measures(
+def measures(
     real: npt.NDArray[np.uint8],
     drawn: npt.NDArray[np.uint8],
     motifs: Sequence[Motif],
@@ -207,22 +249,25 @@ def _measures(
 ) -> list[Measure]:
     """All lines of likeness.csv but those that train networks."""
     found = [*composition_measures(real, drawn, seed), spectrum_distance(real, drawn, seed=seed)]
-    hits, drawn_hits = (_hits(bases, motifs, pvalue, background) for bases in (real, drawn))
+    scanned = [scan(bases, motifs, pvalue, background) for bases in (real, drawn)]
+    hits, drawn_hits = (_counts(each, len(bases), motifs) for each, bases in zip(scanned, (real, drawn), strict=True))
     for number, motif in enumerate(motifs):
         found.append(hit_measures(motif.tf, hits[:, number], drawn_hits[:, number], seed))
     found.append(dispersion_measure(hits.sum(axis=1), drawn_hits.sum(axis=1), seed))
+    places, drawn_places = (
+        (len(bases), each["row"].to_numpy(), ((each["start"] + each["end"]) / 2).to_numpy())
+        for each, bases in zip(scanned, (real, drawn), strict=True)
+    )
+    found += place_measures(places, drawn_places, real.shape[1], seed)
     found.append(classifier_measure("classifier_words", real, drawn, by_words, seed))
     return found
 
 
-def _hits(
-    bases: npt.NDArray[np.uint8], motifs: Sequence[Motif], pvalue: float, background: npt.NDArray[np.float64]
-) -> npt.NDArray[np.int64]:
-    """Hits of each motif in each sequence, int64 (N, number of motifs)."""
-    found = scan(bases, motifs, pvalue, background)
+def _counts(found: pd.DataFrame, n: int, motifs: Sequence[Motif]) -> npt.NDArray[np.int64]:
+    """Hits of each motif in each of n sequences, int64 (n, number of motifs)."""
     number = {motif.motif_id: place for place, motif in enumerate(motifs)}
     cells = found["row"].to_numpy() * len(motifs) + found["motif"].map(number).to_numpy()
-    return np.bincount(cells, minlength=len(bases) * len(motifs)).reshape(len(bases), len(motifs))
+    return np.bincount(cells, minlength=n * len(motifs)).reshape(n, len(motifs))
 
 
 def by_network(

@@ -8,7 +8,9 @@ from simbench_tf.score.likeness import (
     composition_measures,
     dispersion_measure,
     hit_measures,
+    place_measures,
     spectrum_distance,
+    transfer_measure,
 )
 
 
@@ -56,3 +58,23 @@ def test_hits_and_their_dispersion():
     # of a negative binomial 1 / p, of a Poisson 1
     assert abs(found.real - 2.5) < 0.2
     assert abs(found.twin - 1) < 0.1
+
+
+def test_places_of_hits_are_counted_by_hand():
+    real = (3, np.array([2, 0, 0, 0, 2]), np.array([90.0, 10.0, 60.0, 20.0, 50.0]))
+    twin = (2, np.array([1, 1]), np.array([55.0, 45.0]))
+    distance, spacing = place_measures(real, twin, 100)
+    assert (distance.measure, distance.real, distance.twin) == ("hits_distance", (40 + 40 + 10 + 30 + 0) / 5, 5.0)
+    assert (spacing.measure, spacing.real, spacing.twin) == ("hits_spacing", (10 + 40 + 40) / 3, 10.0)
+    assert distance.low <= distance.real <= distance.high
+
+
+def test_a_label_is_told_as_well_as_the_scores_say():
+    rng = np.random.default_rng(0)
+    labels, drawn_labels = np.arange(400) % 2, np.arange(600) % 2
+    scores = labels + rng.normal(0, 1, 400), 0 * drawn_labels + rng.normal(0, 1, 600)
+    found = transfer_measure("network_A", scores, (labels, drawn_labels))
+    # of two normals one apart Phi(1 / sqrt 2) = .76; sampling errors .024 and .024
+    assert abs(found.real - 0.76) < 0.07
+    assert abs(found.twin - 0.5) < 0.07
+    assert found.low < 0.76 < found.high

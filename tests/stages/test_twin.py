@@ -36,12 +36,16 @@ def test_a_twin_is_like_its_peaks_and_the_report_says_so(run):
     found = pd.read_csv(run / "likeness.csv").set_index("measure")
     assert list(found) == ["real", "twin", "low", "high"]
     # the peaks are drawn from such a grammar, so that nothing tells them apart; of 5% of intervals, some miss
-    held = found.drop(["classifier_words", "classifier_cnn", "spectrum_distance_6"])
+    held = found.drop(["classifier_words", "classifier_cnn", "spectrum_distance_6", "network_A"])
     assert ((held["low"] <= held["twin"]) & (held["twin"] <= held["high"])).mean() > 0.8
-    assert {"hits_CTCF", "hits_GATA1::TAL1", "hits_HNF4A", "hits_dispersion"} < set(found.index)
+    assert {"hits_CTCF", "hits_GATA1::TAL1", "hits_HNF4A", "hits_dispersion", "hits_distance", "hits_spacing"} < set(
+        found.index
+    )
     for name in ("classifier_words", "classifier_cnn"):
         assert found.loc[name, "low"] < 0.55
         assert found.loc[name, "real"] == 0.5
+    # the network was trained on real regions, and tells the label of drawn ones as well
+    assert abs(found.loc["network_A", "twin"] - found.loc["network_A", "real"]) < 0.12
     spectrum = found.loc["spectrum_distance_6"]
     assert abs(spectrum["twin"] - spectrum["real"]) < 0.1 * spectrum["real"]
     assert "# From 525 of 525 regions of 200 bases" in (run / "twin.yaml").read_text()  # the test split is not fitted
