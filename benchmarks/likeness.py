@@ -25,6 +25,7 @@ from simbench_tf.motifs import Motif
 from simbench_tf.score.likeness import Measure, by_words, classifier_measure
 from simbench_tf.simulate.fit import fit_grammar
 from simbench_tf.simulate.fit.classes import suited_order
+from simbench_tf.simulate.fit.spacings import enriched_spacings
 from simbench_tf.simulate.grammar import build_grammar, draw_bases
 from simbench_tf.simulate.peaks.scanning import Scanned, scan_regions
 from simbench_tf.stages.twin import FITTED_SPLITS, N_CLASSES, by_network, measures, rows_alike, transfer
@@ -36,6 +37,7 @@ MENDS: dict[str, dict[str, Any]] = {
     "background": {"background_order": 0},
     "classes": {"n_classes": N_CLASSES},
     "motifs": {"refit_motifs": True},
+    "pairs": {"pairs": True},
 }
 #: Windows that networks are trained to tell apart: all of them would take most of the benchmark's time.
 N_FOR_NETWORKS = 400
@@ -64,18 +66,18 @@ def main() -> None:
         scanned = scan_regions(config.simulation, config.seed, index_dir)
     regions = _regions(scanned, config.tasks)
     motifs = [motif for motif, kept in zip(scanned.motifs, scanned.kept, strict=True) if kept]
+    scan_with = config.simulation.scan_pvalue, scanned.background
     rows, settings = [], {}
     for mend, more in MENDS.items():
         begun = time.process_time()
         settings |= more
-        bases, labels = _drawn(regions, motifs, config.tasks, config.seed, settings, options)
+        bases, labels = _drawn(regions, motifs, config.tasks, config.seed, settings, *scan_with, options)
         fit_seconds = time.process_time() - begun
         found = measures(
             regions.bases[~regions.fitted],
             bases,
             motifs,
-            config.simulation.scan_pvalue,
-            scanned.background,
+            *scan_with,
             config.seed,
         )
         found += _of_regulatory(regions, bases, labels, config.seed)
@@ -99,10 +101,13 @@ def _drawn(
     tasks: list[str],
     seed: int,
     settings: dict[str, Any],
+    pvalue: float,
+    background: npt.NDArray[np.float64],
     options: argparse.Namespace,
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
     """Sequences of a grammar fitted with these settings, labelled in the proportions of the held-out windows."""
     bases = regions.bases[regions.fitted]
+    more = {"pairs": enriched_spacings(bases, motifs, pvalue, background)} if settings.get("pairs") else {}
     order = settings["background_order"] or suited_order(bases.size, settings.get("n_classes", 1))
     fit = fit_grammar(
         bases,
@@ -113,7 +118,7 @@ def _drawn(
         max_sequences=options.fitted,
         max_passes=options.passes,
         tolerance=0.2,
-        **{**settings, "background_order": order},
+        **{**settings, "background_order": order, **more},
     )
     drawn, labels = draw_bases(build_grammar(fit.simulation, fit.motifs), seed, 0, options.drawn)
     rows = rows_alike(labels, regions.labels[~regions.fitted], seed)

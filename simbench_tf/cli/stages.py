@@ -146,6 +146,9 @@ def fit(
     refit_motifs: Annotated[
         bool, typer.Option("--refit-motifs", help="Estimate the motifs' PPMs, too; written beside FILE, as .meme.")
     ] = False,
+    n_pairs: Annotated[
+        int, typer.Option("--pairs", min=0, help="Pairs of motifs that stand at a gap more often than chance, at most.")
+    ] = 0,
     n_workers: Workers = None,
     dask: Dask = None,
 ) -> None:
@@ -167,6 +170,7 @@ def fit(
             background_order=background_order,
             n_classes=classes,
             refit_motifs=refit_motifs,
+            n_pairs=n_pairs,
             map_in_order=map_in_order,
             track=track,
         )

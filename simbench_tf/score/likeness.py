@@ -124,8 +124,8 @@ def place_measures(real: Places, twin: Places, length: int, seed: int = 0) -> li
     distances = [_sums_by_row(n, rows, np.abs(middles - length / 2)) for n, rows, middles in (real, twin)]
     spacings = [_spacings(*places) for places in (real, twin)]
     return [
-        _statistic("hits_distance", *distances, mean, seed),
-        _statistic("hits_spacing", *spacings, mean, seed),
+        _statistic("hits_distance", distances[0], distances[1], mean, seed),
+        _statistic("hits_spacing", spacings[0], spacings[1], mean, seed),
     ]
 
 

@@ -40,6 +40,7 @@ from simbench_tf.score.likeness import (
     transfer_measure,
 )
 from simbench_tf.simulate.fit import write_fitted
+from simbench_tf.simulate.fit.spacings import MOST_PAIRS
 from simbench_tf.simulate.peaks.scanning import scan_regions
 from simbench_tf.stages.simulate import simulate
 from simbench_tf.stages.step import Made, dataset_checksums, step
@@ -120,7 +121,7 @@ def _inputs(config: Config, simulation: PeaksSimulation) -> dict[str, Any]:
         "config": config.model_dump(mode="json"),
         "files": files,
         "splits": FITTED_SPLITS,
-        "fit": (N_CLASSES, MAX_SEQUENCES, TOLERANCE),
+        "fit": (N_CLASSES, MOST_PAIRS, MAX_SEQUENCES, TOLERANCE),
     }
 
 
@@ -139,6 +140,7 @@ def _fitted(
             background_order=None,
             n_classes=N_CLASSES,
             refit_motifs=True,
+            n_pairs=MOST_PAIRS,
             tolerance=TOLERANCE,
             splits=FITTED_SPLITS,
             map_in_order=map_in_order,

@@ -25,6 +25,7 @@ from simbench_tf.motifs import Motif, find_motif, write_meme
 from simbench_tf.parallel import Track, silent
 from simbench_tf.simulate.fit.classes import suited_order
 from simbench_tf.simulate.fit.em import NEGLIGIBLE_RATE, TOLERANCE, Fit, fit_grammar
+from simbench_tf.simulate.fit.spacings import enriched_spacings
 from simbench_tf.simulate.peaks.scanning import MapChunks, Scanned, scan_regions
 from simbench_tf.tables import UNLABELLED
 
@@ -52,6 +53,7 @@ def write_fitted(
     background_order: int | None = BACKGROUND_ORDER,
     n_classes: int = 1,
     refit_motifs: bool = False,
+    n_pairs: int = 0,
     tolerance: float = TOLERANCE,
     n_sequences: int | None = None,
     splits: Sequence[str] | None = None,
@@ -79,6 +81,8 @@ def write_fitted(
         Classes of regions by composition, at most; each has a background and a factor on all rates of its own.
     refit_motifs : bool
         Estimate the motifs' PPMs from the regions, too, and write them beside `out`, under its name and .meme.
+    n_pairs : int
+        Pairs of motifs at a gap, at most, that become elements: those whose hits are most enriched at it.
     tolerance : float
         As of `fit_grammar`.
     n_sequences : int, optional
@@ -114,6 +118,9 @@ def write_fitted(
     motifs = [motif for motif, kept in zip(scanned.motifs, scanned.kept, strict=True) if kept]
     if background_order is None:
         background_order = suited_order(scanned.bases.size, n_classes)
+    pairs = (
+        enriched_spacings(scanned.bases, motifs, simulation.scan_pvalue, scanned.background, n_pairs) if n_pairs else ()
+    )
     total = _MAX_PASSES * min(max_sequences, len(scanned.bases))
     with track("fit", total) as advance:
         fit = fit_grammar(
@@ -123,6 +130,7 @@ def write_fitted(
             config.tasks,
             background_order=background_order,
             n_classes=n_classes,
+            pairs=pairs,
             refit_motifs=refit_motifs,
             tolerance=tolerance,
             seed=config.seed,
@@ -232,7 +240,17 @@ def _first_shape(config: Any) -> list[int | None] | None:
 
 def _element(element: Element, motifs: Sequence[Motif]) -> dict[str, Any]:
     position = element.position.model_dump(exclude_none=True) if element.position.sd is not None else None
-    settings = {"motif": _name(element, motifs), "rate": element.rate}
+    if element.pair:
+        first, second = (_factor(name, motifs) for name in element.pair)
+        settings: dict[str, Any] = {
+            "name": f"{first}+{second} {element.orientation} {element.gap[0]}",
+            "pair": [first, second],
+            "gap": element.gap[0],
+            "orientation": element.orientation,
+            "rate": element.rate,
+        }
+    else:
+        settings = {"motif": _factor(str(element.motif), motifs), "rate": element.rate}
     return (
         settings
         | ({"enriched": element.enriched} if element.enriched else {})
@@ -240,9 +258,9 @@ def _element(element: Element, motifs: Sequence[Motif]) -> dict[str, Any]:
     )
 
 
-def _name(element: Element, motifs: Sequence[Motif]) -> str:
+def _factor(motif_id: str, motifs: Sequence[Motif]) -> str:
     """The motif's factor where no other motif of the source goes by it, else its id."""
-    motif = find_motif(motifs, str(element.motif))
+    motif = find_motif(motifs, motif_id)
     try:
         return motif.tf if find_motif(motifs, motif.tf) is motif else motif.motif_id
     except InputError:
@@ -269,9 +287,11 @@ def _warn(fit: Fit, scanned: Scanned, tasks: Sequence[str]) -> None:
 def _summary(fit: Fit, n_motifs: int) -> str:
     few = ", ".join(motif.tf for motif in fit.left_out)
     left_out = f"; left out, with fewer than {NEGLIGIBLE_RATE:g} starts a sequence: {few}" if few else ""
+    n_pairs = len(fit.simulation.elements) - len(fit.motifs)
+    pairs = f", {n_pairs} pairs of them" if n_pairs else ""
     classes = f", {len(fit.simulation.classes)} classes of sequences" if fit.simulation.classes else ""
     return (
-        f"{len(fit.simulation.elements)} of {n_motifs} motifs{classes}, fitted to {fit.n_fitted} regions in "
+        f"{len(fit.motifs)} of {n_motifs} motifs{pairs}{classes}, fitted to {fit.n_fitted} regions in "
         f"{fit.n_passes} passes{left_out}"
     )
 
@@ -290,5 +310,7 @@ def _head(config: Config, fit: Fit, scanned: Scanned) -> str:
     for element, errors in zip(fit.simulation.elements, fit.rate_errors.T, strict=True):
         named = zip(["rate", *tasks], errors.tolist(), strict=True)
         known = ", ".join(f"{name} {error:.1g}" for name, error in named if error > 0)
-        lines.append(f"  {_name(element, scanned.motifs)}: {known}")
+        lines.append(
+            f"  {_element(element, scanned.motifs).get('name') or _factor(element.name, scanned.motifs)}: {known}"
+        )
     return "".join(f"# {line}".rstrip() + "\n" for line in lines)

@@ -26,6 +26,7 @@ from simbench_tf.simulate.fit.expected_sites import (
     Parameters,
     counted_background,
     design_of,
+    element_of,
     expect,
     first_background,
     group_rates,
@@ -34,6 +35,7 @@ from simbench_tf.simulate.fit.expected_sites import (
 )
 from simbench_tf.simulate.fit.maximise import fit_label_correlation, fit_position, fit_rates
 from simbench_tf.simulate.fit.motif_words import refitted_motifs
+from simbench_tf.simulate.fit.spacings import Spacing
 from simbench_tf.simulate.grammar import Grammar, build_grammar, label_prior
 from simbench_tf.simulate.grammar.labels import check_labels
 
@@ -101,6 +103,7 @@ def fit_grammar(
     *,
     background_order: int = 1,
     n_classes: int = 1,
+    pairs: Sequence[Spacing] = (),
     seed: int = 0,
     max_sequences: int = 20_000,
     max_passes: int = 60,
@@ -124,6 +127,8 @@ def fit_grammar(
         How many bases before it a background base depends on, up to 5.
     n_classes : int
         Classes of sequences at most, each with a background and a factor on all rates of its own.
+    pairs : sequence of Spacing
+        Further elements: pairs of these motifs at a gap (`spacings.enriched_spacings`).
     seed : int
         Chooses the sequences to fit where there are more than `max_sequences`: of each label pattern as many, as far
         as there are.
@@ -188,17 +193,18 @@ def fit_grammar(
     few, data = (
         sorted_by_pattern(bases[rows], labels[rows], classes[rows]) for rows in (chosen[:_FIRST_SEQUENCES], chosen)
     )
-    parameters = _first_guess(data, motifs, background_order)
+    form = _Form(tuple(motifs), tuple(pairs))
+    parameters = _first_guess(data, form, background_order, len(bases))
     if len(chosen) >= 2 * _FIRST_SEQUENCES:
-        parameters = _climb(parameters, _Form(tuple(motifs)), few, max_passes, tolerance, lambda _: None).parameters
-    free = _climb(parameters, _Form(tuple(motifs)), data, max_passes, tolerance, advance)
-    parameters, form = _pruned(free, _Form(tuple(motifs)), data)
+        parameters = _climb(parameters, form, few, max_passes, tolerance, lambda _: None).parameters
+    free = _climb(parameters, form, data, max_passes, tolerance, advance)
+    parameters, form = _pruned(free, form, data)
     final = _climb(parameters, form, data, max_passes - free.n_passes, tolerance, advance)
     if refit_motifs:
         final, form = _with_own_motifs(final, form, data, advance)
-    there = _present(final.parameters.rates, data)
+    there = _present(final.parameters.rates, data, form)
     parameters, form = _only(there, final.parameters, form)
-    simulation = _simulation(parameters, form.motifs, labels, classes, tasks, bases.shape)
+    simulation = _simulation(parameters, form, labels, classes, tasks, bases.shape)
     kept = {motif.motif_id for motif in form.motifs}
     return Fit(
         simulation=simulation,
@@ -215,14 +221,24 @@ def fit_grammar(
 
 
 class _Form(NamedTuple):
-    """What is estimated: these motifs and, where given, the kind of positional profile of each."""
+    """What is estimated: elements of one motif each, then pairs, and, where given, the positional profile of each.
+
+    Pairs are few: they lie anywhere.
+    """
 
     motifs: tuple[Motif, ...]
+    pairs: tuple[Spacing, ...] = ()
     profiles: tuple[Profile, ...] | None = None
 
     @property
     def widths(self) -> Integers:
-        return np.array([len(motif.ppm) for motif in self.motifs])
+        width_of = {motif.motif_id: len(motif.ppm) for motif in self.motifs}
+        of_pairs = [width_of[pair.first] + pair.gap + width_of[pair.second] for pair in self.pairs]
+        return np.array([*width_of.values(), *of_pairs])
+
+    def with_pairs_flat(self, profiles: Sequence[Profile]) -> tuple[Profile, ...]:
+        flat: list[Profile] = ["flat" for _ in self.pairs]
+        return (*profiles[: len(self.motifs)], *flat)
 
 
 class _Climbed(NamedTuple):
@@ -256,15 +272,20 @@ def _chosen(labels: npt.NDArray[np.uint8], seed: int, most: int) -> Integers:
     return order[np.argsort(place, kind="stable")[:most]]
 
 
-def _first_guess(data: Data, motifs: Sequence[Motif], background_order: int) -> Parameters:
-    """Every motif alike, a fifth of the bases in sites in a sequence with half of the labels, anywhere."""
+def _first_guess(data: Data, form: _Form, background_order: int, n_seen: int) -> Parameters:
+    """Every motif alike, a fifth of the bases in sites in a sequence with half of the labels, anywhere.
+
+    Pairs begin with their surplus over chance among the `n_seen` sequences that they were found in.
+    """
     length, n_tasks = data.bases.shape[1], data.design.shape[1] - 1
-    rates = np.full((n_tasks + 1, len(motifs)), 0.2 * length / sum(len(motif.ppm) for motif in motifs))
+    alike = 0.2 * length / sum(len(motif.ppm) for motif in form.motifs)
+    surplus = [max(pair.seen - pair.expected, 1.0) / n_seen for pair in form.pairs]
+    rates = np.tile([*(alike for _ in form.motifs), *surplus], (n_tasks + 1, 1))
     rates /= np.array([[1.0]] + [[float(n_tasks)]] * n_tasks) * 1.5
     # the last class may lie outside of the sequences that were chosen
     n_classes = int(data.classes.max()) + 1
     backgrounds = np.stack([first_background(data.of_class(c), background_order) for c in range(n_classes)])
-    return Parameters(rates, (Position(),) * len(motifs), backgrounds, np.ones(n_classes))
+    return Parameters(rates, (Position(),) * rates.shape[1], backgrounds, np.ones(n_classes))
 
 
 def _climb(
@@ -282,7 +303,7 @@ def _climb(
     while True:
         n_passes += 1
         try:
-            expected = expect(parameters, form.motifs, data, advance)
+            expected = expect(parameters, form.motifs, data, advance, form.pairs)
         except InputError:  # the stretched step needs more sites than fit the sequence
             if fallback is None:
                 raise
@@ -308,8 +329,8 @@ def _with_own_motifs(
     """EM of the PPMs and of all else, a few steps of each."""
     database = form.motifs
     for _ in range(_MOTIF_STEPS):
-        form = form._replace(motifs=refitted_motifs(climbed.parameters, form.motifs, database, data))
-        expected = expect(climbed.parameters, form.motifs, data, advance)
+        form = form._replace(motifs=refitted_motifs(climbed.parameters, form.motifs, database, data, form.pairs))
+        expected = expect(climbed.parameters, form.motifs, data, advance, form.pairs)
         after = _maximised(climbed.parameters, expected, form, data)
         climbed = _Climbed(after, expected, climbed.n_passes + 1, climbed.converged)
     return climbed, form
@@ -318,7 +339,7 @@ def _with_own_motifs(
 def _maximised(parameters: Parameters, expected: Expected, form: _Form, data: Data) -> Parameters:
     counts, starts = expected.starts.sum(axis=1), expected.starts.sum(axis=0)
     rates = fit_rates(counts, data.sizes, design_of(data, parameters), parameters.rates)
-    profiles = form.profiles or profile_kinds(expected.resolved)
+    profiles = form.profiles or form.with_pairs_flat(profile_kinds(expected.resolved))
     backgrounds = np.stack([counted_background(words) for words in expected.words])
     # a class that none of these sequences is of stays as it was
     seen = np.isin(np.arange(len(backgrounds)), data.classes)
@@ -372,13 +393,15 @@ def _pruned(climbed: _Climbed, form: _Form, data: Data) -> tuple[Parameters, _Fo
     design = design_of(data, parameters)
     rates = np.where(supported_rates(parameters.rates, expected.scores, design), parameters.rates, 0)
     rates = fit_rates(expected.starts.sum(axis=1), data.sizes, design, rates)
-    profiles = supported_profiles(expected.starts.sum(axis=0), expected.resolved, form.widths)
+    single = slice(len(form.motifs))
+    starts = expected.starts.sum(axis=0)[:, single]
+    profiles = form.with_pairs_flat(supported_profiles(starts, expected.resolved[single], form.widths[single]))
     parameters, form = parameters._replace(rates=rates), form._replace(profiles=profiles)
-    return _only(_present(rates, data), parameters, form)
+    return _only(_present(rates, data, form), parameters, form)
 
 
-def _present(rates: Floats, data: Data) -> list[int]:
-    """Which elements have more than a negligible rate.
+def _present(rates: Floats, data: Data, form: _Form) -> list[int]:
+    """Which elements have more than a negligible rate, and the motifs of such pairs.
 
     Raises
     ------
@@ -391,10 +414,13 @@ def _present(rates: Floats, data: Data) -> list[int]:
     if not there:
         raise InputError(
             "simulation.motifs",
-            f"none of {rates.shape[1]} motifs starts {NEGLIGIBLE_RATE:g} times or more a sequence, by its posterior",
+            f"none of {len(form.motifs)} motifs starts {NEGLIGIBLE_RATE:g} times or more a sequence, by its posterior",
             "give motifs found in these peaks",
         )
-    return there
+    n_single = len(form.motifs)
+    paired = [form.pairs[e - n_single] for e in there if e >= n_single]
+    in_pairs = {name for pair in paired for name in (pair.first, pair.second)}
+    return sorted({*there, *(e for e, motif in enumerate(form.motifs) if motif.motif_id in in_pairs)})
 
 
 def _only(chosen: list[int], parameters: Parameters, form: _Form) -> tuple[Parameters, _Form]:
@@ -403,13 +429,17 @@ def _only(chosen: list[int], parameters: Parameters, form: _Form) -> tuple[Param
     profiles = None if form.profiles is None else tuple(form.profiles[e] for e in chosen)
     return (
         parameters._replace(rates=parameters.rates[:, chosen], positions=positions),
-        _Form(tuple(form.motifs[e] for e in chosen), profiles),
+        _Form(
+            tuple(form.motifs[e] for e in chosen if e < len(form.motifs)),
+            tuple(form.pairs[e - len(form.motifs)] for e in chosen if e >= len(form.motifs)),
+            profiles,
+        ),
     )
 
 
 def _simulation(
     parameters: Parameters,
-    motifs: Sequence[Motif],
+    form: _Form,
     labels: npt.NDArray[np.uint8],
     classes: Integers,
     tasks: Sequence[str],
@@ -418,15 +448,19 @@ def _simulation(
     """The parameters as settings, to four significant digits."""
     fractions = labels.mean(axis=0)
     counts = np.bincount(pattern_codes(labels), minlength=2 ** len(tasks))
-    elements = [
-        Element(
-            motif=motif.motif_id,
-            rate=_significant(rates[0]),
-            enriched={task: _significant(rate) for task, rate in zip(tasks, rates[1:], strict=True) if rate > 0},
-            position=_rounded(position),
+    of_elements = [
+        (
+            _significant(rates[0]),
+            {task: _significant(rate) for task, rate in zip(tasks, rates[1:], strict=True) if rate > 0},
         )
-        for motif, rates, position in zip(motifs, parameters.rates.T.tolist(), parameters.positions, strict=True)
+        for rates in parameters.rates.T.tolist()
     ]
+    elements = [
+        Element(motif=motif.motif_id, rate=rate, enriched=enriched, position=_rounded(position))
+        for motif, (rate, enriched), position in zip(form.motifs, of_elements, parameters.positions, strict=False)
+    ]
+    of_pairs = of_elements[len(form.motifs) :]
+    elements += [element_of(pair, *rates) for pair, rates in zip(form.pairs, of_pairs, strict=True)]
     tables = [tuple(tuple(round(p, 5) for p in row) for row in table) for table in parameters.backgrounds.tolist()]
     shares = np.bincount(classes, minlength=len(tables)) / len(classes)
     several = [

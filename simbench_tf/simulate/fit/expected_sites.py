@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from simbench_tf.config import Element, GrammarSimulation, Position, Task
 from simbench_tf.motifs import Motif
+from simbench_tf.simulate.fit.spacings import Spacing
 from simbench_tf.simulate.grammar import Grammar, build_grammar
 from simbench_tf.simulate.grammar.labels import labels_of
 from simbench_tf.simulate.oracle import explain
@@ -130,7 +131,13 @@ def group_rates(data: Data, parameters: Parameters) -> Floats:
     return np.einsum("kt,te->ke", design_of(data, parameters), parameters.rates)
 
 
-def expect(parameters: Parameters, motifs: Sequence[Motif], data: Data, advance: Callable[[int], None]) -> Expected:
+def expect(
+    parameters: Parameters,
+    motifs: Sequence[Motif],
+    data: Data,
+    advance: Callable[[int], None],
+    pairs: Sequence[Spacing] = (),
+) -> Expected:
     """Posterior expectations of every sequence, summed; memory is bounded whatever their number.
 
     Parameters
@@ -141,20 +148,23 @@ def expect(parameters: Parameters, motifs: Sequence[Motif], data: Data, advance:
     data : Data
     advance : callable
         Called with each number of sequences done.
+    pairs : sequence of Spacing
+        Further elements, of two of the motifs each. Their starts are counted where their bases are.
 
     Raises
     ------
     InputError
         The rates are too high for the length.
     """
-    n_groups, length, n_elements = len(data.sizes), data.bases.shape[1], len(motifs)
-    widths = np.array([len(motif.ppm) for motif in motifs])
+    n_groups, length, n_elements = len(data.sizes), data.bases.shape[1], len(motifs) + len(pairs)
+    width_of = {motif.motif_id: len(motif.ppm) for motif in motifs}
+    widths = np.array([*width_of.values(), *(width_of[pair.first] + width_of[pair.second] for pair in pairs)])
     coverage = np.zeros((n_groups, length, n_elements))
     scores = np.zeros((n_groups, n_elements, n_elements))
     words, log_likelihood = np.zeros((len(parameters.backgrounds), parameters.backgrounds[0].size)), 0.0
     rates_of_groups = group_rates(data, parameters)
     for k, rates in enumerate(rates_of_groups):
-        grammar = grammar_of_group(parameters, rates, data.classes[k], motifs, length)
+        grammar = grammar_of_group(parameters, rates, data.classes[k], motifs, length, pairs)
         for bases in _chunks(data.bases[data.bounds[k] : data.bounds[k + 1]], n_elements):
             posterior = explain(grammar, bases, by="element")
             covered = posterior.part_occupancy
@@ -166,7 +176,12 @@ def expect(parameters: Parameters, motifs: Sequence[Motif], data: Data, advance:
             log_likelihood += float(posterior.log_likelihood[:, 0].sum())
             advance(len(bases))
     squares = rates_of_groups**2 * np.einsum("kee->ke", scores)
-    return Expected(start_counts(coverage, widths), scores, squares.sum(axis=0), words, log_likelihood)
+    n_single = len(motifs)
+    starts = np.concatenate(
+        [start_counts(coverage[..., :n_single], widths[:n_single]), coverage[..., n_single:] / widths[n_single:]],
+        axis=2,
+    )
+    return Expected(starts, scores, squares.sum(axis=0), words, log_likelihood)
 
 
 def start_counts(coverage: Floats, widths: npt.ArrayLike) -> Floats:
@@ -219,18 +234,36 @@ def counted_background(words: Floats) -> Floats:
 
 
 def grammar_of_group(
-    parameters: Parameters, rates: Floats, number: int, motifs: Sequence[Motif], length: int
+    parameters: Parameters,
+    rates: Floats,
+    number: int,
+    motifs: Sequence[Motif],
+    length: int,
+    pairs: Sequence[Spacing] = (),
 ) -> Grammar:
     """The grammar of sequences of one class that all have these rates (E,); its only label changes nothing."""
     elements = [
         Element(motif=motif.motif_id, rate=rate, position=position)
-        for motif, rate, position in zip(motifs, rates.tolist(), parameters.positions, strict=True)
+        for motif, rate, position in zip(motifs, rates.tolist(), parameters.positions, strict=False)
     ]
+    elements += [element_of(pair, rate) for pair, rate in zip(pairs, rates[len(motifs) :].tolist(), strict=True)]
     background = tuple(map(tuple, parameters.backgrounds[number].tolist()))
     settings = GrammarSimulation(
         kind="grammar", seq_length=length, background=background, tasks={"any": Task(fraction=0.5)}, elements=elements
     )
     return build_grammar(settings, motifs)
+
+
+def element_of(pair: Spacing, rate: float, enriched: dict[str, float] | None = None) -> Element:
+    """A pair as an element, anywhere in the sequence, on both strands."""
+    return Element(
+        name=f"{pair.first}+{pair.second} {pair.orientation} {pair.gap}",
+        pair=(pair.first, pair.second),
+        gap=(pair.gap, pair.gap),
+        orientation=pair.orientation,
+        rate=rate,
+        enriched=enriched or {},
+    )
 
 
 def _chunks(bases: Bases, n_elements: int) -> Iterator[Bases]:

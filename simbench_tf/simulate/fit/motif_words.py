@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from simbench_tf.motifs import Motif
 from simbench_tf.simulate.fit.expected_sites import Data, Parameters, grammar_of_group, group_rates
+from simbench_tf.simulate.fit.spacings import Spacing
 from simbench_tf.simulate.oracle.posterior import class_layouts
 from simbench_tf.simulate.oracle.site_starts import site_kinds, site_start_rows
 
@@ -26,7 +27,11 @@ _CHUNK_VALUES = 2**23
 
 
 def refitted_motifs(
-    parameters: Parameters, motifs: Sequence[Motif], database: Sequence[Motif], data: Data
+    parameters: Parameters,
+    motifs: Sequence[Motif],
+    database: Sequence[Motif],
+    data: Data,
+    pairs: Sequence[Spacing] = (),
 ) -> tuple[Motif, ...]:
     """The motifs with the PPMs that expected sites have: one EM step, the database's PPM counting as 50 sites.
 
@@ -38,13 +43,15 @@ def refitted_motifs(
     database : sequence of Motif
         The same as the database has them.
     data : Data
+    pairs : sequence of Spacing
+        Further elements, whose sites count to their motifs.
 
     Returns
     -------
     tuple of Motif
         Probabilities to five decimals.
     """
-    counts = site_words(parameters, motifs, data)
+    counts = site_words(parameters, motifs, data, pairs)
     found = []
     for motif, prior, words in zip(motifs, database, counts, strict=True):
         ppm = words + DATABASE_SITES * prior.ppm
@@ -53,12 +60,14 @@ def refitted_motifs(
     return tuple(found)
 
 
-def site_words(parameters: Parameters, motifs: Sequence[Motif], data: Data) -> list[Floats]:
+def site_words(
+    parameters: Parameters, motifs: Sequence[Motif], data: Data, pairs: Sequence[Spacing] = ()
+) -> list[Floats]:
     """Expected bases at each place of each motif's sites, as they read on its strand, float64 (width, 4) each."""
     counts = [np.zeros(motif.ppm.shape) for motif in motifs]
     length = data.bases.shape[1]
     for k, rates in enumerate(group_rates(data, parameters)):
-        grammar = grammar_of_group(parameters, rates, data.classes[k], motifs, length)
+        grammar = grammar_of_group(parameters, rates, data.classes[k], motifs, length, pairs)
         (layout,), kinds = class_layouts(grammar), site_kinds(grammar.hmm)
         own = data.bases[data.bounds[k] : data.bounds[k + 1]]
         rows = max(1, _CHUNK_VALUES // (len(kinds.width) * length))
