@@ -32,6 +32,7 @@ from simbench_tf.simulate.fit.expected_sites import (
     sorted_by_pattern,
     start_counts,
 )
+from simbench_tf.simulate.fit.fitted_settings import built
 from simbench_tf.simulate.fit.maximise import fit_label_correlation, fit_position, fit_rates
 from simbench_tf.simulate.grammar import build_grammar, draw, label_prior
 from simbench_tf.simulate.grammar.labels import draw_patterns, pattern_probabilities
@@ -475,7 +476,7 @@ def test_too_many_tasks_are_refused():
 def test_rates_that_cannot_be_drawn_name_the_mend():
     simulation = settings(elements=[{"motif": "CTCF", "rate": 30}], tasks={"A": {}})
     with pytest.raises(InputError, match=r"simulation\.motifs: their rates in the peaks cannot be drawn: the rates"):
-        em._built(simulation, motifs_of(simulation))
+        built(simulation, motifs_of(simulation))
 
 
 def test_a_fit_that_does_not_settle_draws_a_warning(small_world, monkeypatch, tmp_path):

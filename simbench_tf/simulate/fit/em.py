@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.config import Element, GrammarSimulation, Position, SequenceClass, Task
+from simbench_tf.config import GrammarSimulation, Position
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
 from simbench_tf.random_streams import permutation
@@ -26,17 +26,17 @@ from simbench_tf.simulate.fit.expected_sites import (
     Parameters,
     counted_background,
     design_of,
-    element_of,
     expect,
     first_background,
     group_rates,
     pattern_codes,
     sorted_by_pattern,
 )
-from simbench_tf.simulate.fit.maximise import fit_label_correlation, fit_position, fit_rates
+from simbench_tf.simulate.fit.fitted_settings import built, grammar_settings
+from simbench_tf.simulate.fit.maximise import fit_position, fit_rates
 from simbench_tf.simulate.fit.motif_words import refitted_motifs
 from simbench_tf.simulate.fit.spacings import Spacing
-from simbench_tf.simulate.grammar import Grammar, build_grammar, label_prior
+from simbench_tf.simulate.grammar import label_prior
 from simbench_tf.simulate.grammar.labels import check_labels
 
 Bases = npt.NDArray[np.uint8]
@@ -204,7 +204,7 @@ def fit_grammar(
         final, form = _with_own_motifs(final, form, data, advance)
     there = _present(final.parameters.rates, data, form)
     parameters, form = _only(there, final.parameters, form)
-    simulation = _simulation(parameters, form, labels, classes, tasks, bases.shape)
+    simulation = grammar_settings(parameters, form.motifs, form.pairs, labels, classes, tasks, bases.shape)
     kept = {motif.motif_id for motif in form.motifs}
     return Fit(
         simulation=simulation,
@@ -216,7 +216,7 @@ def fit_grammar(
         n_fitted=len(chosen),
         n_passes=free.n_passes + final.n_passes,
         converged=free.converged and final.converged,
-        unlabelled=float(label_prior(_built(simulation, form.motifs))[0]),
+        unlabelled=float(label_prior(built(simulation, form.motifs))[0]),
     )
 
 
@@ -435,63 +435,3 @@ def _only(chosen: list[int], parameters: Parameters, form: _Form) -> tuple[Param
             profiles,
         ),
     )
-
-
-def _simulation(
-    parameters: Parameters,
-    form: _Form,
-    labels: npt.NDArray[np.uint8],
-    classes: Integers,
-    tasks: Sequence[str],
-    shape: tuple[int, int],
-) -> GrammarSimulation:
-    """The parameters as settings, to four significant digits."""
-    fractions = labels.mean(axis=0)
-    counts = np.bincount(pattern_codes(labels), minlength=2 ** len(tasks))
-    of_elements = [
-        (
-            _significant(rates[0]),
-            {task: _significant(rate) for task, rate in zip(tasks, rates[1:], strict=True) if rate > 0},
-        )
-        for rates in parameters.rates.T.tolist()
-    ]
-    elements = [
-        Element(motif=motif.motif_id, rate=rate, enriched=enriched, position=_rounded(position))
-        for motif, (rate, enriched), position in zip(form.motifs, of_elements, parameters.positions, strict=False)
-    ]
-    of_pairs = of_elements[len(form.motifs) :]
-    elements += [element_of(pair, *rates) for pair, rates in zip(form.pairs, of_pairs, strict=True)]
-    tables = [tuple(tuple(round(p, 5) for p in row) for row in table) for table in parameters.backgrounds.tolist()]
-    shares = np.bincount(classes, minlength=len(tables)) / len(classes)
-    several = [
-        SequenceClass(weight=_significant(share), background=table, rate=_significant(rate))
-        for share, table, rate in zip(shares.tolist(), tables, parameters.class_rates.tolist(), strict=True)
-    ]
-    return GrammarSimulation(
-        kind="grammar",
-        seq_length=shape[1],
-        n_sequences=shape[0],
-        **({"classes": several} if len(tables) > 1 else {"background": tables[0]}),
-        tasks={task: Task(fraction=_significant(f)) for task, f in zip(tasks, fractions.tolist(), strict=True)},
-        label_correlation=round(fit_label_correlation(fractions, counts), 3),
-        elements=elements,
-    )
-
-
-def _significant(value: float) -> float:
-    return float(f"{value:.4g}")
-
-
-def _rounded(position: Position) -> Position:
-    if position.centre is None or position.sd is None:
-        return position
-    return Position(centre=round(position.centre, 1), sd=round(position.sd, 1), floor=round(position.floor, 4))
-
-
-def _built(simulation: GrammarSimulation, motifs: Sequence[Motif]) -> Grammar:
-    try:
-        return build_grammar(simulation, motifs)
-    except InputError as error:
-        raise InputError(
-            "simulation.motifs", f"their rates in the peaks cannot be drawn: {error.what}", "keep fewer of them"
-        ) from error

@@ -1,0 +1,94 @@
+"""Fitted parameters as settings of a grammar, to four significant digits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from simbench_tf.config import Element, GrammarSimulation, Position, SequenceClass, Task
+from simbench_tf.errors import InputError
+from simbench_tf.motifs import Motif
+from simbench_tf.simulate.fit.expected_sites import Parameters, element_of, pattern_codes
+from simbench_tf.simulate.fit.maximise import fit_label_correlation
+from simbench_tf.simulate.fit.spacings import Spacing
+from simbench_tf.simulate.grammar import Grammar, build_grammar
+
+Integers = npt.NDArray[np.int64]
+
+
+def grammar_settings(
+    parameters: Parameters,
+    motifs: Sequence[Motif],
+    pairs: Sequence[Spacing],
+    labels: npt.NDArray[np.uint8],
+    classes: Integers,
+    tasks: Sequence[str],
+    shape: tuple[int, int],
+) -> GrammarSimulation:
+    """The settings of elements of one motif each, then pairs.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    motifs : sequence of Motif
+    pairs : sequence of Spacing
+    labels : uint8 (N, T)
+        Of all sequences: fractions, and the correlation behind the labels, are theirs.
+    classes : int64 (N,)
+        Of all sequences: weights are theirs.
+    tasks : sequence of str
+    shape : tuple of int
+        Sequences, and bases of each.
+    """
+    fractions = labels.mean(axis=0)
+    counts = np.bincount(pattern_codes(labels), minlength=2 ** len(tasks))
+    of_elements = [
+        (
+            _significant(rates[0]),
+            {task: _significant(rate) for task, rate in zip(tasks, rates[1:], strict=True) if rate > 0},
+        )
+        for rates in parameters.rates.T.tolist()
+    ]
+    elements = [
+        Element(motif=motif.motif_id, rate=rate, enriched=enriched, position=_rounded(position))
+        for motif, (rate, enriched), position in zip(motifs, of_elements, parameters.positions, strict=False)
+    ]
+    of_pairs = of_elements[len(motifs) :]
+    elements += [element_of(pair, *rates) for pair, rates in zip(pairs, of_pairs, strict=True)]
+    tables = [tuple(tuple(round(p, 5) for p in row) for row in table) for table in parameters.backgrounds.tolist()]
+    shares = np.bincount(classes, minlength=len(tables)) / len(classes)
+    several = [
+        SequenceClass(weight=_significant(share), background=table, rate=_significant(rate))
+        for share, table, rate in zip(shares.tolist(), tables, parameters.class_rates.tolist(), strict=True)
+    ]
+    return GrammarSimulation(
+        kind="grammar",
+        seq_length=shape[1],
+        n_sequences=shape[0],
+        **({"classes": several} if len(tables) > 1 else {"background": tables[0]}),
+        tasks={task: Task(fraction=_significant(f)) for task, f in zip(tasks, fractions.tolist(), strict=True)},
+        label_correlation=round(fit_label_correlation(fractions, counts), 3),
+        elements=elements,
+    )
+
+
+def _significant(value: float) -> float:
+    return float(f"{value:.4g}")
+
+
+def _rounded(position: Position) -> Position:
+    if position.centre is None or position.sd is None:
+        return position
+    return Position(centre=round(position.centre, 1), sd=round(position.sd, 1), floor=round(position.floor, 4))
+
+
+def built(simulation: GrammarSimulation, motifs: Sequence[Motif]) -> Grammar:
+    """The grammar of fitted settings; InputError where it has no room for its sites."""
+    try:
+        return build_grammar(simulation, motifs)
+    except InputError as error:
+        raise InputError(
+            "simulation.motifs", f"their rates in the peaks cannot be drawn: {error.what}", "keep fewer of them"
+        ) from error
