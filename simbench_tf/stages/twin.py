@@ -50,7 +50,7 @@ FITTED_SPLITS = ("train", "valid")
 N_SEQUENCES = 20_000
 #: Classes of regions by composition, at most. With four, GC content varies over draws nearly as over real regions.
 N_CLASSES = 4
-#: Regions that rates are fitted to at most; a fit takes about a minute and more of them change little.
+#: Regions that rates are fitted to at most; a fit's time is in proportion.
 MAX_SEQUENCES = 1_000
 #: When EM ends; see `fit_grammar`.
 TOLERANCE = 0.2
