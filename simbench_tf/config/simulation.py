@@ -37,6 +37,8 @@ class PeaksSimulation(SimulationSettings):
     """Task: its peaks, narrowPeak or BED."""
     background: Path | list[Path] | None = None
     """Regions that are no peak of a task, a file or several; without it the tasks' peaks are each other's."""
+    blacklist: Path | list[Path] | None = None
+    """Regions of the genome that no sequence may touch, BED, a file or several: ENCODE's, or your own."""
     region_size: Annotated[int, Field(ge=20)] = 400
     """Bases about each summit or middle."""
     motifs: str = "default"
@@ -74,7 +76,7 @@ class PeaksSimulation(SimulationSettings):
         """The FASTA file that the peaks lie in."""
         return self.genome
 
-    @field_validator("background", mode="before")
+    @field_validator("background", "blacklist", mode="before")
     @classmethod
     def _one_file_or_several(cls, raw: Any) -> Any:
         # pydantic's message for a union names neither
@@ -87,14 +89,17 @@ class PeaksSimulation(SimulationSettings):
     def files(self) -> dict[str, Path]:
         """The genome and every file of regions, by the key of the configuration that names it."""
         peaks = {f"simulation.peaks.{task}": file for task, file in self.peaks.items()}
-        return {"simulation.genome": self.genome, **peaks, **self.background_files}
+        return {"simulation.genome": self.genome, **peaks, **self.background_files, **self.blacklist_files}
 
     @property
     def background_files(self) -> dict[str, Path]:
         """The files of the background, by the key of the configuration that names each."""
-        if isinstance(self.background, list):
-            return {f"simulation.background.{number}": file for number, file in enumerate(self.background)}
-        return {} if self.background is None else {"simulation.background": self.background}
+        return _by_key("simulation.background", self.background)
+
+    @property
+    def blacklist_files(self) -> dict[str, Path]:
+        """The files of the blacklist, by the key of the configuration that names each."""
+        return _by_key("simulation.blacklist", self.blacklist)
 
 
 class TextSimulation(SimulationSettings):
@@ -132,6 +137,12 @@ class TextSimulation(SimulationSettings):
             if task not in self.positives:
                 raise ValueError(f"negatives: {task!r} is no task{nearest(task, self.positives)}")
         return self
+
+
+def _by_key(key: str, given: Path | list[Path] | None) -> dict[str, Path]:
+    if isinstance(given, list):
+        return {f"{key}.{number}": file for number, file in enumerate(given)}
+    return {} if given is None else {key: given}
 
 
 def _is_path(value: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +13,18 @@ import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf.dna import CODES, Bases
-from simbench_tf.errors import InputError, close_to
+from simbench_tf.errors import InputError
 from simbench_tf.files import GZIP_ERRORS, check_expansion, damaged_gzip, is_gzip, whole_file
 from simbench_tf.genome.bgzf import ReadAt, ends_whole, is_bgzf, open_bytes
-from simbench_tf.genome.fasta_index import Records, index_fasta, read_index, read_letters, write_index
+from simbench_tf.genome.fasta_index import (
+    CASED_LETTER_OF,
+    LETTER_OF,
+    Records,
+    index_fasta,
+    read_index,
+    read_letters,
+    write_index,
+)
 
 # bases of a contig that are read and held at once, and bytes that are decompressed at once
 _CHUNK_SIZE = 1 << 22
@@ -151,31 +158,6 @@ def _indexed(source: Path, read_from: Path, folder: Path | None) -> Genome:
     return Genome(source, read_from, folder / name, records)
 
 
-def check_chromosomes(peaks: pd.DataFrame, genome: Genome, path: str | os.PathLike[str]) -> None:
-    """Check that the chromosomes of peaks read from `path` are contigs of the genome.
-
-    Raises
-    ------
-    InputError
-        Naming the first line whose chromosome the genome lacks, and the nearest names it has.
-    """
-    unknown = peaks[~peaks["chrom"].isin(list(genome.lengths))]
-    if len(unknown):
-        first = unknown.iloc[0]
-        raise InputError(
-            f"{path}:{first['line']}",
-            f"chromosome {first['chrom']!r} is not in {genome.source} ({len(unknown)} such lines)",
-            f"drop these lines or give their genome{_nearest(first['chrom'], genome.lengths)}",
-        )
-
-
-def _nearest(chrom: str, known: Iterable[str]) -> str:
-    names = list(known)
-    twin = chrom.removeprefix("chr") if chrom.startswith("chr") else f"chr{chrom}"
-    close = twin if twin in names else close_to(chrom, names)
-    return f"; it has {close}" if close else f"; it has {', '.join(names[:3])}, ..."
-
-
 def inside(genome: Genome, regions: pd.DataFrame) -> npt.NDArray[np.bool_]:
     """Which regions lie wholly on their contig, shape (N,); one that fills it exactly does."""
     lengths = regions["chrom"].map(genome.lengths).to_numpy()
@@ -221,6 +203,31 @@ def fetch_letters(genome: Genome, regions: pd.DataFrame) -> npt.NDArray[np.uint8
     >>> fetch_letters(open_genome(fasta), pd.DataFrame({"chrom": ["chr1"], "start": [2], "end": [7]})).tobytes()
     b'GTRAC'
     """
+    return _fetch(genome, regions, LETTER_OF)
+
+
+def soft_masked(genome: Genome, regions: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    r"""Which bases of regions of one size are soft-masked, lower-case letters as of RepeatMasker: bool (N, L).
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> fasta = Path(tempfile.mkdtemp()) / "g.fa"
+    >>> _ = fasta.write_text(">chr1\nACGTacgt\n")
+    >>> soft_masked(open_genome(fasta), pd.DataFrame({"chrom": ["chr1"], "start": [2], "end": [6]})).tolist()
+    [[False, False, True, True]]
+    """
+    return np.asarray(_fetch(genome, regions, CASED_LETTER_OF) >= ord("a"))
+
+
+def read_stretch(genome: Genome, chrom: str, first: int, last: int) -> tuple[Bases, npt.NDArray[np.bool_]]:
+    """Bases `first` to `last` of a contig, uint8 (last - first,), and which of them are soft-masked."""
+    with open_bytes(genome.path) as read_at:
+        letters = _read(read_at, genome, chrom, first, last, CASED_LETTER_OF)
+    return CODES[letters], letters >= ord("a")
+
+
+def _fetch(genome: Genome, regions: pd.DataFrame, letter_of: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
     starts = regions["start"].to_numpy(np.int64)
     sizes = np.unique(regions["end"].to_numpy(np.int64) - starts)
     if sizes.size != 1 or not inside(genome, regions).all():
@@ -232,14 +239,18 @@ def fetch_letters(genome: Genome, regions: pd.DataFrame) -> npt.NDArray[np.uint8
         for (chrom, chunk), rows in chunks.groupby(["chrom", "chunk"]).indices.items():
             first = int(chunk) * _CHUNK_SIZE
             last = min(first + _CHUNK_SIZE + size, genome.lengths[chrom])
-            windows = np.lib.stride_tricks.sliding_window_view(_read(read_at, genome, chrom, first, last), size)
+            windows = np.lib.stride_tricks.sliding_window_view(
+                _read(read_at, genome, chrom, first, last, letter_of), size
+            )
             letters[rows] = windows[starts[rows] - first]
     return letters
 
 
-def _read(read_at: ReadAt, genome: Genome, chrom: str, first: int, last: int) -> npt.NDArray[np.uint8]:
+def _read(
+    read_at: ReadAt, genome: Genome, chrom: str, first: int, last: int, letter_of: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
     try:
-        letters = read_letters(read_at, genome.records[chrom], first, last)
+        letters = read_letters(read_at, genome.records[chrom], first, last, letter_of)
     except OSError as error:
         raise InputError(genome.source, f"cannot be read at {chrom}:{first}-{last}: {error}", "replace it") from error
     if not letters.all():

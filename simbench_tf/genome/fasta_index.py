@@ -28,6 +28,9 @@ _LONGEST_GAP = 1 << 20
 LETTER_OF = np.zeros(256, np.uint8)
 for _letters in (_NUCLEOTIDES, _NUCLEOTIDES.lower()):
     LETTER_OF[np.frombuffer(_letters, np.uint8)] = np.frombuffer(_NUCLEOTIDES.replace(b"U", b"T"), np.uint8)
+#: The same in the case that the byte has: lower case marks repeats (soft-masking).
+CASED_LETTER_OF = LETTER_OF.copy()
+CASED_LETTER_OF[np.frombuffer(_NUCLEOTIDES.lower(), np.uint8)] += ord("a") - ord("A")
 
 
 class Record(NamedTuple):
@@ -191,8 +194,12 @@ def _fits(records: Records, read_at: ReadAt) -> bool:
     return not read_at(before.end, _LONGEST_GAP).strip()
 
 
-def read_letters(read_at: ReadAt, record: Record, first: int, last: int) -> npt.NDArray[np.uint8]:
+def read_letters(
+    read_at: ReadAt, record: Record, first: int, last: int, letter_of: npt.NDArray[np.uint8] = LETTER_OF
+) -> npt.NDArray[np.uint8]:
     """The letters of bases `first` to `last`, uint8 (last - first,): upper-case ASCII, 0 for what is no nucleotide.
+
+    With `letter_of=CASED_LETTER_OF` they are in the case that the file has.
 
     Nor is it where the file ends too early, or in a row that does not end where the record says.
     """
@@ -201,7 +208,7 @@ def read_letters(read_at: ReadAt, record: Record, first: int, last: int) -> npt.
     content = np.frombuffer(read_at(start, record.byte_of(last - 1) + 1 - start), np.uint8)
     rows = np.zeros((last_row - first_row + 1, record.line_width), np.uint8)
     rows.ravel()[: content.size] = content
-    letters = LETTER_OF[rows[:, : record.line_bases]]
+    letters = letter_of[rows[:, : record.line_bases]]
     letters[:-1][(rows[:-1, record.line_bases :] > ord(" ")).any(axis=1)] = 0
     skipped = first - first_row * record.line_bases
     return letters.ravel()[skipped : skipped + last - first]

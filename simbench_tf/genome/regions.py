@@ -131,6 +131,38 @@ def overlaps_any(regions: pd.DataFrame, others: pd.DataFrame) -> npt.NDArray[np.
         return (bioframe.count_overlaps(first, second)["count"] > 0).to_numpy(np.bool_)
 
 
+def bases_covered(regions: pd.DataFrame, intervals: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """How many bases of each region any of the intervals covers, shape (N,); both have chrom, start and end.
+
+    Examples
+    --------
+    >>> repeats = pd.DataFrame({"chrom": ["chr1"] * 3, "start": [10, 12, 50], "end": [14, 20, 60]})
+    >>> bases_covered(regions_at(["chr1", "chr1", "chr2"], [20, 35, 20], 20), repeats).tolist()
+    [10, 0, 0]
+    """
+    if regions.empty or intervals.empty:
+        return np.zeros(len(regions), np.int64)
+    names = np.concatenate([regions["chrom"].to_numpy(object), intervals["chrom"].to_numpy(object)])
+    offsets = _along_genome(names)
+    own, theirs = offsets[: len(regions)], offsets[len(regions) :]
+    start = intervals["start"].to_numpy(np.int64) + theirs
+    order = np.argsort(start, kind="stable")
+    start = start[order]
+    end = np.maximum.accumulate((intervals["end"].to_numpy(np.int64) + theirs)[order])
+    first = np.flatnonzero(np.concatenate([[True], start[1:] > end[:-1]]))  # of each run of intervals that meet
+    start, end = start[first], end[np.concatenate([first[1:], [len(order)]]) - 1]
+    before = np.concatenate([[0], np.cumsum(end - start)])
+
+    def covered_before(locus: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        run = np.searchsorted(start, locus, side="right") - 1
+        within = np.minimum(locus, end[run]) - start[run]
+        return np.where(run >= 0, before[run] + within, 0)
+
+    return covered_before(regions["end"].to_numpy(np.int64) + own) - covered_before(
+        regions["start"].to_numpy(np.int64) + own
+    )
+
+
 def overlap_groups(regions: pd.DataFrame) -> npt.NDArray[np.int64]:
     """Number of the group of overlapping regions each belongs to, shape (N,), counted along the genome.
 

@@ -60,6 +60,10 @@ def inputs(config: Config) -> dict[str, Any]:
     return {"simulation": by_content(config), "seed": config.seed, "name": config.name}
 
 
+#: Settings that came later, by what they are where nobody sets them: data that were made before stay fresh.
+_LATER = {"clean_background": False, "blacklist": None, "repeats": None, "classes": []}
+
+
 def by_content(config: Config) -> dict[str, Any]:
     """Settings of the simulation with the checksum of every file in place of its path: moving a file changes nothing.
 
@@ -72,9 +76,9 @@ def by_content(config: Config) -> dict[str, Any]:
     by_checksum = config.simulation.model_copy(update=config.simulation.with_files(checksum_named))
     # a checksum is no path, which pydantic would warn of
     settings = by_checksum.model_dump(mode="json", warnings=False)
-    for later in ("clean_background", "classes"):
-        if not settings.get(later, True):
-            del settings[later]  # data that were made before there was this setting stay fresh
+    for name, left_out in _LATER.items():
+        if settings.get(name, left_out) == left_out:
+            settings.pop(name, None)
     return settings | version_of("simulator", config.simulation.kind)
 
 

@@ -25,6 +25,7 @@ from simbench_tf.dna import CODES, Bases
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
 from simbench_tf.genome import Genome, open_genome
+from simbench_tf.genome.chromosomes import other_style
 from simbench_tf.genome.fasta import fetch_letters
 from simbench_tf.genome.vcf import Record, Unreadable, read_header, read_records, with_info
 from simbench_tf.variants.predictor import Predictor, open_predictor
@@ -189,7 +190,7 @@ def _reasons(record: Record | Unreadable, genome: Genome, length: int) -> list[s
 
 def _record_problem(record: Record, genome: Genome, length: int) -> str | None:
     if record.chrom not in genome.lengths:
-        other = record.chrom.removeprefix("chr") if record.chrom.startswith("chr") else f"chr{record.chrom}"
+        other = other_style(record.chrom)
         hint = f", which has {other}" if other in genome.lengths else ""
         return f"chromosome {record.chrom} is not in the FASTA{hint}"
     if not re.fullmatch("[ACGTN]+", record.ref):

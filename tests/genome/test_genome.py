@@ -448,10 +448,61 @@ def test_unknown_chromosome_names_line_and_the_nearest(tmp_path: Path, contigs: 
     with pytest.raises(InputError) as caught:
         gn.check_chromosomes(gn.read_peaks(path), genome, path)
     assert str(caught.value) == (
-        f"{path}:2: chromosome '2' is not in {genome.source} (2 such lines); "
-        "drop these lines or give their genome; it has chr2"
+        f"{path}:2: chromosome '2' is not in {genome.source}, which calls it 'chr2' (2 such lines); "
+        f"write its chromosomes with 'chr', as {genome.source} does"
     )
     gn.check_chromosomes(gn.read_peaks(path)[:1], genome, path)
+    path = write(tmp_path / "b.bed", "chr1\t1\t9\nchr_2\t1\t9\n")
+    with pytest.raises(InputError) as caught:
+        gn.check_chromosomes(gn.read_peaks(path), genome, path)
+    assert str(caught.value) == (
+        f"{path}:2: chromosome 'chr_2' is not in {genome.source} (1 such lines); "
+        "drop these lines or give their genome; it has chr2"
+    )
+
+
+def test_a_file_of_a_whole_assembly_keeps_what_the_genome_has(tmp_path: Path, contigs: dict[str, str]) -> None:
+    genome = gn.open_genome(write_fasta(tmp_path, contigs, "plain"))
+    path = write(tmp_path / "black.bed", "chr9\t1\t9\nchr2\t3\t7\nchrUn\t1\t9\n")
+    assert gn.on_contigs(gn.read_peaks(path), genome, path)[["chrom", "start", "end"]].values.tolist() == [
+        ["chr2", 3, 7]
+    ]
+    path = write(tmp_path / "ensembl.bed", "9\t1\t9\n2\t3\t7\n")
+    with pytest.raises(
+        InputError, match=r"ensembl\.bed:2: chromosome '2' is not in .*, which calls it 'chr2' \(1 such"
+    ):
+        gn.on_contigs(gn.read_peaks(path), genome, path)
+    path = write(tmp_path / "other.bed", "scaffold_7\t1\t9\nscaffold_8\t1\t9\n")
+    with pytest.raises(InputError, match=r"other\.bed:1: chromosome 'scaffold_7' is not in .* \(2 such lines\); drop "):
+        gn.on_contigs(gn.read_peaks(path), genome, path)
+
+
+def test_bases_covered_equals_a_count_base_by_base() -> None:
+    rng = np.random.default_rng(3)
+    intervals = gn.regions_at(rng.choice(["chr1", "chr2", "chr3"], 60), rng.integers(10, 900, 60), 20)
+    intervals["end"] += rng.integers(0, 60, 60)
+    regions = gn.regions_at(rng.choice(["chr1", "chr2", "chr4"], 200), rng.integers(20, 950, 200), 37)
+    covered = {chrom: np.zeros(1_100, bool) for chrom in ("chr1", "chr2", "chr3", "chr4")}
+    for each in intervals.itertuples():
+        covered[each.chrom][each.start : each.end] = True
+    counted = [covered[each.chrom][each.start : each.end].sum() for each in regions.itertuples()]
+    assert gn.bases_covered(regions, intervals).tolist() == counted
+    assert 0 < sum(counted) < 200 * 37
+    assert gn.bases_covered(regions[:0], intervals).size == 0
+
+
+def test_lower_case_is_soft_masked_and_reads_as_the_same_bases(tmp_path: Path) -> None:
+    path = write(tmp_path / "g.fa", ">chr1\nACGTacgtnNuT\nacGT\n")
+    genome = gn.open_genome(path)
+    regions = pd.DataFrame({"chrom": "chr1", "start": [0, 6, 8], "end": [8, 14, 16]})
+    text = "ACGTacgtnNuTacGT"
+    expected = [[letter.islower() for letter in text[start : start + 8]] for start in (0, 6, 8)]
+    assert gn.soft_masked(genome, regions).tolist() == expected
+    bases, masked = gn.read_stretch(genome, "chr1", 2, 15)
+    assert masked.tolist() == [letter.islower() for letter in text[2:15]]
+    np.testing.assert_array_equal(
+        bases, gn.fetch(genome, pd.DataFrame({"chrom": ["chr1"], "start": [2], "end": [15]}))[0]
+    )
 
 
 # regions --------------------------------------------------------------------------------------------------------------

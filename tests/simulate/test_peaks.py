@@ -397,7 +397,7 @@ def place(tmp_path: Path, files: dict[str, list[int]], background: list[int] | N
             **settings,
         },
     )
-    return _regions.place_regions(chosen, open_genome(chosen.genome))
+    return _regions.place_regions(chosen, open_genome(chosen.genome))[:2]
 
 
 def test_summits_of_tasks_are_pooled_merged_and_labelled(tmp_path: Path) -> None:
@@ -516,6 +516,39 @@ def test_a_region_that_fills_its_contig_is_kept(tmp_path: Path) -> None:
         place(tmp_path, {"A": [2500], "B": [2500]}, region_size=5_001)
 
 
+def test_regions_that_touch_the_blacklist_are_dropped_and_counted(tmp_path: Path) -> None:
+    # 950-1050 shares its last base with the first interval, 2950-3050 holds the second, 1950-2050 only meets the third
+    (tmp_path / "black").write_text("chr1\t1049\t1200\nchr1\t3000\t3001\nchr7\t0\t9\n")
+    (tmp_path / "mine").write_text("chr1\t2050\t2060\n")
+    blacklist = [tmp_path / "black", tmp_path / "mine"]
+    regions, lost = place(tmp_path, {"A": [1000, 2000]}, background=[3000, 4000], blacklist=blacklist)
+    assert regions.values.tolist() == [["chr1", 1950, 2050, 1], ["chr1", 3950, 4050, 0]]
+    assert lost[-1] == ("on the blacklist", 1, 1)
+    (tmp_path / "all").write_text("chr1\t0\t5000\n")
+    with pytest.raises(InputError, match=r"^simulation\.blacklist: it touches every region; "):
+        place(tmp_path, {"A": [1000]}, background=[3000], blacklist=tmp_path / "all")
+    (tmp_path / "ensembl").write_text("1\t0\t10\n")
+    with pytest.raises(
+        InputError, match=rf"^{tmp_path}/ensembl:1: chromosome '1' is not in .*, which calls it 'chr1' "
+    ):
+        place(tmp_path, {"A": [1000]}, background=[3000], blacklist=tmp_path / "ensembl")
+
+
+@pytest.mark.parametrize("key", ["peaks", "background"])
+def test_peaks_of_another_style_of_names_are_told_so(tmp_path: Path, key: str) -> None:
+    (tmp_path / "ensembl").write_text("chr1\t1000\t1010\n1\t2000\t2010\n")
+    (tmp_path / "A").write_text("chr1\t1000\t1010\n")
+    genome = tmp_path / "g.fa"
+    genome.write_text(">chr1\n" + "ACGT" * 1_250 + "\n")
+    given = {"A": tmp_path / "ensembl"} if key == "peaks" else tmp_path / "ensembl"
+    with pytest.raises(InputError) as caught:
+        _regions.place_regions(simulation(tmp_path, **{"background": tmp_path / "A", key: given}), open_genome(genome))
+    assert str(caught.value) == (
+        f"{tmp_path}/ensembl:2: chromosome '1' is not in {genome}, which calls it 'chr1' (1 such lines); "
+        f"write its chromosomes with 'chr', as {genome} does"
+    )
+
+
 def test_one_task_without_a_background_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^simulation\.background: one task without a background has no negatives; "):
         place(tmp_path, {"A": [1000]})
@@ -559,8 +592,10 @@ def test_splits_by_chromosome(world: dict[str, Any]) -> None:
     with pytest.raises(InputError) as caught:
         planned(test=["chr22"], valid=["chr2"])
     assert str(caught.value) == (
-        "simulation.splits.chromosomes.test: 'chr22' is no contig of the genome; did you mean chr2?"
+        "simulation.splits.chromosomes.test: chromosome 'chr22' is not in the genome; did you mean chr2?"
     )
+    with pytest.raises(InputError, match=r"\.test: chromosome '2' is not in the genome, which calls it 'chr2'; write "):
+        planned(test=["2"])
     with pytest.raises(InputError, match="'chr2' is also in test; name it once"):
         planned(test=["chr2"], valid=["chr2"])
     with pytest.raises(InputError, match=r"^simulation\.splits: valid names no region; "):

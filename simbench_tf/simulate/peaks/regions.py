@@ -12,7 +12,7 @@ import pandas as pd
 
 from simbench_tf import genome as gn
 from simbench_tf.config import PeaksSimulation, Splits
-from simbench_tf.errors import InputError, close_to
+from simbench_tf.errors import InputError
 from simbench_tf.random_streams import permutation
 from simbench_tf.tables import UNLABELLED
 
@@ -42,7 +42,25 @@ def lost_table(records: Sequence[Lost]) -> pd.DataFrame:
     return table
 
 
-def place_regions(simulation: PeaksSimulation, genome: gn.Genome) -> tuple[pd.DataFrame, list[Lost]]:
+class Placed(NamedTuple):
+    """Where the regions are, and what no negative may touch.
+
+    Attributes
+    ----------
+    regions : DataFrame
+        chrom, start, end and one uint8 label column per task, sorted by chrom and start; all on their contig.
+    lost : list of Lost
+        First the number of summits read, then what each step removed.
+    taken : DataFrame
+        chrom, start and end of every peak with the window around its summit, and of the blacklist.
+    """
+
+    regions: pd.DataFrame
+    lost: list[Lost]
+    taken: pd.DataFrame
+
+
+def place_regions(simulation: PeaksSimulation, genome: gn.Genome) -> Placed:
     """Read every peak file, merge, label and place the regions.
 
     Summits of all tasks are pooled, and those closer than half a `region_size` merged into one region centred on their
@@ -50,19 +68,17 @@ def place_regions(simulation: PeaksSimulation, genome: gn.Genome) -> tuple[pd.Da
     when one of that task's summit windows overlaps at least half of it. One that overlaps a window by less is neither a
     positive nor a negative of that task: its label is `tables.UNLABELLED`, and it is left out of that task's loss and
     measures. Background regions that overlap a peak of any task, or the window around its summit, are left out, and so
-    are second copies.
+    are second copies, and regions that touch the blacklist. A background that is drawn to match comes later
+    (`matched_background`).
 
     Returns
     -------
-    regions : DataFrame
-        chrom, start, end and one uint8 label column per task, sorted by chrom and start; all on their contig.
-    lost : list of Lost
-        First the number of summits read, then what each step removed.
+    Placed
 
     Raises
     ------
     InputError
-        A file is at fault, nothing can be negative, or no region fits its contig.
+        A file is at fault, nothing can be negative, or no region fits its contig or is off the blacklist.
     """
     if len(simulation.peaks) == 1 and simulation.background is None:
         raise InputError(
@@ -76,7 +92,9 @@ def place_regions(simulation: PeaksSimulation, genome: gn.Genome) -> tuple[pd.Da
         [peaks[:0], *(_summits(path, genome) for path in simulation.background_files.values())], ignore_index=True
     )
     merged = gn.merge_summits(peaks["chrom"], peaks["summit"], size / 2)
-    away = background[~_over_a_peak(background, peaks, size)]
+    taken = _taken(peaks, size)
+    windows = gn.regions_at(background["chrom"], background["summit"], size)
+    away = background[~gn.overlaps_any(windows, taken)]
     distinct = away.drop_duplicates(["chrom", "summit"])
     regions = pd.concat([_labelled(merged, peaks, simulation), _labelled(distinct, peaks, simulation)])
     regions = regions.sort_values(["chrom", "start"], ignore_index=True)
@@ -93,7 +111,22 @@ def place_regions(simulation: PeaksSimulation, genome: gn.Genome) -> tuple[pd.Da
             f"no region of {simulation.region_size} bases fits its contig",
             "give smaller regions or the right genome",
         )
-    return regions, [*lost, off]
+    lost.append(off)
+    if simulation.blacklist is not None:
+        black = _blacklist(simulation, genome)
+        regions, touching = drop(regions, gn.overlaps_any(regions, black), "on the blacklist", list(simulation.peaks))
+        if regions.empty:
+            mend = "give a blacklist of the peaks' own genome, or none"
+            raise InputError("simulation.blacklist", "it touches every region", mend)
+        lost.append(touching)
+        taken = pd.concat([taken, black], ignore_index=True)
+    return Placed(regions, lost, taken)
+
+
+def _blacklist(simulation: PeaksSimulation, genome: gn.Genome) -> pd.DataFrame:
+    """The blacklist on the genome's contigs: chrom, start and end."""
+    files = [gn.on_contigs(gn.read_peaks(path), genome, path) for path in simulation.blacklist_files.values()]
+    return pd.concat([each[["chrom", "start", "end"]] for each in files], ignore_index=True)
 
 
 def _summits(path: Path, genome: gn.Genome) -> pd.DataFrame:
@@ -114,12 +147,12 @@ def drop(regions: pd.DataFrame, which: npt.NDArray[np.bool_], step: str, tasks: 
     return regions[~which].reset_index(drop=True), lost
 
 
-def _over_a_peak(background: pd.DataFrame, peaks: pd.DataFrame, region_size: int) -> npt.NDArray[np.bool_]:
-    """Which background regions overlap a peak, whether its own extent or the window around its summit."""
+def _taken(peaks: pd.DataFrame, region_size: int) -> pd.DataFrame:
+    """What is not background: each peak's own extent and the window around its summit, in one interval."""
     taken = gn.regions_at(peaks["chrom"], peaks["summit"], region_size)
     taken["start"] = np.minimum(taken["start"], peaks["start"].to_numpy())
     taken["end"] = np.maximum(taken["end"], peaks["end"].to_numpy())
-    return gn.overlaps_any(gn.regions_at(background["chrom"], background["summit"], region_size), taken)
+    return taken
 
 
 def _labelled(centres: pd.DataFrame, peaks: pd.DataFrame, simulation: PeaksSimulation) -> pd.DataFrame:
@@ -165,10 +198,7 @@ def _by_chromosome(
         for name in names:
             where = f"simulation.splits.chromosomes.{split}"
             if name not in contigs:
-                meant = close_to(name, contigs)
-                raise InputError(
-                    where, f"{name!r} is no contig of the genome", f"did you mean {meant}?" if meant else ""
-                )
+                raise InputError(where, *gn.unknown_chromosome(name, contigs, "the genome"))
             if split_of.setdefault(name, split) != split:
                 raise InputError(where, f"{name!r} is also in {split_of[name]}", "name it once")
     return chrom.map(lambda name: split_of.get(name, "train")).to_numpy(object)

@@ -74,7 +74,7 @@ def scan_regions(
     tasks = list(simulation.peaks)
     motifs = load_motifs(simulation.motifs)
     genome = gn.open_genome(simulation.genome, index_dir)
-    regions, lost = place_regions(simulation, genome)
+    regions, lost, _ = place_regions(simulation, genome)
     bases = gn.fetch(genome, regions)
     unknown = gn.has_n(bases)
     bases = bases[~unknown]
