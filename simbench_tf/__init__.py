@@ -21,6 +21,7 @@ if TYPE_CHECKING:  # for editors and type checkers, which do not follow __getatt
     from simbench_tf.attribution.model_forms import plain_model as plain_model
     from simbench_tf.attribution.truth_free import truth_free as truth_free
     from simbench_tf.config import load_config as load_config
+    from simbench_tf.dataset import leakage as leakage
     from simbench_tf.dataset import open_dataset as open_dataset
     from simbench_tf.discovery import call_seqlets as call_seqlets
     from simbench_tf.discovery import score_instances as score_instances
@@ -81,6 +82,7 @@ _PUBLIC = {
     "log_spaced_batches": "training",
     "n_needed": "score",
     "one_hot": "dna",
+    "leakage": "dataset",
     "open_dataset": "dataset",
     "oracle_model": "perfect",
     "paired_comparisons": "score",

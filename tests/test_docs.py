@@ -458,7 +458,7 @@ def test_columns_of_the_page_are_those_of_the_code():
 def test_keys_and_arrays_of_the_page_are_those_of_the_code():
     assert names("config.yaml", "key") == [*Config.model_fields, "versions"]
     tops = dict.fromkeys(name.split(".")[0].removesuffix("[]") for name in names("dataset/dataset.json", "key"))
-    of_kinds = ["elements", "unlabelled", "lost", "files"]
+    of_kinds = ["elements", "unlabelled", "lost", "composition", "leakage", "files"]
     assert list(tops) == [*DESCRIPTION, *DEFAULT_SCAN, *of_kinds, CHECKSUMS, OWN_CHECKSUM]
     kept = get_args(get_args(AttributionSettings.model_fields["arrays"].annotation)[0])
     assert names("attributions/MODEL/TASK/KEY.h5", "array") == ["scores", *kept, *OF_PAIRS, "seq_id"]

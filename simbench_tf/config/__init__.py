@@ -34,7 +34,7 @@ from simbench_tf.config.run import (
     MetricSettings,
     Scoring,
 )
-from simbench_tf.config.simulation import PeaksSimulation, TextSimulation
+from simbench_tf.config.simulation import MatchedBackground, PeaksSimulation, TextSimulation
 from simbench_tf.config.simulation_kind import PluggedSimulation, Splits
 from simbench_tf.config.training import Augment, Training, training_of
 
@@ -55,6 +55,7 @@ __all__ = [
     "Fraction",
     "GkmSvmSettings",
     "GrammarSimulation",
+    "MatchedBackground",
     "Method",
     "MethodSettings",
     "MetricSettings",

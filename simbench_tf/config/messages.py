@@ -91,7 +91,9 @@ def _known_keys(location: tuple[int | str, ...], model: type[BaseModel]) -> list
         else:
             more = node.get("additionalProperties")
             node = node.get("properties", {}).get(part) or (more if isinstance(more, dict) else {})
-    return list(deref(node).get("properties", {}))
+    last = deref(node)
+    last = deref(next((item for item in last.get("anyOf", []) if "$ref" in item), last))  # keys beside a plain value
+    return list(last.get("properties", {}))
 
 
 #: The largest whole number that HDF5 and NumPy hold.

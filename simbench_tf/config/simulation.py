@@ -11,6 +11,7 @@ from pydantic import (
     SerializationInfo,
     SerializerFunctionWrapHandler,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WrapSerializer,
     WrapValidator,
@@ -19,10 +20,20 @@ from pydantic import (
 )
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from simbench_tf.config.base import Strict
 from simbench_tf.config.grammar import GrammarSimulation
 from simbench_tf.config.simulation_kind import PluggedSimulation, SimulationSettings, Splits
 from simbench_tf.errors import InputError, nearest
 from simbench_tf.plugins import find_plugin, load_named, plugin_names
+
+
+class MatchedBackground(Strict):
+    """A background drawn from the genome to match the peaks, in place of files of regions."""
+
+    matched: Annotated[list[Literal["gc", "repeats"]], Field(min_length=1)]
+    """What negatives share with the peaks: their GC content, their share of repeats, or both."""
+    ratio: Annotated[int, Field(ge=1)] = 1
+    """Negatives for each positive region."""
 
 
 class PeaksSimulation(SimulationSettings):
@@ -35,8 +46,10 @@ class PeaksSimulation(SimulationSettings):
     """FASTA file, plain, gzip or bgzip; its index is made beside it."""
     peaks: Annotated[dict[str, Path], Field(min_length=1)]
     """Task: its peaks, narrowPeak or BED."""
-    background: Path | list[Path] | None = None
-    """Regions that are no peak of a task, a file or several; without it the tasks' peaks are each other's."""
+    background: Path | MatchedBackground | list[Path] | None = None
+    """Regions that are no peak, files or drawn from the genome; without it the tasks' peaks are each other's."""
+    repeats: Path | None = None
+    """Repeats of the genome, BED, where its lower-case letters are not to say them; for a background that matches."""
     blacklist: Path | list[Path] | None = None
     """Regions of the genome that no sequence may touch, BED, a file or several: ENCODE's, or your own."""
     region_size: Annotated[int, Field(ge=20)] = 400
@@ -78,8 +91,10 @@ class PeaksSimulation(SimulationSettings):
 
     @field_validator("background", "blacklist", mode="before")
     @classmethod
-    def _one_file_or_several(cls, raw: Any) -> Any:
+    def _one_file_or_several(cls, raw: Any, info: ValidationInfo) -> Any:
         # pydantic's message for a union names neither
+        if info.field_name == "background" and isinstance(raw, Mapping | MatchedBackground):
+            return MatchedBackground.model_validate(raw)
         files = raw if isinstance(raw, list) else [raw]
         if raw is not None and not (files and all(map(_is_path, files))):
             raise ValueError("is no file and no list of files; give the one or the other")
@@ -89,12 +104,23 @@ class PeaksSimulation(SimulationSettings):
     def files(self) -> dict[str, Path]:
         """The genome and every file of regions, by the key of the configuration that names it."""
         peaks = {f"simulation.peaks.{task}": file for task, file in self.peaks.items()}
-        return {"simulation.genome": self.genome, **peaks, **self.background_files, **self.blacklist_files}
+        lists = {**self.background_files, **self.blacklist_files, **_by_key("simulation.repeats", self.repeats)}
+        return {"simulation.genome": self.genome, **peaks, **lists}
 
     @property
     def background_files(self) -> dict[str, Path]:
         """The files of the background, by the key of the configuration that names each."""
-        return _by_key("simulation.background", self.background)
+        return _by_key("simulation.background", None if self.is_matched else self.background)
+
+    @property
+    def is_matched(self) -> bool:
+        """Whether the background is drawn from the genome to match the peaks."""
+        return isinstance(self.background, MatchedBackground)
+
+    @property
+    def matches_repeats(self) -> bool:
+        """Whether it is drawn to match their repeats, too."""
+        return isinstance(self.background, MatchedBackground) and "repeats" in self.background.matched
 
     @property
     def blacklist_files(self) -> dict[str, Path]:
@@ -139,7 +165,7 @@ class TextSimulation(SimulationSettings):
         return self
 
 
-def _by_key(key: str, given: Path | list[Path] | None) -> dict[str, Path]:
+def _by_key(key: str, given: Any) -> dict[str, Path]:
     if isinstance(given, list):
         return {f"{key}.{number}": file for number, file in enumerate(given)}
     return {} if given is None else {key: given}

@@ -114,6 +114,8 @@ def _data_section(results: RunResults) -> dict[str, Any]:
         "motif_story": None if log is None else text.motif_story(log, simulation),
         "motifs": None if log is None else text.motif_table(log),
         "lost": text.lost_table(info["lost"]) if info.get("lost") else None,
+        "composition": text.composition_table(info["composition"]) if info.get("composition") else None,
+        "leakage": text.leakage_table(info["leakage"]) if info.get("leakage") else None,
         "split": config.get("attribution", {}).get("split", "test"),
         "output": config.get("attribution", {}).get("output", "logit"),
     }

@@ -17,11 +17,12 @@ from simbench_tf.score.ranking import without_nulls
 
 
 class Table(NamedTuple):
-    """Heads and rows of text; the columns from `numbers` start to stop are numbers."""
+    """Heads and rows of text; the columns from `numbers` start to stop are numbers, those of `faint` are grey."""
 
     heads: list[str]
     rows: list[list[str]]
     numbers: tuple[int, int] = (1, 99)
+    faint: tuple[int, int] = (0, 0)
 
 
 #: What null methods, which know nothing of the network, are called.
@@ -273,8 +274,18 @@ def _peaks_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> str:
         "Each positive is a peak's region, shuffled so that its dinucleotides stay and all else is lost; then its hits "
         f"of the motifs kept ({motif_source(str(simulation.get('motifs', 'default')))}) are put back, base for base, "
         "where they stood. Negatives are shuffles of positives too, so that composition cannot give the label away, "
-        f"with {negatives} put in. So the motifs are the only truth to find."
+        f"with {negatives} put in. So the motifs are the only truth to find.{_drawn_negatives(simulation)}"
     )
+
+
+def _drawn_negatives(simulation: Mapping[str, Any]) -> str:
+    background = simulation.get("background")
+    if not isinstance(background, Mapping):
+        return ""
+    what = {"gc": "GC content", "repeats": "share of repeats"}
+    matched = " and ".join(what[each] for each in background["matched"])
+    n = background.get("ratio", 1)
+    return f" Background regions were drawn from the genome, {n} for each positive, to match its {matched}."
 
 
 def _text_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> str:
@@ -393,3 +404,24 @@ def lost_table(lost: list[Mapping[str, Any]]) -> Table:
     columns = ("positives", "positives_left", "background", "background_left")
     rows = [[str(step["step"]), *(fixed(step.get(name), 0) for name in columns)] for step in lost]
     return Table(["step", "positives lost", "positives left", "background lost", "background left"], rows)
+
+
+def composition_table(compared: list[Mapping[str, Any]]) -> Table:
+    """Positives against negatives, before the shuffle: records of measure, positives, negatives, ks and ks_chance."""
+    titles = {"gc": "GC content", "repeats": "share of repeats"}
+    columns = ("positives", "negatives", "ks", "ks_chance")
+    rows = [
+        [titles.get(each["measure"], str(each["measure"])), *(fixed(each.get(name), 3) for name in columns)]
+        for each in compared
+    ]
+    return Table(["measure", "positives", "negatives", "KS distance", "by chance below"], rows)
+
+
+def leakage_table(compared: list[Mapping[str, Any]]) -> Table:
+    """Split against split: records of first, second, n, overlapping, sharing and near_duplicates."""
+    columns = ("n", "overlapping", "sharing", "near_duplicates")
+    rows = [
+        [f"{each['second']} against {each['first']}", *(fixed(each.get(name), 0) for name in columns)]
+        for each in compared
+    ]
+    return Table(["regions of", "in all", "overlap one", "share a 30-mer", "near-duplicates"], rows)

@@ -7,6 +7,7 @@ says, an attribution of a sequence that is not there.
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from simbench_tf import tables
 from simbench_tf.dataset import open_dataset
 from simbench_tf.dataset.files import part_path, read_description, read_table
 from simbench_tf.errors import InputError
+from simbench_tf.genome.leakage import overlaps_of
 from simbench_tf.motifs import read_motifs
 from simbench_tf.run.folder import config_of, is_run
 from simbench_tf.run.manifest import damaged_files, is_relative, read_manifest
@@ -102,6 +104,7 @@ def _of_dataset(folder: Path) -> Iterator[str]:
     if unknown:
         yield f"{folder / 'sites.parquet'}: holds the motif {unknown[0]!r}, which motifs.meme has not; {AGAIN}"
     seen: set[str] = set()
+    places: list[pd.DataFrame] = []
     by_sequence = sites.groupby("seq_id", sort=False).indices
     for number in range(len(description["parts"])):
         path = part_path(folder, number)
@@ -119,14 +122,28 @@ def _of_dataset(folder: Path) -> Iterator[str]:
         if twice:
             yield f"{path}: {min(twice)} is in another part, too; {AGAIN}"
         seen.update(texts.index)
+        places.append(table.select(["seq_id", "chrom", "start", "end", "split"]).to_pandas())
         mine = [row for name in texts.index if name in by_sequence for row in by_sequence[name]]
         try:
             tables.check_sites(sites.iloc[mine], texts)
         except (ValueError, KeyError) as error:
             yield f"{folder / 'sites.parquet'}: {error}; {AGAIN}"
+    if places:
+        yield from _overlaps(folder, pd.concat(places, ignore_index=True))
     lost = [name for name in by_sequence if name not in seen]
     if lost:
         yield f"{folder / 'sites.parquet'}: a site lies in {lost[0]}, which is no sequence; {AGAIN}"
+
+
+def _overlaps(folder: Path, places: pd.DataFrame) -> Iterator[str]:
+    """Regions of one split over those of another."""
+    by_split = dict(iter(places.groupby("split", sort=False)))
+    for first, second in itertools.combinations([name for name in tables.SPLITS if name in by_split], 2):
+        overlapping = overlaps_of(by_split[second], by_split[first])
+        if overlapping is not None and overlapping.any():
+            name = by_split[second]["seq_id"].to_numpy()[overlapping][0]
+            what = f"{int(overlapping.sum())} regions of {second} overlap one of {first}, first {name}"
+            yield f"{folder}: {what}; hold out whole chromosomes, or overlapping regions together"
 
 
 def _known(folder: Path) -> Known:

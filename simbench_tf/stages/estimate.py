@@ -11,7 +11,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from simbench_tf.attribution.registry import check_request, methods
-from simbench_tf.config import Config, GkmSvmSettings, GrammarSimulation, MethodSettings, PeaksSimulation
+from simbench_tf.config import (
+    Config,
+    GkmSvmSettings,
+    GrammarSimulation,
+    MatchedBackground,
+    MethodSettings,
+    PeaksSimulation,
+)
 from simbench_tf.genome.peak_files import read_peaks
 from simbench_tf.run.attributions import taken_methods
 from simbench_tf.stages.gkmsvm import settings_of
@@ -99,8 +106,10 @@ def _data(config: Config) -> _Data | None:
         positives = {name: n * task.fraction for name, task in simulation.tasks.items()}
     elif isinstance(simulation, PeaksSimulation):
         positives = {name: float(len(read_peaks(path))) for name, path in simulation.peaks.items()}
-        background = sum(len(read_peaks(path)) for path in simulation.background_files.values())
-        n, n_motifs = round(sum(positives.values())) + background, _MOTIFS
+        n = round(sum(positives.values()))
+        if isinstance(simulation.background, MatchedBackground):
+            n += n * simulation.background.ratio
+        n, n_motifs = n + sum(len(read_peaks(path)) for path in simulation.background_files.values()), _MOTIFS
     else:
         return None
     splits = simulation.splits

@@ -137,6 +137,10 @@ def peaks_run(**changes) -> dict:
             {"step": "read", "positives": 0, "background": 0, "positives_left": 260, "background_left": 951},
             {"step": "off the contig", "positives": 2, "background": 3, "positives_left": 258, "background_left": 948},
         ],
+        "composition": [{"measure": "gc", "positives": 0.512, "negatives": 0.498, "ks": 0.037, "ks_chance": 0.0954}],
+        "leakage": [
+            {"first": "train", "second": "test", "n": 52, "overlapping": 0, "sharing": 7, "near_duplicates": 3}
+        ],
     }
     run["metrics"] = {"basset": {"A549": {"auroc": 0.75, "auprc": 0.5, "positive_fraction": 0.22}}}
     run["sequences"] = [example("A549", counted=(True, True))]

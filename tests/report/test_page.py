@@ -184,6 +184,15 @@ def test_peaks_are_told_with_their_motif_log_and_what_was_lost(tmp_path):
     lost = page.cells.index("off the contig")
     assert page.cells[lost : lost + 5] == ["off the contig", "2", "258", "3", "948"]
     assert "On A549, in-silico mutagenesis ranks" in page.text
+    composition = page.cells.index("GC content")
+    assert page.cells[composition : composition + 5] == ["GC content", "0.512", "0.498", "0.037", "0.095"]
+    leakage = page.cells.index("test against train")
+    assert page.cells[leakage : leakage + 5] == ["test against train", "52", "0", "7", "3"]
+    assert "drawn from the genome" not in page.text
+    matched = peaks_run()
+    matched["config"]["simulation"]["background"] = {"matched": ["gc", "repeats"], "ratio": 2}
+    page = written(tmp_path, matched)
+    assert "drawn from the genome, 2 for each positive, to match its GC content and share of repeats." in page.text
 
 
 def test_a_motif_is_dropped_for_lack_of_hits_only_when_no_task_has_enough():

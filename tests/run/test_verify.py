@@ -87,6 +87,22 @@ def test_a_site_must_read_as_it_says_and_lie_in_a_sequence(run):
         assert list(problems(run / "dataset")) == found
 
 
+def test_regions_of_two_splits_that_overlap_are_named(run):
+    name = "dataset/sequences/part-00000.parquet"
+    table = pq.read_table(run / name)
+    sequences = table.to_pandas()
+    sequences["chrom"], sequences["start"] = "chr1", np.arange(len(sequences)) * 1_000
+    sequences["end"] = sequences["start"] + sequences["sequence"].str.len()
+    for overlap, said in ((0, None), (1, "1 regions of test overlap one of train, first ")):
+        train, test = (sequences.index[sequences["split"] == split][0] for split in ("train", "test"))
+        sequences.loc[test, ["start", "end"]] = sequences.loc[train, ["start", "end"]] + sequences["end"][0] - overlap
+        pq.write_table(pa.Table.from_pandas(sequences, schema=table.schema, preserve_index=False), run / name)
+        recorded(run, name)
+        found = list(problems(run / "dataset"))
+        assert len(found) == (said is not None)
+        assert said is None or said + sequences["seq_id"][test] in found[0]
+
+
 def test_an_attribution_must_be_of_the_data_set_and_a_score_of_an_attribution(run):
     (name,) = {path.relative_to(run).as_posix() for path in run.glob("attributions/*/HepG2/grad_x_input*.h5")}
     with h5py.File(run / name, "r+") as h5:

@@ -22,11 +22,13 @@ from simbench_tf.config import PeaksSimulation
 from simbench_tf.dna import dinucleotide_shuffle
 from simbench_tf.dna.arrow import text_column
 from simbench_tf.dna.encoding import LETTERS
+from simbench_tf.genome import gc_content
 from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import Motif
 from simbench_tf.random_streams import stream_key, uniforms
 from simbench_tf.simulate.drawn import Drawn
 from simbench_tf.simulate.peaks.clean_background import Scan, without_chance_hits
+from simbench_tf.simulate.peaks.region_checks import compared, leaking
 from simbench_tf.simulate.peaks.regions import any_positive, check_splits, drop, lost_table
 from simbench_tf.simulate.peaks.scanning import MapChunks, scan_regions
 from simbench_tf.tables import SITES_SCHEMA, UNLABELLED, sequence_schema
@@ -59,6 +61,8 @@ class PeaksPlan:
         How many positives and background regions each step took away.
     background : float64, shape (4,)
         Base frequencies the scan's p-values refer to.
+    composition, leakage : list of dict
+        Positives against negatives, and split against split, of the real regions: records of `region_checks`.
     scan_pvalue : float
     seed : int
     clean_background : bool
@@ -74,6 +78,8 @@ class PeaksPlan:
     motif_log: pd.DataFrame
     lost: pd.DataFrame
     background: npt.NDArray[np.float64]
+    composition: list[dict[str, Any]]
+    leakage: list[dict[str, Any]]
     scan_pvalue: float
     seed: int
     clean_background: bool = False
@@ -87,7 +93,8 @@ class PeaksPlan:
     def notes(self) -> dict[str, Any]:
         """Entries of dataset.json beside the counts, in JSON's own types.
 
-        They are the scan's settings, the regions lost, and how many are neither positive nor negative of each task.
+        They are the scan's settings, the regions lost, how many are neither positive nor negative of each task, and
+        what the real regions say of composition and leakage.
         """
         return {
             "background": self.background.tolist(),
@@ -95,6 +102,8 @@ class PeaksPlan:
             "lost": self.lost.to_dict("records"),
             **({"clean_background": True} if self.clean_background else {}),
             "unlabelled": {task: int((self.regions[task] == UNLABELLED).sum()) for task in self.tasks},
+            "composition": self.composition,
+            "leakage": self.leakage,
         }
 
     def counts(self) -> pd.DataFrame:
@@ -180,23 +189,29 @@ def plan_peaks(
     [['chr1:100-200', 50, 60, '+', 'TGACTCATGC']]
     """
     tasks = list(simulation.peaks)
-    regions, bases, motifs, kept, hits, log, lost, background = scan_regions(simulation, seed, index_dir, map_chunks)
+    scanned = scan_regions(simulation, seed, index_dir, map_chunks)
+    regions, bases, motifs, kept, hits, log, lost, background, partners, repeats = scanned
     positive = any_positive(regions, tasks)
     hitless = positive & (np.bincount(hits["row"], minlength=len(regions)) == 0)
+    hitless |= hitless[partners]  # the negatives that were drawn to match one go with it
     if not simulation.negative_implants:
         hits = hits[positive[hits["row"].to_numpy()]]
     regions, without_hit = drop(regions, hitless, "positive without a kept hit", tasks)
     check_splits(regions, tasks, simulation.splits)
+    bases, positive = bases[~hitless], positive[~hitless]
+    shares = {"gc": gc_content(bases), **({} if repeats is None else {"repeats": repeats[~hitless]})}
     return PeaksPlan(
         tasks=tuple(tasks),
         regions=regions,
-        bases=bases[~hitless],
-        sources=_sources(regions["split"].to_numpy(), positive[~hitless], seed),
+        bases=bases,
+        sources=_sources(regions["split"].to_numpy(), positive, seed),
         hits=_renumbered(hits, ~hitless, kept),
         motifs=[motif for motif, passes in zip(motifs, kept, strict=True) if passes],
         motif_log=log,
         lost=lost_table([*lost, without_hit]),
         background=background,
+        composition=compared(shares, positive),
+        leakage=leaking(regions, bases),
         scan_pvalue=simulation.scan_pvalue,
         seed=seed,
         clean_background=simulation.clean_background,

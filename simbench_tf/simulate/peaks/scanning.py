@@ -20,6 +20,7 @@ from simbench_tf.config import PeaksSimulation
 from simbench_tf.genome.sources import check_fetched
 from simbench_tf.motifs import Motif, load_motifs, scan
 from simbench_tf.simulate.peaks.enrichment import check_any_passes, motif_log
+from simbench_tf.simulate.peaks.matched_background import matched_background, repeat_share
 from simbench_tf.simulate.peaks.regions import Lost, assign_splits, check_splits, drop, place_regions
 
 Bases = npt.NDArray[np.uint8]
@@ -48,6 +49,10 @@ class Scanned(NamedTuple):
         What each step removed.
     background : float64, shape (4,)
         Base frequencies the scan's p-values refer to.
+    partners : int64, shape (N,)
+        The row of the positive that a negative was drawn to match; its own row for every other region.
+    repeats : float64, shape (N,), or None
+        The share of each region that is repeats, where these are matched.
     """
 
     regions: pd.DataFrame
@@ -58,6 +63,8 @@ class Scanned(NamedTuple):
     motif_log: pd.DataFrame
     lost: list[Lost]
     background: npt.NDArray[np.float64]
+    partners: npt.NDArray[np.int64]
+    repeats: npt.NDArray[np.float64] | None
 
 
 def scan_regions(
@@ -74,12 +81,19 @@ def scan_regions(
     tasks = list(simulation.peaks)
     motifs = load_motifs(simulation.motifs)
     genome = gn.open_genome(simulation.genome, index_dir)
-    regions, lost, _ = place_regions(simulation, genome)
+    regions, lost, taken = place_regions(simulation, genome)
     bases = gn.fetch(genome, regions)
     unknown = gn.has_n(bases)
     bases = bases[~unknown]
     regions, with_n = drop(regions, unknown, "holds a base other than ACGT", tasks)
+    lost.append(with_n)
     regions["split"] = assign_splits(regions, simulation.splits, seed, list(genome.lengths))
+    partners = np.arange(len(regions))
+    if simulation.is_matched:
+        drawn = matched_background(simulation, genome, regions, taken, seed, map_chunks)
+        regions, partners = _with_negatives(regions, drawn, tasks)
+        bases = gn.fetch(genome, regions)
+        lost[0] = Lost("summits read, background drawn", lost[0].positives, len(drawn))
     check_splits(regions, tasks, simulation.splits)
 
     background = composition(bases)
@@ -89,7 +103,21 @@ def scan_regions(
     check_any_passes(log, *thresholds)
     kept = log.drop_duplicates("motif")["kept"].to_numpy()
     hits = hits[kept[hits["motif"].to_numpy()]]
-    return Scanned(regions, bases, motifs, kept, hits, log, [*lost, with_n], background)
+    repeats = repeat_share(simulation, genome, regions) if simulation.matches_repeats else None
+    return Scanned(regions, bases, motifs, kept, hits, log, lost, background, partners, repeats)
+
+
+def _with_negatives(
+    positives: pd.DataFrame, drawn: pd.DataFrame, tasks: list[str]
+) -> tuple[pd.DataFrame, npt.NDArray[np.int64]]:
+    """Positives and the negatives drawn for them, along the genome, and the row of each one's partner."""
+    negatives = drawn.drop(columns="partner").assign(**dict.fromkeys(tasks, np.uint8(0)))
+    joined = pd.concat([positives, negatives], ignore_index=True)
+    partners = np.concatenate([np.arange(len(positives)), drawn["partner"].to_numpy()])
+    order = joined.sort_values(["chrom", "start"], kind="stable").index.to_numpy()
+    place = np.empty_like(order)
+    place[order] = np.arange(len(order))
+    return joined.iloc[order].reset_index(drop=True), place[partners[order]]
 
 
 def composition(bases: Bases) -> npt.NDArray[np.float64]:
