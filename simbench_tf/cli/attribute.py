@@ -134,7 +134,7 @@ def _of_file(
 ) -> None:
     from simbench_tf.interchange.attribute_sequences import attribute_sequences, read_bed, read_fasta
 
-    loaded, length = _model(Path(model), trust_code=trust_code)
+    loaded, length = given_model(Path(model), trust_code=trust_code)
     if fasta is not None:
         sequences = read_fasta(fasta, length)
     else:
@@ -148,7 +148,7 @@ def _of_file(
     say(f"attributions of {len(sequences.seq_ids):,} sequences: {out}")
 
 
-def _model(path: Path, *, trust_code: bool) -> tuple[Any, int | None]:
+def given_model(path: Path, *, trust_code: bool) -> tuple[Any, int | None]:
     """Load a model of any form as one over (N, L, 4), and L; code that comes with it only where it is trusted."""
     from simbench_tf.attribution import load_onnx
     from simbench_tf.attribution.model_forms import plain_model

@@ -19,6 +19,7 @@ from typing import Any
 # importing them registers the commands, in this order
 from simbench_tf.cli import stages  # noqa: F401, isort: skip
 from simbench_tf.cli import attribute  # noqa: F401, isort: skip
+from simbench_tf.cli import belief  # noqa: F401, isort: skip
 from simbench_tf.cli import scoring  # noqa: F401, isort: skip
 from simbench_tf.cli import compare  # noqa: F401, isort: skip
 from simbench_tf.cli import exchange  # noqa: F401, isort: skip

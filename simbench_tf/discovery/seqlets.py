@@ -76,8 +76,8 @@ def call_seqlets(
     values = _absolute(scores, "scores", width)
     if np.isnan(values).any():
         raise ValueError("scores must be numbers, and some are missing")
-    found = _candidates(values, width, edge)
-    chance = np.sort(_candidates(_absolute(null, "null", width), width, edge)["score"].to_numpy())
+    found = candidates(values, width, edge)
+    chance = np.sort(candidates(_absolute(null, "null", width), width, edge)["score"].to_numpy())
     if not len(chance):
         raise ValueError(f"null has no {width} numbers side by side")
     found["pvalue"] = _share_as_high(found["score"].to_numpy(), chance)
@@ -157,8 +157,16 @@ def _window_sums(
     return np.asarray(sums[:, last] - sums[:, first])
 
 
-def _candidates(values: npt.NDArray[np.float64], width: int, edge: float) -> pd.DataFrame:
-    """Columns row, start, end and score of all candidates, highest first within a row."""
+def candidates(values: npt.NDArray[np.float64], width: int = WIDTH, edge: float = EDGE) -> pd.DataFrame:
+    """All candidates of `call_seqlets`: row, start, end, strand and score, highest first in a row.
+
+    Parameters
+    ----------
+    values : float64 array, shape (N, L)
+        Not negative, as |attribution|; a window with a NaN is none.
+    width, edge
+        As in `call_seqlets`.
+    """
     starts = np.arange(values.shape[1] - width + 1)
     missing = _window_sums(np.isnan(values).astype(np.float64), starts, starts + width)
     windows = np.maximum(_window_sums(np.nan_to_num(values), starts, starts + width), 0) / width

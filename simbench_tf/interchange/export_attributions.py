@@ -259,9 +259,11 @@ def chromosome_sizes(config: Config, run: Path, loci: pd.DataFrame) -> dict[str,
 
 
 def genome_stretches(
-    chrom: npt.NDArray[np.object_], starts: npt.NDArray[np.int64], scores: npt.NDArray[np.float32]
+    chrom: npt.NDArray[np.object_], starts: npt.NDArray[np.int64], scores: npt.NDArray[np.floating]
 ) -> Iterator[GenomeStretch]:
     """Scores of regions laid along the genome: every covered base has the mean of the regions that cover it.
+
+    Bases that are NaN count as not covered.
 
     Parameters
     ----------
@@ -287,8 +289,12 @@ def genome_stretches(
     for name in np.unique(chrom.astype(str)):
         rows = np.flatnonzero(chrom == name)
         positions = starts[rows, None] + np.arange(scores.shape[1])
-        covered, inverse = np.unique(positions.ravel(), return_inverse=True)
-        values = np.bincount(inverse, scores[rows].ravel()) / np.bincount(inverse)
+        own = scores[rows].ravel()
+        known = ~np.isnan(own)
+        if not known.any():
+            continue
+        covered, inverse = np.unique(positions.ravel()[known], return_inverse=True)
+        values = np.bincount(inverse, own[known]) / np.bincount(inverse)
         gaps = np.flatnonzero(np.diff(covered) > 1) + 1
         for bases, piece in zip(np.split(covered, gaps), np.split(values, gaps), strict=True):
             yield GenomeStretch(str(name), int(bases[0]), piece)

@@ -8,6 +8,7 @@ from sklearn.isotonic import isotonic_regression
 
 from simbench_tf.errors import InputError
 from simbench_tf.score import calibrate, reliability
+from simbench_tf.score.calibration import share_interval
 
 
 def drawn(n, seed):
@@ -56,3 +57,37 @@ def test_faults_are_one_line():
         calibrate([[math.nan]], [[True]])
     with pytest.raises(InputError, match="sign: 'up' is not known"):
         calibrate([[1.0]], [[True]], sign="up")
+
+
+def test_groups_are_pooled_from_the_highest_down():
+    scores, mask = [[5.0, 4.0, 3.0, 2.0, 1.0]], [[True, False, True, False, False]]
+    calibration = calibrate(scores, mask, min_group=2)  # 5 and 4; 3, 2 and 1, where one is over
+    assert calibration.scores.tolist() == [2.0, 4.5]
+    np.testing.assert_allclose(calibration.probabilities, [1 / 3, 1 / 2])
+    assert calibrate(scores, mask, min_group=9).predict([0.0, 9.0]).tolist() == [0.4, 0.4]
+    with pytest.raises(InputError, match="min_group: is 0; write 1 or more"):
+        calibrate(scores, mask, min_group=0)
+
+
+def test_the_highest_of_noise_promise_nothing():
+    rng = np.random.default_rng(5)
+    scores, mask = rng.random(4000), rng.random(4000) < 0.2
+    assert calibrate(scores, mask, min_group=100).predict([2.0])[0] < 0.35
+
+
+def test_what_is_true_together_is_resampled_together():
+    rng = np.random.default_rng(7)
+    right = np.repeat(rng.random(300) < 0.5, 20)
+    probabilities = np.full(len(right), 0.5)
+    alone = reliability(probabilities, right).iloc[0]
+    together = reliability(probabilities, right, sequences=np.arange(len(right)) // 20).iloc[0]
+    # one share of 300 coins, each seen 20 times
+    assert (together["high"] - together["low"]) == pytest.approx(2 * 1.96 * math.sqrt(0.25 / 300), rel=0.15)
+    assert (alone["high"] - alone["low"]) == pytest.approx(2 * 1.96 * math.sqrt(0.25 / 6000), rel=0.05)
+    assert together["observed"] == alone["observed"] == right.mean()
+
+
+def test_intervals_of_all_or_none_count_sequences():
+    low, high = share_interval([True] * 40, [0] * 20 + [1] * 20)
+    assert (round(low, 3), high) == (0.342, 1.0)  # Wilson's of 2 in 2
+    assert np.isnan(share_interval([], [])).all()
