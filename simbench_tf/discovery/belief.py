@@ -3,12 +3,14 @@
 A candidate is a seqlet (`seqlets.candidates`), whatever its score; it is right where it stands on a true site, with
 half of the shorter's bases in common. What is fitted holds for attributions of the same method, of models that are as
 good, on sequences like those it was fitted on. Two trainings of one network differ in the size of their attributions,
-by a factor of three and more, so that scores count in units of their mean size (`scaled`). `crossed` says what a belief
-is worth on sequences that it has not seen.
+so that scores count in units of their mean size (`scaled`), and in what they have learnt, so that a belief is fitted to
+several where there are (`pooled`). `crossed` says what it is worth on sequences, and trainings, that it has not seen.
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -46,7 +48,7 @@ class Belief(NamedTuple):
 
 
 class Crossed(NamedTuple):
-    """Predictions for the sequences that a belief was fitted on, each by a fit to others.
+    """Predictions for the sequences that a belief was fitted on, each by a fit to others (and to other trainings).
 
     Attributes
     ----------
@@ -71,6 +73,45 @@ def scaled(scores: Floats) -> npt.NDArray[np.float64]:
     values = np.asarray(scores, np.float64)
     unit = np.nanmean(np.abs(values)) if not np.isnan(values).all() else np.nan
     return np.asarray(values / unit) if unit > 0 else values
+
+
+class Pooled(NamedTuple):
+    """Attributions of several trainings of a network, one after the other.
+
+    Attributes
+    ----------
+    scores : float64 array, shape (K N, L)
+        Each training's `scaled` by itself.
+    sites : DataFrame
+        True sites, their rows counted in `scores`.
+    trainings : int64 array, shape (K N,)
+        Which training each row is of.
+    """
+
+    scores: npt.NDArray[np.float64]
+    sites: pd.DataFrame
+    trainings: npt.NDArray[np.int64]
+
+
+def pooled(scores: Sequence[Floats], sites: pd.DataFrame) -> Pooled:
+    """Put the attributions of the same sequences by several trainings together.
+
+    Parameters
+    ----------
+    scores : sequence of float arrays, each of shape (N, L)
+    sites : DataFrame
+        Of the N sequences: row, start, end.
+
+    Examples
+    --------
+    >>> found = pooled([np.ones((2, 3)), 5 * np.ones((2, 3))], pd.DataFrame({"row": [1], "start": 0, "end": 2}))
+    >>> found.scores.tolist()[3], found.sites["row"].tolist(), found.trainings.tolist()
+    ([1.0, 1.0, 1.0], [1, 3], [0, 0, 1, 1])
+    """
+    n = len(scores[0])
+    rows = [sites.assign(row=sites["row"] + number * n) for number in range(len(scores))]
+    trainings = np.repeat(np.arange(len(scores)), n)
+    return Pooled(np.concatenate([scaled(each) for each in scores]), pd.concat(rows, ignore_index=True), trainings)
 
 
 def fit_belief(scores: Floats, sites: pd.DataFrame, sign: Literal["absolute", "signed"] = "absolute") -> Belief:
@@ -127,30 +168,32 @@ def believed_calls(belief: Belief, scores: Floats, least: float = 0.0) -> pd.Dat
     return called[called["probability"] >= least].reset_index(drop=True)
 
 
-def crossed(
-    scores: Floats, sites: pd.DataFrame, sign: Literal["absolute", "signed"] = "absolute", n_folds: int = N_FOLDS
-) -> Crossed:
-    """Predict each sequence by what is fitted to the sequences of the other parts.
+def crossed(found: Pooled, sign: Literal["absolute", "signed"] = "absolute", n_folds: int = N_FOLDS) -> Crossed:
+    """Predict each sequence by what is fitted to the sequences of the other parts, of other trainings where there are.
 
     Parameters
     ----------
-    scores, sites, sign
+    found : Pooled
+    sign
         As in `fit_belief`.
     n_folds : int
-        Parts; sequence i is in part i modulo this.
+        Parts; sequence i of each training is in part i modulo this.
     """
+    scores, sites, trainings = found
+    last = int(trainings.max())
+    fold_of = np.arange(len(scores)) % ((trainings == 0).sum()) % n_folds
     bases, calls = np.full(scores.shape, np.nan), []
-    for fold in range(n_folds):
-        own = np.arange(len(scores)) % n_folds == fold
-        if not own.any() or own.all():
+    for training, fold in itertools.product(range(last + 1), range(n_folds)):
+        own = (trainings == training) & (fold_of == fold)
+        others = (fold_of != fold) & ((trainings != training) | (last == 0))
+        if not own.any() or not others.any():
             continue
-        # rows of other parts have no base that counts, and so no candidate
-        belief = fit_belief(np.where(own[:, None], np.nan, scores), sites, sign)
-        mine = np.where(own[:, None], scores, np.nan)
+        # of the rows of other parts no base counts, and so they have no candidate
+        belief = fit_belief(np.where(others[:, None], scores, np.nan), sites, sign)
         bases[own] = belief.bases.predict(scores[own])
-        calls.append(believed_calls(belief, mine))
-    found = pd.concat(calls, ignore_index=True).sort_values(["row", "start"], ignore_index=True)
-    return Crossed(bases, found.assign(right=stands_on_site(found, sites)))
+        calls.append(believed_calls(belief, np.where(own[:, None], scores, np.nan)))
+    called = pd.concat(calls, ignore_index=True).sort_values(["row", "start"], ignore_index=True)
+    return Crossed(bases, called.assign(right=stands_on_site(called, sites)))
 
 
 def stands_on_site(called: pd.DataFrame, sites: pd.DataFrame) -> npt.NDArray[np.bool_]:

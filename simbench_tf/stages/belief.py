@@ -1,7 +1,8 @@
 """What may be believed of a model on real peaks: probabilities of bases and called sites, from a twin run (`believe`).
 
 On the twin, whose sites are known, each method's scores are calibrated (`discovery.belief`) for the model that is as
-good as the one to explain; the same method explains the real peaks by the real model, and its scores are read so.
+good as the one to explain, of all its trainings together; the same method explains the real peaks by the real model,
+and its scores are read so.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import pandas as pd
 
 from simbench_tf.config import Config, MethodSettings, versions
 from simbench_tf.dataset import covered, open_dataset
-from simbench_tf.discovery.belief import Belief, Crossed, believed_calls, crossed, fit_belief, scaled
+from simbench_tf.discovery.belief import Belief, Crossed, believed_calls, crossed, fit_belief, pooled, scaled
 from simbench_tf.dna import Bases, one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.files import whole_file
@@ -28,7 +29,7 @@ from simbench_tf.run.results import read_table
 from simbench_tf.score import score_attributions
 from simbench_tf.score.calibration import share_interval
 from simbench_tf.score.significance import mean_and_error
-from simbench_tf.stages.model_quality import Quality, nearest, qualities
+from simbench_tf.stages.model_quality import Training, nearest, qualities
 from simbench_tf.stages.score_files import Against, against
 from simbench_tf.stages.truths import scored_bases, truths_of
 
@@ -131,19 +132,21 @@ def believe(
     if not 0 < least <= 1:
         raise InputError("--least", f"is {least}", "give a probability above 0, and at most 1")
     quality = nearest(qualities(config, run, dataset, task), real.auroc)
-    files = _files(config, run, task, quality, method)
+    by_training = [(each, _files(config, run, task, each, method)) for each in quality.trainings]
+    files = by_training[0][1]
     truth = truths_of(config, dataset, task, files)[0]
     found = []
     with track("believe", len(files)) as advance:
-        for file in files:
+        for number, file in enumerate(files):
             seq_ids = read_seq_ids(file.path)
             rows = pd.Index(dataset.seq_ids(config.attribution.split)).get_indexer(pd.Index(seq_ids))
             bases = dataset.bases(config.attribution.split)[rows]
-            twin = _scores_of_twin(config, file, quality, bases)
-            twin = np.where(scored_bases(config, file, dataset.seq_length), twin, np.nan)
+            twin = [_scores_of_twin(config, own[number], training, bases) for training, own in by_training]
+            counted = scored_bases(config, file, dataset.seq_length)
             mine = _explain(real.model, peaks.bases, file.method, real.target, config)
             mine = np.where(_seen(config, real.model, dataset.seq_length), mine, np.nan)
-            found.append(_believed(file, twin, against(truth, seq_ids), mine, least))
+            of_twin = [np.where(counted, each, np.nan) for each in twin]
+            found.append(_believed(file, of_twin, against(truth, seq_ids), mine, least))
             advance(1)
     found.sort(key=lambda each: -each.line["auprc"])
     for each in found:
@@ -159,6 +162,7 @@ def believe(
         "run": str(run),
         "task": task,
         "twin_model": quality.name,
+        "n_trainings": len(quality.trainings),
         "twin_auroc": quality.auroc,
         "n_twin_sequences": len(read_seq_ids(files[0].path)),
         "truth": truth.name,
@@ -183,9 +187,9 @@ def _task(config: Config, task: str | None) -> str:
     return task
 
 
-def _files(config: Config, run: Path, task: str, quality: Quality, method: str | None) -> list[AttributionFile]:
+def _files(config: Config, run: Path, task: str, training: Training, method: str | None) -> list[AttributionFile]:
     """Attribution files of the twin's model and the task, by a method where one is asked for."""
-    files = [each for each in attribution_files(config, run) if (each.model, each.task) == (quality.model, task)]
+    files = [each for each in attribution_files(config, run) if (each.model, each.task) == (training.model, task)]
     chosen = [each for each in files if method is None or method in (each.key, each.method.method)]
     if not chosen:
         raise InputError(
@@ -197,11 +201,11 @@ def _files(config: Config, run: Path, task: str, quality: Quality, method: str |
     return chosen
 
 
-def _scores_of_twin(config: Config, file: AttributionFile, quality: Quality, bases: Bases) -> npt.NDArray[np.float32]:
+def _scores_of_twin(config: Config, file: AttributionFile, training: Training, bases: Bases) -> npt.NDArray[np.float32]:
     """The run's own attributions or, of a snapshot, new ones of the same sequences."""
-    if quality.weights is None:
+    if training.weights is None:
         return read_attributions(file.path)[0]
-    return _explain(quality.load(), bases, file.method, quality.target, config)
+    return _explain(training.load(), bases, file.method, training.target, config)
 
 
 def _explain(model: Any, bases: Bases, method: MethodSettings, target: int, config: Config) -> npt.NDArray[np.float32]:
@@ -227,36 +231,41 @@ def _seen(config: Config, model: Any, seq_length: int) -> npt.NDArray[np.bool_]:
 
 
 def _believed(
-    file: AttributionFile, twin: npt.NDArray[np.floating], truth: Against, mine: npt.NDArray[np.floating], least: float
+    file: AttributionFile,
+    twin: list[npt.NDArray[np.floating]],
+    truth: Against,
+    mine: npt.NDArray[np.floating],
+    least: float,
 ) -> _Found:
-    """Fit a method's belief on the twin, and read the scores of the real peaks by it."""
-    of_twin, of_mine = scaled(twin), scaled(mine)
-    belief = fit_belief(of_twin, truth.sites, truth.sign)
+    """Fit a method's belief on the twin's trainings, and read the scores of the real peaks by it."""
+    of_twin, of_mine = pooled(twin, truth.sites), scaled(mine)
+    belief = fit_belief(of_twin.scores, of_twin.sites, truth.sign)
     probabilities, calls = belief.bases.predict(of_mine), believed_calls(belief, of_mine, least)
     line = {
         "key": file.key,
         **_areas(twin, truth),
         "n_calls": len(calls),
         "expected_precision": calls["probability"].mean(),
-        **_held_out(crossed(of_twin, truth.sites, truth.sign), least),
-        "size_ratio": np.nanmean(np.abs(mine)) / np.nanmean(np.abs(twin)),
+        **_held_out(crossed(of_twin, truth.sign), len(twin[0]), least),
+        "size_ratio": np.nanmean(np.abs(mine)) / np.mean([np.nanmean(np.abs(each)) for each in twin]),
     }
     return _Found(file, line, belief, probabilities, calls)
 
 
-def _areas(twin: npt.NDArray[np.floating], truth: Against) -> dict[str, float]:
-    """Average precision of a method on the twin, as summary.csv has it of the run's own files."""
-    known = ~np.isnan(twin).any(axis=0)
-    table = score_attributions(twin[:, known], covered(truth.sites, twin.shape)[:, known], truth.sign)
-    values = table["auprc"].to_numpy(np.float64)
-    mean, error = mean_and_error(values, np.arange(len(values)))
-    return {"auprc": mean, "auprc_se": error, "chance_auprc": float(table["chance_auprc"].mean())}
+def _areas(twin: list[npt.NDArray[np.floating]], truth: Against) -> dict[str, float]:
+    """Average precision of a method on the twin, as summary.csv has it; of several trainings the mean."""
+    known = ~np.isnan(twin[0]).any(axis=0)
+    mask = covered(truth.sites, twin[0].shape)[:, known]
+    tables = [score_attributions(each[:, known], mask, truth.sign) for each in twin]
+    values = np.concatenate([table["auprc"].to_numpy(np.float64) for table in tables])
+    mean, error = mean_and_error(values, np.arange(len(values)) % len(mask))
+    return {"auprc": mean, "auprc_se": error, "chance_auprc": float(tables[0]["chance_auprc"].mean())}
 
 
-def _held_out(found: Crossed, least: float) -> dict[str, float]:
-    """How many of the twin's calls are right, each believed by what was fitted to other sequences."""
+def _held_out(found: Crossed, n_sequences: int, least: float) -> dict[str, float]:
+    """How many of the twin's calls are right, each believed by what was fitted to other sequences and trainings."""
     calls = found.calls[found.calls["probability"] >= least]
-    low, high = share_interval(calls["right"], calls["row"])
+    low, high = share_interval(calls["right"], calls["row"] % n_sequences)
     return {
         "twin_n_calls": len(calls),
         "twin_precision": calls["right"].mean(),

@@ -1,6 +1,7 @@
-"""Models of a run by their quality (auROC): its trained ones and snapshots of their training; the one nearest another.
+"""Models of a run by their quality (auROC): its trained ones and snapshots of their training; those nearest another.
 
-What a method finds depends on how good the model is, so that what is fitted to one model speaks of others as good.
+What a method finds depends on how good the model is, so that what is fitted to one model speaks of others as good. And
+on its training: those of one model from several seeds stand together.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from simbench_tf.tables import UNLABELLED
 N_MEASURED = 2_000
 
 
-class Quality(NamedTuple):
+class Training(NamedTuple):
     """A model of a run, as it was kept or after some batches of its training, and what it reaches of a task."""
 
     model: str
@@ -35,11 +36,6 @@ class Quality(NamedTuple):
     weights: Path | None = None
     batch: int | None = None
 
-    @property
-    def name(self) -> str:
-        """The model's, with the batch where it is a snapshot."""
-        return self.model if self.batch is None else f"{self.model} after {self.batch} batches"
-
     def load(self) -> Any:
         """The model with these weights."""
         model = load_model(self.model_file)
@@ -48,9 +44,21 @@ class Quality(NamedTuple):
         return model
 
 
+class Quality(NamedTuple):
+    """Trainings of a model from several seeds, or one, after as many batches: they are about as good."""
+
+    name: str
+    trainings: tuple[Training, ...]
+
+    @property
+    def auroc(self) -> float:
+        """The mean of the trainings'."""
+        return float(np.mean([each.auroc for each in self.trainings]))
+
+
 def qualities(config: Config, folder: Path, dataset: Dataset, task: str) -> list[Quality]:
     """Trained models of a run and snapshots of them, as far as their auROC is known or can be measured."""
-    found = []
+    found: dict[str, list[Training]] = {}
     for replicate in config.replicates:
         # what is made of the grammar has no like among models of real regions; a gkm-SVM has methods of its own
         if replicate.model.is_from_data or replicate.model.is_gkmsvm:
@@ -59,9 +67,12 @@ def qualities(config: Config, folder: Path, dataset: Dataset, task: str) -> list
         auroc = auroc_beside(metrics_file(folder, replicate.name), task)
         if auroc is None:
             continue
-        kept = Quality(replicate.name, auroc, model_file, outputs[task])
-        found += [*_snapshots(kept, folder, dataset, config.seed, task), kept]
-    return found
+        kept = Training(replicate.name, auroc, model_file, outputs[task])
+        # an ensemble is another model than its members
+        name = replicate.name if replicate.members else replicate.model.name
+        for each in (*_snapshots(kept, folder, dataset, config.seed, task), kept):
+            found.setdefault(name if each.batch is None else f"{name} after {each.batch} batches", []).append(each)
+    return [Quality(name, tuple(trainings)) for name, trainings in found.items()]
 
 
 def auroc_beside(path: Path, task: str) -> float | None:
@@ -85,8 +96,8 @@ def nearest(found: list[Quality], auroc: float | None) -> Quality:
 
     Examples
     --------
-    >>> of = lambda name, auroc: Quality(name, auroc, Path("model.keras"), 0)
-    >>> nearest([of("a", .6), of("b", .7), of("c", .8)], .72).name
+    >>> of = lambda name, *aurocs: Quality(name, tuple(Training(name, each, Path("f"), 0) for each in aurocs))
+    >>> nearest([of("a", .6), of("b", .66, .76), of("c", .8)], .72).name
     'b'
     """
     if not found:
@@ -99,7 +110,7 @@ def nearest(found: list[Quality], auroc: float | None) -> Quality:
     return min(found, key=lambda each: abs(each.auroc - auroc))
 
 
-def _snapshots(kept: Quality, folder: Path, dataset: Dataset, seed: int, task: str) -> list[Quality]:
+def _snapshots(kept: Training, folder: Path, dataset: Dataset, seed: int, task: str) -> list[Training]:
     """Snapshots of a model up to the round that was kept, but for the untrained one."""
     place = snapshots_of(folder, kept.model)
     if kept.model_file.suffix != ".keras" or not place.is_dir():

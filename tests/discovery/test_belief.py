@@ -9,7 +9,7 @@ import pytest
 import simbench_tf as sb
 from helpers.grammars import grammar_of, sharp
 from simbench_tf.dataset import covered
-from simbench_tf.discovery.belief import believed_calls, crossed, fit_belief, scaled, stands_on_site
+from simbench_tf.discovery.belief import believed_calls, crossed, fit_belief, pooled, scaled, stands_on_site
 from simbench_tf.dna.arrow import bases_of
 from simbench_tf.perfect import planted_network
 from simbench_tf.score import reliability
@@ -85,7 +85,8 @@ def test_a_motif_that_the_twin_lacks_is_not_believed(real):
 
 def test_sequences_are_predicted_by_others(twin):
     scores, sites = twin.scores[:90], twin.sites[twin.sites["row"] < 90]
-    found = crossed(scores, sites, n_folds=3)
+    found = crossed(pooled([scores], sites), n_folds=3)
+    scores = scaled(scores)
     others = np.arange(90) % 3 != 1
     number = pd.Series(np.cumsum(others) - 1)[others]  # of a sequence among the others
     own = sites[sites["row"].isin(number.index)]
@@ -96,6 +97,20 @@ def test_sequences_are_predicted_by_others(twin):
     assert mine["row"].tolist() == (3 * calls["row"] + 1).tolist()
     np.testing.assert_allclose(mine["probability"], calls["probability"])
     np.testing.assert_array_equal(found.calls["right"], stands_on_site(found.calls, sites))
+
+
+def test_a_training_is_predicted_by_the_others_on_other_sequences(twin):
+    scores, sites = twin.scores[:80], twin.sites[twin.sites["row"] < 80]
+    noise = np.random.default_rng(0).normal(size=scores.shape)  # of a training that has learnt nothing
+    found = crossed(pooled([scores, noise], sites), n_folds=2)
+    even = sites[sites["row"] % 2 == 0]
+    learnt = fit_belief(scaled(scores)[::2], even.assign(row=even["row"] // 2))
+    nothing = fit_belief(scaled(noise)[::2], even.assign(row=even["row"] // 2))
+    np.testing.assert_allclose(found.bases[1:80:2], nothing.bases.predict(scaled(scores)[1::2]))
+    np.testing.assert_allclose(found.bases[81::2], learnt.bases.predict(scaled(noise)[1::2]))
+    own = found.calls[found.calls["row"] >= 80]
+    again = stands_on_site(own.assign(row=own["row"] - 80), sites)
+    np.testing.assert_array_equal(own["right"], again)
 
 
 def test_signs_count_where_they_are_asked_for(twin):

@@ -13,7 +13,7 @@ from sklearn.metrics import roc_auc_score
 from helpers.program import simbench
 from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset
-from simbench_tf.discovery.belief import believed_calls, crossed, fit_belief, scaled
+from simbench_tf.discovery.belief import believed_calls, crossed, fit_belief, pooled, scaled
 from simbench_tf.dna import decode, one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.run.attributions import read_attributions
@@ -92,7 +92,7 @@ def test_tracks_are_the_twins_calibration_of_the_same_sequences(believed, true_s
     assert mine["auprc_se"] == pytest.approx(line["auprc_se"])
     assert mine["size_ratio"] == pytest.approx(1, abs=1e-4)
     assert mine["expected_precision"] == pytest.approx(calls["probability"].mean())
-    held_out = crossed(scaled(known), sites).calls.query("probability >= 0.01")
+    held_out = crossed(pooled([known], sites)).calls.query("probability >= 0.01")
     assert mine["twin_precision"] == pytest.approx(held_out["right"].mean())
     assert mine["twin_precision_low"] <= mine["twin_precision"] <= mine["twin_precision_high"]
     assert f"{KEY}: {len(calls)} sites of probability 0.01 or more, {calls['probability'].mean():.0%} of them" in said
@@ -130,7 +130,7 @@ def test_a_snapshot_that_is_as_good_is_taken(tiny_run, tmp_path, world, monkeypa
     auroc = roc_auc_score(dataset.labels("test")[:, 1], model.predict(one_hot(dataset.bases("test")), verbose=0)[:, 1])
     assert found[0].auroc == pytest.approx(auroc, abs=1e-6)
     assert nearest(found, auroc + 1e-3) == found[0]
-    np.testing.assert_array_equal(found[0].load().get_weights()[0], model.get_weights()[0])
+    np.testing.assert_array_equal(found[0].trainings[0].load().get_weights()[0], model.get_weights()[0])
     out = tmp_path / "out"
     how = ["--auroc", auroc, "--method", "grad_x_input"]
     code, _, noted = simbench(monkeypatch, capsys, *asked(world, run, out, *how))
@@ -141,6 +141,18 @@ def test_a_snapshot_that_is_as_good_is_taken(tiny_run, tmp_path, world, monkeypa
     assert stated["methods"][0]["size_ratio"] != pytest.approx(1, rel=0.01)
     with pytest.raises(InputError, match=r"--auroc: is not known: no metrics.json stands beside --model"):
         nearest(found, None)
+
+
+def test_trainings_of_one_model_stand_together(tiny_run, tiny_config, tmp_path):
+    run = shutil.copytree(tiny_run, tmp_path / "run")
+    for seed, auroc in ((1, 0.6), (2, 0.7)):
+        made = shutil.copytree(run / "models" / "basset", run / "models" / f"basset-seed{seed}")
+        (made / "metrics.json").write_text(json.dumps({TASK: {"auroc": auroc}}))
+    models = "models=[{name: basset, architecture: basset, width: 0.03, seeds: 2}, {name: exact, architecture: oracle}]"
+    config = load_config(tiny_config, [models])
+    (found,) = qualities(config, run, open_dataset(run / "dataset"), TASK)
+    assert (found.name, found.auroc) == ("basset", pytest.approx(0.65))
+    assert [each.model for each in found.trainings] == ["basset-seed1", "basset-seed2"]
 
 
 def test_of_calls_that_share_bases_the_likelier_is_kept():
