@@ -10,6 +10,7 @@ from simbench_tf.plot.heat_maps import correlation_heat_map, learnt_against, mot
 from simbench_tf.plot.logos import attribution_panels, bars, logo, mark_sites
 from simbench_tf.plot.misses import split_of_misses
 from simbench_tf.plot.rank_diagram import critical_difference_diagram, difference_diagram
+from simbench_tf.plot.reliability import calibration_curves, reliability_curves
 from simbench_tf.plot.side_by_side import difference_intervals, runs_side_by_side
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "aligned_logos",
     "attribution_panels",
     "bars",
+    "calibration_curves",
     "correlation_heat_map",
     "critical_difference_diagram",
     "dependency_map",
@@ -33,6 +35,7 @@ __all__ = [
     "motif_dynamics",
     "motif_heat_map",
     "quality_against_cost",
+    "reliability_curves",
     "runs_side_by_side",
     "split_of_misses",
     "stated_against_true",

@@ -40,7 +40,7 @@ LEAST = 0.5
 #: Columns of belief.csv.
 COLUMNS = (
     "key", "auprc", "auprc_se", "chance_auprc", "n_calls", "expected_precision", "twin_n_calls", "twin_precision",
-    "twin_precision_low", "twin_precision_high", "size_ratio",
+    "twin_precision_low", "twin_precision_high", "twin_precision_worst", "size_ratio",
 )  # fmt: skip
 
 
@@ -266,11 +266,13 @@ def _held_out(found: Crossed, n_sequences: int, least: float) -> dict[str, float
     """How many of the twin's calls are right, each believed by what was fitted to other sequences and trainings."""
     calls = found.calls[found.calls["probability"] >= least]
     low, high = share_interval(calls["right"], calls["row"] % n_sequences)
+    of_trainings = calls["right"].groupby(calls["row"] // n_sequences).mean()
     return {
         "twin_n_calls": len(calls),
         "twin_precision": calls["right"].mean(),
         "twin_precision_low": low,
         "twin_precision_high": high,
+        "twin_precision_worst": of_trainings.min(),
     }
 
 

@@ -13,12 +13,12 @@ from sklearn.metrics import roc_auc_score
 from helpers.program import simbench
 from simbench_tf.config import load_config
 from simbench_tf.dataset import open_dataset
-from simbench_tf.discovery.belief import believed_calls, crossed, fit_belief, pooled, scaled
+from simbench_tf.discovery.belief import Crossed, believed_calls, crossed, fit_belief, pooled, scaled
 from simbench_tf.dna import decode, one_hot
 from simbench_tf.errors import InputError
 from simbench_tf.run.attributions import read_attributions
 from simbench_tf.score.calibration import calibrate
-from simbench_tf.stages.belief import best_apart
+from simbench_tf.stages.belief import _held_out, best_apart
 from simbench_tf.stages.model_quality import nearest, qualities
 
 TASK, GAP = "K562", 7
@@ -94,6 +94,7 @@ def test_tracks_are_the_twins_calibration_of_the_same_sequences(believed, true_s
     assert mine["expected_precision"] == pytest.approx(calls["probability"].mean())
     held_out = crossed(pooled([known], sites)).calls.query("probability >= 0.01")
     assert mine["twin_precision"] == pytest.approx(held_out["right"].mean())
+    assert mine["twin_precision_worst"] == mine["twin_precision"]  # of one training
     assert mine["twin_precision_low"] <= mine["twin_precision"] <= mine["twin_precision_high"]
     assert f"{KEY}: {len(calls)} sites of probability 0.01 or more, {calls['probability'].mean():.0%} of them" in said
     assert "is no twin" in noted
@@ -153,6 +154,13 @@ def test_trainings_of_one_model_stand_together(tiny_run, tiny_config, tmp_path):
     (found,) = qualities(config, run, open_dataset(run / "dataset"), TASK)
     assert (found.name, found.auroc) == ("basset", pytest.approx(0.65))
     assert [each.model for each in found.trainings] == ["basset-seed1", "basset-seed2"]
+
+
+def test_the_worst_training_is_told():
+    calls = pd.DataFrame({"row": [0, 1, 3, 4], "probability": [0.9, 0.4, 0.6, 0.7], "right": [True, True, False, True]})
+    found = _held_out(Crossed(np.zeros((6, 9)), calls), 3, 0.5)
+    assert (found["twin_n_calls"], found["twin_precision"]) == (3, pytest.approx(2 / 3))
+    assert found["twin_precision_worst"] == 0.5  # of the second training, of rows 3 to 5
 
 
 def test_of_calls_that_share_bases_the_likelier_is_kept():
