@@ -23,6 +23,7 @@ SECTIONS = (
     ("misses", "Whose miss", "misses"),
     ("rules", "Rules", "rules"),
     ("credit", "Credit", "credit"),
+    ("worth", "Worth of a score", "worth"),
     ("truth-free", "Without truth", "truth_free"),
     ("dependencies", "Dependencies", "dependencies"),
     ("differences", "Differences", "differences"),

@@ -25,6 +25,7 @@ from simbench_tf.files import whole_file
 from simbench_tf.plot.numbers import fixed
 from simbench_tf.report import caller_sections, sections, text
 from simbench_tf.report.answers import Answer, answers
+from simbench_tf.report.belief_section import what_scores_are_worth
 from simbench_tf.report.browser import browser_data, embedded, found_marks
 from simbench_tf.report.front import at_the_top, contents
 from simbench_tf.report.jinja import page_script, page_template
@@ -145,6 +146,7 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
         "unseen": _unseen(summary, results.dataset_info["seq_length"]),
         "rules": _rules(results.faithfulness, results.satisfiability, labels),
         "credit": sections.credit_of_sites(results.site_importance, labels),
+        "worth": what_scores_are_worth(results, labels, figures),
         "truth_free": truth_free_tables(results.truth_free, summary, labels),
         "dependencies": sections.dependencies(results.maps, results.interacting_pairs, labels, output, figures),
         "truth": _truth(summary),
