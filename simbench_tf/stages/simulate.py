@@ -61,7 +61,7 @@ def inputs(config: Config) -> dict[str, Any]:
 
 
 #: Settings that came later, by what they are where nobody sets them: data that were made before stay fresh.
-_LATER = {"clean_background": False, "blacklist": None, "repeats": None, "classes": []}
+_LATER: dict[str, Any] = {"clean_background": False, "blacklist": None, "repeats": None, "classes": []}
 
 
 def by_content(config: Config) -> dict[str, Any]:
