@@ -12,9 +12,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from helpers.program import simbench
+from simbench_tf import tables
+from simbench_tf.dataset import write_dataset
 from simbench_tf.dataset.files import description_checksum
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum
+from simbench_tf.motifs import Motif
 from simbench_tf.run.verify import problems
 
 ZOO = Path(__file__).parents[2] / "model_zoo"
@@ -87,20 +90,27 @@ def test_a_site_must_read_as_it_says_and_lie_in_a_sequence(run):
         assert list(problems(run / "dataset")) == found
 
 
-def test_regions_of_two_splits_that_overlap_are_named(run):
-    name = "dataset/sequences/part-00000.parquet"
-    table = pq.read_table(run / name)
-    sequences = table.to_pandas()
-    sequences["chrom"], sequences["start"] = "chr1", np.arange(len(sequences)) * 1_000
-    sequences["end"] = sequences["start"] + sequences["sequence"].str.len()
-    for overlap, said in ((0, None), (1, "1 regions of test overlap one of train, first ")):
-        train, test = (sequences.index[sequences["split"] == split][0] for split in ("train", "test"))
-        sequences.loc[test, ["start", "end"]] = sequences.loc[train, ["start", "end"]] + sequences["end"][0] - overlap
-        pq.write_table(pa.Table.from_pandas(sequences, schema=table.schema, preserve_index=False), run / name)
-        recorded(run, name)
-        found = list(problems(run / "dataset"))
-        assert len(found) == (said is not None)
-        assert said is None or said + sequences["seq_id"][test] in found[0]
+def test_regions_of_two_splits_that_overlap_are_named(tmp_path):
+    for overlap in (0, 1):
+        places = [("train", 100), ("valid", 300), ("test", 110 - overlap), ("test", 500)]
+        rows = [
+            {"seq_id": f"{split}{start}", "split": split, "sequence": "ACGTACGTAC", "A": 1, "chrom": "chr1"}
+            | {"start": start, "end": start + 10}
+            for split, start in places
+        ]
+        sequences = pa.Table.from_pylist(rows, tables.sequence_schema(["A"]))
+        parts = [(sequences, tables.SITES_SCHEMA.empty_table())]
+        write_dataset(
+            tmp_path / "d",
+            name="d",
+            kind="text",
+            tasks=["A"],
+            motifs=[Motif("m", "T", np.full((4, 4), 0.25), 10.0)],
+            parts=parts,
+        )
+        found = list(problems(tmp_path / "d"))
+        said = f"{tmp_path / 'd'}: 1 regions of test overlap one of train, first test109; hold out whole chromosomes"
+        assert [line.startswith(said) for line in found] == [True] * overlap
 
 
 def test_an_attribution_must_be_of_the_data_set_and_a_score_of_an_attribution(run):

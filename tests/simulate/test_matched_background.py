@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from scipy.stats import ks_2samp
 
+from helpers.folders import CHR2
 from helpers.grammars import sharp
 from simbench_tf.config import PeaksSimulation, load_config
 from simbench_tf.errors import InputError
@@ -192,6 +193,19 @@ def test_too_few_stretches_are_told_and_a_few_are_replaced_by_the_nearest(folder
     with pytest.warns(UserWarning, match=r"for 2 of 50 negatives no stretch matches the peak in gc \(60 to 60% GC\)"):
         chosen = mb._choose(wanted, mb._Bins(offered, stretches, SIZE, 1), np.full(50, 0.6), "gc")
     assert sorted(chosen.tolist()) == list(range(50))
+
+
+def test_the_regions_of_chr2_find_their_like(tmp_path: Path) -> None:
+    files = {"genome": CHR2 / "hg38_chr2_2.3Mb.fa.gz", "peaks": {"r": CHR2 / "ensembl_regulatory_chr2.narrowPeak"}}
+    background = {"matched": ["gc", "repeats"], "ratio": 2}
+    simulation = PeaksSimulation.model_validate({"kind": "peaks", "background": background, **files})
+    genome = open_genome(simulation.genome, tmp_path)
+    regions, _, taken = place_regions(simulation, genome)
+    regions["split"] = "train"
+    with pytest.warns(UserWarning, match=r"for 5 of 520 negatives no stretch matches"):
+        negatives = mb.matched_background(simulation, genome, regions, taken, 1234)
+    for share in (lambda each: gc_content(fetch(genome, each)), partial(mb.repeat_share, simulation, genome)):
+        assert ks_2samp(share(regions), share(negatives)).statistic < 0.04
 
 
 def test_chance_of_the_distance_is_that_of_two_samples_of_one() -> None:
