@@ -15,6 +15,7 @@ SCRIPTS = [
     "integrated_gradients_paths",
     "perfect_models",
     "your_own_peaks",
+    "what_may_i_believe",
     "your_own_model_and_method",
     "share_through_kipoi",
     "reading_a_report",

@@ -16,7 +16,7 @@ from helpers.folders import REPOSITORY
 pytestmark = pytest.mark.slow
 
 EXAMPLES = REPOSITORY / "examples"
-OWN = ["your_own_peaks", "your_own_model_and_method", "share_through_kipoi"]
+OWN = ["your_own_peaks", "what_may_i_believe", "your_own_model_and_method", "share_through_kipoi"]
 
 
 def run(script: Path, *arguments: str | Path, **sizes: str) -> subprocess.CompletedProcess[str]:
@@ -30,6 +30,13 @@ def test_your_own_peaks_runs():
     assert ran.returncode == 0, ran.stderr
     assert "counted sites: test auROC 0.65" in ran.stdout
     assert "fitted to 300 regions" in ran.stdout
+
+
+def test_what_may_i_believe_runs():
+    ran = run(EXAMPLES / "what_may_i_believe.py", N_DRAWN="1500", MAX_BATCHES="12", N_EXPLAINED="30", EPOCHS="1")
+    assert ran.returncode == 0, ran.stderr
+    assert "measures lie inside" in ran.stdout
+    assert "believed by: small" in ran.stdout
 
 
 def test_chr2_needs_nothing_but_the_examples_from_wherever_it_is_called(tmp_path):
