@@ -194,8 +194,9 @@ def _attribution(config: Config, networks: Mapping[str, Any], data: _Data) -> Es
 
 def _oracle(config: Config, data: _Data) -> Estimate:
     n, n_explained = data.n_test, sum(data.explained.values())
+    n_classes = max(1, len(config.simulation.classes)) if isinstance(config.simulation, GrammarSimulation) else 1
     # what is explained is gone through forwards and backwards, for each task's truth
-    steps = data.length * data.n_motifs * (n * (1 + len(config.tasks)) + 6 * n_explained)
+    steps = n_classes * data.length * data.n_motifs * (n * (1 + len(config.tasks)) + 6 * n_explained)
     return Estimate("oracle", _BEGIN + steps / _POSTERIOR, 2 * _PYTHON, n_explained * data.length * 4.0 + 60 * n)
 
 

@@ -28,9 +28,9 @@ from simbench_tf.simulate.fit.expected_sites import (
     Parameters,
     counted_background,
     expect,
-    first_background,
     sorted_by_pattern,
     start_counts,
+    whole_words,
 )
 from simbench_tf.simulate.fit.fitted_settings import built
 from simbench_tf.simulate.fit.maximise import fit_label_correlation, fit_position, fit_rates
@@ -173,7 +173,10 @@ def test_expected_starts_are_the_true_sites_where_those_are_unmistakable():
     data = sorted_by_pattern(bases, labels)
     rates = np.array([[0.5, 0.2], [0.5, 0.0]])
     parameters = Parameters(
-        rates, tuple(e.position for e in simulation.elements), first_background(bases, 1)[None], np.ones(1)
+        rates,
+        tuple(e.position for e in simulation.elements),
+        counted_background(whole_words(data, 1).sum(axis=0))[None],
+        np.ones(1),
     )
     expected = expect(parameters, SHARP, data, lambda _: None)
 
@@ -212,7 +215,8 @@ def test_backgrounds_are_counted_on_both_strands(order):
         for i in range(len(row) - order):
             counts[tuple(row[i : i + order + 1])] += 1
     expected = counts / counts.sum(axis=-1, keepdims=True)
-    np.testing.assert_allclose(first_background(bases, order), expected.reshape(-1, 4))
+    words = whole_words(sorted_by_pattern(bases, np.zeros((30, 1), np.int64)), order)
+    np.testing.assert_allclose(counted_background(words[0]), expected.reshape(-1, 4))
     assert counted_background(np.zeros(4 ** (order + 1))).shape == (4**order, 4)
 
 

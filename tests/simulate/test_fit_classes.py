@@ -7,16 +7,17 @@ import pytest
 
 from helpers.drawn_peaks import LENGTH, ONE, arrays, settings, write_peaks
 from helpers.grammars import sharp
-from simbench_tf.config import load_config
+from simbench_tf.config import HUMAN_BACKGROUND, load_config
 from simbench_tf.motifs import load_motifs, read_motifs
 from simbench_tf.simulate.fit import em, fit_grammar, write_fitted
 from simbench_tf.simulate.fit.classes import sequence_classes, suited_order
-from simbench_tf.simulate.fit.expected_sites import Parameters, first_background, sorted_by_pattern
+from simbench_tf.simulate.fit.expected_sites import Parameters, sorted_by_pattern
 from simbench_tf.simulate.fit.motif_words import DATABASE_SITES, refitted_motifs, site_words
 from simbench_tf.simulate.grammar import build_grammar, draw, draw_classes
 
 ISLANDS = ((0.15, 0.35, 0.35, 0.15),)
 REST = ((0.3, 0.2, 0.2, 0.3),)
+BACKGROUND = np.array(HUMAN_BACKGROUND)
 CLASSES = [{"weight": 1, "background": ISLANDS, "rate": 2.0}, {"weight": 2, "background": REST, "rate": 0.5}]
 MOTIFS = [sharp("TGACTCATGCAATT", share=0.97), sharp("CCGGAAGTACTGAC", share=0.97)]
 ELEMENTS = [
@@ -86,13 +87,26 @@ def test_of_many_sequences_as_many_of_each_label_are_fitted():
     assert sorted(em._chosen(labels, 3, 1000).tolist()) == list(range(100))
 
 
+def test_backgrounds_are_those_of_all_sequences_though_few_are_fitted():
+    true = settings(tasks=ONE["tasks"], elements=ELEMENTS, background=REST)
+    bases, labels = arrays(draw(build_grammar(true, MOTIFS), 3, 0, 3000), ["A"])
+    # with the label another composition, and of it as many are chosen
+    bases = np.where((labels == 1) & (bases == 3), 1, bases).astype(np.uint8)
+    found = [
+        np.array(fit_grammar(bases, labels, MOTIFS, ["A"], max_sequences=n, background_order=2).simulation.background)
+        for n in (300, 3000)
+    ]
+    # of 300 sequences alone errors are .02, and of a half with the label the means are off by .05
+    np.testing.assert_allclose(found[0], found[1], atol=0.01)
+
+
 def test_site_words_are_those_of_the_true_sites_where_these_are_unmistakable():
     drawn = draw(build_grammar(settings(tasks=ONE["tasks"], elements=ELEMENTS), MOTIFS), 1, 0, 400)
     bases, labels = arrays(drawn, ["A"])
     data = sorted_by_pattern(bases, labels)
     rates = np.array([[0.3, 0.4], [0.4, 0.0]])
     flat = settings(tasks=ONE["tasks"], elements=ELEMENTS).elements[0].position
-    parameters = Parameters(rates, (flat, flat), first_background(bases, 1)[None], np.ones(1))
+    parameters = Parameters(rates, (flat, flat), BACKGROUND[None], np.ones(1))
     sites = drawn.sites.to_pandas()
     rows = sites["seq_id"].str[3:].astype(int).to_numpy()
     for number, words in enumerate(site_words(parameters, MOTIFS, data)):
@@ -121,7 +135,7 @@ def test_motifs_move_to_the_words_of_the_regions_as_far_as_there_are_sites():
     data = sorted_by_pattern(bases[:0], labels[:0])
     # without a site they stay what they were
     position = fit.simulation.elements[0].position
-    nothing = Parameters(np.full((2, 2), 0.1), (position,) * 2, first_background(bases, 1)[None], np.ones(1))
+    nothing = Parameters(np.full((2, 2), 0.1), (position,) * 2, BACKGROUND[None], np.ones(1))
     for motif, same in zip(MOTIFS, refitted_motifs(nothing, MOTIFS, MOTIFS, data), strict=True):
         np.testing.assert_allclose(same.ppm, motif.ppm, atol=1e-5)
     assert DATABASE_SITES > 0

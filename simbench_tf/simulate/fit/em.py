@@ -27,10 +27,11 @@ from simbench_tf.simulate.fit.expected_sites import (
     counted_background,
     design_of,
     expect,
-    first_background,
     group_rates,
     pattern_codes,
     sorted_by_pattern,
+    standing_for,
+    whole_words,
 )
 from simbench_tf.simulate.fit.fitted_settings import built, grammar_settings
 from simbench_tf.simulate.fit.maximise import fit_position, fit_rates
@@ -76,7 +77,7 @@ class Fit(NamedTuple):
     left_out : list of Motif
         Motifs with a negligible rate.
     n_fitted : int
-        Sequences that rates, positions and background were estimated from.
+        Sequences that rates and positions were estimated from; backgrounds are those of all.
     n_passes : int
         E steps over all of them.
     converged : bool
@@ -165,7 +166,8 @@ def fit_grammar(
 
     An element with as much information as 300 starts seen beyond doubt has a positional profile of its own, the others
     share one; a profile that is not better than a flat one by the Bayesian information criterion (Schwarz 1978) is
-    flat. Background words are counted where no base is likely to lie in a site, both strands together. Fractions of
+    flat. Background words are counted where no base is likely to lie in a site, both strands together, of all sequences
+    whether they are fitted or not. Fractions of
     labels, and the correlation of the latent normals behind them, are the maximum-likelihood ones of all sequences.
 
     Classes come first, from words alone (`classes.sequence_classes`); each sequence then counts for its likeliest class
@@ -190,11 +192,13 @@ def fit_grammar(
     labels = _checked(bases, labels, tasks)
     classes = sequence_classes(bases, n_classes)
     chosen = _chosen(labels, seed, max_sequences)
+    whole = sorted_by_pattern(bases, labels, classes)
     few, data = (
-        sorted_by_pattern(bases[rows], labels[rows], classes[rows]) for rows in (chosen[:_FIRST_SEQUENCES], chosen)
+        standing_for(sorted_by_pattern(bases[rows], labels[rows], classes[rows]), whole, background_order)
+        for rows in (chosen[:_FIRST_SEQUENCES], chosen)
     )
     form = _Form(tuple(motifs), tuple(pairs))
-    parameters = _first_guess(data, form, background_order, len(bases))
+    parameters = _first_guess(whole, form, background_order)
     if len(chosen) >= 2 * _FIRST_SEQUENCES:
         parameters = _climb(parameters, form, few, max_passes, tolerance, lambda _: None).parameters
     free = _climb(parameters, form, data, max_passes, tolerance, advance)
@@ -272,19 +276,19 @@ def _chosen(labels: npt.NDArray[np.uint8], seed: int, most: int) -> Integers:
     return order[np.argsort(place, kind="stable")[:most]]
 
 
-def _first_guess(data: Data, form: _Form, background_order: int, n_seen: int) -> Parameters:
+def _first_guess(whole: Data, form: _Form, background_order: int) -> Parameters:
     """Every motif alike, a fifth of the bases in sites in a sequence with half of the labels, anywhere.
 
-    Pairs begin with their surplus over chance among the `n_seen` sequences that they were found in.
+    Pairs begin with their surplus over chance among all sequences, in which they were found.
     """
-    length, n_tasks = data.bases.shape[1], data.design.shape[1] - 1
+    (n_seen, length), n_tasks = whole.bases.shape, whole.design.shape[1] - 1
     alike = 0.2 * length / sum(len(motif.ppm) for motif in form.motifs)
     surplus = [max(pair.seen - pair.expected, 1.0) / n_seen for pair in form.pairs]
     rates = np.tile([*(alike for _ in form.motifs), *surplus], (n_tasks + 1, 1))
     rates /= np.array([[1.0]] + [[float(n_tasks)]] * n_tasks) * 1.5
-    # the last class may lie outside of the sequences that were chosen
-    n_classes = int(data.classes.max()) + 1
-    backgrounds = np.stack([first_background(data.of_class(c), background_order) for c in range(n_classes)])
+    n_classes = int(whole.classes.max()) + 1
+    words = whole.words_of_classes(whole_words(whole, background_order), n_classes)
+    backgrounds = np.stack([counted_background(each) for each in words])
     return Parameters(rates, (Position(),) * rates.shape[1], backgrounds, np.ones(n_classes))
 
 
@@ -340,10 +344,8 @@ def _maximised(parameters: Parameters, expected: Expected, form: _Form, data: Da
     counts, starts = expected.starts.sum(axis=1), expected.starts.sum(axis=0)
     rates = fit_rates(counts, data.sizes, design_of(data, parameters), parameters.rates)
     profiles = form.profiles or form.with_pairs_flat(profile_kinds(expected.resolved))
-    backgrounds = np.stack([counted_background(words) for words in expected.words])
-    # a class that none of these sequences is of stays as it was
-    seen = np.isin(np.arange(len(backgrounds)), data.classes)
-    backgrounds = np.where(seen[:, None, None], backgrounds, parameters.backgrounds)
+    words = data.words_of_classes(expected.words, len(parameters.backgrounds))
+    backgrounds = np.stack([counted_background(each) for each in words])
     class_rates = _class_rates(counts, np.einsum("kt,te->ke", data.design, rates), data, parameters.class_rates)
     return Parameters(rates, _positions(starts, form.widths, profiles), backgrounds, class_rates)
 
@@ -356,7 +358,7 @@ def _class_rates(counts: Floats, modelled: Floats, data: Data, before: Floats) -
         for weights in (counts.sum(axis=1), data.sizes * modelled.sum(axis=1))
     )
     factors = np.divide(found, due, where=due > 0, out=before.copy()).clip(_LEAST_FACTOR)
-    sizes = np.bincount(data.classes, data.sizes, n_classes)
+    sizes = np.bincount(data.classes, data.weights * data.sizes, n_classes)
     return factors * sizes.sum() / (sizes @ factors)
 
 

@@ -41,21 +41,34 @@ class Data(NamedTuple):
         1, then the labels of each group: ``design @ rates`` are its rates, but for the factor of its class.
     classes : int64 (K,)
         The class of each group.
+    weights : float64 (K,)
+        How many of all sequences each one stands for: 1 where all are here.
+    rest : float64 (C, 4 ** (k + 1)), or 0
+        Words of all sequences of each class, less those of the sequences here times their weight.
     """
 
     bases: Bases
     bounds: Integers
     design: Floats
     classes: Integers
+    weights: Floats
+    rest: Floats | float = 0.0
 
     @property
     def sizes(self) -> Integers:
         """Sequences of each group, int64 (K,)."""
         return np.diff(self.bounds)
 
-    def of_class(self, number: int) -> Bases:
-        """The sequences of a class, uint8 (n, L)."""
-        return self.bases[np.repeat(self.classes, self.sizes) == number]
+    def of_group(self, k: int) -> Bases:
+        """The sequences of a group, uint8 (n, L)."""
+        return self.bases[self.bounds[k] : self.bounds[k + 1]]
+
+    def words_of_classes(self, words: Floats, n_classes: int) -> Floats:
+        """Words of all sequences by class, (C, W), from words of the groups here, (K, W)."""
+        total = np.zeros((n_classes, words.shape[1]))
+        np.add.at(total, self.classes, self.weights[:, None] * words)
+        # what is not here was estimated, too: a word may come out below none
+        return np.maximum(total + self.rest, 0.0)
 
 
 class Parameters(NamedTuple):
@@ -92,8 +105,8 @@ class Expected(NamedTuple):
     resolved : float64 (E,)
         ``sum_n (expected starts - rate)^2``: the information on how many starts there are, counted in starts that are
         seen beyond doubt. Less than all starts, as far as chance matches look like sites.
-    words : float64 (C, 4 ** (k + 1))
-        Expected words of k + 1 background bases in each class.
+    words : float64 (K, 4 ** (k + 1))
+        Expected words of k + 1 background bases in the sequences of each group.
     log_likelihood : float
         Of all sequences given their labels and classes, natural logarithm.
     """
@@ -113,7 +126,39 @@ def sorted_by_pattern(bases: Bases, labels: npt.NDArray[np.integer], classes: In
     of_class, patterns = np.divmod(groups, 2**n_tasks)
     design = np.concatenate([np.ones((len(groups), 1)), labels_of(patterns, n_tasks)], axis=1)
     bounds = np.concatenate([[0], np.cumsum(counts)])
-    return Data(np.ascontiguousarray(bases[np.argsort(codes, kind="stable")]), bounds, design, of_class)
+    ordered = np.ascontiguousarray(bases[np.argsort(codes, kind="stable")])
+    return Data(ordered, bounds, design, of_class, np.ones(len(groups)))
+
+
+def standing_for(data: Data, whole: Data, order: int) -> Data:
+    """Sequences that stand for more of the same groups: backgrounds are then estimated from all words of these.
+
+    Sites are looked for in `data` alone. A word of the background is one that lies in no site, so that of all words
+    those in sites are taken away, by the share that they have in the sequences of the same group here.
+
+    Parameters
+    ----------
+    data, whole : Data
+        Of some sequences and of all.
+    order : int
+        Of the background.
+    """
+    groups = [(number, tuple(row)) for number, row in zip(whole.classes.tolist(), whole.design.tolist(), strict=True)]
+    own = [groups.index(each) for each in zip(data.classes.tolist(), map(tuple, data.design.tolist()), strict=True)]
+    weighted = data._replace(weights=whole.sizes[own] / data.sizes)
+    n_classes = int(whole.classes.max()) + 1
+    here = weighted.words_of_classes(whole_words(data, order), n_classes)
+    return weighted._replace(rest=whole.words_of_classes(whole_words(whole, order), n_classes) - here)
+
+
+def whole_words(data: Data, order: int) -> Floats:
+    """Words of `order` + 1 bases in the sequences of each group, whether in sites or not, float64 (K, W)."""
+    none = np.zeros((1, 1))
+    counts = []
+    for k in range(len(data.sizes)):
+        bases = data.of_group(k)
+        counts.append(_word_counts(bases, 4 ** (order + 1), np.broadcast_to(none, bases.shape)))
+    return np.stack(counts)
 
 
 def pattern_codes(labels: npt.NDArray[np.integer]) -> Integers:
@@ -161,18 +206,18 @@ def expect(
     widths = np.array([*width_of.values(), *(width_of[pair.first] + width_of[pair.second] for pair in pairs)])
     coverage = np.zeros((n_groups, length, n_elements))
     scores = np.zeros((n_groups, n_elements, n_elements))
-    words, log_likelihood = np.zeros((len(parameters.backgrounds), parameters.backgrounds[0].size)), 0.0
+    words, log_likelihood = np.zeros((n_groups, parameters.backgrounds[0].size)), 0.0
     rates_of_groups = group_rates(data, parameters)
     for k, rates in enumerate(rates_of_groups):
         grammar = grammar_of_group(parameters, rates, data.classes[k], motifs, length, pairs)
-        for bases in _chunks(data.bases[data.bounds[k] : data.bounds[k + 1]], n_elements):
+        for bases in _chunks(data.of_group(k), n_elements):
             posterior = explain(grammar, bases, by="element")
             covered = posterior.part_occupancy
             assert covered is not None
             coverage[k] += covered.sum(axis=0)
             score = covered.sum(axis=1) / (widths * rates) - 1
             scores[k] += np.einsum("ne,nf->ef", score, score)
-            words[data.classes[k]] += _word_counts(bases, words.shape[1], posterior.occupancy)
+            words[k] += _word_counts(bases, words.shape[1], posterior.occupancy)
             log_likelihood += float(posterior.log_likelihood[:, 0].sum())
             advance(len(bases))
     squares = rates_of_groups**2 * np.einsum("kee->ke", scores)
@@ -208,11 +253,6 @@ def start_counts(coverage: Floats, widths: npt.ArrayLike) -> Floats:
             block = column[..., first : first + width]
             block += column[..., first - width : first - width + block.shape[-1]]
     return starts
-
-
-def first_background(bases: Bases, order: int) -> Floats:
-    """P(base | the `order` bases before) in whole sequences, both strands together, float64 (4 ** order, 4)."""
-    return counted_background(_word_counts(bases, 4 ** (order + 1), np.zeros(bases.shape)))
 
 
 def counted_background(words: Floats) -> Floats:

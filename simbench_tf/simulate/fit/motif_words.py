@@ -69,7 +69,7 @@ def site_words(
     for k, rates in enumerate(group_rates(data, parameters)):
         grammar = grammar_of_group(parameters, rates, data.classes[k], motifs, length, pairs)
         (layout,), kinds = class_layouts(grammar), site_kinds(grammar.hmm)
-        own = data.bases[data.bounds[k] : data.bounds[k + 1]]
+        own = data.of_group(k)
         rows = max(1, _CHUNK_VALUES // (len(kinds.width) * length))
         for first in range(0, len(own), rows):
             bases = own[first : first + rows]
