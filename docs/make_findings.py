@@ -18,6 +18,7 @@ import pandas as pd
 from averaging_table import averages
 from discovery_tables import motif_callers
 from keep_results import RESULTS, STRENGTHS, keep
+from likeness_table import likeness
 from markdown_table import table
 from perfect_model_tables import CREDIT, MISSES, credit, misses, near_the_ceiling
 from scipy.stats import kendalltau
@@ -348,6 +349,7 @@ def page() -> str:
     parts.append(f"## Motifs in negatives, or not\n\n{runs}\n\n{RANKED}\n\n{side_by_side(IMPLANTS)}")
     parts.append(f"## Is it worth averaging?\n\n{averages()}")
     parts.append(f"## Do motif callers find the motifs?\n\n{motif_callers()}")
+    parts.append(f"## How like real regions are draws of a grammar that was fitted to them?\n\n{likeness()}")
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
