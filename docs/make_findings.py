@@ -22,6 +22,7 @@ from likeness_table import likeness
 from markdown_table import table
 from perfect_model_tables import CREDIT, MISSES, credit, misses, near_the_ceiling
 from scipy.stats import kendalltau
+from truth_free_tables import draw, truth_free_metrics
 
 from simbench_tf.plot.numbers import fixed, percent, with_error
 from simbench_tf.report.text import method_labels
@@ -350,6 +351,7 @@ def page() -> str:
     parts.append(f"## Is it worth averaging?\n\n{averages()}")
     parts.append(f"## Do motif callers find the motifs?\n\n{motif_callers()}")
     parts.append(f"## How like real regions are draws of a grammar that was fitted to them?\n\n{likeness()}")
+    parts.append(f"## Which signs tell the truth, without it?\n\n{truth_free_metrics()}")
     return "\n\n".join(part.strip() for part in parts) + "\n"
 
 
@@ -366,3 +368,4 @@ if __name__ == "__main__":
         )
     else:
         PAGE.write_text(page(), encoding="utf-8")
+        draw()

@@ -31,7 +31,7 @@ from simbench_tf.report.front import at_the_top, contents
 from simbench_tf.report.jinja import page_script, page_template
 from simbench_tf.report.method_cards import method_cards
 from simbench_tf.report.sections import Figures, Picture, picture
-from simbench_tf.report.truth_free_section import truth_free_tables
+from simbench_tf.report.truth_free_section import evidence_story, truth_free_tables
 from simbench_tf.run.results import AttributedSequences, RunResults
 from simbench_tf.score.between_models import estimated
 from simbench_tf.score.ranking import by_network
@@ -148,6 +148,7 @@ def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:
         "credit": sections.credit_of_sites(results.site_importance, labels),
         "worth": what_scores_are_worth(results, labels, figures),
         "truth_free": truth_free_tables(results.truth_free, summary, labels),
+        "evidence": evidence_story(),
         "dependencies": sections.dependencies(results.maps, results.interacting_pairs, labels, output, figures),
         "truth": _truth(summary),
         "top": at_the_top(summary, results.metrics),

@@ -17,11 +17,12 @@ from simbench_tf.score.ranking import without_nulls
 
 
 class Table(NamedTuple):
-    """Heads and rows of text; the columns from `numbers` start to stop are numbers."""
+    """Heads and rows of text; the columns from `numbers` start to stop are numbers, those of `faint` are grey."""
 
     heads: list[str]
     rows: list[list[str]]
     numbers: tuple[int, int] = (1, 99)
+    faint: tuple[int, int] = (0, 0)
 
 
 #: What null methods, which know nothing of the network, are called.

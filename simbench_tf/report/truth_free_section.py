@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
+from importlib import resources
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -14,6 +17,64 @@ from simbench_tf.score.truth_free import TRUTH_FREE, TruthFreeMetric
 
 #: Methods below which a rank correlation is not shown: of fewer it says nothing.
 FEWEST_METHODS = 5
+
+
+class Evidence(NamedTuple):
+    """How far a truth-free metric was seen to put methods, or networks, in the order of true auPRC.
+
+    Attributes
+    ----------
+    correlation, low, high : float
+        Mean rank correlation, turned so that more is better, and its 95% interval.
+    """
+
+    correlation: float
+    low: float
+    high: float
+
+    @property
+    def is_earned(self) -> bool:
+        """Whether the interval is above 0."""
+        return self.low > 0
+
+
+@functools.cache
+def evidence(over: str) -> dict[str, Evidence]:
+    """What `benchmarks/truth_free.py` found of each metric, the best first.
+
+    Parameters
+    ----------
+    over : {"methods", "models"}
+        Within a network over methods, or within a method over networks.
+
+    Examples
+    --------
+    >>> set(evidence("methods")) == set(TRUTH_FREE)
+    True
+    """
+    text_of = resources.files("simbench_tf").joinpath("data", "truth_free_evidence.csv")
+    with text_of.open(encoding="utf-8") as handle:
+        table = pd.read_csv(handle)
+    mine = table[table["over"] == over].sort_values("correlation", ascending=False, kind="stable")
+    return {row.metric: Evidence(row.correlation, row.low, row.high) for row in mine.itertuples()}
+
+
+def evidence_story() -> str:
+    """In words, which metrics earned to be believed, and where that was seen."""
+    told = []
+    for over, what in (("methods", "methods on one network"), ("models", "networks explained by one method")):
+        found = evidence(over)
+        earned = [
+            f"{TRUTH_FREE[name].title} ({fixed(each.correlation, 2)}, {fixed(each.low, 2)} to {fixed(each.high, 2)})"
+            for name, each in found.items()
+            if each.is_earned
+        ]
+        told.append(f"Of {what}: {', '.join(earned) if earned else 'none'}.")
+    return (
+        "Metrics in front put methods in the order of true auPRC on simulated data, where it is known; those in grey "
+        "were not shown to (benchmarks/truth_free.py: mean rank correlation, its 95% interval above 0). "
+        f"{' '.join(told)}"
+    )
 
 
 def truth_free_tables(
@@ -60,7 +121,9 @@ def agreement_with_truth(rows: pd.DataFrame) -> dict[str, float]:
 
 def _table(rows: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
     agreement = agreement_with_truth(rows)
-    names = list(agreement)
+    known = evidence("methods")
+    names = sorted(agreement, key=lambda name: (not known[name].is_earned, list(known).index(name)))
+    n_earned = sum(known[name].is_earned for name in names)
     heads = ["method", "true auPRC", *(f"{TRUTH_FREE[name].title} {_arrow(TRUTH_FREE[name])}" for name in names)]
     ranked = rows.sort_values("auprc", ascending=False, kind="stable", na_position="last")
     cells = [
@@ -69,7 +132,7 @@ def _table(rows: pd.DataFrame, labels: Mapping[str, str]) -> text.Table:
     ]
     if not all(math.isnan(value) for value in agreement.values()):
         cells.append(["rank correlation with auPRC", "", *(fixed(agreement[name], 2) for name in names)])
-    return text.Table(heads, cells, (1, 99))
+    return text.Table(heads, cells, (1, 99), faint=(2 + n_earned, 2 + len(names)))
 
 
 def _arrow(metric: TruthFreeMetric) -> str:
