@@ -147,11 +147,16 @@ def apply_override(raw: dict[str, Any], override: str) -> dict[Location, str]:
         node[int(last)] = value
     else:
         node[last] = value
-    place = tuple(int(part) if part.isdecimal() else part for part in key.split("."))
+    place = tuple(int(part) if _is_number(part) else part for part in key.split("."))
     return {(*place, *location): text for location, text in spellings.items()}
 
 
+def _is_number(part: str) -> bool:
+    """Whether a part of a key counts the items of a list; Python reads no more than some thousand digits."""
+    return part.isdecimal() and len(part) < 10
+
+
 def _list_item(items: list[Any], index: str, override: str) -> Any:
-    if not index.isdecimal() or int(index) >= len(items):
+    if not _is_number(index) or int(index) >= len(items):
         raise InputError(f"--set {override}", f"{index!r} is no item of a list of {len(items)}", "count from 0")
     return items[int(index)]

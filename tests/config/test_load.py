@@ -160,6 +160,14 @@ def test_a_bad_override_names_itself(tmp_path, override):
         load(tmp_path, "simulation: {kind: grammar}\nseed: 3\nmodels: [{architecture: basset}]", [override])
 
 
+def test_a_number_of_thousands_of_digits_is_no_item(tmp_path):
+    digits = "9" * 5000
+    with pytest.raises(InputError, match=f"'{digits}' is no item of a list of 1"):
+        load(tmp_path, "simulation: {kind: grammar}\nmodels: [{architecture: basset}]", [f"models.{digits}.width=1"])
+    with pytest.raises(InputError, match="unknown key"):
+        load(tmp_path, "simulation: {kind: grammar}", [f"{digits}=1"])
+
+
 BROKEN = [
     ("demo", ["seed=2", "sed=1"], "--set sed=1: unknown key 'sed'; did you mean 'seed'?"),
     ("demo", ["training.max_batches=x"], "--set training.max_batches=x: training.max_batches: Input should be a valid"),
