@@ -617,6 +617,7 @@ def test_public_names():
         "Dataset",
         "covered",
         "finish_dataset",
+        "leakage",
         "open_dataset",
         "write_dataset",
         "write_part",

@@ -124,7 +124,7 @@ def test_every_file_of_a_list_counts_by_its_content(world: Path) -> None:
         by_content(config)
 
 
-@pytest.mark.parametrize("background", ["[]", "3", "[a.bed, 3]", "{a: b}"])
+@pytest.mark.parametrize("background", ["[]", "3", "[a.bed, 3]"])
 def test_a_background_that_is_no_file_is_said_in_one_line(tmp_path: Path, background: str) -> None:
     (tmp_path / "c.yaml").write_text(
         f"simulation: {{kind: peaks, genome: g.fa, peaks: {{A: a}}, background: {background}}}"
@@ -134,6 +134,14 @@ def test_a_background_that_is_no_file_is_said_in_one_line(tmp_path: Path, backgr
     assert str(error.value) == (
         f"{tmp_path / 'c.yaml'}: simulation.background: is no file and no list of files; give the one or the other"
     )
+
+
+def test_a_background_that_is_drawn_knows_its_keys(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text(
+        "simulation: {kind: peaks, genome: g.fa, peaks: {A: a}, background: {match: [gc]}}"
+    )
+    with pytest.raises(InputError, match=r"unknown key 'simulation.background.match'.*matched"):
+        load_config(tmp_path / "c.yaml")
 
 
 # end to end -----------------------------------------------------------------------------------------------------------
