@@ -70,6 +70,7 @@ NOT_HERE = {
     # of a twin of real peaks
     "likeness.csv",
     "twin.yaml",
+    "twin.meme",
     # of real callers, which want more sequences than a test has; and of peaks
     "motifs/MODEL/TASK/KEY/modisco/modisco.h5",
     "motifs/MODEL/TASK/KEY/finemo/hits.tsv",

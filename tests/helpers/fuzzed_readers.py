@@ -91,6 +91,16 @@ models: [{name: m, architecture: basset, width: [.1, .2], seeds: 2}]
 training: {max_batches: 10, learning_rate: 1e-3}
 attribution: {n_sequences: 5, methods: [{method: [ism, grad_x_input]}, {method: deeplift_rescale}]}
 """
+SET = """seed=4
+training.max_batches=10
+simulation.seq_length=300
+simulation.tasks.K562.fraction=.3
+models.0.width=.1
+models.1={name: beluga, architecture: beluga, width: .1}
+attribution.methods=[{method: deeplift_rescale, references: "shuffle:5"}, ism]
+attribution.tasks=[K562]
+discovery={callers: [seqlets], fdr: .1}
+"""
 CALLS = "".join(f"{row}\t{5 + row}\t{15 + row}\t{row / 7}\t{'+-'[row % 2]}\n" for row in range(6))
 BED_CALLS = "".join(f"s{row}\t{5 + row}\t{15 + row}\tm{row % 2}\t{row / 7}\t{'+-'[row % 2]}\n" for row in range(6))
 PREDICTIONS = "seq_id\tK562\n" + "".join(f"s{row}\t{row / 7}\n" for row in range(6))
@@ -98,6 +108,11 @@ PREDICTIONS = "seq_id\tK562\n" + "".join(f"s{row}\t{row / 7}\n" for row in range
 
 def found(path: Path) -> None:
     read_found(path, SEQUENCES)
+
+
+def overridden(path: Path) -> None:
+    """Each line is what somebody writes after --set, as Python has it from the command line."""
+    load_config("demo", path.read_text(encoding="utf-8", errors="surrogateescape").split("\n")[:-1])
 
 
 def attributions(path: Path) -> None:
@@ -300,6 +315,7 @@ TEXTS = {
     "FASTA": Reader(genome, read_genome, is_text=True),
     "fai": Reader(index, lambda path: read_indexed(path.with_suffix("")), is_text=True),
     "YAML": Reader(file_of("a.yaml", YAML), load_config, is_text=True),
+    "overrides": Reader(file_of("set.txt", SET), overridden, is_text=True),
     "config.yaml": Reader(stored_config, lambda path: is_run(path.parent) and config_of(path.parent), is_text=True),
     "dataset.json": Reader(unguarded, read_unguarded, is_text=True),
     "manifest.json": Reader(manifest, lambda path: read_manifest(path.parent), is_text=True),
@@ -322,3 +338,5 @@ BINARIES = {
     "checkpoint": Reader(checkpoint, read_checkpoint_file),
 }
 READERS = TEXTS | BINARIES
+#: Of which a tenth as many mutants are made: reading one, or opening the file for it, takes long.
+SLOW = ("modisco HDF5", "ChromBPNet HDF5", "bigWig", "part", "sites", "keras", "checkpoint")

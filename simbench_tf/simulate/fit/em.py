@@ -177,7 +177,7 @@ def fit_grammar(
     --------
     >>> from simbench_tf.config import GrammarSimulation
     >>> from simbench_tf.motifs import find_motif, load_motifs
-    >>> from simbench_tf.simulate.grammar import draw
+    >>> from simbench_tf.simulate.grammar import build_grammar, draw
     >>> from simbench_tf.dna.arrow import bases_of
     >>> truth = GrammarSimulation(kind="grammar", seq_length=100, tasks={"K562": {"fraction": 0.5}},
     ...                           elements=[{"motif": "GATA1", "rate": 0.1, "enriched": {"K562": 0.5}}])
