@@ -20,28 +20,49 @@ ROOT = Path(__file__).parents[1]
 PAGE, FIGURE = ROOT / "docs" / "what_may_i_believe.md", ROOT / "docs" / "belief.svg"
 RESULTS = ROOT / "results" / "belief.csv"
 KEY = "integrated_gradients@zeros+n_steps=10"
-START, END = "<!-- table -->\n\n", "\n<!-- end -->\n"
+PARTS = {name: (f"<!-- {name} -->\n\n", "\n<!-- end -->\n") for name in ("table", "methods")}
+RELIABILITY = ("error, bases", "error, candidates", "called", "stated", "true")
 #: Cases of the figure; the table has all.
 DRAWN = ("fitted", "fitted, both networks poor", "its network is better", "a motif is missing", "twice the sites")
 
 
 def page(found: pd.DataFrame) -> str:
-    """The whole page: its text as it is, with the table made anew."""
-    before, rest = PAGE.read_text(encoding="utf-8").split(START)
-    return f"{before}{START}{cases(found)}\n{END}{rest.split(END, 1)[1]}"
+    """The whole page: its text as it is, with the tables made anew."""
+    text = PAGE.read_text(encoding="utf-8")
+    for name, made in {"table": cases(found), "methods": methods(found)}.items():
+        start, end = PARTS[name]
+        before, rest = text.split(start)
+        text = f"{before}{start}{made}\n{end}{rest.split(end, 1)[1]}"
+    return text
 
 
 def cases(found: pd.DataFrame) -> str:
     """A row for each case: auROC of both networks, errors, and what became of the called sites."""
-    heads = ["the twin", "its auROC", "real auROC", "error, bases", "error, candidates", "called", "stated", "true"]
+    heads = ["the twin", "its auROC", "real auROC", *RELIABILITY]
     rows = []
     for case, own in found[found["key"] == KEY].groupby("case", sort=False):
         called = own[own["what"] == "called"].iloc[0]
-        true = f"{percent(called.observed)} ({percent(called.low)} to {percent(called.high)})"
-        stated = [percent(called.predicted), true] if called.n else ["", ""]
-        errors = [fixed(error(own[own["what"] == what]), 3) for what in ("bases", "candidates")]
-        rows.append([str(case), fixed(called.twin_auroc), fixed(called.auroc), *errors, f"{int(called.n):,}", *stated])
+        rows.append([str(case), fixed(called.twin_auroc), fixed(called.auroc), *reliability(own)])
     return markdown_table(heads, rows)
+
+
+def methods(found: pd.DataFrame) -> str:
+    """A row for each method, with the fitted twin, and whether what it states of its called sites holds."""
+    rows = []
+    for key, own in found[found["case"] == DRAWN[0]].groupby("key", sort=False):
+        called = own[own["what"] == "called"].iloc[0]
+        holds = called.low <= called.predicted <= called.high
+        rows.append([f"`{key}`", *reliability(own), "yes" if holds else "no"])
+    return markdown_table(["method", *RELIABILITY, "inside the interval"], rows)
+
+
+def reliability(own: pd.DataFrame) -> list[str]:
+    """Errors of bases and candidates, and what became of the called sites."""
+    called = own[own["what"] == "called"].iloc[0]
+    true = f"{percent(called.observed)} ({percent(called.low)} to {percent(called.high)})"
+    stated = [percent(called.predicted), true] if called.n else ["", ""]
+    errors = [fixed(error(own[own["what"] == what]), 3) for what in ("bases", "candidates")]
+    return [*errors, f"{int(called.n):,}", *stated]
 
 
 def error(bins: pd.DataFrame) -> float:

@@ -9,7 +9,7 @@ from helpers.drawn_peaks import LENGTH, ONE, arrays, settings, write_peaks
 from helpers.grammars import sharp
 from simbench_tf.config import HUMAN_BACKGROUND, load_config
 from simbench_tf.motifs import load_motifs, read_motifs
-from simbench_tf.simulate.fit import em, fit_grammar, write_fitted
+from simbench_tf.simulate.fit import fitter, fit_grammar, write_fitted
 from simbench_tf.simulate.fit.classes import sequence_classes, suited_order
 from simbench_tf.simulate.fit.expected_sites import Parameters, sorted_by_pattern
 from simbench_tf.simulate.fit.motif_words import DATABASE_SITES, refitted_motifs, site_words
@@ -80,11 +80,11 @@ def test_rates_backgrounds_and_factors_of_classes_are_recovered():
 
 def test_of_many_sequences_as_many_of_each_label_are_fitted():
     labels = (np.arange(100) < 12).astype(np.uint8)[:, None]
-    chosen = em._chosen(labels, 3, 40)
+    chosen = fitter._chosen(labels, 3, 40)
     assert len(set(chosen.tolist())) == 40
     assert labels[chosen].sum() == 12
-    assert labels[em._chosen(labels, 3, 10)].sum() == 5
-    assert sorted(em._chosen(labels, 3, 1000).tolist()) == list(range(100))
+    assert labels[fitter._chosen(labels, 3, 10)].sum() == 5
+    assert sorted(fitter._chosen(labels, 3, 1000).tolist()) == list(range(100))
 
 
 def test_backgrounds_are_those_of_all_sequences_though_few_are_fitted():

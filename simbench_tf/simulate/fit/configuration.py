@@ -24,7 +24,7 @@ from simbench_tf.files import whole_file
 from simbench_tf.motifs import Motif, find_motif, write_meme
 from simbench_tf.parallel import Track, silent
 from simbench_tf.simulate.fit.classes import suited_order
-from simbench_tf.simulate.fit.em import NEGLIGIBLE_RATE, TOLERANCE, Fit, fit_grammar
+from simbench_tf.simulate.fit.fitter import NEGLIGIBLE_RATE, TOLERANCE, Fit, fit_grammar
 from simbench_tf.simulate.fit.spacings import enriched_spacings
 from simbench_tf.simulate.peaks.scanning import MapChunks, Scanned, scan_regions
 from simbench_tf.tables import UNLABELLED

@@ -18,7 +18,8 @@ import pandas as pd
 from simbench_tf.config import Element
 from simbench_tf.intervals import covered_bases
 from simbench_tf.motifs import find_motif
-from simbench_tf.simulate.grammar.generator import Grammar, draw_background
+from simbench_tf.simulate.grammar.generative_model import Grammar
+from simbench_tf.simulate.grammar.generator import draw_background
 from simbench_tf.simulate.grammar.rules import main_effect, names_in, parse_rule, truth_table
 
 Bases = npt.NDArray[np.uint8]
