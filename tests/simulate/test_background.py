@@ -38,6 +38,19 @@ def words(bases: np.ndarray, width: int) -> np.ndarray:
     return sum(bases[:, j : j + n_words].astype(np.int64) * 4 ** (width - 1 - j) for j in range(width))
 
 
+@pytest.mark.parametrize("order", range(5))
+def test_context_frequencies_are_the_least_squares_solution(order: int) -> None:
+    """All equations of stationarity and the sum, by a dense solver."""
+    table = random_table(order, 2)
+    n = len(table)
+    steps = np.zeros((n, n))
+    for context, base in itertools.product(range(n), range(4)):
+        steps[context, (4 * context + base) % n] += table[context, base]
+    equations = np.vstack([steps.T - np.eye(n), np.ones(n)])
+    solution = np.linalg.lstsq(equations, np.append(np.zeros(n), 1.0), rcond=None)[0]
+    np.testing.assert_allclose(context_frequencies(table), solution, atol=1e-13)
+
+
 @given(order=st.integers(0, 3), seed=st.integers(0, 1000))
 def test_context_frequencies_stay_as_they_are(order: int, seed: int) -> None:
     table = random_table(order, seed)

@@ -9,7 +9,7 @@ from helpers.drawn_peaks import LENGTH, ONE, arrays, settings, write_peaks
 from helpers.grammars import sharp
 from simbench_tf.config import HUMAN_BACKGROUND, load_config
 from simbench_tf.motifs import load_motifs, read_motifs
-from simbench_tf.simulate.fit import fitter, fit_grammar, write_fitted
+from simbench_tf.simulate.fit import fit_grammar, fitter, write_fitted
 from simbench_tf.simulate.fit.classes import sequence_classes, suited_order
 from simbench_tf.simulate.fit.expected_sites import Parameters, sorted_by_pattern
 from simbench_tf.simulate.fit.motif_words import DATABASE_SITES, refitted_motifs, site_words

@@ -22,8 +22,8 @@ Floats = npt.NDArray[np.float64]
 
 #: What the database's PPM counts for, in sites: a motif with fewer in the regions stays near it.
 DATABASE_SITES = 50
-# posteriors held at once
-_CHUNK_VALUES = 2**23
+# posteriors, and windows of one-hot bases, held at once
+_CHUNK_VALUES = 2**24
 
 
 def refitted_motifs(
@@ -70,12 +70,13 @@ def site_words(
         grammar = grammar_of_group(parameters, rates, data.classes[k], motifs, length, pairs)
         (layout,), kinds = class_layouts(grammar), site_kinds(grammar.hmm)
         own = data.of_group(k)
-        rows = max(1, _CHUNK_VALUES // (len(kinds.width) * length))
+        widest = int(kinds.width.max())
+        rows = max(1, _CHUNK_VALUES // ((len(kinds.width) + 4 * widest) * length))
         for first in range(0, len(own), rows):
             bases = own[first : first + rows]
             nothing = np.zeros(len(bases), np.int64)
             starts, _ = site_start_rows(layout, kinds, bases, nothing, nothing)
-            words = _words_from(starts, bases, int(kinds.width.max()))
+            words = _words_from(starts, bases, widest)
             for kind, (motif, strand, width) in enumerate(zip(kinds.motif, kinds.strand, kinds.width, strict=True)):
                 forward = words[kind, :width]
                 counts[motif] += forward[::-1, ::-1] if strand else forward

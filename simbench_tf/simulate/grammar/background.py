@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.sparse import csr_array
+from scipy.sparse import csr_array, eye_array, vstack
 from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import spsolve
 
 from simbench_tf.compiled import njit
 from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation, SequenceClass
@@ -89,11 +90,13 @@ def context_frequencies(table: Floats) -> Floats | None:
     closed = set(range(n_classes)) - set(member[start[member[start] != member[end]]].tolist())
     if len(closed) != 1:
         return None
-    # stationarity (n equations, one redundant) and sum 1
-    equations = np.vstack([steps.toarray().T - np.eye(n), np.ones(n)])
-    frequencies = np.linalg.lstsq(equations, np.append(np.zeros(n), 1.0), rcond=None)[0].clip(0)
-    frequencies[member != closed.pop()] = 0.0
-    return np.asarray(frequencies / frequencies.sum())
+    # only there does the background stay; stationarity, one of whose equations is redundant, and sum 1 in its place
+    stays = np.flatnonzero(member == closed.pop())
+    stationarity = (steps[stays][:, stays].T - eye_array(len(stays))).tocsr()
+    equations = vstack([stationarity[:-1], csr_array(np.ones((1, len(stays))))], format="csc")
+    frequencies = np.zeros(n)
+    frequencies[stays] = spsolve(equations, np.eye(len(stays))[-1]).clip(0)
+    return frequencies / frequencies.sum()
 
 
 def _given(rows: tuple[tuple[float, ...], ...], order: int | None, key: str) -> Floats:
