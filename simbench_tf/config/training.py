@@ -62,6 +62,8 @@ class Training(Strict):
     """How training sequences are varied further."""
     fresh: bool = False
     """Whether each batch is drawn anew, so that none is seen twice; of peaks, the background is shuffled each epoch."""
+    shuffled_labels: bool = False
+    """Whether sequences get the labels of others, so that there is nothing to learn: for `label_randomisation`."""
     ema_momentum: Annotated[float, Field(gt=0, lt=1)] | None = None
     """Share of the moving average of weights that stays at each batch; with it the average is kept."""
     max_norm: Annotated[float, Field(gt=0)] | None = None

@@ -43,6 +43,8 @@ class BatchOrder(NamedTuple):
         Move each sequence by up to so many bases, drawn anew each epoch.
     new_background : bool
         Shuffle the background of each sequence anew each epoch; what is read has its sites flagged (`SITE_FLAG`).
+    shuffled_labels : bool
+        Give each sequence the labels of another one of its part, the same in all epochs.
     first_batch : int
         Where to begin, counted over epochs; the batches are those that would have come then.
     epoch_length : int
@@ -55,6 +57,7 @@ class BatchOrder(NamedTuple):
     reverse_complement: bool = False
     shift: int = 0
     new_background: bool = False
+    shuffled_labels: bool = False
     first_batch: int = 0
     epoch_length: int = 1
 
@@ -96,15 +99,19 @@ def epoch_batches(
     first_epoch, skipped = divmod(order.first_batch, order.epoch_length) if order.first_batch else (0, 0)
     epochs = itertools.count(first_epoch)
 
+    def read(number: int) -> Arrays:
+        bases, labels = read_part(number)
+        return bases, with_shuffled_labels(labels, order.seed, f"part {number}") if order.shuffled_labels else labels
+
     def groups(epoch: int) -> Iterator[Arrays]:
         if fits:
             if not kept:
-                kept.append(_joined([read_part(number) for number in parts]))
+                kept.append(_joined([read(number) for number in parts]))
             yield kept[0]
             return
         shuffled = permutation(order.seed, f"epoch {epoch} parts", len(parts)) if order.shuffle else range(len(parts))
         for group in _fitting([parts[number] for number in shuffled], part_bytes, memory // _COPIES_OF_A_GROUP):
-            yield _joined([read_part(number) for number in group])
+            yield _joined([read(number) for number in group])
 
     def rows_of(group: Arrays, epoch: int, number: int) -> Rows:
         n = len(group[0])
@@ -122,6 +129,17 @@ def epoch_batches(
             at += len(bases)
 
     return one_epoch
+
+
+def with_shuffled_labels(labels: npt.NDArray[np.uint8], seed: int, purpose: str) -> npt.NDArray[np.uint8]:
+    """The rows of labels (N, T) in another order: each sequence gets those of another one, all tasks together.
+
+    Examples
+    --------
+    >>> with_shuffled_labels(np.array([[0, 1], [1, 0], [1, 1]], np.uint8), 2, "part 0").tolist()
+    [[1, 0], [1, 1], [0, 1]]
+    """
+    return labels[permutation(seed, f"labels of {purpose}", len(labels))]
 
 
 def with_new_background(flagged: npt.NDArray[np.uint8], seed: int, purpose: str, first: int) -> npt.NDArray[np.uint8]:

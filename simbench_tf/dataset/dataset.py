@@ -293,6 +293,7 @@ class Dataset:
         as_bases: bool = False,
         shift: int = 0,
         new_background: bool = False,
+        shuffled_labels: bool = False,
     ) -> tf.data.Dataset:
         """Batches for Keras: (one_hot float32 (B, L, 4), labels float32 (B, T)); the last of an epoch may be smaller.
 
@@ -326,6 +327,9 @@ class Dataset:
             Then move each sequence by -shift to shift bases, drawn as the strands are; what is left open is N.
         new_background : bool
             First shuffle the bases between sites, anew each epoch (`batches.with_new_background`).
+        shuffled_labels : bool
+            Give each sequence the labels of another one, the same in all epochs, by `seed`: then there is nothing to
+            learn.
 
         Returns
         -------
@@ -352,6 +356,7 @@ class Dataset:
                 reverse_complement=reverse_complement,
                 shift=shift,
                 new_background=new_background,
+                shuffled_labels=shuffled_labels,
                 first_batch=first_batch,
                 epoch_length=n_batches(n, batch_size),
             ),

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from simbench_tf import tables
-from simbench_tf.config import Config
+from simbench_tf.config import Config, Replicate
 from simbench_tf.dataset import Dataset, open_dataset
 from simbench_tf.devices import device
 from simbench_tf.dna import one_hot
@@ -25,7 +25,7 @@ from simbench_tf.motifs import read_motifs
 from simbench_tf.parallel import Track, silent
 from simbench_tf.run.attributions import AttributionFile, read_attributions
 from simbench_tf.run.manifest import discard, fingerprint, read_manifest
-from simbench_tf.run.models import load_model
+from simbench_tf.run.models import find_model, load_model
 from simbench_tf.score.significance import mean_and_error
 from simbench_tf.score.truth_free import TRUTH_FREE
 from simbench_tf.stages.step import Made, dataset_checksums, step
@@ -65,6 +65,7 @@ def _path(folder: Path, file: AttributionFile) -> Path:
 
 def _inputs(config: Config, folder: Path, file: AttributionFile, files: Sequence[AttributionFile]) -> dict[str, Any]:
     """What the metrics of a file depend on: it, its model, and the models and methods that it is held against."""
+    null = _of_shuffled_labels(config, folder, file)
     return {
         "dataset": dataset_checksums(folder),
         "sequences": N_SEQUENCES,
@@ -75,6 +76,7 @@ def _inputs(config: Config, folder: Path, file: AttributionFile, files: Sequence
         "others": [checksum(each.path) for each in _others(file, files)],
         "seeds": [checksum(path) for path in _seeds(config, file, files)],
         "without_weights": file.model in _without_weights(config),
+        **({} if null is None else {"shuffled_labels": checksum(null)}),
     }
 
 
@@ -90,6 +92,23 @@ def _seeds(config: Config, file: AttributionFile, files: Sequence[AttributionFil
         return []
     paths = {each.model: each.model_file for each in files if name_of.get(each.model) == name_of[file.model]}
     return [path for model, path in paths.items() if model != file.model]
+
+
+def _of_shuffled_labels(config: Config, folder: Path, file: AttributionFile) -> Path | None:
+    """The network that differs from the file's own in that it was trained on shuffled labels; None where none was."""
+
+    def recipe(replicate: Replicate) -> tuple[dict[str, Any], dict[str, Any]]:
+        model = replicate.model
+        said = model.model_dump(exclude={"name", "training", "seeds", "ensemble"})
+        return said, config.training_for(model).model_dump(exclude={"shuffled_labels"})
+
+    trained = [each for each in config.replicates if each.is_trained]
+    mine = next((each for each in trained if each.name == file.model), None)
+    if mine is None or config.training_for(mine.model).shuffled_labels:
+        return None
+    others = [each for each in trained if config.training_for(each.model).shuffled_labels]
+    found = next((each for each in others if recipe(each) == recipe(mine)), None)
+    return None if found is None else find_model(found, config.tasks, folder)[0]
 
 
 def _without_weights(config: Config) -> set[str]:
@@ -115,7 +134,7 @@ def _write(config: Config, folder: Path, file: AttributionFile, files: Sequence[
         output=config.attribution.output,
         others=[_scores_of(each, seq_ids) for each in _others(file, files)],
         random_state=config.seed,
-        **_explained_again(config, dataset, file, files),
+        **_explained_again(config, folder, dataset, file, files),
     )
     with whole_file(path) as partial:
         measured.assign(seq_id=seq_ids).to_parquet(partial, index=False)
@@ -128,7 +147,7 @@ def _scores_of(file: AttributionFile, seq_ids: list[str]) -> npt.NDArray[np.floa
 
 
 def _explained_again(
-    config: Config, dataset: Dataset, file: AttributionFile, files: Sequence[AttributionFile]
+    config: Config, folder: Path, dataset: Dataset, file: AttributionFile, files: Sequence[AttributionFile]
 ) -> dict[str, Any]:
     """How `truth_free` explains sequences anew; nothing for other tools' methods, and those of pairs take too long."""
     from simbench_tf.attribution import methods
@@ -143,10 +162,12 @@ def _explained_again(
         for motif in read_motifs(dataset.path / "motifs.meme")
         if not tasks or dataset.motif_elements.get(motif.motif_id, set()) & mine
     ]
+    null = _of_shuffled_labels(config, folder, file)
     return {
         "method": file.method.method,
         "references": file.method.references,
         "seeds": [load_model(path) for path in _seeds(config, file, files)],
+        "shuffled_labels": None if null is None else load_model(null),
         "decoys": motifs,
         "randomise": file.model not in _without_weights(config),
         **file.method.settings,

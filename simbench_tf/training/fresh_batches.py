@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from simbench_tf.config import Config
 from simbench_tf.dataset import Dataset
-from simbench_tf.dataset.batches import augmented
+from simbench_tf.dataset.batches import augmented, with_shuffled_labels
 from simbench_tf.dataset.tf_data import as_tf_data
 from simbench_tf.dataset_grammar import grammar_of
 from simbench_tf.errors import InputError
@@ -63,6 +63,7 @@ def fresh_batches(
     first_batch: int = 0,
     reverse_complement: bool = False,
     shift: int = 0,
+    shuffled_labels: bool = False,
     n_threads: int | None = None,
 ) -> Iterator[Arrays]:
     """Draw batches without end; threads draw the next ones meanwhile.
@@ -78,6 +79,8 @@ def fresh_batches(
         Where to begin: training that was interrupted resumes with the batches it had not seen.
     reverse_complement, shift
         As in `dataset.batches.augmented`.
+    shuffled_labels : bool
+        Give each sequence the labels of another one of its batch.
     n_threads : int, optional
         Default: 2, or 1 where there is one core.
 
@@ -100,6 +103,8 @@ def fresh_batches(
     def batch(number: int) -> Arrays:
         start = number * batch_size
         bases, labels = draw_bases(grammar, seed, start, start + batch_size, PURPOSE)
+        if shuffled_labels:
+            labels = with_shuffled_labels(labels, seed, f"batch {number}")
         return augmented(bases, seed, PURPOSE, start, reverse_complement, shift), labels
 
     n_threads = n_threads or min(_MAX_THREADS, os.cpu_count() or 1)
@@ -112,11 +117,17 @@ def fresh_batches(
 
 
 def fresh_data(
-    grammar: Grammar, batch_size: int, seed: int, first_batch: int = 0, reverse_complement: bool = False, shift: int = 0
+    grammar: Grammar,
+    batch_size: int,
+    seed: int,
+    first_batch: int = 0,
+    reverse_complement: bool = False,
+    shift: int = 0,
+    shuffled_labels: bool = False,
 ) -> tf.data.Dataset:
     """The batches of `fresh_batches` for Keras: (bases uint8 (B, L), labels uint8 (B, T)), without end."""
 
     def batches() -> Iterator[Arrays]:
-        return fresh_batches(grammar, batch_size, seed, first_batch, reverse_complement, shift)
+        return fresh_batches(grammar, batch_size, seed, first_batch, reverse_complement, shift, shuffled_labels)
 
     return as_tf_data(batches, grammar.seq_length, len(grammar.tasks), None, as_bases=True)

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from simbench_tf.config import Training
 from simbench_tf.dataset import Dataset
+from simbench_tf.dataset.batches import with_shuffled_labels
 from simbench_tf.devices import Computation, agreed, computation, is_chief, n_hosts, strategy
 from simbench_tf.errors import InputError, Stopped
 from simbench_tf.simulate.grammar import Grammar
@@ -83,7 +84,7 @@ def fit(
     network: keras.Model = shell.layers[-1]
     _log.info("training %s on %s", model.name, chosen)
     advance(progress.done)
-    rounds = _Rounds(plan, progress, checkpoint, _validator(model, shell, dataset, training), advance, log)
+    rounds = _Rounds(plan, progress, checkpoint, _validator(model, shell, dataset, training, seed), advance, log)
     with (
         watch_for_stop(checkpoint is not None) as stop_requested,
         _another_host_may_end(),
@@ -157,10 +158,10 @@ def _batches(dataset: Dataset, training: Training, seed: int, done: int, grammar
     """Endless batches, from number `done` on."""
     both, shift = training.reverse_complement, training.augment.shift
     if grammar is not None:
-        return fresh_data(grammar, training.batch_size, seed, done, both, shift)
+        return fresh_data(grammar, training.batch_size, seed, done, both, shift, training.shuffled_labels)
     return dataset.tf_data(
         "train", training.batch_size, seed, repeat=True, first_batch=done, reverse_complement=both, as_bases=True,
-        shift=shift, new_background=training.fresh,
+        shift=shift, new_background=training.fresh, shuffled_labels=training.shuffled_labels,
     )  # fmt: skip
 
 
@@ -286,12 +287,14 @@ def _plan(dataset: Dataset, training: Training, grammar: Grammar | None) -> Trai
 
 
 def _validator(
-    model: keras.Model, shell: Shell, dataset: Dataset, training: Training
+    model: keras.Model, shell: Shell, dataset: Dataset, training: Training, seed: int
 ) -> Callable[[], dict[str, float]] | None:
     """A function that measures the model on the validation split, with the same result on all hosts."""
     validation = validation_set(dataset, training.validation_sequences)
     if validation is None:
         return None
+    if training.shuffled_labels:
+        validation = validation[0], with_shuffled_labels(validation[1], seed, "the validation split")
 
     def validate() -> dict[str, float]:
         measured: keras.Model = shell

@@ -13,7 +13,11 @@ from simbench_tf.score.truth_free import TRUTH_FREE
 METHODS = [{"method": "grad_x_input"}, {"method": "saliency"}]
 CONFIG = {
     **TINY_RUN,
-    "models": [{**TINY_RUN["models"][0], "seeds": 2}, {"name": "planted", "architecture": "planted"}],
+    "models": [
+        {**TINY_RUN["models"][0], "seeds": 2},
+        {**TINY_RUN["models"][0], "name": "chance", "training": {"shuffled_labels": True}},
+        {"name": "planted", "architecture": "planted"},
+    ],
     "attribution": {"n_sequences": 5, "tasks": ["HepG2"], "methods": METHODS},
     "training": {"batch_size": 50, "max_batches": 4, "precision": "float32"},
     "scoring": {"truth_free": True, "nulls": False},
@@ -33,7 +37,7 @@ def test_a_run_has_a_row_a_file_and_tells_of_them(run):
     table = pd.read_csv(run / "scores" / "truth_free.csv")
     columns = [column for name in TRUTH_FREE for column in (name, f"{name}_se")]
     assert list(table) == [*tables.TRUTH_FREE_KEYS, *columns]
-    assert len(table) == 6
+    assert len(table) == 8
     assert (table["n_sequences"] == 5).all()
     lines = table.set_index(["model", "key"])
     of_seeds, planted = lines.loc["basset-seed1"], lines.loc["planted"]
@@ -41,7 +45,9 @@ def test_a_run_has_a_row_a_file_and_tells_of_them(run):
     assert planted["seed_consistency"].isna().all()  # there is one of it
     assert planted["weight_randomisation"].isna().all()  # it has no weights to be drawn anew
     assert of_seeds["weight_randomisation"].between(-1, 1).all()
-    assert table["label_randomisation"].isna().all()  # no run trains on shuffled labels
+    for_labels = table.set_index("model")["label_randomisation"]
+    assert for_labels.loc[["basset-seed1", "basset-seed2"]].between(-1, 1).all()
+    assert for_labels.loc[["chance", "planted"]].isna().all()  # the one is the null itself, the other is not trained
     # it looks for the very motifs that are planted, an untrained network for none
     best = planted.loc["grad_x_input@none", "decoys"]
     assert best > 0.25 > lines.loc[("basset-seed1", "grad_x_input@none"), "decoys"]
