@@ -1,7 +1,8 @@
-"""Write docs/scale.md from results/scale.csv: what each step takes at a million sequences, and what larger ones would.
+"""Write docs/scale.md: what steps take at a million sequences, what larger ones would, and memory over many models.
 
-python benchmarks/scale.py > results/scale.csv  # half an hour on two cores
-python docs/make_scale.py                       # writes the page; --check holds it to the table
+python benchmarks/scale.py > results/scale.csv                        # half an hour on two cores
+python benchmarks/models_in_memory.py > results/models_in_memory.csv  # three minutes
+python docs/make_scale.py                                             # writes the page; --check holds it to the tables
 """
 
 from __future__ import annotations
@@ -14,10 +15,10 @@ from written_page import write_or_check
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "scale.md"
-RESULTS = ROOT / "results" / "scale.csv"
+RESULTS, MODELS = ROOT / "results" / "scale.csv", ROOT / "results" / "models_in_memory.csv"
 
 #: Between which lines of the page each table stands.
-PLACES = {"measured": "<!-- measured -->\n\n", "expected": "<!-- expected -->\n\n"}
+PLACES = {name: f"<!-- {name} -->\n\n" for name in ("measured", "expected", "models")}
 END = "\n<!-- end -->\n"
 #: For how many sequences the second table says what to expect.
 LARGER = 10_000_000
@@ -27,7 +28,8 @@ def page() -> str:
     """The whole page: its text as it is, with the tables made anew."""
     text = PAGE.read_text(encoding="utf-8")
     costs = pd.read_csv(RESULTS)
-    for name, made in (("measured", measured(costs)), ("expected", expected(costs))):
+    tables = {"measured": measured(costs), "expected": expected(costs), "models": of_models(pd.read_csv(MODELS))}
+    for name, made in tables.items():
         before, rest = text.split(PLACES[name])
         text = f"{before}{PLACES[name]}{made}\n{END}{rest.split(END, 1)[1]}"
     return text
@@ -54,6 +56,23 @@ def expected(costs: pd.DataFrame) -> str:
         seconds, memory = (_line(by_size[name], small, large) for name in ("seconds", "peak_mb"))
         rows.append([str(step), f"{LARGER:,}", f"{seconds / 60:,.1f}", f"{memory / 1000:,.1f}"])
     return markdown_table(["step", "sequences", "minutes", "GB"], rows)
+
+
+def of_models(found: pd.DataFrame) -> str:
+    """Memory, and what TensorFlow holds, after the first models of each method and after the last."""
+    first, last = found["models"].min(), found["models"].max()
+    heads = [
+        "method",
+        f"MB after {first} models",
+        f"after {last}",
+        f"graphs and variables held, after {first} and {last}",
+    ]
+    rows = []
+    for method, of_method in found.groupby("method", sort=False):
+        both = of_method.set_index("models").loc[[first, last]]
+        held = ", ".join(map(str, both["held"]))
+        rows.append([f"`{method}`", *(f"{megabytes:,}" for megabytes in both["resident_mb"]), held])
+    return markdown_table(heads, rows)
 
 
 def _seconds(seconds: float) -> str:

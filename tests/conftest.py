@@ -1,6 +1,7 @@
 """What several test files use: a small run's configuration, and the run itself, made once a session."""
 
 import shutil
+import signal
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,13 @@ def own_configuration_folder(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("configuration")))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c_is_heard():
+    """A shell starts what runs in the background without SIGINT, and processes that tests start would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
