@@ -27,6 +27,7 @@ from simbench_tf.report import caller_sections, sections, text
 from simbench_tf.report.answers import Answer, answers
 from simbench_tf.report.belief_section import what_scores_are_worth
 from simbench_tf.report.browser import browser_data, embedded, found_marks
+from simbench_tf.report.data_section import data_section
 from simbench_tf.report.front import at_the_top, contents
 from simbench_tf.report.jinja import page_script, page_template
 from simbench_tf.report.method_cards import method_cards
@@ -84,7 +85,7 @@ def write_report(path: str | PathLike[str], results: RunResults) -> Path:
     """
     figures: Figures = {}
     script = page_script("page.js", "tips.js", "zip.js", "browser.js")
-    values = {**_data_section(results), **_score_sections(results, figures)}
+    values = {**data_section(results), **_score_sections(results, figures)}
     page = page_template("report.html.j2").render(
         **values,
         contents=contents(values),
@@ -99,27 +100,6 @@ def write_report(path: str | PathLike[str], results: RunResults) -> Path:
         # an unpaired surrogate, which a file name can hold, has no UTF-8
         partial.write_text(page, encoding="utf-8", errors="replace", newline="\n")
     return Path(path)
-
-
-def _data_section(results: RunResults) -> dict[str, Any]:
-    """What the page says of the data: names in the template, and their values."""
-    info, config = results.dataset_info, results.config
-    simulation, log = config.get("simulation", {}), results.motif_log
-    return {
-        "name": config.get("name", info.get("name", "run")),
-        "story": text.data_story(info, simulation),
-        "info": info,
-        "tasks": text.task_table(info, simulation),
-        "elements": text.element_table(simulation) if simulation.get("elements") else None,
-        "likeness": None if results.likeness is None else sections.likeness(results.likeness),
-        "motif_story": None if log is None else text.motif_story(log, simulation),
-        "motifs": None if log is None else text.motif_table(log),
-        "lost": text.lost_table(info["lost"]) if info.get("lost") else None,
-        "composition": text.composition_table(info["composition"]) if info.get("composition") else None,
-        "leakage": text.leakage_table(info["leakage"]) if info.get("leakage") else None,
-        "split": config.get("attribution", {}).get("split", "test"),
-        "output": config.get("attribution", {}).get("output", "logit"),
-    }
 
 
 def _score_sections(results: RunResults, figures: Figures) -> dict[str, Any]:

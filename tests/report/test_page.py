@@ -33,8 +33,9 @@ from simbench_tf.errors import InputError
 from simbench_tf.report import write_report
 from simbench_tf.report.answers import answers
 from simbench_tf.report.browser import browser_data, embedded, found_marks
+from simbench_tf.report.data_section import data_story, element_table, motif_story
 from simbench_tf.report.sections import _level, differences, learnt_when
-from simbench_tf.report.text import method_labels, motif_story, quality_table, score_table
+from simbench_tf.report.text import method_labels, quality_table, score_table
 from simbench_tf.run.dependency_maps import DependencyMap
 from simbench_tf.score.ranking import standings
 
@@ -202,6 +203,29 @@ def test_a_motif_is_dropped_for_lack_of_hits_only_when_no_task_has_enough():
     story = motif_story(log, {"min_pos_hits": 100, "min_enrichment": 1.2})
     assert "1 had fewer than 100" in story
     assert "1 were not 1.2 times" in story
+
+
+def test_the_story_of_a_grammar_says_what_its_background_is():
+    info = {"kind": "grammar", "seq_length": 400, "counts": {"train": 9}}
+    table = [[0.25] * 4] * 64
+    for settings, what in (
+        ({}, "each base depends on the one before, and motifs"),
+        ({"background": "some.fa", "background_order": 0}, "each base is drawn by itself, and motifs"),
+        ({"background": table}, "each base depends on the 3 before, and motifs"),
+        (
+            {"classes": [{"weight": 2, "background": table}, {"weight": 1, "background": table}]},
+            "each base depends on the 3 before, in 2 classes of sequences that differ in it and in how many sites they "
+            "have, and motifs",
+        ),
+        # a class without a background of its own has that of all
+        ({"background": table, "classes": [{"weight": 2, "rate": 2.0}]}, "depends on the 3 before, and motifs"),
+    ):
+        assert what in data_story(info, settings)
+
+
+def test_a_rate_that_came_near_0_is_not_told_to_its_last_digit():
+    rows = element_table({"elements": [{"motif": "ZBTB33", "rate": 1.7e-13, "enriched": {"open": 0.03}}]}).rows
+    assert rows == [["ZBTB33", "< 0.0001", "open +0.03", "anywhere", "both"]]
 
 
 def test_sequences_are_drawn_with_counted_and_other_sites_apart(markup):

@@ -19,7 +19,7 @@ from simbench_tf.dataset import open_dataset
 from simbench_tf.dna import decode, reverse_complement
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, read_motifs, write_meme
-from simbench_tf.report.text import data_story, task_table
+from simbench_tf.report.data_section import data_story, task_table
 from simbench_tf.score import without_nulls
 from simbench_tf.simulate.text import Site, plan_text, read_paper_text, site_text, take
 from simbench_tf.simulate.text.paper_format import parse_site
