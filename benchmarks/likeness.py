@@ -1,6 +1,6 @@
 """How like real regions are draws of a grammar that was fitted to them, and what each mend of the grammar does to it.
 
-python benchmarks/likeness.py             # results/likeness.csv
+python benchmarks/likeness.py             # results/likeness.csv, some ten minutes
 
 The real regions are those of examples/chr2.yaml: 260 regulatory ones among all windows of 2.3 Mb of chromosome 2. Each
 grammar is fitted to the regions of the train and valid splits, and its draws are held against all windows of the test
@@ -55,9 +55,9 @@ def main() -> None:
     """Fit, draw and measure with each mend, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--out", type=Path, default=ROOT / "results" / "likeness.csv")
-    parser.add_argument("--fitted", type=int, default=250, help="regions that rates are fitted to")
+    parser.add_argument("--fitted", type=int, default=1_000, help="regions that rates are fitted to")
     parser.add_argument("--drawn", type=int, default=5_000, help="sequences drawn from each grammar")
-    parser.add_argument("--passes", type=int, default=6, help="of EM, at most")
+    parser.add_argument("--passes", type=int, default=40, help="of EM, at most")
     parser.add_argument("--min-pos-hits", type=int, default=50, help="of a motif that is fitted, in regulatory regions")
     options = parser.parse_args()
     config = load_config(ROOT / "examples" / "chr2.yaml", [f"simulation.min_pos_hits={options.min_pos_hits}"])
