@@ -13,6 +13,7 @@ from simbench_tf.plot.numbers import fixed
 from simbench_tf.report import sections
 from simbench_tf.report.text import Table
 from simbench_tf.run.results import RunResults
+from simbench_tf.simulate.grammar.background import order_of
 
 
 def data_section(results: RunResults) -> dict[str, Any]:
@@ -64,7 +65,7 @@ def _order(settings: Mapping[str, Any]) -> int:
     """How many bases before it a base of a background depends on: a table's, else as set, one by default."""
     background = settings.get("background")
     if isinstance(background, list):
-        return (len(background).bit_length() - 1) // 2  # of 4 ** order rows
+        return order_of(np.array(background))
     given = settings.get("background_order")
     return 1 if given is None else int(given)
 

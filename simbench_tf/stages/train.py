@@ -197,12 +197,8 @@ def inputs(config: Config, replicate: Replicate) -> dict[str, Any]:
     # what is left out changes how training is stored and logged, not the model
     chosen = config.training_for(model)
     training = chosen.model_dump(mode="json", exclude={"checkpoint_interval", "tensorboard", "recipe"})
-    for later in (
-        "fresh",
-        "augment",
-        "ema_momentum",
-        "shuffled_labels",
-    ):  # models trained before there were these settings stay fresh
+    # models trained before there were these settings stay fresh
+    for later in ("fresh", "augment", "ema_momentum", "shuffled_labels"):
         if getattr(chosen, later) == getattr(Training(), later):
             del training[later]
     return {

@@ -1,13 +1,16 @@
 """Truth-free metrics in a run: their table, what is kept, and that they leave when they are not asked for."""
 
+import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy.stats import spearmanr
 
 from helpers.folders import times
 from helpers.tiny_run import TINY_RUN
 from simbench_tf import pipeline, tables
 from simbench_tf.config import load_config
+from simbench_tf.run.attributions import attribution_files, read_attributions
 from simbench_tf.score.truth_free import TRUTH_FREE
 
 METHODS = [{"method": "grad_x_input"}, {"method": "saliency"}]
@@ -32,6 +35,12 @@ def run(tmp_path_factory):
     return folder / "run"
 
 
+def scores_of(run, model, key):
+    files = attribution_files(load_config(run / "config.yaml"), run)
+    (path,) = (each.path for each in files if (each.model, each.key) == (model, key))
+    return read_attributions(path)[0]
+
+
 @pytest.mark.slow
 def test_a_run_has_a_row_a_file_and_tells_of_them(run):
     table = pd.read_csv(run / "scores" / "truth_free.csv")
@@ -46,7 +55,12 @@ def test_a_run_has_a_row_a_file_and_tells_of_them(run):
     assert planted["weight_randomisation"].isna().all()  # it has no weights to be drawn anew
     assert of_seeds["weight_randomisation"].between(-1, 1).all()
     for_labels = table.set_index("model")["label_randomisation"]
-    assert for_labels.loc[["basset-seed1", "basset-seed2"]].between(-1, 1).all()
+    for model in ("basset-seed1", "basset-seed2"):
+        for key in ("grad_x_input@none", "saliency@none"):
+            # of `chance`, which the run explains, too
+            mine, null = (scores_of(run, name, key) for name in (model, "chance"))
+            each = [spearmanr(np.abs(a), np.abs(b)).statistic for a, b in zip(mine, null, strict=True)]
+            assert lines.loc[(model, key), "label_randomisation"] == pytest.approx(np.mean(each), abs=1e-3)
     assert for_labels.loc[["chance", "planted"]].isna().all()  # the one is the null itself, the other is not trained
     # it looks for the very motifs that are planted, an untrained network for none
     best = planted.loc["grad_x_input@none", "decoys"]
