@@ -38,7 +38,8 @@ GZIP_ERRORS = (EOFError, gzip.BadGzipFile, zlib.error)
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; on success it is renamed to `path`, else removed.
 
-    The temporary name keeps the suffix of `path`, since Keras and others choose a format by it.
+    The temporary name keeps the suffix of `path`, since Keras and others choose a format by it. What killed calls left
+    in that folder is removed.
 
     Raises
     ------
@@ -58,6 +59,7 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     partial: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_ended(path.parent.glob(f"{TEMPORARY_PREFIX}*"))
         handle, name = tempfile.mkstemp(prefix=temporary_prefix(), suffix=path.suffix, dir=path.parent)
         os.close(handle)
         partial = Path(name)
@@ -105,9 +107,14 @@ def is_abandoned(path: Path) -> bool:
 
 def remove_abandoned(folder: Path) -> None:
     """Remove what killed calls left half-written below a folder; what another call is writing stays."""
-    for leftover in folder.rglob(f"{TEMPORARY_PREFIX}*"):
+    _remove_ended(folder.rglob(f"{TEMPORARY_PREFIX}*"))
+
+
+def _remove_ended(leftovers: Iterable[Path]) -> None:
+    for leftover in leftovers:
         if is_abandoned(leftover):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # another user's, or another call removes it, too
+                shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 def _host() -> str:

@@ -10,6 +10,7 @@ import sys
 
 import pytest
 
+from helpers.folders import files_below
 from simbench_tf.errors import InputError
 from simbench_tf.files import checksum, known_checksum, safe_name, text_lines, whole_file
 from simbench_tf.genome import open_genome
@@ -82,7 +83,7 @@ def test_errors_of_other_files_are_not_blamed_on_this_one(tmp_path):
         (tmp_path / "elsewhere" / "b.txt").read_text()
 
 
-def test_a_killed_write_leaves_the_old_file(tmp_path):
+def test_a_killed_write_leaves_the_old_file_and_the_next_clears_up(tmp_path):
     path = tmp_path / "a.txt"
     path.write_text("old")
     code = f"""
@@ -94,6 +95,10 @@ with whole_file({str(path)!r}) as partial:
 """
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
     assert path.read_text() == "old"
+    assert len(files_below(tmp_path)) == 2
+    with whole_file(tmp_path / "b.txt") as partial:
+        partial.write_text("new")
+    assert set(files_below(tmp_path)) == {"a.txt", "b.txt"}
 
 
 def test_a_file_gets_the_modes_the_umask_grants(tmp_path):
