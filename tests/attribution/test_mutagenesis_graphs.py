@@ -133,21 +133,52 @@ def test_a_bpnet_is_followed_by_windows_to_its_end():
     assert largest_error(model, bases_with_n(1, 240), 64, (1, 0)) < 1e-5
 
 
-def test_squeeze_and_excite_is_followed_up_to_its_gate_and_run_whole_from_there():
-    inputs = keras.Input((120, 4))
+def excited_network(after, length=120):
+    """Convolutions, a squeeze-excite block, and what comes after it."""
+    inputs = keras.Input((length, 4))
     x = layers.MaxPooling1D(4)(layers.Conv1D(16, 9, padding="same", activation="relu")(inputs))
     x = layers.Conv1D(16, 9, padding="same", activation="relu")(x)
-    x = layers.MaxPooling1D(5)(x)
-    gate = layers.Dense(16, activation="sigmoid")(
-        layers.Dense(4, activation="relu")(layers.GlobalAveragePooling1D()(x))
-    )
-    x = layers.Multiply()([x, layers.Reshape((1, 16))(gate)])
-    model = with_weights(keras.Model(inputs, layers.Dense(1)(layers.GlobalAveragePooling1D()(x))))
-    plan = plan_windows(read_graph(open_network(model, 120).graph, 120), 256)
-    how = {step.unit.call.kind: step.how for step in plan.steps}
+    x = layers.MaxPooling1D(2)(x)
+    gate = layers.Dense(4, activation="relu")(layers.GlobalAveragePooling1D()(x))
+    gate = layers.Reshape((1, 16))(layers.Dense(16, activation="sigmoid")(gate))
+    x = after(layers.Multiply()([gate, x]))
+    return with_weights(keras.Model(inputs, layers.Dense(1)(layers.GlobalAveragePooling1D()(x))))
+
+
+def how_of(model, length=120):
+    plan = plan_windows(read_graph(open_network(model, length).graph, length), 256)
+    return {step.unit.call.kind: step.how for step in plan.steps}
+
+
+def test_squeeze_and_excite_is_followed_up_to_its_gate_and_run_whole_from_there():
+    model = excited_network(lambda x: x)
+    how = how_of(model)
     assert (how["Dense"], how["Reshape"], how["Multiply"]) == ("joined", "whole", "whole")
     for batch_size in (256, 16):
         assert largest_error(model, bases_with_n(2, 120), batch_size) < 1e-5
+
+
+@pytest.mark.parametrize("padding", ["same", "valid", "causal"])
+@pytest.mark.parametrize(("n", "batch_size", "start"), [(1, 256, 0), (3, 16, 0), (2, 1024, 7)])
+def test_a_gate_and_the_convolution_after_it_are_one_sum_over_channels(padding, n, batch_size, start):
+    def convolved(x):
+        x = layers.Conv1D(8, 3, padding=padding, dilation_rate=2, activation="relu")(layers.Dropout(0.1)(x))
+        return layers.AveragePooling1D(2)(layers.BatchNormalization()(x))
+
+    model = excited_network(convolved)
+    # 120 positions of 16 channels at first; whole only once they are fewer, of 8
+    plan = plan_windows(read_graph(open_network(model, 120).graph, 120), 100)
+    assert plan.whole_mutants == 100 * (120 * 16) // (plan.parts[1][0].unit.stage.geometry.length * 8)
+    assert [how for kind, how in how_of(model).items() if kind == "AveragePooling1D"] == ["gated"]
+    assert largest_error(model, bases_with_n(n, 120), batch_size, start=start) < 1e-5
+
+
+@pytest.mark.parametrize("settings", [{"strides": 2}, {"groups": 2}, {"kernel_size": 1}])
+def test_other_convolutions_of_a_gated_tensor_are_run_whole(settings):
+    model = excited_network(layers.Conv1D(**{"filters": 8, "kernel_size": 3, **settings}))
+    how = how_of(model)
+    assert (how["Multiply"], how["Conv1D"]) == ("whole", "whole")
+    assert largest_error(model, bases_with_n(2, 120), 64) < 1e-5
 
 
 def test_no_more_whole_mutants_than_a_batch_are_held_together():

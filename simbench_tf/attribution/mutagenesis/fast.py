@@ -30,6 +30,7 @@ from simbench_tf.attribution.mutagenesis.follow import (
     merged,
     whole_tensors,
 )
+from simbench_tf.attribution.mutagenesis.gates import follow_gated, sums_of_channels
 from simbench_tf.attribution.mutagenesis.graph import Graph, Unit, read_graph
 from simbench_tf.attribution.mutagenesis.joins import follow_average, follow_dense, follow_maximum
 from simbench_tf.attribution.mutagenesis.stage_layers import apply_dense, apply_functions, apply_linear
@@ -61,20 +62,20 @@ class Engine(NamedTuple):
     block: Callable[..., Any]
 
 
-def make_engine(graph: Graph, largest_block: int) -> Engine:
+def make_engine(graph: Graph, batch_size: int) -> Engine:
     """Compile the engine of a model.
 
     Parameters
     ----------
     graph : Graph
-    largest_block : int
-        Positions to be followed together, fewer where windows are large; and whole mutants.
+    batch_size : int
+        Positions to be followed together, fewer where windows are large; and how many whole passes are made together.
     """
     import tensorflow as tf
 
-    plan = plan_windows(graph, largest_block)
+    plan = plan_windows(graph, batch_size)
     unchanged = tf.function(lambda x: _unchanged(plan, x), autograph=False)
-    return Engine(plan, unchanged, tf.function(_block(plan, largest_block), autograph=False))
+    return Engine(plan, unchanged, tf.function(_block(plan), autograph=False))
 
 
 def find_graph(model: Any, seq_length: int) -> Graph | None:
@@ -154,8 +155,10 @@ def _unchanged(plan: WindowPlan, x: Any) -> dict[str, Any]:
             before = apply_linear(unit.stage, values[unit.inputs[0]])
             kept[before_functions(unit)] = before
             values[unit.output] = apply_functions(unit.stage, before)
-        else:
-            values.update(zip(unit.outputs, _run(unit, values), strict=True))
+            continue
+        if unit.stage is not None and step.how == "gated":
+            kept[before_functions(unit)] = sums_of_channels(unit.stage, *(values[number] for number in unit.inputs))
+        values.update(zip(unit.outputs, _run(unit, values), strict=True))
     return {**kept, **{str(number): value for number, value in values.items()}}
 
 
@@ -168,10 +171,12 @@ def _run(unit: Unit, values: Mapping[int, Any]) -> list[Any]:
     if unit.stage is None:
         return call_on(unit.call.node, [values[number] for number in unit.call.inputs])
     x = tf.cast(values[unit.inputs[0]], tf.float32)
+    if unit.kind == "gated":
+        x = x * values[unit.inputs[1]]
     return [apply_functions(unit.stage, apply_linear(unit.stage, x))]
 
 
-def _block(plan: WindowPlan, batch_size: int) -> Callable[..., Any]:
+def _block(plan: WindowPlan) -> Callable[..., Any]:
     """Make a function of a block: its first period, bases int32 (n, P), targets, tensors -> changes (P, n, 3, T)."""
     import tensorflow as tf
 
@@ -187,7 +192,7 @@ def _block(plan: WindowPlan, batch_size: int) -> Callable[..., Any]:
             values[0] = changes_of_bases(block, tf.eye(4)[None], np.zeros((1, 1), np.int64), n_positions)
         for step in before:
             values.update(zip(step.unit.outputs, _after(block, step, values), strict=True))
-        change = _of_whole(block, after, values, batch_size) if after else values[plan.output]
+        change = _of_whole(block, after, values) if after else values[plan.output]
         if change is None:
             change = tf.zeros((plan.block, bases.shape[0], 3, block.value(plan.output).shape[1]))
         return tf.gather(change, targets, axis=3)
@@ -202,11 +207,11 @@ class _Placed(NamedTuple):
     start: Any
 
 
-def _of_whole(block: Block, steps: Sequence[WindowStep], values: Mapping[int, Any], batch_size: int) -> Any:
-    """Changes of the output, (P, n, 3, units), by steps on whole mutants, of which no more than a batch is held."""
+def _of_whole(block: Block, steps: Sequence[WindowStep], values: Mapping[int, Any]) -> Any:
+    """Changes of the output, (P, n, 3, units), by steps on whole mutants, held so many together as the plan allows."""
     import tensorflow as tf
 
-    n_positions, together = block.plan.block, max(1, batch_size // (3 * block.bases.shape[0]))
+    n_positions, together = block.plan.block, max(1, block.plan.whole_mutants // (3 * block.bases.shape[0]))
     held: dict[int, Any] = {}
     for step in steps:
         for number, state in zip(step.unit.inputs, step.inputs, strict=True):
@@ -257,6 +262,8 @@ def _after(block: Block, step: WindowStep, values: Mapping[int, Any]) -> list[An
         return [_joined(block, step, given)]
     if step.how == "windows":
         return [_windows(block, step, given)]
+    if step.how == "gated":
+        return [_gated(block, step, *given)]
     return _whole(block, step, given)
 
 
@@ -270,6 +277,18 @@ def _windows(block: Block, step: WindowStep, given: list[Any]) -> Any:
     (pair,) = pairs
     assert pair is not None
     return (follow_stage if step.unit.stage is not None else follow_move)(block, step, *pair)
+
+
+def _gated(block: Block, step: WindowStep, placed: _Placed, gates: Any) -> Any:
+    """Whole mutants, (P n 3, ...), from windows of what a gate multiplies and the mutants' gates."""
+    import tensorflow as tf
+
+    unit = step.unit
+    assert unit.stage is not None
+    gate = block.value(unit.inputs[1])[:, 0]
+    gates = tf.reshape(gates, (*placed.change.shape[:3], gate.shape[1]))
+    sums = block.unchanged[before_functions(unit)]
+    return apply_functions(unit.stage, follow_gated(unit.stage, *placed, gates, gate, sums))
 
 
 def _joined(block: Block, step: WindowStep, given: list[Any]) -> Any:

@@ -2,7 +2,8 @@
 
 A unit is a stage (one linear layer with a kernel, then functions of single positions, then one pooling at most), a
 merge of tensors position by position, a move of positions (cropping, padding, repeating), a layer that joins all
-positions, or any other call, which is run as it is on whole tensors.
+positions, a gate (one factor for each channel at all positions), alone or with the convolution of what it gives, or any
+other call, which is run as it is on whole tensors.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ from simbench_tf.attribution.layer_geometry import (
 if TYPE_CHECKING:
     from simbench_tf.attribution.model_graph import Call
 
-Kind = Literal["stage", "merge", "move", "average", "max", "flatten", "dense", "same", "constant", "other"]
+Kind = Literal[
+    "stage", "merge", "move", "average", "max", "flatten", "dense", "gate", "gated", "same", "constant", "other"
+]
 _POOLS: dict[str, Literal["max", "average"]] = {"MaxPooling1D": "max", "AveragePooling1D": "average"}
 _JOINS: dict[str, Kind] = {"GlobalMaxPooling1D": "max", "GlobalAveragePooling1D": "average"}
 #: Merges whose change is a sum over those of the inputs, and the others.
@@ -106,7 +109,8 @@ class Unit(NamedTuple):
     Attributes
     ----------
     kind : str
-        "same" gives its input as it is; "dense" is a Dense layer on (N, units), or on a flattened sequence.
+        "same" gives its input as it is; "dense" is a Dense layer on (N, units), or on a flattened sequence; "gated" is
+        a stage that sees the product of its first input, (N, L, C), and its second, (N, 1, C).
     inputs, outputs : tuple of int
     call : Call
         The last of the calls.
@@ -159,7 +163,7 @@ def read_graph(model: Any, seq_length: int) -> Graph:
         if call.node.arguments.kwargs.get("training"):
             raise UnsupportedModelError(f"{named(call.node.operation)} is called as in training")
         last = next((unit for unit in reversed(units) if unit.outputs == call.inputs), None)
-        alone = last is not None and last.kind == "stage" and used.count(last.output) == 1
+        alone = last is not None and last.kind in ("stage", "gate", "gated") and used.count(last.output) == 1
         unit = _unit(call, lengths)
         joined = _joined(last, unit) if alone and last is not None else None
         if last is not None and joined is not None:
@@ -177,21 +181,39 @@ def _length_after(unit: Unit, lengths: dict[int, int]) -> int | None:
     if unit.stage is not None:
         return unit.stage.length
     before = [lengths[number] for number in unit.inputs if number in lengths]
-    if not before or unit.kind not in ("same", "merge", "move"):
+    if not before or unit.kind not in ("same", "merge", "move", "gate"):
         return None
     return before[0] if unit.move is None else unit.move.length(before[0])
 
 
 def _joined(stage: Unit, unit: Unit) -> Unit | None:
-    """A stage with the functions or the pooling that alone follow it, or None where these begin a new one."""
-    assert stage.stage is not None
+    """A stage or gate with what alone follows it and belongs to it, or None where this begins a new one."""
     first, then = stage.stage, unit.stage
     if unit.kind == "same":
         return stage._replace(outputs=unit.outputs)
+    if first is None:
+        return _gated(stage, unit)
     if then is None or then.linear is not None or first.pooling is not None:
         return None
     both = first._replace(pointwise=(*first.pointwise, *then.pointwise), pooling=then.pooling)
     return stage._replace(outputs=unit.outputs, call=unit.call, stage=both)
+
+
+def _gated(gate: Unit, unit: Unit) -> Unit | None:
+    """A gate with the convolution of what it gives, if that has anything to gain: several taps, and no strides."""
+    stage = unit.stage
+    if stage is None or kind_of(stage.linear) != "Conv1D" or stage.groups > 1:
+        return None
+    if stage.geometry.size == 1 or stage.geometry.stride > 1:
+        return None
+    inputs = sorted(gate.inputs, key=lambda number: number in _factors(gate))
+    return unit._replace(kind="gated", inputs=tuple(inputs), reason=gate.reason)
+
+
+def _factors(unit: Unit) -> list[int]:
+    """Inputs of a product that have one position."""
+    pairs = zip(unit.inputs, unit.call.node.input_tensors, strict=True)
+    return [number for number, tensor in pairs if len(tensor.shape) == 3 and tensor.shape[1] == 1]
 
 
 def _unit(call: Call, lengths: dict[int, int]) -> Unit:
@@ -225,6 +247,8 @@ def _known(unit: Unit, layer: Any, lengths: dict[int, int]) -> Unit:
     if kind in DOING_NOTHING:
         return unit._replace(kind="same", multiplications=0)
     if kind in _MERGES and len(unit.inputs) > 1:
+        if _is_gate(unit, lengths):
+            return unit._replace(kind="gate", reason=f"{named(layer)} joins tensors of unlike positions")
         return _merge(unit, layer, lengths)
     if len(unit.inputs) != 1:
         raise UnsupportedModelError(f"{named(layer)} is not known to join {len(unit.inputs)} tensors")
@@ -244,6 +268,15 @@ def _known(unit: Unit, layer: Any, lengths: dict[int, int]) -> Unit:
     if kind in ("Cropping1D", "ZeroPadding1D", "UpSampling1D"):
         return unit._replace(kind="move", move=_move(layer))
     return unit._replace(kind="stage", stage=_stage(call, layer, length))
+
+
+def _is_gate(unit: Unit, lengths: dict[int, int]) -> bool:
+    """Whether a call multiplies each channel of a tensor, at all positions, by one number."""
+    shapes = [tensor.shape for tensor in unit.call.node.input_tensors]
+    if unit.call.kind != "Multiply" or [len(shape) for shape in shapes] != [3, 3] or shapes[0][2] != shapes[1][2]:
+        return False
+    factors = _factors(unit)
+    return len(factors) == 1 and factors[0] not in lengths and any(number in lengths for number in unit.inputs)
 
 
 def _merge(unit: Unit, layer: Any, lengths: dict[int, int]) -> Unit:

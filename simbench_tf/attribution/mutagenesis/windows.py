@@ -90,7 +90,8 @@ class WindowStep(NamedTuple):
     unit : Unit
     how : str
         "bases": the changes of a kernel that sees the bases; "windows": windows are turned into windows; "joined":
-        (N, units); "whole": tensors are put together and the call is made on them; "same", "constant".
+        (N, units); "gated": a gate's change at all positions and a window, through a convolution, to whole tensors;
+        "whole": tensors are put together and the call is made on them; "same", "constant".
     inputs : tuple of State
     convolved : Window or None
         Outputs of a stage's linear layer, as many as the pooling needs.
@@ -103,7 +104,7 @@ class WindowStep(NamedTuple):
     """
 
     unit: Unit
-    how: Literal["bases", "windows", "joined", "whole", "same", "constant"]
+    how: Literal["bases", "windows", "joined", "gated", "whole", "same", "constant"]
     inputs: tuple[State, ...] = ()
     convolved: Window | None = None
     changed: Window | None = None
@@ -127,6 +128,8 @@ class WindowPlan(NamedTuple):
         P, positions of a block, which may begin at any period.
     period : int
         Positions.
+    whole_mutants : int
+        How many are held together once they are whole.
     multiplications : tuple of float
         Of one substitution: of a whole pass, and by this plan.
     """
@@ -137,6 +140,7 @@ class WindowPlan(NamedTuple):
     n_periods: int
     block: int
     period: int
+    whole_mutants: int
     multiplications: tuple[float, float]
 
     @property
@@ -150,13 +154,7 @@ class WindowPlan(NamedTuple):
     @property
     def parts(self) -> tuple[list[WindowStep], list[WindowStep]]:
         """The steps before any mutant is put together, and those that depend on whole mutants."""
-        whole: set[int] = set()
-        parts: tuple[list[WindowStep], list[WindowStep]] = ([], [])
-        for step in self.steps:
-            depends = _puts_together(step) or not whole.isdisjoint(step.unit.inputs)
-            parts[depends].append(step)
-            whole.update(step.unit.outputs if depends else ())
-        return parts
+        return _parts(self.steps)
 
     @property
     def reasons(self) -> list[str]:
@@ -164,22 +162,34 @@ class WindowPlan(NamedTuple):
         return [step.unit.reason for step in self.steps if step.unit.reason and _puts_together(step)]
 
 
+def _parts(steps: Sequence[WindowStep]) -> tuple[list[WindowStep], list[WindowStep]]:
+    whole: set[int] = set()
+    parts: tuple[list[WindowStep], list[WindowStep]] = ([], [])
+    for step in steps:
+        depends = _puts_together(step) or not whole.isdisjoint(step.unit.inputs)
+        parts[depends].append(step)
+        whole.update(step.unit.outputs if depends else ())
+    return parts
+
+
 def _puts_together(step: WindowStep) -> bool:
-    return step.how == "whole" and any(state not in ("joined", "constant") for state in step.inputs)
+    whole = step.how == "whole" and any(state not in ("joined", "constant") for state in step.inputs)
+    return whole or step.how == "gated"
 
 
-def plan_windows(graph: Graph, largest_block: int) -> WindowPlan:
-    """Plan the windows of a graph for blocks of about `largest_block` positions, fewer where windows are large."""
+def plan_windows(graph: Graph, batch_size: int) -> WindowPlan:
+    """Plan the windows of a graph for blocks of about `batch_size` positions, fewer where windows are large."""
     length = graph.seq_length
     period = _period(graph)
     first = _steps(graph, min(period, length), period)
-    largest = min(largest_block, _fitting(first, largest_block))
+    whole_mutants = _whole_mutants(first, batch_size)
+    largest = min(batch_size, _fitting(first, whole_mutants))
     block = _block_size(length, period, largest)
     steps = _steps(graph, block, period)
     whole = float(sum(whole_multiplications(step.unit) for step in steps if step.how != "constant"))
     windows = sum(step.multiplications for step in steps)
     bases, n_periods = _bases(graph, block, period), -(-length // period)
-    return WindowPlan(steps, bases, graph.output, n_periods, block, period, (whole, windows))
+    return WindowPlan(steps, bases, graph.output, n_periods, block, period, whole_mutants, (whole, windows))
 
 
 def _bases(graph: Graph, block: int, period: int) -> Window:
@@ -203,7 +213,29 @@ def _period(graph: Graph) -> int:
     return period
 
 
-def _fitting(steps: Sequence[WindowStep], batch_size: int) -> int:
+def _whole_mutants(steps: Sequence[WindowStep], batch_size: int) -> int:
+    """How many mutants take no more room once they are whole than a batch does in whole passes.
+
+    What a call that is not known holds inside is not known, either: then a batch.
+    """
+    _, after = _parts(steps)
+    if any(step.unit.kind == "other" for step in after):
+        return batch_size
+    whole = {number for step in after for number in step.unit.outputs}
+    whole.update(number for step in after if step.how == "whole" for number in step.unit.inputs)
+    held = [_numbers(step.unit) for step in steps if not whole.isdisjoint(step.unit.outputs)]
+    return batch_size * max(_numbers(step.unit) for step in steps) // max(held, default=1)
+
+
+def _numbers(unit: Unit) -> int:
+    """Of a unit's largest tensor, for one sequence; of a stage that is the one before it is pooled."""
+    shape = unit.call.node.output_tensors[0].shape[1:]
+    if unit.stage is not None:
+        shape = (unit.stage.geometry.length, shape[-1])
+    return math.prod(size or 1 for size in shape)
+
+
+def _fitting(steps: Sequence[WindowStep], whole_mutants: int) -> int:
     """Positions of a block whose tensors are of a bearable size, and whose whole mutants are a batch."""
     largest = 1
     for step in steps:
@@ -213,7 +245,7 @@ def _fitting(steps: Sequence[WindowStep], batch_size: int) -> int:
                 largest = max(largest, 3 * window.width * channels)
     fitting = _LARGEST_TENSOR // largest
     if any(_puts_together(step) for step in steps):
-        fitting = min(fitting, batch_size // 3)
+        fitting = min(fitting, whole_mutants // 3)
     return max(1, fitting)
 
 
@@ -267,6 +299,9 @@ def _step(unit: Unit, states: tuple[State, ...]) -> WindowStep:
     elif unit.kind == "dense" and (isinstance(states[0], Flat) or states[0] == "joined"):
         share = min(1.0, states[0].window.width / states[0].window.length) if isinstance(states[0], Flat) else 1.0
         return WindowStep(unit, "joined", states, multiplications=unit.multiplications * share)
+    elif unit.kind == "gated":
+        if unit.stage is not None and windows and states[1] == "whole" and _gate_pays(unit.stage, windows[0]):
+            return WindowStep(unit, "gated", states, multiplications=_of_gated(unit.stage, windows[0]))
     elif len(windows) == 1 == len(states):
         if unit.stage is not None and _pays(unit.stage, windows[0]):
             return _stage_step(unit, unit.stage, windows[0])
@@ -288,6 +323,17 @@ def whole_multiplications(unit: Unit) -> float:
 def _pays(stage: Stage, window: Window) -> bool:
     """Whether following a window through a stage is cheaper than the stage as a whole."""
     return stage.multiplications == 0 or window.width <= _WIDEST * window.length
+
+
+def _of_gated(stage: Stage, window: Window) -> float:
+    """Multiplications of a gated convolution: each weight once for all taps together, and those of the window."""
+    return stage.multiplications * (stage.geometry.length / stage.geometry.size + window.width)
+
+
+def _gate_pays(stage: Stage, window: Window) -> bool:
+    """Whether sums over taps of each channel are of a bearable size, and cheaper than the convolution."""
+    sums = stage.multiplications // stage.geometry.size * stage.geometry.length
+    return sums <= 2 * _LARGEST_TENSOR and _of_gated(stage, window) < stage.multiplications * stage.geometry.length
 
 
 def _union(windows: Sequence[Window]) -> Window:
