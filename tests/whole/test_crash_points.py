@@ -19,14 +19,17 @@ from helpers import crash_points
 from helpers.drawn_peaks import ONE, settings, write_peaks
 from helpers.tiny_run import RULED_SIMULATION, TINY_RUN
 
-pytestmark = pytest.mark.slow
+#: Whether each operation is tried, however long that takes.
+ALL = bool(os.environ.get("SIMBENCH_ALL_CRASH_POINTS"))
+
+pytestmark = [pytest.mark.slow, *([pytest.mark.timeout(0)] if ALL else [])]
 
 PROGRAM = Path(crash_points.__file__)
 
 
 def crash(folder, stride, *stages):
     """Kill at each STRIDE-th operation, at all of them where the environment says so; what came of it, by name."""
-    stride = "1" if os.environ.get("SIMBENCH_ALL_CRASH_POINTS") else str(stride)
+    stride = "1" if ALL else str(stride)
     command = [sys.executable, str(PROGRAM), str(folder), stride, "3", *stages]
     ran = subprocess.run(command, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr[-3000:]
@@ -62,7 +65,7 @@ WITH_MODELS = {
 def test_stages_of_models_killed_at_any_operation_on_files_go_on_to_the_same_results(tmp_path):
     (tmp_path / "c.yaml").write_text(yaml.safe_dump(WITH_MODELS))
     stages = ("train", "attribute", "export", "share")
-    stages += ("dynamics", "motifs", "report") if os.environ.get("SIMBENCH_ALL_CRASH_POINTS") else ()
+    stages += ("dynamics", "motifs", "report") if ALL else ()
     tried, said = crash(tmp_path, 45, *stages)
     assert set(tried) == set(stages)
     assert [faults for _, _, faults in tried.values()] == [[]] * len(stages), said
