@@ -1,10 +1,13 @@
 """How like real regions are draws of a grammar that was fitted to them, and what each mend of the grammar does to it.
 
-python benchmarks/likeness.py             # results/likeness.csv, some ten minutes
+python benchmarks/likeness.py             # results/likeness.csv, a quarter of an hour
 
 The real regions are those of examples/chr2.yaml: 260 regulatory ones among all windows of 2.3 Mb of chromosome 2. Each
 grammar is fitted to the regions of the train and valid splits, and its draws are held against all windows of the test
 split, and against its regulatory ones alone (measures that end in _regulatory). Mends add up, in the order of `MENDS`.
+
+For scale, the windows are held against their own dinucleotide shuffles, too: what is told of these, no grammar that
+knows composition and sites can hide.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from simbench_tf.attribution.references import shuffled
 from simbench_tf.config import PeaksSimulation, load_config
 from simbench_tf.motifs import Motif
 from simbench_tf.score.likeness import Measure, by_words, classifier_measure
@@ -39,8 +43,10 @@ MENDS: dict[str, dict[str, Any]] = {
     "motifs": {"refit_motifs": True},
     "pairs": {"pairs": True},
 }
-#: Windows that networks are trained to tell apart: all of them would take most of the benchmark's time.
-N_FOR_NETWORKS = 300
+#: What stands in the place of a mend where windows are held against their own shuffles.
+SHUFFLES = "shuffles"
+#: Windows that a network is trained to tell apart, as few as there are regulatory ones, besides all.
+FEW_WINDOWS = 300
 
 
 class Regions(NamedTuple):
@@ -78,7 +84,12 @@ def main() -> None:
         found += _of_regulatory(regions, bases, labels, config.seed)
         rows += [{"mend": mend, **each._asdict()} for each in found]
         pd.DataFrame(rows).to_csv(options.out, index=False, float_format="%.5g")
-    for mend in (next(iter(MENDS)), list(MENDS)[-1]):
+    held_out = regions.bases[~regions.fitted]
+    draws[SHUFFLES] = shuffled(held_out, 1, config.seed)[:, 0], regions.labels[~regions.fitted]
+    found = measures(held_out, draws[SHUFFLES][0], motifs, *scan_with, config.seed)
+    found += _of_regulatory(regions, *draws[SHUFFLES], config.seed)
+    rows += [{"mend": SHUFFLES, **each._asdict()} for each in found]
+    for mend in (next(iter(MENDS)), list(MENDS)[-1], SHUFFLES):
         rows += [{"mend": mend, **each._asdict()} for each in _by_networks(regions, *draws[mend], config.seed)]
         pd.DataFrame(rows).to_csv(options.out, index=False, float_format="%.5g")
 
@@ -131,11 +142,12 @@ def _by_networks(
     regions: Regions, drawn: npt.NDArray[np.uint8], labels: npt.NDArray[np.uint8], seed: int
 ) -> list[Measure]:
     held_out = ~regions.fitted
-    chosen = np.random.default_rng(seed).permutation(int(held_out.sum()))[:N_FOR_NETWORKS]
+    real, few = regions.bases[held_out], np.random.default_rng(seed).permutation(int(held_out.sum()))[:FEW_WINDOWS]
     train = regions.bases[regions.fitted], regions.labels[regions.fitted, 0]
-    held_against = (regions.bases[held_out], regions.labels[held_out, 0]), (drawn, labels[:, 0])
+    held_against = (real, regions.labels[held_out, 0]), (drawn, labels[:, 0])
     return [
-        classifier_measure("classifier_cnn", regions.bases[held_out][chosen], drawn, by_network, seed),
+        classifier_measure("classifier_cnn_few", real[few], drawn, by_network, seed),
+        classifier_measure("classifier_cnn", real, drawn, by_network, seed),
         transfer("network_regulatory", train, *held_against, seed),
     ]
 

@@ -46,6 +46,8 @@ METHODS: list[dict[str, Any]] = [
     {"method": "integrated_gradients", "references": "zeros", "n_steps": 5},
     {"method": "deeplift_rescale", "references": "shuffle:2"},
     {"method": "grad_x_activation", "layer": "first"},
+    {"method": "gradcam"},
+    {"method": "ism"},
 ]
 DATA: dict[str, dict[str, Any]] = {
     "demo": {
@@ -64,6 +66,16 @@ DATA: dict[str, dict[str, Any]] = {
             {"motif": "ELK4", "rate": 0.1, "enriched": {"K562": 0.4}},
             {"motif": "CTCF", "rate": 0.2},
         ],
+    },
+    "together": {
+        "tasks": {"K562": {"fraction": 0.5}},
+        "elements": [
+            {"motif": "GATA1", "rate": 0.8},
+            {"motif": "SPI1", "rate": 0.8},
+            {"motif": "SP1", "rate": 0.1, "enriched": {"K562": 0.3}},
+            {"motif": "NRF1", "rate": 0.1},
+        ],
+        "rules": [{"task": "K562", "when": "GATA1 and SPI1"}],
     },
 }
 NETWORKS = ("basset", "wide", "deep")
