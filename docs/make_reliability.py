@@ -1,6 +1,6 @@
 """Write docs/reliability.md from results/fuzzing.csv: what becomes of damaged files, and how it was found out.
 
-python tests/fuzz.py > results/fuzzing.csv      # two hours on one core; results/fuzzing.csv is of several calls
+python tests/fuzz.py > results/fuzzing.csv      # an hour on one core
 python docs/make_reliability.py                 # writes the page; --check holds it to the table
 """
 
