@@ -1,12 +1,13 @@
 """Which truth-free metrics tell the truth: their rank correlation with true auPRC, over methods and over networks.
 
-    python benchmarks/truth_free.py             # ten minutes of one core; rows that results/ has are not made again
+    python benchmarks/truth_free.py             # a quarter of an hour of one core; rows that results/ has are not made again
     python benchmarks/truth_free.py --summarise # only the correlations, from the rows
 
-Two grammars are drawn, with motifs of the demo's and with others; three networks are trained on each - a small Basset,
-one wide convolution, three narrow ones - and taken at two levels, after 50 and after 600 batches. Each of five methods
-explains 100 positives of the test split; every truth-free metric of it is measured, and the auPRC that the true sites
-give. `results/truth_free_rows.csv` has a row for each method, network and data set.
+Three grammars are drawn, with motifs of the demo, with others, and with a label that two motifs make together; three
+networks are trained on each - a small Basset, one wide convolution, three narrow ones - and taken at two levels, after
+50 and after 600 batches. Each of seven methods explains 100 positives of the test split; every truth-free metric of it
+is measured, and the auPRC that the true sites give. `results/truth_free_rows.csv` has a row for each method, network
+and data set.
 
 `results/truth_free.csv`, and the copy in the package, has Spearman's correlation of each metric, turned so that more is
 better, with auPRC: *methods*, within a network over methods (which method to take), and *models*, within a method over
