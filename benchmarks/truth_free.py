@@ -1,6 +1,6 @@
 """Which truth-free metrics tell the truth: their rank correlation with true auPRC, over methods and over networks.
 
-    python benchmarks/truth_free.py             # a quarter of an hour of one core; rows that results/ has are not made again
+    python benchmarks/truth_free.py             # a quarter of an hour; rows that results/ has are not made again
     python benchmarks/truth_free.py --summarise # only the correlations, from the rows
 
 Three grammars are drawn, with motifs of the demo, with others, and with a label that two motifs make together; three
