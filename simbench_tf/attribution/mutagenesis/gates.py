@@ -66,15 +66,19 @@ def follow_gated(stage: Stage, change: Any, start: Any, gates: Any, gate: Any, s
         factors = tf.reshape(tf.transpose(factors, (1, 0, 2, 3)), (n, n_rows * 3, channels + 1))
         whole = tf.transpose(tf.reshape(tf.matmul(factors, sums), (n, n_rows, 3, -1)), (1, 0, 2, 3))
     geometry = stage.geometry
-    whole = tf.reshape(whole, (n_rows * n * 3, geometry.length, -1))
-
     inside = start[:, None] + np.arange(width, dtype=np.int32)
     inside = (inside >= 0) & (inside < geometry.length_in)
     gated = tf.where(inside[:, None, None, :, None], change * gates[:, :, :, None], 0.0)
     windows = convolve(tf.reshape(gated, (-1, width, channels)), stage, geometry.reach, geometry.reach)
     place = start[:, None] + (geometry.left - geometry.reach + np.arange(windows.shape[1])).astype(np.int32)
     place = tf.repeat(place, 3 * n, axis=0)
-    row = tf.broadcast_to(tf.range(n_rows * n * 3)[:, None], place.shape)
     known = (place >= 0) & (place < geometry.length)
-    index = tf.stack([row, tf.clip_by_value(place, 0, geometry.length - 1)], axis=-1)
-    return tf.tensor_scatter_nd_add(whole, index, tf.where(known[..., None], windows, 0.0))
+    # of what is beyond the ends nothing is added to a position of its own, so that no position is written twice
+    row = geometry.length * tf.range(n_rows * n * 3)[:, None] + place % geometry.length
+    windows = tf.where(known[..., None], windows, 0.0)
+    filters = windows.shape[-1]
+    # in place, on what nothing else reads: a scatter that returns a new tensor takes three times as long
+    whole = tf.raw_ops.InplaceAdd(
+        x=tf.reshape(whole, (-1, filters)), i=tf.reshape(row, [-1]), v=tf.reshape(windows, (-1, filters))
+    )
+    return tf.reshape(whole, (-1, geometry.length, filters))

@@ -332,8 +332,10 @@ def _of_gated(stage: Stage, window: Window) -> float:
 
 def _gate_pays(stage: Stage, window: Window) -> bool:
     """Whether sums over taps of each channel are of a bearable size, and cheaper than the convolution."""
-    sums = stage.multiplications // stage.geometry.size * stage.geometry.length
-    return sums <= 2 * _LARGEST_TENSOR and _of_gated(stage, window) < stage.multiplications * stage.geometry.length
+    geometry = stage.geometry
+    sums = stage.multiplications // geometry.size * geometry.length
+    fits = sums <= 2 * _LARGEST_TENSOR and window.width + geometry.reach <= geometry.length
+    return fits and _of_gated(stage, window) < stage.multiplications * geometry.length
 
 
 def _union(windows: Sequence[Window]) -> Window:
