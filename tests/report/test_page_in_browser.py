@@ -370,6 +370,21 @@ def test_a_phone_needs_no_sideways_scroll(chromium, report, scheme):
     page.close()
 
 
+@pytest.mark.parametrize("width", [390, 1100, 1600])
+def test_a_long_caption_of_a_wide_table_is_read_without_scrolling(chromium, report, width):
+    page, _ = opened(chromium, report, viewport={"width": width, "height": 844})
+    holder = page.locator("#scores .scroll").first
+    holder.evaluate("""each => {
+        each.querySelector("caption span").textContent = "of a network on a task, and what it reaches; ".repeat(20);
+        each.querySelector("table").style.minWidth = "3000px";
+    }""")
+    said, shown = holder.locator("caption span").bounding_box(), holder.bounding_box()
+    assert said["height"] > 30, "it takes several lines"
+    assert said["x"] >= shown["x"]
+    assert said["x"] + said["width"] <= shown["x"] + shown["width"]
+    page.close()
+
+
 def test_without_scripts_all_else_is_there(chromium, report):
     context = chromium.new_context(java_script_enabled=False)
     page = context.new_page()
