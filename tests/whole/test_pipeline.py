@@ -202,9 +202,10 @@ def test_a_simulation_killed_between_parts_ends_with_the_same_bytes(tiny_config,
 
 
 @pytest.mark.slow
-def test_a_run_killed_at_any_instant_goes_on_to_the_same_results(tiny_config, tiny_run, tmp_path):
+@pytest.mark.parametrize("seed", range(5, 15) if os.environ.get("SIMBENCH_ALL_CRASH_POINTS") else [5])
+def test_a_run_killed_at_any_instant_goes_on_to_the_same_results(tiny_config, tiny_run, tmp_path, seed):
     command = [sys.executable, "-m", "simbench_tf.cli", "run", str(tiny_config), "--out", str(tmp_path / "run")]
-    chance = random.Random(5)
+    chance = random.Random(seed)
     for _ in range(3):
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(chance.uniform(1, 15))
