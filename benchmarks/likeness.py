@@ -74,21 +74,21 @@ def main() -> None:
     motifs = [motif for motif, kept in zip(scanned.motifs, scanned.kept, strict=True) if kept]
     scan_with = config.simulation.scan_pvalue, scanned.background
     rows, settings, draws = [], {}, {}
-    for mend, more in MENDS.items():
+    for mend in (*MENDS, SHUFFLES):
         begun = time.process_time()
-        settings |= more
-        bases, labels = _drawn(regions, motifs, config.tasks, config.seed, settings, *scan_with, options)
-        draws[mend] = bases, labels
+        if mend == SHUFFLES:
+            draws[mend] = (
+                shuffled(regions.bases[~regions.fitted], 1, config.seed)[:, 0],
+                regions.labels[~regions.fitted],
+            )
+        else:
+            settings |= MENDS[mend]
+            draws[mend] = _drawn(regions, motifs, config.tasks, config.seed, settings, *scan_with, options)
         print(f"{mend}: {time.process_time() - begun:.0f} CPU s to fit and draw", file=sys.stderr, flush=True)
-        found = measures(regions.bases[~regions.fitted], bases, motifs, *scan_with, config.seed)
-        found += _of_regulatory(regions, bases, labels, config.seed)
+        found = measures(regions.bases[~regions.fitted], draws[mend][0], motifs, *scan_with, config.seed)
+        found += _of_regulatory(regions, *draws[mend], config.seed)
         rows += [{"mend": mend, **each._asdict()} for each in found]
         pd.DataFrame(rows).to_csv(options.out, index=False, float_format="%.5g")
-    held_out = regions.bases[~regions.fitted]
-    draws[SHUFFLES] = shuffled(held_out, 1, config.seed)[:, 0], regions.labels[~regions.fitted]
-    found = measures(held_out, draws[SHUFFLES][0], motifs, *scan_with, config.seed)
-    found += _of_regulatory(regions, *draws[SHUFFLES], config.seed)
-    rows += [{"mend": SHUFFLES, **each._asdict()} for each in found]
     for mend in (next(iter(MENDS)), list(MENDS)[-1], SHUFFLES):
         rows += [{"mend": mend, **each._asdict()} for each in _by_networks(regions, *draws[mend], config.seed)]
         pd.DataFrame(rows).to_csv(options.out, index=False, float_format="%.5g")

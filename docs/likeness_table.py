@@ -91,8 +91,7 @@ def _drawn(found: pd.DataFrame, measure: str, mends: list[str]) -> list[str]:
         if mend not in rows.index:
             cells.append("–")
             continue
-        row = rows.loc[mend]
-        cells.append(fixed(row["twin"]) + (f" [{fixed(row['low'])}, {fixed(row['high'])}]" if own else ""))
+        cells.append(_auroc(rows, mend) if own else fixed(rows.loc[mend, "twin"]))
     return cells
 
 
