@@ -8,19 +8,20 @@ Contributions = multiplier x (input - reference), mean over references. `positiv
 comes from positive and from negative differences, summed over channels: a base that stands in the sequence and not in
 the reference, and one that stands in the reference only. `hypothetical` at [l, c] = the mean over references of
 sum_k m[l, k] (c_k - reference[l, k]), c being the one-hot of base c, as TF-MoDISco takes it. `convergence_delta` = sum
-of contributions - (f(input) - mean f(reference)), f being the model itself and not what its layers are read as: zero
-but for rounding, save with ``maxpool="gradient"`` and for layers that compute in less than float32, as the rules do.
+of contributions - (f(input) - mean f(reference)), f being the model itself and not what its layers are read as
+(own_change.py): zero but for rounding, save with ``maxpool="gradient"`` and for layers that compute in less than
+float32, as the rules do.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.attribution.deeplift.own_change import own_change
 from simbench_tf.attribution.network import Forward, Network
 from simbench_tf.attribution.registry import Parts, register_method
 
@@ -28,10 +29,6 @@ Array = npt.NDArray[np.float32]
 MaxPoolRule = Literal["rescale", "gradient"]
 _SOURCE = "Shrikumar et al. 2017"
 _REFERENCES = "shuffle:10"
-
-
-# by which share of the outputs two orders of summation may differ; float32 keeps seven digits
-_ROUNDING = 1e-4
 
 
 #: Sequences and references that go through the network together on a CPU; more of them only leave its caches.
@@ -75,42 +72,11 @@ def _deeplift(network: Network, one_hot: Array, references: Array, rule: str, ma
         pieces.append([result[:, : len(x)] for result in results])
     positive, negative, hypothetical, change = (np.concatenate(piece, axis=1) for piece in zip(*pieces, strict=True))
     contributions = positive + negative
-    delta = contributions.sum(axis=(2, 3), dtype=np.float64) - _own_change(network, one_hot, references, change, size)
+    sizes = np.abs(contributions).sum(axis=(2, 3), dtype=np.float64)
+    own = own_change(network, one_hot, references, as_read=change, sizes=sizes, n_measured=size)
+    delta = contributions.sum(axis=(2, 3), dtype=np.float64) - own
     parts = positive.sum(axis=-1), negative.sum(axis=-1)
     return Parts(contributions, hypothetical, *parts, delta.astype(contributions.dtype))
-
-
-def _own_change(network: Network, one_hot: Array, references: Array, change: Array, n_measured: int) -> Array:
-    """f(input) - mean f(reference) of the model itself, (T, n).
-
-    The model is asked for the first `n_measured` sequences. Where it agrees with `change`, which its layers as they
-    were read gave, that stands for the others, since all of them would cost nearly half as much again; else it is
-    asked for all.
-    """
-    n, n_references, length, _ = references.shape
-    outputs = network.outputs if change.dtype == np.float32 else functools.partial(_in_float64, network)
-
-    def measured(rows: slice) -> tuple[Array, np.floating]:
-        at_x = outputs(one_hot[rows])
-        at_references = outputs(references[rows].reshape(-1, length, 4)).reshape(*at_x.shape, n_references)
-        return at_x - at_references.mean(axis=2), np.abs(at_references).max(initial=0)
-
-    own, scale = measured(slice(0, n_measured))
-    if n > n_measured and np.abs(own - change[:, :n_measured]).max() > _ROUNDING * scale:
-        own, _ = measured(slice(0, n))
-    return np.concatenate([own, change[:, own.shape[1] :]], axis=1)
-
-
-def _in_float64(network: Network, one_hot: Array) -> npt.NDArray[np.float64]:
-    """Outputs of a model that computes in float64, (T, n); others are told in float32."""
-    call = network.compiled(_float64_outputs, network.graph)
-    return np.ascontiguousarray(network.in_batches(call, one_hot).T[list(network.targets)])
-
-
-def _float64_outputs(forward: Forward, graph: Any) -> Callable[..., Any]:  # noqa: ARG001
-    import tensorflow as tf
-
-    return tf.function(lambda x: tf.cast(graph(x, training=False), tf.float64), autograph=False, reduce_retracing=True)
 
 
 def _size(network: Network, n: int, of_model: tuple[Any, ...], of_references: tuple[int, int]) -> int:

@@ -54,7 +54,9 @@ _KINKS: dict[str, tuple[float, ...]] = {
 _CHANGES = {"exponential": exp_change, "exp": exp_change, "log1p": log1p_change}
 
 
-def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule, length: int | None = None) -> list[LayerStep]:
+def read_steps(
+    model: Any, rule: ActivationRule, maxpool: MaxPoolRule, length: int | None = None, dtype: Any = None
+) -> list[LayerStep]:
     """Read a functional model with one input and one output.
 
     Parameters
@@ -65,6 +67,8 @@ def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule, length: i
     maxpool : {"rescale", "gradient"}
     length : int, optional
         Bases of a sequence, for a model that takes any number.
+    dtype : tf.DType, optional
+        What the steps compute in; by default what the model does.
 
     Returns
     -------
@@ -77,6 +81,7 @@ def read_steps(model: Any, rule: ActivationRule, maxpool: MaxPoolRule, length: i
         A layer has no rule.
     """
     read = reading_of(model, length)
+    read = read._replace(dtype=dtype or read.dtype)
     steps: list[LayerStep] = []
     new = itertools.count(1)
     numbers = {0: 0}  # from tensors of the calls to tensors of the steps: a call makes none, one or more steps
