@@ -8,20 +8,21 @@ Contributions = multiplier x (input - reference), mean over references. `positiv
 comes from positive and from negative differences, summed over channels: a base that stands in the sequence and not in
 the reference, and one that stands in the reference only. `hypothetical` at [l, c] = the mean over references of
 sum_k m[l, k] (c_k - reference[l, k]), c being the one-hot of base c, as TF-MoDISco takes it. `convergence_delta` = sum
-of contributions - (f(input) - mean f(reference)), f being the model itself and not what its layers are read as
-(own_change.py): zero but for rounding, save with ``maxpool="gradient"`` and for layers that compute in less than
-float32, as the rules do.
+of contributions - (f(input) - mean f(reference)), f being the model itself and not what its layers are read as: zero
+but for rounding, save with ``maxpool="gradient"`` and for layers that compute in less than float32, as the rules do.
+Where an output changes by so little that float32's rounding shows, both are computed in float64.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.attribution.deeplift.own_change import own_change
+from simbench_tf.attribution.deeplift.own_change import outputs_in_float64, own_change
 from simbench_tf.attribution.network import Forward, Network
 from simbench_tf.attribution.registry import Parts, register_method
 
@@ -31,6 +32,9 @@ _SOURCE = "Shrikumar et al. 2017"
 _REFERENCES = "shuffle:10"
 
 
+# a delta that is more than this share of the contributions' sizes, and no more than so many times what float32 rounds
+# off an output, may be rounding: float64 tells
+_LACKING, _LAST_DIGITS = 5e-6, 32
 #: Sequences and references that go through the network together on a CPU; more of them only leave its caches.
 _ROWS_ON_CPU = 88
 
@@ -62,21 +66,58 @@ def deeplift_genomics(
 
 
 def _deeplift(network: Network, one_hot: Array, references: Array, rule: str, maxpool: MaxPoolRule) -> Parts:
+    from simbench_tf.attribution.deeplift.read_model import dtype_of
+
+    dtype = dtype_of(network.graph).name
+    found, n_together = _found(network, one_hot, references, rule, maxpool, dtype)
+    outputs = network.outputs if dtype == "float32" else functools.partial(outputs_in_float64, network)
+    change, last_digit = own_change(outputs, one_hot, references, found.change, n_together)
+    off = np.abs(found.delta(change))
+    rows = np.flatnonzero(((off > _LACKING * found.sizes()) & (off <= _LAST_DIGITS * last_digit)).any(axis=0))
+    if dtype == "float32" and len(rows):
+        x, background = one_hot[rows], references[rows]
+        exact, _ = _found(network, x, background, rule, maxpool, "float64")
+        for all_rows, some in zip(found, exact, strict=True):
+            all_rows[:, rows] = some
+        # what the layers give stands for the model only where the model gives the same, to its last digits
+        same = np.abs(exact.change - change[:, rows]) <= _LAST_DIGITS * last_digit
+        change[:, rows] = np.where(same, exact.change, change[:, rows])
+    delta = found.delta(change).astype(found.positive.dtype)
+    parts = found.positive.sum(axis=-1), found.negative.sum(axis=-1)
+    return Parts(found.positive + found.negative, found.hypothetical, *parts, delta)
+
+
+class _Found(NamedTuple):
+    """Contributions of positive and negative differences, and hypothetical ones, (T, n, L, 4); the change, (T, n)."""
+
+    positive: Array
+    negative: Array
+    hypothetical: Array
+    change: Array
+
+    def delta(self, change: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """By how much contributions add up to more than the change of the outputs, (T, n)."""
+        return (self.positive + self.negative).sum(axis=(2, 3), dtype=np.float64) - change
+
+    def sizes(self) -> npt.NDArray[np.float64]:
+        """Sums of the contributions' sizes, (T, n)."""
+        return np.abs(self.positive + self.negative).sum(axis=(2, 3), dtype=np.float64)
+
+
+def _found(
+    network: Network, one_hot: Array, references: Array, rule: str, maxpool: MaxPoolRule, dtype: str
+) -> tuple[_Found, int]:
+    """Explain sequences in float32 or float64, and tell how many went through the model together."""
     n, n_references, length, _ = references.shape
-    size = _size(network, n, (network.graph, rule, maxpool), (n_references, length))
+    how = (network.graph, rule, maxpool, dtype)
+    size = _size(network, n, how, (n_references, length))
+    explain = network.compiled(_explainer, *how, size, n_references, length)
     pieces = []
     for start in range(0, max(n, 1), size):
         x, background = one_hot[start : start + size], references[start : start + size]
-        explain = network.compiled(_explainer, network.graph, rule, maxpool, size, n_references, length)
         results = explain(_filled(x, size), _filled(background, size), network.targets)
         pieces.append([result[:, : len(x)] for result in results])
-    positive, negative, hypothetical, change = (np.concatenate(piece, axis=1) for piece in zip(*pieces, strict=True))
-    contributions = positive + negative
-    sizes = np.abs(contributions).sum(axis=(2, 3), dtype=np.float64)
-    own = own_change(network, one_hot, references, as_read=change, sizes=sizes, n_measured=size)
-    delta = contributions.sum(axis=(2, 3), dtype=np.float64) - own
-    parts = positive.sum(axis=-1), negative.sum(axis=-1)
-    return Parts(contributions, hypothetical, *parts, delta.astype(contributions.dtype))
+    return _Found(*(np.concatenate(piece, axis=1) for piece in zip(*pieces, strict=True))), size
 
 
 def _size(network: Network, n: int, of_model: tuple[Any, ...], of_references: tuple[int, int]) -> int:
@@ -88,8 +129,8 @@ def _size(network: Network, n: int, of_model: tuple[Any, ...], of_references: tu
     fitting = max(1, _rows(network) // (of_references[0] + 1))
     equal = -(-n // -(-n // fitting)) if n else 1
     size = min(fitting, 1 << max(equal - 1, 0).bit_length())
-    made = (options for options in network.compiled_options(_explainer) if options[:3] == of_model)
-    known = (options[3] for options in made if options[4:] == of_references)
+    made = (options for options in network.compiled_options(_explainer) if options[:4] == of_model)
+    known = (options[4] for options in made if options[5:] == of_references)
     return min((each for each in known if size <= each <= fitting), default=size)
 
 
@@ -112,6 +153,7 @@ def _explainer(
     graph: Any,
     rule: Any,
     maxpool: Any,
+    dtype_name: str,
     n: int,
     n_references: int,
     length: int,
@@ -123,10 +165,11 @@ def _explainer(
     """
     import tensorflow as tf
 
-    from simbench_tf.attribution.deeplift.read_model import dtype_of, read_steps
+    from simbench_tf.attribution.deeplift.read_model import read_steps
     from simbench_tf.attribution.deeplift.steps import ForwardPass, contributions, multipliers
 
-    steps, dtype = read_steps(graph, rule, maxpool, length), dtype_of(graph)
+    dtype = tf.as_dtype(dtype_name)
+    steps = read_steps(graph, rule, maxpool, length, dtype)
 
     @tf.function(jit_compile=True)
     def forward_pass(x: Any, references: Any) -> tuple[Any, Any]:

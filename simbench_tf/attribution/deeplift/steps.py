@@ -85,14 +85,6 @@ class Rule(Protocol):
         """Whether the inputs' multipliers differ by part when the output's do (`apart`) or don't."""
 
 
-def values_of(steps: list[LayerStep], one_hot: Tensor) -> dict[int, Tensor]:
-    """Compute all tensors of the steps, by number, from the input (N, L, 4), which is tensor 0."""
-    values = {0: one_hot}
-    for step in steps:
-        values[step.output] = step.rule.forward(*(values[number] for number in step.inputs))
-    return values
-
-
 class ForwardPass:
     """Forward pass of n sequences and of n_references references of each; tensor 0 is the input, (n (1 + R), L, 4).
 
@@ -103,7 +95,9 @@ class ForwardPass:
         self.n, self.n_references = references.shape[:2]
         self._made_by = {step.output: step for step in steps}
         flat = tf.reshape(references, (-1, *references.shape[2:]))
-        self.values = values_of(steps, tf.concat([one_hot, flat], axis=0))
+        self.values: dict[int, Tensor] = {0: tf.concat([one_hot, flat], axis=0)}
+        for step in steps:
+            self.values[step.output] = step.rule.forward(*(self.values[number] for number in step.inputs))
         self._differences: dict[int, Tensor] = {}
         self._parts: dict[int, Pair] = {}
 
