@@ -1,6 +1,6 @@
 """DeepLIFT's convergence over random graphs: branches, attention, normalisation, gates, users' own layers.
 
-    python benchmarks/deeplift_graphs.py --out results/deeplift_graphs.csv     # 300 graphs, about an hour
+    python benchmarks/deeplift_graphs.py --out results/deeplift_graphs.csv     # 300 graphs, five minutes
 
 Each graph is one to four blocks drawn from those of `tests/helpers/random_graphs.py`, with random weights; two
 sequences of 24 bases and two dinucleotide shuffles of each. The convergence delta is divided by the sum of the
