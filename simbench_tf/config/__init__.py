@@ -12,6 +12,7 @@ from simbench_tf.config.grammar import (
     Rule,
     SequenceClass,
     Share,
+    Stretch,
     Task,
 )
 from simbench_tf.config.load import (
@@ -70,6 +71,7 @@ __all__ = [
     "SequenceClass",
     "Share",
     "Splits",
+    "Stretch",
     "Strict",
     "Task",
     "TextSimulation",

@@ -25,6 +25,8 @@ HUMAN_BACKGROUND = (
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
+#: Kinds of stretches at most: the posterior takes as many times as long.
+MOST_STRETCHES = 32
 Background = Literal["human"] | Path | tuple[tuple[float, ...], ...]
 BackgroundOrder = Annotated[int, Field(ge=0, le=5)]
 
@@ -124,6 +126,23 @@ class SequenceClass(Strict):
     """What every element's rate and enrichments are multiplied by in its sequences."""
 
 
+class Stretch(Strict):
+    """A kind of stretch along a sequence, such as one rich in A and T, or a repeat: what its bases are drawn from.
+
+    A sequence is one stretch after another. After each base of background its stretch ends with the probability
+    ``1 / length``; then the next one's kind is drawn by the weights. Within a site, and in a pair's gap, none ends.
+    """
+
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """How often a next stretch is of this kind; weights are scaled to the sum 1."""
+    length: Annotated[float, Field(ge=1)]
+    """Mean number of background bases of a stretch."""
+    background: Background
+    """As `simulation.background`."""
+    background_order: BackgroundOrder | None = None
+    """As `simulation.background_order`; alike in all kinds."""
+
+
 class Task(Strict):
     """A label: the fraction of sequences that carry it."""
 
@@ -168,6 +187,10 @@ class GrammarSimulation(SimulationSettings):
     """k of the Markov chain; of a file 1 unless it is given."""
     classes: list[SequenceClass] = []
     """Kinds of sequences that differ in background and in how many sites they have; none: all are alike."""
+    stretches: Annotated[list[Stretch], Field(max_length=MOST_STRETCHES)] = []
+    """Kinds of stretches, whose background takes the place of `background`; none: it is the same all along a sequence.
+
+    A class with a background of its own has no stretches."""
     motifs: str = "default"
     """default, jaspar:RELEASE, or a MEME, JASPAR or HOMER file."""
     tasks: Annotated[dict[str, Task], Field(min_length=1)] = {"HepG2": Task(), "K562": Task()}

@@ -1,12 +1,14 @@
-"""The random background of a grammar: each base drawn given the k before it, k being 0 to 5.
+"""The random background of a grammar: each base drawn given the k before it, k being 0 to 5, in kinds of stretches.
 
-Rows of tables over contexts are numbered by the context as digits of base 4, the oldest base first.
+Rows of tables over contexts are numbered by the context as digits of base 4, the oldest base first. A background is
+one table, or one for each kind of stretch that a sequence may consist of.
 """
 
 from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import spsolve
 
 from simbench_tf.compiled import njit
-from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation, SequenceClass
+from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation, SequenceClass, Stretch
 from simbench_tf.errors import InputError
 from simbench_tf.genome import fetch, open_genome
 
@@ -25,12 +27,66 @@ Integers = npt.NDArray[np.int64]
 MAX_ORDER = 5
 
 
-def background_of(
-    settings: GrammarSimulation | SequenceClass, index_dir: str | PathLike[str] | None, key: str = "simulation"
-) -> Floats:
-    """The background table of a grammar or a class of it, P(column base | the k bases before), float64 (4 ** k, 4).
+class Backgrounds(NamedTuple):
+    """Kinds of stretches of background, Z of them; without stretches one kind that never ends.
 
-    `key` is the configuration's key of `settings`, for errors.
+    Attributes
+    ----------
+    tables : float64 (Z, 4 ** k, 4)
+        P(column base | the k bases before) in a stretch of each kind.
+    weights : float64 (Z,)
+        P(a next stretch is of a kind).
+    stay : float64 (Z,)
+        P(a stretch goes on after a base of it); 1 less this is the inverse of its mean length.
+    """
+
+    tables: Floats
+    weights: Floats
+    stay: Floats
+
+    @property
+    def start(self) -> Floats:
+        """P(kind of stretch that a sequence begins in), float64 (Z,): the long run, as in an endless background."""
+        if len(self.weights) == 1:
+            return np.ones(1)
+        reached = self.weights / (1 - self.stay)
+        return np.asarray(reached / reached.sum())
+
+
+def backgrounds_of(simulation: GrammarSimulation, index_dir: str | PathLike[str] | None) -> Backgrounds:
+    """The background of a grammar, or its stretches.
+
+    Raises
+    ------
+    InputError
+        As of :func:`background_of`, or stretches differ in order.
+    """
+    if not simulation.stretches:
+        return one_background(background_of(simulation, index_dir))
+    keys = [f"simulation.stretches.{number}" for number in range(len(simulation.stretches))]
+    tables = [background_of(each, index_dir, key) for each, key in zip(simulation.stretches, keys, strict=True)]
+    for key, table in zip(keys, tables, strict=True):
+        if len(table) != len(tables[0]):
+            what = f"depends on {order_of(table)} bases before, that of the first kind on {order_of(tables[0])}"
+            raise InputError(f"{key}.background", what, "give all kinds tables of one order")
+    weights = np.array([each.weight for each in simulation.stretches])
+    lengths = np.array([each.length for each in simulation.stretches])
+    return Backgrounds(np.stack(tables), weights / weights.sum(), 1 - 1 / lengths)
+
+
+def one_background(table: Floats) -> Backgrounds:
+    """A background that is the same all along a sequence."""
+    return Backgrounds(table[None], np.ones(1), np.ones(1))
+
+
+def background_of(
+    settings: GrammarSimulation | SequenceClass | Stretch,
+    index_dir: str | PathLike[str] | None,
+    key: str = "simulation",
+) -> Floats:
+    """The background table of a grammar, a class of it or a kind of stretch, float64 (4 ** k, 4).
+
+    P(column base | the k bases before). `key` is the configuration's key of `settings`, for errors.
 
     Raises
     ------

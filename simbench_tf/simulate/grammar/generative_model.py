@@ -17,7 +17,7 @@ import numpy.typing as npt
 from simbench_tf.config import Element, GrammarSimulation, Rule, SequenceClass, Splits
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, find_motif
-from simbench_tf.simulate.grammar.background import background_of
+from simbench_tf.simulate.grammar.background import background_of, backgrounds_of, one_background
 from simbench_tf.simulate.grammar.labels import check_labels, pattern_probabilities
 from simbench_tf.simulate.grammar.rules import names_in, parse_rule
 from simbench_tf.simulate.grammar.semi_markov import SemiMarkov, build_semi_markov, hazard_of
@@ -47,7 +47,7 @@ class Grammar(NamedTuple):
     splits : Splits
         Fractions held out for validation and test.
     hmms : tuple of SemiMarkov
-        For each class of sequences, the sequence model given the labels, as arrays. Classes differ in background and
+        For each class of sequences, the sequence model given the labels, as arrays. Classes differ in backgrounds and
         rates, and share elements, forms, segments and profiles.
     class_weights : float64 (C,)
         P(class); one class of weight 1 where the configuration has none.
@@ -136,8 +136,8 @@ def _class_model(
     """The sequence model of a class."""
     key = f"simulation.classes.{number}" if simulation.classes else "simulation"
     one = simulation.classes[number] if simulation.classes else SequenceClass()
-    has_own = one.background is not None
-    background = background_of(one, index_dir, key) if has_own else background_of(simulation, index_dir)
+    own = one.background is not None
+    background = one_background(background_of(one, index_dir, key)) if own else backgrounds_of(simulation, index_dir)
     tasks, length = list(simulation.tasks), simulation.seq_length
     try:
         return build_semi_markov(
@@ -219,6 +219,14 @@ def used_motifs(grammar: Grammar) -> list[Motif]:
 
 def zero_order_background(grammar: Grammar) -> tuple[float, ...]:
     """Base frequencies A, C, G, T of the background (the mean over classes), against which sites are scored."""
-    if len(grammar.hmms) == 1:
-        return tuple(grammar.hmm.background[0].tolist())
-    return tuple(np.einsum("c,cb->b", grammar.class_weights, [hmm.background[0] for hmm in grammar.hmms]).tolist())
+    of_classes = [_first_base(hmm) for hmm in grammar.hmms]
+    if len(of_classes) == 1:
+        return tuple(of_classes[0].tolist())
+    return tuple(np.einsum("c,cb->b", grammar.class_weights, of_classes).tolist())
+
+
+def _first_base(hmm: SemiMarkov) -> Floats:
+    """Base frequencies of the first base of a background, float64 (4,): the mean over the kinds of stretches."""
+    n_kinds = len(hmm.stretch_start)
+    first = hmm.background[:: len(hmm.background) // n_kinds]
+    return first[0] if n_kinds == 1 else np.einsum("z,zb->b", hmm.stretch_start, first)

@@ -1,7 +1,8 @@
 """The sampler of a semi-Markov grammar: one draw per start, one draw per base, sequences in parallel.
 
-Sequence i reads two streams of its own. The one of its elements is read as they are needed, so that placement can be
-run twice, once to count the sites and once to fill in; of the other, draw p decides the base at position p.
+Sequence i reads three streams of its own. The one of its elements is read as they are needed, so that placement can be
+run twice, once to count the sites and once to fill in; of another, draw p decides the base at position p; the third is
+that of its stretches.
 """
 
 from __future__ import annotations
@@ -77,18 +78,54 @@ def _successors(steps: Integers, draws: Draws) -> npt.NDArray[np.uint8]:
 
 
 @njit()
+def _fill_kinds(hmm: SemiMarkov, placed: Integers, stream: Stream, kinds: npt.NDArray[np.uint8]) -> None:
+    """Fill the kind of stretch at each position, (L,): one stretch after another, and none ends within an element."""
+    kinds[:] = 0
+    if hmm.stretch_weight.size == 1:
+        return
+    kind = _choose(hmm.stretch_start, stream)
+    left, number, position = _stretch_length(hmm, kind, stream), 0, 0
+    while position < kinds.size:
+        if number < len(placed) and placed[number, 0] == position:
+            end = position + hmm.form_width[placed[number, 2]]
+            kinds[position:end] = kind
+            position, number = end, number + 1
+            continue
+        kinds[position] = kind
+        position, left = position + 1, left - 1
+        if left == 0:
+            kind = _choose(hmm.stretch_weight, stream)
+            left = _stretch_length(hmm, kind, stream)
+
+
+@njit()
+def _stretch_length(hmm: SemiMarkov, kind: int, stream: Stream) -> int:
+    """Background bases up to the end of a stretch: 1 or more, each the last with the same probability."""
+    length = np.log1p(-next_uniform(stream)) / np.log(hmm.stretch_stay[kind])
+    return 1 + int(min(length, hmm.profile.shape[0]))
+
+
+@njit()
 def _emit_background(
-    hmm: SemiMarkov, letters: Letters, start: int, end: int, context: int, draws: Draws, successors: Letters
+    hmm: SemiMarkov,
+    letters: Letters,
+    start: int,
+    end: int,
+    context: int,
+    draws: Draws,
+    successors: Letters,
+    kinds: npt.NDArray[np.uint8],
 ) -> int:
     """Write background bases after `context`, the code of up to k bases before, and return that of the last ones."""
-    if hmm.order == 1:
+    if successors.size > 0:
         for position in range(start, end):
             context = int((np.int64(successors[position]) >> (2 * context)) & 3)
             letters[position] = LETTERS[context]
         return context
+    rows = hmm.background_steps.shape[0] // hmm.stretch_weight.size
     for position in range(start, end):
         # fewer than k bases precede the first ones: blocks of 1, 4, 16, ... rows
-        row = (4 ** min(position, hmm.order) - 1) // 3 + context
+        row = kinds[position] * rows + (4 ** min(position, hmm.order) - 1) // 3 + context
         base = _base(hmm.background_steps, row, draws[position])
         letters[position] = LETTERS[base]
         context = _follow(hmm, context, base)
@@ -170,7 +207,7 @@ def fill(
         n_placed = _place(hmm, patterns[row], open_stream(elements_key, indices[row], 0), placed)
         own = sites[offsets[row] : offsets[row + 1]]
         own[:, 0] = row
-        _write(hmm, placed[:n_placed], open_stream(bases_key, indices[row], 0), letters[row], own)
+        _write(hmm, placed[:n_placed], bases_key, indices[row], letters[row], own)
 
 
 @njit(nogil=True)
@@ -190,7 +227,7 @@ def fill_letters(
     unread = np.empty((2 * len(placed), 4), np.int64)
     for row in range(patterns.size):
         n_placed = _place(hmm, patterns[row], open_stream(elements_key, indices[row], 0), placed)
-        _write(hmm, placed[:n_placed], open_stream(bases_key, indices[row], 0), letters[row], unread)
+        _write(hmm, placed[:n_placed], bases_key, indices[row], letters[row], unread)
 
 
 @njit(parallel=True)
@@ -199,35 +236,37 @@ def background_letters(hmm: SemiMarkov, key: np.uint64, indices: Integers) -> Le
     letters = np.empty((indices.size, hmm.profile.shape[0]), np.uint8)
     for row in nb.prange(indices.size):
         nothing = np.empty((0, 3), np.int64)
-        _write(hmm, nothing, open_stream(key, indices[row], 0), letters[row], nothing)
+        _write(hmm, nothing, key, indices[row], letters[row], nothing)
     return letters
 
 
 @njit()
-def _write(hmm: SemiMarkov, placed: Integers, stream: Stream, letters: Letters, sites: Integers) -> None:
+def _write(hmm: SemiMarkov, placed: Integers, key: np.uint64, index: int, letters: Letters, sites: Integers) -> None:
     """Write one sequence's letters, and start, segment and element of its sites."""
-    draws = np.empty(letters.size, np.uint32)
-    fill_uint32(stream, draws)
-    successors = _successors(hmm.background_steps[1:5], draws) if hmm.order == 1 else draws[:0].astype(np.uint8)
-    if hmm.order == 1:
+    draws, kinds = np.empty(letters.size, np.uint32), np.empty(letters.size, np.uint8)
+    fill_uint32(open_stream(key, index, 0), draws)
+    _fill_kinds(hmm, placed, open_stream(key, index, 1), kinds)
+    is_short = hmm.order == 1 and hmm.stretch_weight.size == 1
+    successors = _successors(hmm.background_steps[1:5], draws) if is_short else draws[:0].astype(np.uint8)
+    if is_short:
         # no base comes before the first: it is drawn from the long run, and read as if it followed an A
         successors[0] = _base(hmm.background_steps, 0, draws[0])
     site, position, context = 0, 0, 0
     for number in range(len(placed)):
         start, element, form = placed[number]
-        context = _emit_background(hmm, letters, position, start, context, draws, successors)
+        context = _emit_background(hmm, letters, position, start, context, draws, successors, kinds)
         position = start
         for segment in (hmm.form_first[form], hmm.form_second[form]):
             if segment >= 0:
                 if position > start:
                     after_gap = position + hmm.form_gap[form]
-                    context = _emit_background(hmm, letters, position, after_gap, context, draws, successors)
+                    context = _emit_background(hmm, letters, position, after_gap, context, draws, successors, kinds)
                     position = after_gap
                 context = _emit_segment(hmm, letters, position, segment, context, draws)
                 sites[site, 1], sites[site, 2], sites[site, 3] = position, segment, element
                 position += hmm.segment_width[segment]
                 site += 1
-    _emit_background(hmm, letters, position, letters.size, context, draws, successors)
+    _emit_background(hmm, letters, position, letters.size, context, draws, successors, kinds)
 
 
 @njit()

@@ -5,7 +5,8 @@ Reading left to right, position i is a *decision point* when no element covers i
 point. An element that starts takes one of its *forms* (one strand, relative orientation and gap), emits it whole, and
 the position after it is a decision point again. A form is one or two *segments* (a motif on a strand, drawn from its
 PPM) with background bases in the gap between them. A background base depends on the k bases before it, whether those
-are background or motif.
+are background or motif, and on the kind of stretch that it lies in: after a background base outside elements, a stretch
+may end and another begin.
 
 Hazards follow from the rates that are set. Let ``r_e(i | y) = rate_e(y) profile_e(i)``, with profiles that sum to 1,
 and ``u(i | y)`` the probability that i is a decision point. An element starts at i with probability ``u h_e``, so that
@@ -29,7 +30,7 @@ import numpy.typing as npt
 from simbench_tf.config import Element, Position, Rule
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
-from simbench_tf.simulate.grammar.background import order_of, with_lower_orders
+from simbench_tf.simulate.grammar.background import Backgrounds, order_of, with_lower_orders
 from simbench_tf.simulate.grammar.rules import conditions_of, presence_weights
 
 Floats = npt.NDArray[np.float64]
@@ -48,15 +49,19 @@ _CERTAIN = 64.0
 class SemiMarkov(NamedTuple):
     """The model's arrays; P = 2 ** T label patterns, L positions, E elements, V forms, S segments, R PPM rows.
 
+    Z kinds of stretches.
+
     Attributes
     ----------
     order : int
         k, the number of bases before that a background base depends on.
-    background : float64 (sum of 4 ** j for j up to k, 4)
-        P(base | bases before): row 0 at the start of the sequence, then after one base, and so on to k, each block's
-        rows in the order of the bases before, the oldest first.
+    background : float64 (Z x sum of 4 ** j for j up to k, 4)
+        P(base | bases before), of one kind of stretch after the other: row 0 at the start of the sequence, then after
+        one base, and so on to k, each block's rows in the order of the bases before, the oldest first.
     background_steps : int64, (rows of `background`, 3)
         Cumulative probabilities of A, C, G, in units of 2 ** -32.
+    stretch_weight, stretch_stay, stretch_start : float64 (Z,)
+        As of `background.Backgrounds`.
     ppm : float64 (R, 4)
         The rows of all segments as they read on the forward strand, one segment after the other.
     ppm_steps : int64 (R, 3)
@@ -86,6 +91,9 @@ class SemiMarkov(NamedTuple):
     order: int
     background: Floats
     background_steps: Integers
+    stretch_weight: Floats
+    stretch_stay: Floats
+    stretch_start: Floats
     ppm: Floats
     ppm_steps: Integers
     segment_row: Integers
@@ -118,11 +126,11 @@ def build_semi_markov(
     motifs: Sequence[Motif],
     tasks: Sequence[str],
     seq_length: int,
-    background: Floats,
+    background: Backgrounds,
     rules: Sequence[Rule],
     factor: float = 1.0,
 ) -> SemiMarkov:
-    """The arrays of elements whose motifs are given as indices into `motifs`; `background` as (4 ** k, 4).
+    """The arrays of elements whose motifs are given as indices into `motifs`.
 
     `factor` multiplies all rates.
 
@@ -159,11 +167,14 @@ def build_semi_markov(
     conditions = conditions_of(rules, [element.name for element in elements], tasks)
     element_bit = np.zeros(len(elements), np.int64)
     element_bit[list(conditions.named)] = 1 << np.arange(len(conditions.named))
-    backgrounds = with_lower_orders(background)
+    backgrounds = np.concatenate([with_lower_orders(table) for table in background.tables])
     hmm = SemiMarkov(
-        order=order_of(background),
+        order=order_of(background.tables[0]),
         background=backgrounds,
         background_steps=_steps(backgrounds),
+        stretch_weight=background.weights,
+        stretch_stay=background.stay,
+        stretch_start=background.start,
         ppm=ppm,
         ppm_steps=_steps(ppm),
         segment_row=np.cumsum(widths) - widths,

@@ -2,7 +2,8 @@
 
 Probabilities are kept as odds against a sequence of uniform bases, ``x 4 ** bases``: then an element's odds at a
 position are a few numbers a motif, the same for every label pattern, and what depends on the pattern is one product
-of vectors over states, which the compiler turns into vector instructions. Every start counts, however unlikely: no
+of vectors over states, which the compiler turns into vector instructions. Only background bases depend on the kind of
+stretch, and so do the gaps of pairs. Every start counts, however unlikely: no
 term is dropped. Every `_BLOCK` positions the states of each pattern are rescaled by a power of two, which is exact, so
 sequences may be as long as they like.
 """
@@ -32,10 +33,10 @@ CHUNK_SEQUENCES = 32
 class Scratch(NamedTuple):
     """Working arrays of one sequence; `posterior_starts` fills them."""
 
-    background: Floats  # (L,) odds of each base as a background base
-    gaps: Floats  # (L, longest gap + 1) odds of the background bases from a position on
+    background: Floats  # (L, Z) odds of each base as a background base, in a stretch of each kind
+    gaps: Floats  # (Z, L + 1, longest gap + 1) odds of the background bases from a position on
     segments: Floats  # (L, S) odds of each segment from a position on
-    weights: Floats  # (L, F) odds x profile of each footprint, then the posterior probability that it starts
+    weights: Floats  # (L, F) odds x profile of each footprint but for gaps, then the posterior that it starts
     alpha: Floats  # (L + 1, Q)
     beta: Floats  # (L + 1, Q)
     total: Floats  # (P,) odds of the whole sequence, of the exponents of alpha's last row
@@ -83,11 +84,11 @@ def posterior_starts(
 def new_scratch(layout: OracleLayout, n_covered: int) -> Scratch:
     """Working arrays for sequences of this layout; `n_covered` rows for what occupancies are summed in."""
     length, n_states = layout.stay.shape
-    n_patterns = layout.prior.size
+    n_patterns, n_kinds = layout.prior.size, layout.stretch_weight.size
     longest_gap = (layout.second_start - layout.first_width).max() if (layout.second_motif >= 0).any() else 0
     return Scratch(
-        np.empty(length),
-        np.empty((length + 1, longest_gap + 1)),
+        np.empty((length, n_kinds)),
+        np.empty((n_kinds, length + 1, longest_gap + 1)),
         np.empty((length, layout.segment_odds.shape[2])),
         np.empty((length, layout.element.size)),
         np.empty((length + 1, n_states)),
@@ -102,15 +103,20 @@ def new_scratch(layout: OracleLayout, n_covered: int) -> Scratch:
 def _read(layout: OracleLayout, bases: Bases, scratch: Scratch) -> None:
     """All that does not depend on the label pattern: the odds of background, segments and footprints."""
     length = bases.size
+    rows = layout.background.shape[0] // layout.stretch_weight.size
     context = 0  # the code of up to k bases before; fewer than k precede the first ones: blocks of 1, 4, ... rows
     for i in range(length):
-        scratch.background[i] = layout.background[(4 ** min(i, layout.order) - 1) // 3 + context, bases[i]]
+        row = (4 ** min(i, layout.order) - 1) // 3 + context
+        for kind in range(layout.stretch_weight.size):
+            scratch.background[i, kind] = layout.background[kind * rows + row, bases[i]]
         context = (4 * context + bases[i]) & (4**layout.order - 1)
-    gaps = scratch.gaps
-    for i in range(length + 1):
-        gaps[i, 0] = 1.0
-        for gap in range(1, gaps.shape[1]):
-            gaps[i, gap] = gaps[i, gap - 1] * scratch.background[i + gap - 1] if i + gap <= length else 0.0
+    for kind in range(layout.stretch_weight.size):
+        gaps = scratch.gaps[kind]
+        for i in range(length + 1):
+            gaps[i, 0] = 1.0
+            for gap in range(1, gaps.shape[1]):
+                odds = scratch.background[i + gap - 1, kind] if i + gap <= length else 0.0
+                gaps[i, gap] = gaps[i, gap - 1] * odds
     widest, _, n_segments = layout.segment_odds.shape
     for i in range(length):
         # a segment that leaves the sequence is read as far as it goes: no profile lets it start there
@@ -134,52 +140,117 @@ def _read_footprints(layout: OracleLayout, i: int, scratch: Scratch) -> None:
 
 @njit()
 def form_weight(layout: OracleLayout, i: int, form: int, scratch: Scratch) -> float:
-    """Odds x profile of a form at a position, from the segments and gaps that were read."""
+    """Odds x profile of a form at a position but for its gap, which forms of one footprint share."""
     footprint = layout.form_footprint[form]
     spread = layout.profile[i, layout.element[footprint]]
     if spread == 0:
         return 0.0
     odds = spread * layout.form_probability[form] * scratch.segments[i, layout.form_first[form]]
     if layout.form_second[form] >= 0:
-        first_width, second_start = layout.first_width[footprint], layout.second_start[footprint]
-        odds *= scratch.gaps[i + first_width, second_start - first_width]
-        odds *= scratch.segments[i + second_start, layout.form_second[form]]
+        odds *= scratch.segments[i + layout.second_start[footprint], layout.form_second[form]]
     return odds
 
 
 @njit()
 def _forward(layout: OracleLayout, scratch: Scratch, log_likelihood: Floats) -> Integers:
     """Fill alpha, ``P(bases before i, i is a decision point)``, and the log-likelihood; returns the last exponents."""
-    alpha, elements, widths, jumps, rates = scratch.alpha, layout.element, layout.width, layout.jump, layout.rates
+    alpha, elements, rates = scratch.alpha, layout.element, layout.rates
     length, n_states = layout.stay.shape
+    n_kinds = layout.stretch_weight.size
+    n_of_kind = n_states // n_kinds
     exponents = np.zeros(layout.prior.size, np.int64)
     begun = np.empty(n_states)
     reach = layout.width.max()
     alpha[:] = 0.0
-    alpha[0, : layout.prior.size] = 1.0  # nothing is placed yet
+    for kind in range(n_kinds):  # nothing is placed yet
+        alpha[0, kind * n_of_kind : kind * n_of_kind + layout.prior.size] = layout.stretch_start[kind]
     for i in range(length):
         if i % _BLOCK == 0:
             _rescale(alpha[i : i + reach], exponents)
             scratch.exponents[i // _BLOCK] = exponents
-        now, after, start, stay = alpha[i], alpha[i + 1], layout.start[i], layout.stay[i]
-        background = scratch.background[i]
+        now, start = alpha[i], layout.start[i]
         for q in range(n_states):
             begun[q] = now[q] * start[q]
-            after[q] += now[q] * stay[q] * background
-        for footprint in range(widths.size):
-            weight = scratch.weights[i, footprint]
-            if weight > 0:
-                element, end = elements[footprint], i + widths[footprint]
-                jump = jumps[element]
-                if jump == 0:  # a case of its own, so that this loop runs in vectors
-                    for q in range(n_states):
-                        alpha[end, q] += begun[q] * rates[element, q] * weight
-                else:
-                    for q in range(n_states):
-                        alpha[end, q | jump] += begun[q] * rates[element, q] * weight
+        _emit(layout, scratch.background[i], now, layout.stay[i], alpha[i + 1])
+        for footprint in range(elements.size):
+            if scratch.weights[i, footprint] > 0:
+                element = elements[footprint]
+                jump, after = layout.jump[element], alpha[i + layout.width[footprint]]
+                for kind in range(n_kinds if _gap(layout, footprint) else 1):
+                    first, last, weight = _states_alike(layout, scratch, i, footprint, kind)
+                    if jump == 0:  # a case of its own, so that this loop runs in vectors
+                        for q in range(first, last):
+                            after[q] += begun[q] * rates[element, q] * weight
+                    else:
+                        for q in range(first, last):
+                            after[q | jump] += begun[q] * rates[element, q] * weight
     _total(alpha[length], layout.end, scratch.total)
     _log_of(scratch.total, exponents, length, log_likelihood)
     return exponents
+
+
+@njit()
+def _gap(layout: OracleLayout, footprint: int) -> int:
+    """Background bases between the two motifs of a footprint."""
+    if layout.second_motif[footprint] < 0:
+        return 0
+    return int(layout.second_start[footprint] - layout.first_width[footprint])
+
+
+@njit()
+def _states_alike(layout: OracleLayout, scratch: Scratch, i: int, footprint: int, kind: int) -> tuple[int, int, float]:
+    """States that a footprint weighs the same in, from one on and up to another, and its weight there.
+
+    Without a gap all are alike; else those of each kind of stretch, in which the bases of the gap have their odds.
+    """
+    n_states = layout.stay.shape[1]
+    gap = _gap(layout, footprint)
+    if gap == 0:
+        return 0, n_states, scratch.weights[i, footprint]
+    n_of_kind = n_states // layout.stretch_weight.size
+    odds = scratch.gaps[kind, i + layout.first_width[footprint], gap]
+    return kind * n_of_kind, (kind + 1) * n_of_kind, scratch.weights[i, footprint] * odds
+
+
+@njit()
+def _emit(layout: OracleLayout, background: Floats, now: Floats, stay: Floats, after: Floats) -> None:
+    """A base of background, after which its stretch may end; `background` has its odds in each kind, (Z,)."""
+    n_kinds = background.size
+    n_of_kind = now.size // n_kinds
+    if n_kinds == 1:
+        for q in range(now.size):
+            after[q] += now[q] * stay[q] * background[0]
+        return
+    ended = np.zeros(n_of_kind)
+    for kind in range(n_kinds):
+        goes_on, first = layout.stretch_stay[kind], kind * n_of_kind
+        for q in range(n_of_kind):
+            emitted = now[first + q] * stay[first + q] * background[kind]
+            after[first + q] += emitted * goes_on
+            ended[q] += emitted * (1 - goes_on)
+    for kind in range(n_kinds):
+        for q in range(n_of_kind):
+            after[kind * n_of_kind + q] += ended[q] * layout.stretch_weight[kind]
+
+
+@njit()
+def _before_base(layout: OracleLayout, background: Floats, after: Floats, stay: Floats, before: Floats) -> None:
+    """The way back of `_emit`: what bases from a position on weigh, of which the first is background."""
+    n_kinds = background.size
+    n_of_kind = after.size // n_kinds
+    if n_kinds == 1:
+        for q in range(after.size):
+            before[q] = after[q] * stay[q] * background[0]
+        return
+    ended = np.zeros(n_of_kind)
+    for kind in range(n_kinds):
+        for q in range(n_of_kind):
+            ended[q] += after[kind * n_of_kind + q] * layout.stretch_weight[kind]
+    for kind in range(n_kinds):
+        goes_on, first = layout.stretch_stay[kind], kind * n_of_kind
+        for q in range(n_of_kind):
+            following = after[first + q] * goes_on + ended[q] * (1 - goes_on)
+            before[first + q] = following * stay[first + q] * background[kind]
 
 
 @njit()
@@ -189,9 +260,9 @@ def _backward(layout: OracleLayout, scratch: Scratch, share: Floats, final: Inte
     `share` is the weight of each pattern in the starts, `final` the exponents of alpha's last row.
     """
     alpha, beta, weights = scratch.alpha, scratch.beta, scratch.weights
-    elements, widths, jumps, rates = layout.element, layout.width, layout.jump, layout.rates
+    elements, rates = layout.element, layout.rates
     length, n_states = layout.stay.shape
-    n_patterns = layout.prior.size
+    n_patterns, n_kinds = layout.prior.size, layout.stretch_weight.size
     exponents = np.zeros(n_patterns, np.int64)
     scale, begun = np.empty(n_states), np.empty(n_states)
     added, product = np.empty(n_states), np.empty(n_states)
@@ -208,37 +279,43 @@ def _backward(layout: OracleLayout, scratch: Scratch, share: Floats, final: Inte
         for q in range(n_states):
             begun[q] = alpha[i, q] * start[q] * scale[q]
             added[q] = 0.0
-        for footprint in range(widths.size):
-            weight = weights[i, footprint]
-            if weight > 0:
-                element, end = elements[footprint], i + widths[footprint]
-                jump = jumps[element]
-                if jump == 0:
-                    for q in range(n_states):
-                        after = rates[element, q] * beta[end, q] * weight
-                        added[q] += after
-                        product[q] = begun[q] * after
-                else:
-                    for q in range(n_states):
-                        after = rates[element, q] * beta[end, q | jump] * weight
-                        added[q] += after
-                        product[q] = begun[q] * after
+        for footprint in range(elements.size):
+            if weights[i, footprint] > 0:
+                element = elements[footprint]
+                jump, following = layout.jump[element], beta[i + layout.width[footprint]]
+                for kind in range(n_kinds if _gap(layout, footprint) else 1):
+                    first, last, weight = _states_alike(layout, scratch, i, footprint, kind)
+                    if jump == 0:
+                        for q in range(first, last):
+                            after = rates[element, q] * following[q] * weight
+                            added[q] += after
+                            product[q] = begun[q] * after
+                    else:
+                        for q in range(first, last):
+                            after = rates[element, q] * following[q | jump] * weight
+                            added[q] += after
+                            product[q] = begun[q] * after
                 weights[i, footprint] = _sum(product)
-        after_base, stay, background = beta[i + 1], layout.stay[i], scratch.background[i]
+        _before_base(layout, scratch.background[i], beta[i + 1], layout.stay[i], now)
         for q in range(n_states):
-            now[q] = after_base[q] * stay[q] * background + start[q] * added[q]
+            now[q] += start[q] * added[q]
     # a sequence begins with nothing placed
-    _log_of(beta[0, :n_patterns], exponents, length, log_likelihood)
+    first_odds, n_of_kind = np.zeros(n_patterns), n_states // n_kinds
+    for kind in range(n_kinds):
+        for p in range(n_patterns):
+            first_odds[p] += layout.stretch_start[kind] * beta[0, kind * n_of_kind + p]
+    _log_of(first_odds, exponents, length, log_likelihood)
 
 
 @njit()
 def _sum(values: Floats) -> float:
-    """Sum of a power of two of values, halves first: in vectors, in the same order everywhere. Overwrites them."""
-    half = values.size // 2
-    while half > 0:
-        for q in range(half):
+    """Sum of values, halves first: in vectors, in the same order everywhere. Overwrites them."""
+    left = values.size
+    while left > 1:
+        half = (left + 1) // 2
+        for q in range(left - half):
             values[q] += values[q + half]
-        half //= 2
+        left = half
     return values[0]
 
 

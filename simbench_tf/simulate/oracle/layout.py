@@ -1,8 +1,8 @@
 """The semi-Markov model laid out for forward-backward: odds, footprints, and hazards as vectors over states.
 
-A *state* is a label pattern y and a presence b, ``b 2 ** T + y``: which of the elements that rules name were placed so
-far. Without rules there is one presence, and states are patterns. An *odds* is a probability of bases over that of
-uniform ones, ``x 4 ** bases``.
+A *state* is a label pattern y, a presence b and a kind of stretch z, ``(z B + b) 2 ** T + y``: a presence is which of
+the elements that rules name were placed so far, and there are B. Without rules there is one presence, without stretches
+one kind, and states are patterns. An *odds* is a probability of bases over that of uniform ones, ``x 4 ** bases``.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ Integers = npt.NDArray[np.int64]
 class OracleLayout(NamedTuple):
     """What the recursions read. Forms that cover the same bases by the same motifs share a *footprint*.
 
-    P label patterns, Q states, L positions, E elements, V forms, F footprints, S segments, W bases of the widest
-    segment, M motifs, T tasks.
+    P label patterns, Z kinds of stretches, Q states, L positions, E elements, V forms, F footprints, S segments, W
+    bases of the widest segment, M motifs, T tasks.
 
     Attributes
     ----------
     order : int
         How many bases before it a background base depends on.
-    background : float64 (R, 4)
+    background : float64 (Z R, 4)
         Odds of a base after each context; rows as `SemiMarkov.background`.
     segment_odds : float64 (W, 4, S)
         Odds of a base at an offset of a segment; 1 beyond the segment's end.
@@ -59,6 +59,8 @@ class OracleLayout(NamedTuple):
     task_elements : bool (T, E)
         Whether an element's rate depends on a task's label.
     n_motifs : int
+    stretch_weight, stretch_stay, stretch_start : float64 (Z,)
+        As of `SemiMarkov`; by default those of one kind.
     """
 
     order: int
@@ -83,6 +85,9 @@ class OracleLayout(NamedTuple):
     prior: Floats
     task_elements: npt.NDArray[np.bool_]
     n_motifs: int
+    stretch_weight: Floats = np.ones(1)
+    stretch_stay: Floats = np.ones(1)
+    stretch_start: Floats = np.ones(1)
 
 
 def layout_of(hmm: SemiMarkov, prior: Floats, task_elements: npt.NDArray[np.bool_]) -> OracleLayout:
@@ -100,6 +105,8 @@ def layout_of(hmm: SemiMarkov, prior: Floats, task_elements: npt.NDArray[np.bool
     starts = np.einsum("pe,le->lp", hmm.rates, hmm.profile)
     hazard = np.stack([hazard_of(hmm, pattern).sum(axis=0) for pattern in range(len(hmm.rates))], axis=1)
     n_patterns, n_presences = hmm.presence_weight.shape
+    n_kinds = len(hmm.stretch_weight)
+    n_alike = n_kinds * n_presences
     return OracleLayout(
         order=hmm.order,
         background=4 * hmm.background,
@@ -115,20 +122,23 @@ def layout_of(hmm: SemiMarkov, prior: Floats, task_elements: npt.NDArray[np.bool
         first_motif=np.ascontiguousarray(footprints[:, 4]),
         second_motif=np.ascontiguousarray(footprints[:, 5]),
         profile=hmm.profile,
-        rates=_for_each(n_presences, hmm.rates.T),
-        start=_for_each(n_presences, np.divide(hazard, starts, where=starts > 0, out=np.zeros_like(starts))),
-        stay=_for_each(n_presences, np.maximum(1 - hazard, 0)),
+        rates=_for_each(n_alike, hmm.rates.T),
+        start=_for_each(n_alike, np.divide(hazard, starts, where=starts > 0, out=np.zeros_like(starts))),
+        stay=_for_each(n_alike, np.maximum(1 - hazard, 0)),
         jump=hmm.element_bit * n_patterns,
-        end=np.ascontiguousarray(hmm.presence_weight.T).ravel(),
+        end=np.tile(hmm.presence_weight.T.ravel(), n_kinds),
         prior=prior,
         task_elements=task_elements,
         n_motifs=int(hmm.segment_motif.max()) + 1,
+        stretch_weight=hmm.stretch_weight,
+        stretch_stay=hmm.stretch_stay,
+        stretch_start=hmm.stretch_start,
     )
 
 
-def _for_each(n_presences: int, values: Floats) -> Floats:
-    """Repeat the patterns' values, in rows that lie in memory one after the other, as the recursions read them."""
-    return np.ascontiguousarray(np.tile(values, n_presences))
+def _for_each(n: int, values: Floats) -> Floats:
+    """Repeat the patterns' values n times, in rows that lie in memory one after the other, as the recursions read."""
+    return np.ascontiguousarray(np.tile(values, n))
 
 
 def _segment_odds(hmm: SemiMarkov) -> Floats:
