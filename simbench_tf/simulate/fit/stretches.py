@@ -25,10 +25,12 @@ _PIECE, _FIRST_LENGTH = 50, 100
 _MAX_PASSES = 200
 # passes end when the mean log-likelihood of a base gains less than this
 _LEAST_GAIN = 1e-6
-# bases before that kinds are told apart by at first
-_FIRST_ORDER = 2
+# bases before that kinds are told apart by, whatever the order of their backgrounds
+_ORDER = 2
 # a stretch is no longer than so many sequences, on average
 _MOST_SEQUENCES = 10
+# words of a context that a shorter context stands for
+_PRIOR = 20.0
 # sums are of blocks of sequences, in their order: the same on any number of threads
 _BLOCKS = 64
 
@@ -75,30 +77,20 @@ def fitted_stretches(bases: Bases, n_kinds: int, order: int) -> Backgrounds:
     ([0.8, 0.2], [140.0, 140.0])
     """
     both = np.concatenate([bases, 3 - bases[:, ::-1]])
-    first = min(order, _FIRST_ORDER)
-    tables = np.stack([_table(each) for each in _first_words(both, n_kinds, first)])
+    low = min(order, _ORDER)
+    tables = np.stack([table_of_words(each) for each in _first_words(both, n_kinds, low)])
     found = Backgrounds(tables, np.full(n_kinds, 1 / n_kinds), np.full(n_kinds, 1 - 1 / _FIRST_LENGTH))
-    for longer in range(first, order + 1):
-        found = _climbed(_with_order(found, longer), both)
-    by_share = np.argsort(-found.start, kind="stable")
-    return Backgrounds(*(each[by_share] for each in found))
-
-
-def _climbed(found: Backgrounds, bases: Bases) -> Backgrounds:
     before = -np.inf
     for _ in range(_MAX_PASSES):
-        counts, log_likelihood = _expected(found, bases)
-        after = log_likelihood / bases.size
+        counts, log_likelihood = _expected(found, both, low)
+        after = log_likelihood / both.size
         if after - before < _LEAST_GAIN:
             break
         before, found = after, _likeliest(counts, bases.shape[1])
-    return found
-
-
-def _with_order(backgrounds: Backgrounds, order: int) -> Backgrounds:
-    """The same tables, given more bases before."""
-    times = 4**order // backgrounds.tables.shape[1]
-    return backgrounds._replace(tables=np.tile(backgrounds.tables, (1, times, 1)))
+    words = _expected(found, both, order)[0].words
+    found = found._replace(tables=np.stack([table_of_words(each) for each in words]))
+    by_share = np.argsort(-found.start, kind="stable")
+    return Backgrounds(*(each[by_share] for each in found))
 
 
 def stretch_posterior(backgrounds: Backgrounds, bases: Bases) -> npt.NDArray[np.float32]:
@@ -135,10 +127,23 @@ def _words(pieces: Bases, order: int) -> Floats:
     return np.bincount(codes.ravel(), minlength=4 ** (order + 1)).astype(np.float64)
 
 
-def _table(words: Floats) -> Floats:
-    """P(base | the k bases before) from words on this strand; one word of each kind is added."""
-    counts = words.reshape(-1, 4) + 1
-    return counts / counts.sum(axis=1, keepdims=True)
+def table_of_words(words: Floats) -> Floats:
+    """P(base | the k bases before) from counts of words of k + 1 bases on one strand, float64 (4 ** k, 4).
+
+    Few words of a context say little: to each context's are added `_PRIOR` words as after one base less (MacKay & Peto
+    1995).
+
+    Examples
+    --------
+    >>> table_of_words(np.array([60.0, 20, 20, 0]))[0].tolist()
+    [0.5416666666666666, 0.20833333333333334, 0.20833333333333334, 0.041666666666666664]
+    """
+    if words.size == 4:
+        shorter = np.full((1, 4), 0.25)
+    else:
+        shorter = np.tile(table_of_words(words.reshape(4, -1).sum(axis=0)), (4, 1))
+    counts = words.reshape(-1, 4) + _PRIOR * shorter
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
 def _likeliest(counts: _Counts, length: int) -> Backgrounds:
@@ -146,7 +151,7 @@ def _likeliest(counts: _Counts, length: int) -> Backgrounds:
     ends = np.divide(counts.left, steps, where=steps > 0, out=np.ones_like(steps))
     weights = counts.begun + 1e-6 * counts.begun.sum()
     return Backgrounds(
-        np.stack([_table(each) for each in counts.words]),
+        np.stack([table_of_words(each) for each in counts.words]),
         weights / weights.sum(),
         1 - ends.clip(1 / (_MOST_SEQUENCES * length), 1.0),
     )
@@ -161,10 +166,10 @@ def _arrays(backgrounds: Backgrounds) -> tuple[Floats, Floats, Floats, Floats]:
     )
 
 
-def _expected(backgrounds: Backgrounds, bases: Bases) -> tuple[_Counts, float]:
-    """Posterior expectations over all sequences, and their log-likelihood."""
-    n_kinds, n_words = len(backgrounds.weights), backgrounds.tables[0].size
-    words = np.zeros((_BLOCKS, n_kinds, n_words))
+def _expected(backgrounds: Backgrounds, bases: Bases, order: int) -> tuple[_Counts, float]:
+    """Posterior expectations over all sequences, of words of `order` + 1 bases, and their log-likelihood."""
+    n_kinds = len(backgrounds.weights)
+    words = np.zeros((_BLOCKS, n_kinds, 4 ** (order + 1)))
     steps = np.zeros((_BLOCKS, 3, n_kinds))
     log_likelihood = np.zeros(_BLOCKS)
     _count(*_arrays(backgrounds), bases, words, steps, log_likelihood)
@@ -183,20 +188,19 @@ def _count(
     log_likelihood: Floats,
 ) -> None:
     n, length = bases.shape
-    n_kinds = weights.size
-    n_rows = tables.shape[0]
+    n_kinds, n_words = weights.size, words.shape[2]
     for block in nb.prange(_BLOCKS):
         forward, backward = np.empty((length, n_kinds)), np.empty((length, n_kinds))
         odds, scale = np.empty((length, n_kinds)), np.empty(length)
         for row in range(block * n // _BLOCKS, (block + 1) * n // _BLOCKS):
             _go(tables, weights, stay, start, bases[row], odds, scale, forward, backward)
-            context = 0
+            word = 0
             for i in range(length):
                 log_likelihood[block] += np.log(scale[i])
-                if 4**i >= n_rows:
+                word = (4 * word + bases[row, i]) % n_words
+                if 4 ** (i + 1) >= n_words:
                     for kind in range(n_kinds):
-                        words[block, kind, 4 * context + bases[row, i]] += forward[i, kind] * backward[i, kind]
-                context = (4 * context + bases[row, i]) % n_rows
+                        words[block, kind, word] += forward[i, kind] * backward[i, kind]
                 if i + 1 < length:
                     ended = 0.0
                     for kind in range(n_kinds):
