@@ -32,14 +32,15 @@ from simbench_tf.simulate.fit.classes import suited_order
 from simbench_tf.simulate.fit.spacings import enriched_spacings
 from simbench_tf.simulate.grammar import build_grammar, draw_bases
 from simbench_tf.simulate.peaks.scanning import Scanned, scan_regions
-from simbench_tf.stages.twin import FITTED_SPLITS, N_CLASSES, by_network, measures, rows_alike, transfer
+from simbench_tf.stages.twin import FITTED_SPLITS, N_STRETCHES, by_network, measures, rows_alike, transfer
 
 ROOT = Path(__file__).resolve().parents[1]
 #: What each mend adds to the one before: settings of `fit_grammar`; a background order of 0 is the suited one.
 MENDS: dict[str, dict[str, Any]] = {
     "none": {"background_order": 3},
     "background": {"background_order": 0},
-    "classes": {"n_classes": N_CLASSES},
+    "classes": {"n_classes": 4},
+    "stretches": {"n_classes": 1, "n_stretches": N_STRETCHES},
     "motifs": {"refit_motifs": True},
     "pairs": {"pairs": True},
 }
@@ -114,7 +115,9 @@ def _drawn(
     """Sequences of a grammar fitted with these settings, labelled in the proportions of the held-out windows."""
     bases = regions.bases[regions.fitted]
     more = {"pairs": enriched_spacings(bases, motifs, pvalue, background)} if settings.get("pairs") else {}
-    order = settings["background_order"] or suited_order(bases.size, settings.get("n_classes", 1))
+    order = settings["background_order"] or suited_order(
+        bases.size, max(settings.get("n_classes", 1), settings.get("n_stretches", 1))
+    )
     fit = fit_grammar(
         bases,
         regions.labels[regions.fitted],

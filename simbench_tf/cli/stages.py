@@ -23,7 +23,7 @@ from simbench_tf.cli.app import (
     say,
 )
 from simbench_tf.cli.trust import check_given, trusted_config
-from simbench_tf.config import Config, load_config
+from simbench_tf.config import MOST_STRETCHES, Config, load_config
 from simbench_tf.errors import InputError
 from simbench_tf.run.folder import begin, check_folder
 from simbench_tf.run.lock import locked
@@ -141,7 +141,16 @@ def fit(
         typer.Option("--background-order", min=0, max=5, help="How many preceding bases a background base depends on."),
     ] = 3,
     classes: Annotated[
-        int, typer.Option("--classes", min=1, max=20, help="Kinds of regions by composition, at most; twins have 4.")
+        int, typer.Option("--classes", min=1, max=20, help="Kinds of regions by composition, at most.")
+    ] = 1,
+    stretches: Annotated[
+        int,
+        typer.Option(
+            "--stretches",
+            min=1,
+            max=MOST_STRETCHES,
+            help="Kinds of stretches along regions by composition; twins have 8.",
+        ),
     ] = 1,
     refit_motifs: Annotated[
         bool, typer.Option("--refit-motifs", help="Estimate the motifs' PPMs, too; written beside FILE, as .meme.")
@@ -169,6 +178,7 @@ def fit(
             max_sequences=max_sequences,
             background_order=background_order,
             n_classes=classes,
+            n_stretches=stretches,
             refit_motifs=refit_motifs,
             n_pairs=n_pairs,
             map_in_order=map_in_order,

@@ -4,6 +4,7 @@ from simbench_tf.config.base import Strict
 from simbench_tf.config.discovery import Discovery
 from simbench_tf.config.grammar import (
     HUMAN_BACKGROUND,
+    MOST_STRETCHES,
     Element,
     Fraction,
     GrammarSimulation,
@@ -44,6 +45,7 @@ Attribution, Method = AttributionSettings, MethodSettings
 
 __all__ = [
     "HUMAN_BACKGROUND",
+    "MOST_STRETCHES",
     "RECORDED_PACKAGES",
     "Attribution",
     "AttributionSettings",

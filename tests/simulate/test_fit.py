@@ -23,10 +23,10 @@ from simbench_tf.config import HUMAN_BACKGROUND, GrammarSimulation, Position, lo
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import load_motifs, write_meme
 from simbench_tf.simulate.fit import em, fit_grammar, write_fitted
+from simbench_tf.simulate.fit.background_words import counted_background
 from simbench_tf.simulate.fit.evidence import supported_rates
 from simbench_tf.simulate.fit.expected_sites import (
     Parameters,
-    counted_background,
     expect,
     sorted_by_pattern,
     start_counts,
@@ -35,6 +35,7 @@ from simbench_tf.simulate.fit.expected_sites import (
 from simbench_tf.simulate.fit.fitted_settings import built
 from simbench_tf.simulate.fit.maximise import fit_label_correlation, fit_position, fit_rates
 from simbench_tf.simulate.grammar import build_grammar, draw, label_prior
+from simbench_tf.simulate.grammar.background import one_background
 from simbench_tf.simulate.grammar.labels import draw_patterns, pattern_probabilities
 from simbench_tf.simulate.oracle import log_likelihood
 
@@ -175,7 +176,7 @@ def test_expected_starts_are_the_true_sites_where_those_are_unmistakable():
     parameters = Parameters(
         rates,
         tuple(e.position for e in simulation.elements),
-        counted_background(whole_words(data, 1).sum(axis=0))[None],
+        (one_background(counted_background(whole_words(data, 1).sum(axis=0))),),
         np.ones(1),
     )
     expected = expect(parameters, SHARP, data, lambda _: None)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 from scipy.special import logsumexp
 
-from simbench_tf.simulate.fit.expected_sites import counted_background
+from simbench_tf.simulate.fit.background_words import counted_background
 from simbench_tf.simulate.grammar.background import MAX_ORDER
 
 Bases = npt.NDArray[np.uint8]

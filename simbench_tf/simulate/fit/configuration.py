@@ -52,6 +52,7 @@ def write_fitted(
     max_sequences: int = MAX_SEQUENCES,
     background_order: int | None = BACKGROUND_ORDER,
     n_classes: int = 1,
+    n_stretches: int = 1,
     refit_motifs: bool = False,
     n_pairs: int = 0,
     tolerance: float = TOLERANCE,
@@ -79,6 +80,8 @@ def write_fitted(
         How many bases before it a background base depends on, up to 5; None: as many as the regions suffice for.
     n_classes : int
         Classes of regions by composition, at most; each has a background and a factor on all rates of its own.
+    n_stretches : int
+        Kinds of stretches along regions, each with a background of its own; 1 for none. Not with classes.
     refit_motifs : bool
         Estimate the motifs' PPMs from the regions, too, and write them beside `out`, under its name and .meme.
     n_pairs : int
@@ -97,11 +100,13 @@ def write_fitted(
     Raises
     ------
     InputError
-        The configuration is of a grammar, a file is at fault, no motif passes, or `out` cannot be written.
+        The configuration is of a grammar, a file is at fault, no motif passes, both classes and stretches are asked
+        for, or `out` cannot be written.
 
     Notes
     -----
     Real regions differ in composition and sites come in clusters, as in CpG islands: that is what classes are for.
+    Composition changes along a region, too, as at the edge of an island or a repeat: that is what stretches are for.
     What the background does not account for, motifs that look like it do, the less so the higher `background_order` is.
     Within a class, sites know nothing of each other; what is left of that makes the ceiling of the drawn data higher
     than what can be reached on the peaks.
@@ -110,6 +115,8 @@ def write_fitted(
     if not isinstance(simulation, PeaksSimulation):
         what = "is a grammar already" if simulation.kind == "grammar" else "is text, which names no real peaks"
         raise InputError("simulation.kind", what, "give a configuration of kind peaks to fit one to")
+    if n_classes > 1 and n_stretches > 1:
+        raise InputError("--stretches", "are asked for beside classes", "choose one: classes of regions, or stretches")
     _check_place(out)
     with tempfile.TemporaryDirectory() as index_dir:
         scanned = _with_all_labels(scan_regions(simulation, config.seed, index_dir, map_in_order), config.tasks)
@@ -117,7 +124,7 @@ def write_fitted(
         scanned = _some_regions(scanned, scanned.regions["split"].isin(splits).to_numpy(np.bool_))
     motifs = [motif for motif, kept in zip(scanned.motifs, scanned.kept, strict=True) if kept]
     if background_order is None:
-        background_order = suited_order(scanned.bases.size, n_classes)
+        background_order = suited_order(scanned.bases.size, max(n_classes, n_stretches))
     pairs = (
         enriched_spacings(scanned.bases, motifs, simulation.scan_pvalue, scanned.background, n_pairs) if n_pairs else ()
     )
@@ -130,6 +137,7 @@ def write_fitted(
             config.tasks,
             background_order=background_order,
             n_classes=n_classes,
+            n_stretches=n_stretches,
             pairs=pairs,
             refit_motifs=refit_motifs,
             tolerance=tolerance,
@@ -178,7 +186,7 @@ def _as_yaml(config: Config, fit: Fit, motifs: Sequence[Motif]) -> dict[str, Any
     rest = config.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     simulation = fit.simulation.model_dump(mode="json", exclude_none=True)
     fractions = config.simulation.splits
-    backgrounds = ["classes"] if fit.simulation.classes else ["background"]
+    backgrounds = [key for key in ("classes", "stretches") if simulation[key]] or ["background"]
     fitted = {
         **{key: simulation[key] for key in ("kind", "seq_length", "n_sequences")},
         "motifs": config.simulation.motifs,
@@ -290,8 +298,9 @@ def _summary(fit: Fit, n_motifs: int) -> str:
     n_pairs = len(fit.simulation.elements) - len(fit.motifs)
     pairs = f", {n_pairs} pairs of them" if n_pairs else ""
     classes = f", {len(fit.simulation.classes)} classes of sequences" if fit.simulation.classes else ""
+    stretches = f", {len(fit.simulation.stretches)} kinds of stretches" if fit.simulation.stretches else ""
     return (
-        f"{len(fit.motifs)} of {n_motifs} motifs{pairs}{classes}, fitted to {fit.n_fitted} regions in "
+        f"{len(fit.motifs)} of {n_motifs} motifs{pairs}{classes}{stretches}, fitted to {fit.n_fitted} regions in "
         f"{fit.n_passes} passes{left_out}"
     )
 

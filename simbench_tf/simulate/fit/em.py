@@ -14,12 +14,12 @@ import numpy.typing as npt
 from simbench_tf.config import Position
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
+from simbench_tf.simulate.fit.background_words import backgrounds_of_words
 from simbench_tf.simulate.fit.evidence import Profile, profile_kinds
 from simbench_tf.simulate.fit.expected_sites import (
     Data,
     Expected,
     Parameters,
-    counted_background,
     design_of,
     expect,
     group_rates,
@@ -123,7 +123,7 @@ def _maximised(parameters: Parameters, expected: Expected, form: Form, data: Dat
     rates = fit_rates(counts, data.sizes, design_of(data, parameters), parameters.rates)
     profiles = form.profiles or form.with_pairs_flat(profile_kinds(expected.resolved))
     words = data.words_of_classes(expected.words, len(parameters.backgrounds))
-    backgrounds = np.stack([counted_background(each) for each in words])
+    backgrounds = tuple(backgrounds_of_words(each, data.stretches) for each in words)
     class_rates = _class_rates(counts, np.einsum("kt,te->ke", data.design, rates), data, parameters.class_rates)
     return Parameters(rates, _positions(starts, form.widths, profiles), backgrounds, class_rates)
 

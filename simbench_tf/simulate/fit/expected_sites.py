@@ -8,15 +8,17 @@ own: with its rates and background, in a grammar whose only label changes nothin
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.config import Element, GrammarSimulation, Position, Task
+from simbench_tf.config import Element, GrammarSimulation, Position, Stretch, Task
 from simbench_tf.motifs import Motif
+from simbench_tf.simulate.fit.background_words import background_words
 from simbench_tf.simulate.fit.spacings import Spacing
 from simbench_tf.simulate.grammar import Grammar, build_grammar
+from simbench_tf.simulate.grammar.background import Backgrounds, order_of
 from simbench_tf.simulate.grammar.labels import labels_of
 from simbench_tf.simulate.oracle import explain
 
@@ -43,8 +45,10 @@ class Data(NamedTuple):
         The class of each group.
     weights : float64 (K,)
         How many of all sequences each one stands for: 1 where all are here.
-    rest : float64 (C, 4 ** (k + 1)), or 0
+    rest : float64 (C, W), or 0
         Words of all sequences of each class, less those of the sequences here times their weight.
+    stretches : Backgrounds, or None
+        By which kinds of stretches are told apart, of all classes.
     """
 
     bases: Bases
@@ -53,6 +57,7 @@ class Data(NamedTuple):
     classes: Integers
     weights: Floats
     rest: Floats | float = 0.0
+    stretches: Backgrounds | None = None
 
     @property
     def sizes(self) -> Integers:
@@ -80,15 +85,15 @@ class Parameters(NamedTuple):
         Expected starts without a label, then how many more with each task's.
     positions : tuple of Position
         One per element.
-    backgrounds : float64 (C, 4 ** k, 4)
-        P(base | the k bases before) in each class.
+    backgrounds : tuple of Backgrounds
+        Of each class.
     class_rates : float64 (C,)
         What all rates are multiplied by in each class.
     """
 
     rates: Floats
     positions: tuple[Position, ...]
-    backgrounds: Floats
+    backgrounds: tuple[Backgrounds, ...]
     class_rates: Floats
 
 
@@ -105,8 +110,8 @@ class Expected(NamedTuple):
     resolved : float64 (E,)
         ``sum_n (expected starts - rate)^2``: the information on how many starts there are, counted in starts that are
         seen beyond doubt. Less than all starts, as far as chance matches look like sites.
-    words : float64 (K, 4 ** (k + 1))
-        Expected words of k + 1 background bases in the sequences of each group.
+    words : float64 (K, W)
+        Expected words of background bases in the sequences of each group, as `background_words` counts them.
     log_likelihood : float
         Of all sequences given their labels and classes, natural logarithm.
     """
@@ -118,7 +123,12 @@ class Expected(NamedTuple):
     log_likelihood: float
 
 
-def sorted_by_pattern(bases: Bases, labels: npt.NDArray[np.integer], classes: Integers | None = None) -> Data:
+def sorted_by_pattern(
+    bases: Bases,
+    labels: npt.NDArray[np.integer],
+    classes: Integers | None = None,
+    stretches: Backgrounds | None = None,
+) -> Data:
     """Sequences (N, L), labels (N, T) and classes (N,), 0 by default, laid out for `expect`."""
     n_tasks = labels.shape[1]
     codes = pattern_codes(labels) + (0 if classes is None else classes << n_tasks)
@@ -127,7 +137,7 @@ def sorted_by_pattern(bases: Bases, labels: npt.NDArray[np.integer], classes: In
     design = np.concatenate([np.ones((len(groups), 1)), labels_of(patterns, n_tasks)], axis=1)
     bounds = np.concatenate([[0], np.cumsum(counts)])
     ordered = np.ascontiguousarray(bases[np.argsort(codes, kind="stable")])
-    return Data(ordered, bounds, design, of_class, np.ones(len(groups)))
+    return Data(ordered, bounds, design, of_class, np.ones(len(groups)), stretches=stretches)
 
 
 def standing_for(data: Data, whole: Data, order: int) -> Data:
@@ -153,12 +163,8 @@ def standing_for(data: Data, whole: Data, order: int) -> Data:
 
 def whole_words(data: Data, order: int) -> Floats:
     """Words of `order` + 1 bases in the sequences of each group, whether in sites or not, float64 (K, W)."""
-    none = np.zeros((1, 1))
-    counts = []
-    for k in range(len(data.sizes)):
-        bases = data.of_group(k)
-        counts.append(_word_counts(bases, 4 ** (order + 1), np.broadcast_to(none, bases.shape)))
-    return np.stack(counts)
+    groups = [data.of_group(k) for k in range(len(data.sizes))]
+    return np.stack([background_words(each, order, np.zeros(each.shape), data.stretches) for each in groups])
 
 
 def pattern_codes(labels: npt.NDArray[np.integer]) -> Integers:
@@ -206,7 +212,8 @@ def expect(
     widths = np.array([*width_of.values(), *(width_of[pair.first] + width_of[pair.second] for pair in pairs)])
     coverage = np.zeros((n_groups, length, n_elements))
     scores = np.zeros((n_groups, n_elements, n_elements))
-    words, log_likelihood = np.zeros((n_groups, parameters.backgrounds[0].size)), 0.0
+    tables = parameters.backgrounds[0].tables
+    words, log_likelihood = np.zeros((n_groups, tables.size)), 0.0
     rates_of_groups = group_rates(data, parameters)
     for k, rates in enumerate(rates_of_groups):
         grammar = grammar_of_group(parameters, rates, data.classes[k], motifs, length, pairs)
@@ -217,7 +224,7 @@ def expect(
             coverage[k] += covered.sum(axis=0)
             score = covered.sum(axis=1) / (widths * rates) - 1
             scores[k] += np.einsum("ne,nf->ef", score, score)
-            words[k] += _word_counts(bases, words.shape[1], posterior.occupancy)
+            words[k] += background_words(bases, order_of(tables[0]), posterior.occupancy, data.stretches)
             log_likelihood += float(posterior.log_likelihood[:, 0].sum())
             advance(len(bases))
     squares = rates_of_groups**2 * np.einsum("kee->ke", scores)
@@ -255,24 +262,6 @@ def start_counts(coverage: Floats, widths: npt.ArrayLike) -> Floats:
     return starts
 
 
-def counted_background(words: Floats) -> Floats:
-    """P(base | the k bases before) from counts of words of k + 1 bases, both strands together, float64 (4 ** k, 4).
-
-    One word of each kind is added, so that none is impossible.
-
-    Examples
-    --------
-    Four times AA on one strand are four times TT on the other:
-
-    >>> counted_background(np.array([4.0] + [0] * 15))[[0, 3]].tolist()
-    [[0.625, 0.125, 0.125, 0.125], [0.125, 0.125, 0.125, 0.625]]
-    """
-    by_base = words.reshape((4,) * (words.size.bit_length() // 2))
-    # the complement of every base, in the other order
-    counts = (by_base + np.flip(by_base).T + 1).reshape(-1, 4)
-    return counts / counts.sum(axis=1, keepdims=True)
-
-
 def grammar_of_group(
     parameters: Parameters,
     rates: Floats,
@@ -287,11 +276,26 @@ def grammar_of_group(
         for motif, rate, position in zip(motifs, rates.tolist(), parameters.positions, strict=False)
     ]
     elements += [element_of(pair, rate) for pair, rate in zip(pairs, rates[len(motifs) :].tolist(), strict=True)]
-    background = tuple(map(tuple, parameters.backgrounds[number].tolist()))
     settings = GrammarSimulation(
-        kind="grammar", seq_length=length, background=background, tasks={"any": Task(fraction=0.5)}, elements=elements
+        kind="grammar",
+        seq_length=length,
+        tasks={"any": Task(fraction=0.5)},
+        elements=elements,
+        **background_settings(parameters.backgrounds[number]),
     )
     return build_grammar(settings, motifs)
+
+
+def background_settings(backgrounds: Backgrounds) -> dict[str, Any]:
+    """The background of a grammar as its settings: one table, or stretches."""
+    tables = [tuple(map(tuple, table)) for table in backgrounds.tables.tolist()]
+    if len(tables) == 1:
+        return {"background": tables[0]}
+    lengths = (1 / (1 - backgrounds.stay)).tolist()
+    of_kinds = zip(backgrounds.weights.tolist(), lengths, tables, strict=True)
+    return {
+        "stretches": [Stretch(weight=weight, length=length, background=table) for weight, length, table in of_kinds]
+    }
 
 
 def element_of(pair: Spacing, rate: float, enriched: dict[str, float] | None = None) -> Element:
@@ -309,17 +313,3 @@ def element_of(pair: Spacing, rate: float, enriched: dict[str, float] | None = N
 def _chunks(bases: Bases, n_elements: int) -> Iterator[Bases]:
     rows = max(32, _CHUNK_BYTES // (8 * bases.shape[1] * n_elements))
     return (bases[first : first + rows] for first in range(0, len(bases), rows))
-
-
-def _word_counts(bases: Bases, n_words: int, occupancy: Floats) -> Floats:
-    """Expected words of which no base lies in a site, float64 (n_words,), numbered as digits of base 4.
-
-    Of neighbours, the one that is most often covered is nearly always covered when another one is.
-    """
-    width = n_words.bit_length() // 2
-    stretch = bases.shape[1] - width + 1
-    words, covered = np.zeros((len(bases), stretch), np.int64), np.zeros((len(bases), stretch))
-    for offset in range(width):
-        words = 4 * words + bases[:, offset : offset + stretch]
-        covered = np.maximum(covered, occupancy[:, offset : offset + stretch])
-    return np.bincount(words.ravel(), (1 - covered).ravel(), minlength=n_words).astype(np.float64)

@@ -10,10 +10,16 @@ import numpy.typing as npt
 from simbench_tf.config import Element, GrammarSimulation, Position, SequenceClass, Task
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
-from simbench_tf.simulate.fit.expected_sites import Parameters, element_of, pattern_codes
+from simbench_tf.simulate.fit.expected_sites import (
+    Parameters,
+    background_settings,
+    element_of,
+    pattern_codes,
+)
 from simbench_tf.simulate.fit.maximise import fit_label_correlation
 from simbench_tf.simulate.fit.spacings import Spacing
 from simbench_tf.simulate.grammar import Grammar, build_grammar
+from simbench_tf.simulate.grammar.background import Backgrounds
 
 Integers = npt.NDArray[np.int64]
 
@@ -57,17 +63,17 @@ def grammar_settings(
     ]
     of_pairs = of_elements[len(motifs) :]
     elements += [element_of(pair, *rates) for pair, rates in zip(pairs, of_pairs, strict=True)]
-    tables = [tuple(tuple(round(p, 5) for p in row) for row in table) for table in parameters.backgrounds.tolist()]
-    shares = np.bincount(classes, minlength=len(tables)) / len(classes)
+    shares = np.bincount(classes, minlength=len(parameters.backgrounds)) / len(classes)
+    backgrounds = [background_settings(_rounded_backgrounds(each)) for each in parameters.backgrounds]
     several = [
-        SequenceClass(weight=_significant(share), background=table, rate=_significant(rate))
-        for share, table, rate in zip(shares.tolist(), tables, parameters.class_rates.tolist(), strict=True)
+        SequenceClass(weight=_significant(share), rate=_significant(rate), **background)
+        for share, rate, background in zip(shares.tolist(), parameters.class_rates.tolist(), backgrounds, strict=True)
     ]
     return GrammarSimulation(
         kind="grammar",
         seq_length=shape[1],
         n_sequences=shape[0],
-        **({"classes": several} if len(tables) > 1 else {"background": tables[0]}),
+        **({"classes": several} if len(several) > 1 else backgrounds[0]),
         tasks={task: Task(fraction=_significant(f)) for task, f in zip(tasks, fractions.tolist(), strict=True)},
         label_correlation=round(fit_label_correlation(fractions, counts), 3),
         elements=elements,
@@ -76,6 +82,11 @@ def grammar_settings(
 
 def _significant(value: float) -> float:
     return float(f"{value:.4g}")
+
+
+def _rounded_backgrounds(backgrounds: Backgrounds) -> Backgrounds:
+    lengths = np.round(1 / (1 - backgrounds.stay), 1) if len(backgrounds.stay) > 1 else np.full(1, np.inf)
+    return Backgrounds(backgrounds.tables.round(5), backgrounds.weights.round(4).clip(1e-4), 1 - 1 / lengths)
 
 
 def _rounded(position: Position) -> Position:

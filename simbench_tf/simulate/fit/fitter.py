@@ -18,13 +18,13 @@ from simbench_tf.config import GrammarSimulation, Position
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
 from simbench_tf.random_streams import permutation
+from simbench_tf.simulate.fit.background_words import backgrounds_of_words
 from simbench_tf.simulate.fit.classes import sequence_classes
 from simbench_tf.simulate.fit.em import Climbed, Form, climb, with_own_motifs
 from simbench_tf.simulate.fit.evidence import rate_errors, supported_profiles, supported_rates
 from simbench_tf.simulate.fit.expected_sites import (
     Data,
     Parameters,
-    counted_background,
     design_of,
     pattern_codes,
     sorted_by_pattern,
@@ -34,6 +34,7 @@ from simbench_tf.simulate.fit.expected_sites import (
 from simbench_tf.simulate.fit.fitted_settings import built, grammar_settings
 from simbench_tf.simulate.fit.maximise import fit_rates
 from simbench_tf.simulate.fit.spacings import Spacing
+from simbench_tf.simulate.fit.stretches import fitted_stretches
 from simbench_tf.simulate.grammar import label_prior
 from simbench_tf.simulate.grammar.labels import check_labels
 
@@ -95,6 +96,7 @@ def fit_grammar(
     *,
     background_order: int = 1,
     n_classes: int = 1,
+    n_stretches: int = 1,
     pairs: Sequence[Spacing] = (),
     seed: int = 0,
     max_sequences: int = 20_000,
@@ -119,6 +121,8 @@ def fit_grammar(
         How many bases before it a background base depends on, up to 5.
     n_classes : int
         Classes of sequences at most, each with a background and a factor on all rates of its own.
+    n_stretches : int
+        Kinds of stretches along sequences, which differ in background; 1 for none. Not with classes.
     pairs : sequence of Spacing
         Further elements: pairs of these motifs at a gap (`spacings.enriched_spacings`).
     seed : int
@@ -143,7 +147,7 @@ def fit_grammar(
         More than 10 tasks, a motif that does not fit the sequences, no motif with more than a negligible rate, or rates
         that no sequence with all labels has room for.
     ValueError
-        Shapes that do not fit, or a label that all sequences have, or none.
+        Shapes that do not fit, a label that all sequences have, or none, or both classes and stretches.
 
     Notes
     -----
@@ -162,7 +166,9 @@ def fit_grammar(
     labels, and the correlation of the latent normals behind them, are the maximum-likelihood ones of all sequences.
 
     Classes come first, from words alone (`classes.sequence_classes`); each sequence then counts for its likeliest class
-    (the classification EM of Celeux & Govaert 1992), whose background and factor are estimated with the rest.
+    (the classification EM of Celeux & Govaert 1992), whose background and factor are estimated with the rest. Stretches
+    come first, too (`stretches.fitted_stretches`); their backgrounds are then counted outside sites, by the kind that
+    words alone say each base is of.
 
     Examples
     --------
@@ -181,11 +187,14 @@ def fit_grammar(
     (0.1, 0.5, 0.4855)
     """
     labels = _checked(bases, labels, tasks)
+    if n_classes > 1 and n_stretches > 1:
+        raise ValueError("a fit has classes of sequences or stretches along them, not both")
     classes = sequence_classes(bases, n_classes)
+    stretches = fitted_stretches(bases, n_stretches, background_order) if n_stretches > 1 else None
     chosen = _chosen(labels, seed, max_sequences)
-    whole = sorted_by_pattern(bases, labels, classes)
+    whole = sorted_by_pattern(bases, labels, classes, stretches)
     few, data = (
-        standing_for(sorted_by_pattern(bases[rows], labels[rows], classes[rows]), whole, background_order)
+        standing_for(sorted_by_pattern(bases[rows], labels[rows], classes[rows], stretches), whole, background_order)
         for rows in (chosen[:_FIRST_SEQUENCES], chosen)
     )
     form = Form(tuple(motifs), tuple(pairs))
@@ -251,7 +260,7 @@ def _first_guess(whole: Data, form: Form, background_order: int) -> Parameters:
     rates /= np.array([[1.0]] + [[float(n_tasks)]] * n_tasks) * 1.5
     n_classes = int(whole.classes.max()) + 1
     words = whole.words_of_classes(whole_words(whole, background_order), n_classes)
-    backgrounds = np.stack([counted_background(each) for each in words])
+    backgrounds = tuple(backgrounds_of_words(each, whole.stretches) for each in words)
     return Parameters(rates, (Position(),) * rates.shape[1], backgrounds, np.ones(n_classes))
 
 
