@@ -25,7 +25,7 @@ HUMAN_BACKGROUND = (
 Fraction = Annotated[float, Field(gt=0, lt=1)]
 Rate = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
-#: Kinds of stretches at most: the posterior takes as many times as long.
+#: Kinds of stretches at most.
 MOST_STRETCHES = 32
 Background = Literal["human"] | Path | tuple[tuple[float, ...], ...]
 BackgroundOrder = Annotated[int, Field(ge=0, le=5)]

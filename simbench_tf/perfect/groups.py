@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from simbench_tf.errors import InputError
 from simbench_tf.simulate.oracle.layout import OracleLayout
 
 Floats = npt.NDArray[np.float64]
@@ -167,7 +168,18 @@ class Arranged(NamedTuple):
 
 
 def arrange(layout: OracleLayout) -> Arranged:
-    """Arrange a layout; nothing is dropped but forms that never start."""
+    """Arrange a layout; nothing is dropped but forms that never start.
+
+    Raises
+    ------
+    InputError
+        It has stretches.
+    """
+    if len(layout.stretch_weight) > 1:
+        what = "are not among what the oracle as a network sums over"
+        raise InputError(
+            "simulation.stretches", what, "leave the model out; sites, labels and ceilings are exact as ever"
+        )
     n_patterns, n_tasks = len(layout.prior), len(layout.task_elements)
     order = max(layout.order, 1)
     rates, class_of = np.unique(layout.rates[:, :n_patterns].T, axis=0, return_inverse=True)

@@ -168,6 +168,9 @@ def planted_network(
     if len(grammar.hmms) > 1:
         what = "are several, and the kernels of a planted network are log-odds against one background"
         raise InputError("simulation.classes", what, "take architecture: oracle, or leave the classes out")
+    if len(grammar.hmm.stretch_weight) > 1:
+        what = "differ in background, and the kernels of a planted network are log-odds against one"
+        raise InputError("simulation.stretches", what, "leave the model or the stretches out")
     kernels = motif_kernels(grammar, kernel_size, strands == "both", without)
     has_pairs = any(element.pair for element in grammar.elements)
     windows = _windows(grammar.seq_length, window or (_WINDOW_OF_PAIRS if has_pairs else _WINDOW))

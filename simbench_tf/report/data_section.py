@@ -52,13 +52,15 @@ def _grammar_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> st
 
 
 def _background_story(simulation: Mapping[str, Any]) -> str:
-    """What the background is: how many bases a base depends on, and whether sequences are of several classes."""
-    classes = simulation.get("classes") or []
+    """What the background is: how many bases a base depends on, and whether there are several kinds of it."""
+    classes, stretches = simulation.get("classes") or [], simulation.get("stretches") or []
     own = [each for each in classes if each.get("background") is not None]
-    order = max(map(_order, own if classes and len(own) == len(classes) else [simulation, *own]))
+    shared = stretches or [simulation]
+    order = max(map(_order, own if classes and len(own) == len(classes) else [*shared, *own]))
     depends = {0: "is drawn by itself", 1: "depends on the one before"}.get(order, f"depends on the {order} before")
     kinds = f", in {len(classes)} classes of sequences that differ in it and in how many sites they have"
-    return f"a random background in which each base {depends}{kinds if len(classes) > 1 else ''}"
+    along = f", in stretches of {len(stretches)} kinds that differ in it" if len(stretches) > 1 else ""
+    return f"a random background in which each base {depends}{along}{kinds if len(classes) > 1 else ''}"
 
 
 def _order(settings: Mapping[str, Any]) -> int:

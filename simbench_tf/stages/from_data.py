@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from simbench_tf.config import Config, GrammarSimulation, Model, SequenceClass
+from simbench_tf.config import Config, GrammarSimulation, Model, SequenceClass, Stretch
 from simbench_tf.dataset import Dataset
 from simbench_tf.dataset_grammar import grammar_of
 from simbench_tf.errors import InputError
@@ -16,7 +16,7 @@ from simbench_tf.files import whole_file
 from simbench_tf.motifs import load_motifs
 from simbench_tf.simulate.grammar import Grammar, build_grammar
 
-_Settings = TypeVar("_Settings", GrammarSimulation, SequenceClass)
+_Settings = TypeVar("_Settings", GrammarSimulation, SequenceClass, Stretch)
 _log = logging.getLogger(__name__)
 
 
@@ -30,8 +30,8 @@ def build_before_data(model: Model, config: Config) -> Any:
     """
     simulation = config.simulation
     assert isinstance(simulation, GrammarSimulation)
-    classes = [_without_file(each) for each in simulation.classes]
-    simulation = _without_file(simulation).model_copy(update={"classes": classes})
+    parts = {key: [_without_file(each) for each in getattr(simulation, key)] for key in ("classes", "stretches")}
+    simulation = _without_file(simulation).model_copy(update=parts)
     return _built(model, build_grammar(simulation, load_motifs(simulation.motifs)))
 
 

@@ -18,11 +18,24 @@ GAPPED = ((0.4, 0.2, 0.2, 0.2), (0.5, 0.2, 0, 0.3), (0.3, 0, 0.4, 0.3), (0.1, 0.
 # a base given the two before it, some steps impossible
 ORDER_2 = np.random.default_rng(6).dirichlet(np.full(4, 0.7), 16).round(3)
 ORDER_2[[3, 9]] = [[0.5, 0, 0.25, 0.25], [0, 0.2, 0.4, 0.4]]
-BACKGROUNDS = {
-    "human": "human",
-    "impossible steps": GAPPED,
-    "order 0": ((0.1, 0.2, 0.3, 0.4),),
-    "order 2": tuple(map(tuple, (ORDER_2 / ORDER_2.sum(axis=1, keepdims=True)).tolist())),
+LONG_MEMORY = tuple(map(tuple, (ORDER_2 / ORDER_2.sum(axis=1, keepdims=True)).tolist()))
+
+#: Settings of a grammar each.
+BACKGROUNDS: dict[str, dict[str, Any]] = {
+    "human": {"background": "human"},
+    "impossible steps": {"background": GAPPED},
+    "order 0": {"background": ((0.1, 0.2, 0.3, 0.4),)},
+    "order 2": {"background": LONG_MEMORY},
+    "stretches": {
+        "stretches": [
+            {"weight": 2, "length": 3, "background": ((0.4, 0.1, 0.1, 0.4),)},
+            {"weight": 1, "length": 1, "background": ((0.04, 0.46, 0.3, 0.2),)},
+            {"weight": 3, "length": 6, "background": ((0.1, 0.2, 0.6, 0.1),)},
+        ]
+    },
+    "stretches of order 2": {
+        "stretches": [{"length": 2, "background": LONG_MEMORY}, {"length": 4, "background": LONG_MEMORY[::-1]}]
+    },
 }
 
 CASES: dict[str, list[dict[str, Any]]] = {
@@ -73,7 +86,7 @@ RULES: dict[str, list[dict[str, Any]]] = {
 
 def short_grammar(case: str, background: str, seq_length: int) -> Grammar:
     rules = RULES.get(case, [])
-    return grammar_of(CASES[case], SHORT, seq_length, background=BACKGROUNDS[background], rules=rules)
+    return grammar_of(CASES[case], SHORT, seq_length, rules=rules, **BACKGROUNDS[background])
 
 
 # ---------------------------------------------------------------- every placement, one by one
@@ -152,14 +165,32 @@ def placements_by_rates(grammar: Grammar, pattern: int) -> Iterator[tuple[float,
 
 
 def background_probability(grammar: Grammar, bases: np.ndarray) -> np.ndarray:
-    """P(base | up to k bases before) as a background base, (N, L)."""
-    probability = np.empty(bases.shape)
+    """P(base | up to k bases before) as a background base, in each kind of stretch, (Z, N, L)."""
+    kinds = grammar.hmm.background.reshape(len(grammar.hmm.stretch_weight), -1, 4)
+    probability = np.empty((len(kinds), *bases.shape))
     for row, position in np.ndindex(*bases.shape):
         context = bases[row, max(0, position - grammar.hmm.order) : position]
         block = sum(4**j for j in range(len(context)))
         code = sum(int(base) * 4**j for j, base in enumerate(context[::-1]))
-        probability[row, position] = grammar.hmm.background[block + code, bases[row, position]]
+        probability[:, row, position] = kinds[:, block + code, bases[row, position]]
     return probability
+
+
+def over_all_stretches(grammar: Grammar, factors: np.ndarray, in_element: np.ndarray) -> np.ndarray:
+    """Sum over which kind of stretch each base lies in: factors (Z, N, L), in_element (L,) -> (N,)."""
+    weight, ends = grammar.hmm.stretch_weight, 1 - grammar.hmm.stretch_stay
+    if len(factors) == 1:
+        return factors[0].prod(axis=1)
+    step = np.diag(1 - ends) + ends[:, None] * weight
+    # what the steps leave as it is
+    values, vectors = np.linalg.eig(step.T)
+    before = np.real(vectors[:, np.argmax(np.real(values))])
+    state = np.repeat((before / before.sum())[:, None], factors.shape[1], axis=1)
+    for position in range(factors.shape[2]):
+        state = state * factors[:, :, position]
+        if not in_element[position]:
+            state = step.T @ state
+    return state.sum(axis=0)
 
 
 class BruteForce(NamedTuple):
@@ -177,12 +208,13 @@ def brute_force(grammar: Grammar, bases: np.ndarray) -> BruteForce:
     motifs = np.zeros((n, n_patterns, length, len(grammar.motifs)))
     for pattern in range(n_patterns):
         for probability, placed in placements(grammar, pattern):
-            factors = background.copy()
+            factors, in_element = background.copy(), np.zeros(length, bool)
             for start, _, laid in placed:
+                in_element[start : start + laid.width] = True
                 for at, _, ppm in laid.parts:
                     for offset, row in enumerate(ppm):
-                        factors[:, start + at + offset] = row[bases[:, start + at + offset]]
-            joint = probability * factors.prod(axis=1)
+                        factors[:, :, start + at + offset] = row[bases[:, start + at + offset]]
+            joint = probability * over_all_stretches(grammar, factors, in_element)
             likelihood[:, pattern] += joint
             for start, number, laid in placed:
                 for at, m, ppm in laid.parts:

@@ -33,7 +33,7 @@ def pattern_log_likelihood(grammar: Grammar, rows: np.ndarray) -> np.ndarray:
         return (np.log(odds.numpy()) + log_scale.numpy()).T - grammar.seq_length * np.log(4)
 
 
-@pytest.mark.parametrize("background", BACKGROUNDS)
+@pytest.mark.parametrize("background", [name for name in BACKGROUNDS if "stretches" not in name])
 @pytest.mark.parametrize("case", CASES)
 def test_likelihoods_of_sequences_are_those_of_the_oracle(case: str, background: str) -> None:
     grammar = short_grammar(case, background, LENGTH)

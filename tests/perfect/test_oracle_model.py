@@ -69,7 +69,7 @@ def test_presets(preset: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("background", ["human", "order 2"])
 def test_pairs_correlated_labels_and_longer_memory(background: str) -> None:
-    grammar = grammar_of(ELEMENTS, LONG, 70, background=BACKGROUNDS[background], label_correlation=0.6)
+    grammar = grammar_of(ELEMENTS, LONG, 70, label_correlation=0.6, **BACKGROUNDS[background])
     bases = drawn(grammar, 6)[0]
     np.testing.assert_allclose(log_odds_of(grammar, bases), exact(grammar, bases), rtol=0, atol=1e-9)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from helpers.oracle_brute_force import CASES, ORDER_2, RULES, SHORT, brute_force
+from helpers.oracle_brute_force import CASES, LONG_MEMORY, RULES, SHORT, brute_force
 from helpers.oracle_grammars import ELEMENTS, LONG, drawn, grammar_of
 from simbench_tf.config import Config, GrammarSimulation
 from simbench_tf.dna import one_hot
@@ -31,7 +31,6 @@ from simbench_tf.simulate.grammar import (
 from simbench_tf.simulate.oracle import explain, label_log_odds, log_likelihood, site_calls
 
 GC_RICH = ((0.1, 0.4, 0.4, 0.1),)
-LONG_MEMORY = tuple(map(tuple, (ORDER_2 / ORDER_2.sum(axis=1, keepdims=True)).tolist()))
 CLASSES: list[dict[str, Any]] = [
     {"weight": 3, "background": GC_RICH, "rate": 0.9},
     {"weight": 1, "background": LONG_MEMORY, "rate": 0.4},

@@ -14,10 +14,11 @@ from simbench_tf.simulate.fit.classes import sequence_classes, suited_order
 from simbench_tf.simulate.fit.expected_sites import Parameters, sorted_by_pattern
 from simbench_tf.simulate.fit.motif_words import DATABASE_SITES, refitted_motifs, site_words
 from simbench_tf.simulate.grammar import build_grammar, draw, draw_classes
+from simbench_tf.simulate.grammar.background import one_background
 
 ISLANDS = ((0.15, 0.35, 0.35, 0.15),)
 REST = ((0.3, 0.2, 0.2, 0.3),)
-BACKGROUND = np.array(HUMAN_BACKGROUND)
+BACKGROUND = (one_background(np.array(HUMAN_BACKGROUND)),)
 CLASSES = [{"weight": 1, "background": ISLANDS, "rate": 2.0}, {"weight": 2, "background": REST, "rate": 0.5}]
 MOTIFS = [sharp("TGACTCATGCAATT", share=0.97), sharp("CCGGAAGTACTGAC", share=0.97)]
 ELEMENTS = [
@@ -106,7 +107,7 @@ def test_site_words_are_those_of_the_true_sites_where_these_are_unmistakable():
     data = sorted_by_pattern(bases, labels)
     rates = np.array([[0.3, 0.4], [0.4, 0.0]])
     flat = settings(tasks=ONE["tasks"], elements=ELEMENTS).elements[0].position
-    parameters = Parameters(rates, (flat, flat), BACKGROUND[None], np.ones(1))
+    parameters = Parameters(rates, (flat, flat), BACKGROUND, np.ones(1))
     sites = drawn.sites.to_pandas()
     rows = sites["seq_id"].str[3:].astype(int).to_numpy()
     for number, words in enumerate(site_words(parameters, MOTIFS, data)):
@@ -135,7 +136,7 @@ def test_motifs_move_to_the_words_of_the_regions_as_far_as_there_are_sites():
     data = sorted_by_pattern(bases[:0], labels[:0])
     # without a site they stay what they were
     position = fit.simulation.elements[0].position
-    nothing = Parameters(np.full((2, 2), 0.1), (position,) * 2, BACKGROUND[None], np.ones(1))
+    nothing = Parameters(np.full((2, 2), 0.1), (position,) * 2, BACKGROUND, np.ones(1))
     for motif, same in zip(MOTIFS, refitted_motifs(nothing, MOTIFS, MOTIFS, data), strict=True):
         np.testing.assert_allclose(same.ppm, motif.ppm, atol=1e-5)
     assert DATABASE_SITES > 0

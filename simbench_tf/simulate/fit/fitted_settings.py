@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -63,21 +64,30 @@ def grammar_settings(
     ]
     of_pairs = of_elements[len(motifs) :]
     elements += [element_of(pair, *rates) for pair, rates in zip(pairs, of_pairs, strict=True)]
-    shares = np.bincount(classes, minlength=len(parameters.backgrounds)) / len(classes)
-    backgrounds = [background_settings(_rounded_backgrounds(each)) for each in parameters.backgrounds]
-    several = [
-        SequenceClass(weight=_significant(share), rate=_significant(rate), **background)
-        for share, rate, background in zip(shares.tolist(), parameters.class_rates.tolist(), backgrounds, strict=True)
-    ]
     return GrammarSimulation(
         kind="grammar",
         seq_length=shape[1],
         n_sequences=shape[0],
-        **({"classes": several} if len(several) > 1 else backgrounds[0]),
+        **_of_backgrounds(parameters, classes),
         tasks={task: Task(fraction=_significant(f)) for task, f in zip(tasks, fractions.tolist(), strict=True)},
         label_correlation=round(fit_label_correlation(fractions, counts), 3),
         elements=elements,
     )
+
+
+def _of_backgrounds(parameters: Parameters, classes: Integers) -> dict[str, Any]:
+    """The background of all sequences, or their classes, which have a background each."""
+    backgrounds = [background_settings(_rounded_backgrounds(each)) for each in parameters.backgrounds]
+    if len(backgrounds) == 1:
+        return backgrounds[0]
+    shares = np.bincount(classes, minlength=len(backgrounds)) / len(classes)
+    of_classes = zip(shares.tolist(), parameters.class_rates.tolist(), backgrounds, strict=True)
+    return {
+        "classes": [
+            SequenceClass(weight=_significant(share), rate=_significant(rate), **background)
+            for share, rate, background in of_classes
+        ]
+    }
 
 
 def _significant(value: float) -> float:
