@@ -176,17 +176,25 @@ def background_probability(grammar: Grammar, bases: np.ndarray) -> np.ndarray:
     return probability
 
 
-def over_all_stretches(grammar: Grammar, factors: np.ndarray, in_element: np.ndarray) -> np.ndarray:
-    """Sum over which kind of stretch each base lies in: factors (Z, N, L), in_element (L,) -> (N,)."""
-    weight, ends = grammar.hmm.stretch_weight, 1 - grammar.hmm.stretch_stay
+def placed_probability(
+    grammar: Grammar, background: np.ndarray, bases: np.ndarray, placed: list[tuple[int, int, Laid]]
+) -> np.ndarray:
+    """P(sequence | a placement), (N,), from the probabilities of its bases as background, (Z, N, L)."""
+    factors, in_element = background.copy(), np.zeros(bases.shape[1], bool)
+    for start, _, laid in placed:
+        in_element[start : start + laid.width] = True
+        for at, _, ppm in laid.parts:
+            for offset, row in enumerate(ppm):
+                factors[:, :, start + at + offset] = row[bases[:, start + at + offset]]
     if len(factors) == 1:
         return factors[0].prod(axis=1)
-    step = np.diag(1 - ends) + ends[:, None] * weight
-    # what the steps leave as it is
+    # a step from one kind of stretch to another, and what steps leave as it is
+    ends = 1 - grammar.hmm.stretch_stay
+    step = np.diag(1 - ends) + ends[:, None] * grammar.hmm.stretch_weight
     values, vectors = np.linalg.eig(step.T)
-    before = np.real(vectors[:, np.argmax(np.real(values))])
-    state = np.repeat((before / before.sum())[:, None], factors.shape[1], axis=1)
-    for position in range(factors.shape[2]):
+    long_run = np.real(vectors[:, np.argmax(np.real(values))])
+    state = np.repeat((long_run / long_run.sum())[:, None], len(bases), axis=1)
+    for position in range(bases.shape[1]):
         state = state * factors[:, :, position]
         if not in_element[position]:
             state = step.T @ state
@@ -208,13 +216,7 @@ def brute_force(grammar: Grammar, bases: np.ndarray) -> BruteForce:
     motifs = np.zeros((n, n_patterns, length, len(grammar.motifs)))
     for pattern in range(n_patterns):
         for probability, placed in placements(grammar, pattern):
-            factors, in_element = background.copy(), np.zeros(length, bool)
-            for start, _, laid in placed:
-                in_element[start : start + laid.width] = True
-                for at, _, ppm in laid.parts:
-                    for offset, row in enumerate(ppm):
-                        factors[:, :, start + at + offset] = row[bases[:, start + at + offset]]
-            joint = probability * over_all_stretches(grammar, factors, in_element)
+            joint = probability * placed_probability(grammar, background, bases, placed)
             likelihood[:, pattern] += joint
             for start, number, laid in placed:
                 for at, m, ppm in laid.parts:

@@ -92,7 +92,7 @@ def log_space(grammar: Grammar, bases: np.ndarray, pattern: int) -> tuple[np.nda
     with np.errstate(divide="ignore"):
         hazard = np.log(hazards(grammar, pattern))
         stay = np.log1p(-hazards(grammar, pattern).sum(axis=0))
-        background = np.log(background_probability(grammar, bases[None]))[0]
+        background = np.log(background_probability(grammar, bases[None]))[0, 0]
         starts = []  # (position, width, log probability, mask of its sites' bases)
         for number in range(len(grammar.elements)):
             for laid in layouts(grammar, number):

@@ -13,7 +13,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.oracle_brute_force import CASES, background_probability, placements, short_grammar
+from helpers.oracle_brute_force import (
+    CASES,
+    background_probability,
+    placed_probability,
+    placements,
+    short_grammar,
+)
 from helpers.oracle_grammars import ELEMENTS, LONG, drawn, grammar_of
 from simbench_tf.config import load_config
 from simbench_tf.discovery import best_f1, score_instances
@@ -50,14 +56,13 @@ def placed_sites(grammar: Grammar, bases: np.ndarray) -> Iterator[tuple[np.ndarr
     background, found = background_probability(grammar, bases), []
     for pattern, prior in enumerate(label_prior(grammar)):
         for probability, placed in placements(grammar, pattern):
-            factors, sites = background.copy(), []
-            for start, number, laid in placed:
-                for at, m, ppm in laid.parts:
-                    for offset, row in enumerate(ppm):
-                        factors[:, start + at + offset] = row[bases[:, start + at + offset]]
-                    strand = int(not np.array_equal(ppm, grammar.motifs[m].ppm))
-                    sites.append((number, m, strand, start + at, len(ppm)))
-            found.append((prior * probability * factors.prod(axis=1), sites))
+            joint = prior * probability * placed_probability(grammar, background, bases, placed)
+            sites = [
+                (number, m, int(not np.array_equal(ppm, grammar.motifs[m].ppm)), start + at, len(ppm))
+                for start, number, laid in placed
+                for at, m, ppm in laid.parts
+            ]
+            found.append((joint, sites))
     total = sum(joint for joint, _ in found)
     return ((joint / total, sites) for joint, sites in found)
 
@@ -75,9 +80,11 @@ def best_calls(calls: pd.DataFrame) -> pd.DataFrame:
     return calls.sort_values("score", kind="stable").drop_duplicates("row", keep="last")
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_starts_and_best_scores_are_those_of_every_placement(case: str) -> None:
-    grammar = short_grammar(case, "human", 8)
+@pytest.mark.parametrize(
+    ("case", "background"), [*((case, "human") for case in CASES), ("pair", "stretches"), ("two rules", "stretches")]
+)
+def test_starts_and_best_scores_are_those_of_every_placement(case: str, background: str) -> None:
+    grammar = short_grammar(case, background, 8)
     bases, _, _ = drawn(grammar, 12)
     kinds, starts = starts_of(grammar, bases)
     number = {kind: k for k, kind in enumerate(zip(kinds.element, kinds.motif, kinds.strand, strict=True))}
