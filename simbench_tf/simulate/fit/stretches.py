@@ -189,6 +189,7 @@ def _count(
 ) -> None:
     n, length = bases.shape
     n_kinds, n_words = weights.size, words.shape[2]
+    order = _order(n_words // 4)
     for block in nb.prange(_BLOCKS):
         forward, backward = np.empty((length, n_kinds)), np.empty((length, n_kinds))
         odds, scale = np.empty((length, n_kinds)), np.empty(length)
@@ -198,7 +199,7 @@ def _count(
             for i in range(length):
                 log_likelihood[block] += np.log(scale[i])
                 word = (4 * word + bases[row, i]) % n_words
-                if 4 ** (i + 1) >= n_words:
+                if i >= order:
                     for kind in range(n_kinds):
                         words[block, kind, word] += forward[i, kind] * backward[i, kind]
                 if i + 1 < length:
@@ -232,6 +233,15 @@ def _fill_posterior(
 
 
 @njit()
+def _order(n_rows: int) -> int:
+    """k of tables of 4 ** k rows."""
+    order = 0
+    while 4**order < n_rows:
+        order += 1
+    return order
+
+
+@njit()
 def _go(
     tables: Floats,
     weights: Floats,
@@ -246,10 +256,10 @@ def _go(
     """Forward and backward along one sequence; their product at a base is the posterior of its kind."""
     length, n_kinds = forward.shape
     n_rows = tables.shape[0]
-    context = 0
+    order, context = _order(n_rows), 0
     for i in range(length):
         # fewer bases before than a table asks for tell nothing
-        odds[i] = tables[context, bases[i]] if 4**i >= n_rows else np.ones(n_kinds)
+        odds[i] = tables[context, bases[i]] if i >= order else np.ones(n_kinds)
         context = (4 * context + bases[i]) % n_rows
         if i == 0:
             forward[i] = start * odds[i]
