@@ -188,9 +188,7 @@ class GrammarSimulation(SimulationSettings):
     classes: list[SequenceClass] = []
     """Kinds of sequences that differ in background and in how many sites they have; none: all are alike."""
     stretches: Annotated[list[Stretch], Field(max_length=MOST_STRETCHES)] = []
-    """Kinds of stretches, whose background takes the place of `background`; none: it is the same all along a sequence.
-
-    A class with a background of its own has no stretches."""
+    """Kinds of stretches along sequences, in place of `background`; a class with a background of its own has none."""
     motifs: str = "default"
     """default, jaspar:RELEASE, or a MEME, JASPAR or HOMER file."""
     tasks: Annotated[dict[str, Task], Field(min_length=1)] = {"HepG2": Task(), "K562": Task()}
