@@ -1,11 +1,15 @@
 """How well probabilities of true sites hold on other draws: of the fitted grammar, and where the twin is misfitted.
 
-    python benchmarks/belief.py > results/belief.csv     # some minutes on two cores
+    python benchmarks/belief.py > results/belief.csv     # a quarter of an hour on two cores
     python docs/make_belief.py                           # its table and figure in docs/what_may_i_believe.md
 
 Of a grammar that plays the real regions a network is trained, and explained; of another, the twin, too. What is fitted
 to the twin is read on the real regions, whose truth is known here. Rows are bins of reliability (of bases and of
 candidates), and one row a case and method for the sites that are called at probability .5.
+
+Networks differ from training to training, in what they know and so in what their scores are worth. So the fitted twin is
+tried `N_PAIRS` times more, each twin and each real network from sequences of its own: cases *pair 0*, *pair 1*, ...,
+with the row of the called sites alone.
 """
 
 from __future__ import annotations
@@ -34,7 +38,7 @@ from simbench_tf.simulate.grammar import build_grammar, draw, element_tasks
 TASK, LENGTH, LEAST = "open", 150, 0.5
 N_TRAIN, N_DRAWN = 8_000, 10_000  # the rest is explained: its positives, some 700
 EPOCHS, POORER = 8, 2
-N_TRAININGS = 3
+N_TRAININGS, N_PAIRS = 3, 12
 METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "grad_x_input@none": ("grad_x_input", {}),
     "saliency@none": ("saliency", {}),
@@ -165,6 +169,11 @@ def main() -> None:
         *held_against("a motif is missing", [explained(without(REAL, "CTCF"), 1)], real),
         *held_against("twice the sites", [explained(with_rate(REAL, 2.0), 1)], real),
     ]
+    for number in range(N_PAIRS):
+        twins = [explained(REAL, 100 + number, training=training) for training in range(N_TRAININGS)]
+        pair = held_against(f"pair {number}", twins, explained(REAL, 200 + number))
+        tables += [table[table["what"] == "called"] for table in pair]
+        print(f"pair {number}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
     pd.concat(tables, ignore_index=True).round(4).to_csv(sys.stdout, index=False)
     print(f"{time.perf_counter() - begun:.0f} s", file=sys.stderr)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from simbench_tf.config import Element, GrammarSimulation, Position, Stretch, Task
+from simbench_tf.config import MOST_STRETCHES, Element, GrammarSimulation, Position, Stretch, Task
 from simbench_tf.motifs import Motif
 from simbench_tf.simulate.fit.background_words import background_words
 from simbench_tf.simulate.fit.spacings import Spacing
@@ -163,8 +163,11 @@ def standing_for(data: Data, whole: Data, order: int) -> Data:
 
 def whole_words(data: Data, order: int) -> Floats:
     """Words of `order` + 1 bases in the sequences of each group, whether in sites or not, float64 (K, W)."""
-    groups = [data.of_group(k) for k in range(len(data.sizes))]
-    return np.stack([background_words(each, order, np.zeros(each.shape), data.stretches) for each in groups])
+    counts = []
+    for k in range(len(data.sizes)):
+        parts = _chunks(data.of_group(k), MOST_STRETCHES)
+        counts.append(sum(background_words(each, order, np.zeros(each.shape), data.stretches) for each in parts))
+    return np.stack(counts)
 
 
 def pattern_codes(labels: npt.NDArray[np.integer]) -> Integers:

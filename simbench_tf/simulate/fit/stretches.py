@@ -23,10 +23,12 @@ Integers = npt.NDArray[np.int64]
 # bases of the pieces that are sorted at the start, and of a stretch then
 _PIECE, _FIRST_LENGTH = 50, 100
 _MAX_PASSES = 200
+# kinds are learnt from so many bases at most, of sequences at even distances
+_MOST_BASES = 4_000_000
 # passes end when the mean log-likelihood of a base gains less than this
 _LEAST_GAIN = 1e-6
 # bases before that kinds are told apart by, whatever the order of their backgrounds
-_ORDER = 2
+_TOLD_BY = 2
 # a stretch is no longer than so many sequences, on average
 _MOST_SEQUENCES = 10
 # words of a context that a shorter context stands for
@@ -76,21 +78,25 @@ def fitted_stretches(bases: Bases, n_kinds: int, order: int) -> Backgrounds:
     >>> found.tables[:, 0, 1:3].sum(axis=1).round(1).tolist(), (1 / (1 - found.stay)).round(-1).tolist()
     ([0.8, 0.2], [140.0, 140.0])
     """
-    both = np.concatenate([bases, 3 - bases[:, ::-1]])
-    low = min(order, _ORDER)
-    tables = np.stack([table_of_words(each) for each in _first_words(both, n_kinds, low)])
+    some = _both_strands(bases[:: -(-bases.size // _MOST_BASES)])
+    low = min(order, _TOLD_BY)
+    tables = np.stack([table_of_words(each) for each in _first_words(some, n_kinds, low)])
     found = Backgrounds(tables, np.full(n_kinds, 1 / n_kinds), np.full(n_kinds, 1 - 1 / _FIRST_LENGTH))
     before = -np.inf
     for _ in range(_MAX_PASSES):
-        counts, log_likelihood = _expected(found, both, low)
-        after = log_likelihood / both.size
+        counts, log_likelihood = _expected(found, some, low)
+        after = log_likelihood / some.size
         if after - before < _LEAST_GAIN:
             break
         before, found = after, _likeliest(counts, bases.shape[1])
-    words = _expected(found, both, order)[0].words
+    words = _expected(found, _both_strands(bases), order)[0].words
     found = found._replace(tables=np.stack([table_of_words(each) for each in words]))
     by_share = np.argsort(-found.start, kind="stable")
     return Backgrounds(*(each[by_share] for each in found))
+
+
+def _both_strands(bases: Bases) -> Bases:
+    return np.concatenate([bases, 3 - bases[:, ::-1]])
 
 
 def stretch_posterior(backgrounds: Backgrounds, bases: Bases) -> npt.NDArray[np.float32]:
@@ -189,7 +195,7 @@ def _count(
 ) -> None:
     n, length = bases.shape
     n_kinds, n_words = weights.size, words.shape[2]
-    order = _order(n_words // 4)
+    order = _order_of_rows(n_words // 4)
     for block in nb.prange(_BLOCKS):
         forward, backward = np.empty((length, n_kinds)), np.empty((length, n_kinds))
         odds, scale = np.empty((length, n_kinds)), np.empty(length)
@@ -233,7 +239,7 @@ def _fill_posterior(
 
 
 @njit()
-def _order(n_rows: int) -> int:
+def _order_of_rows(n_rows: int) -> int:
     """k of tables of 4 ** k rows."""
     order = 0
     while 4**order < n_rows:
@@ -256,7 +262,7 @@ def _go(
     """Forward and backward along one sequence; their product at a base is the posterior of its kind."""
     length, n_kinds = forward.shape
     n_rows = tables.shape[0]
-    order, context = _order(n_rows), 0
+    order, context = _order_of_rows(n_rows), 0
     for i in range(length):
         # fewer bases before than a table asks for tell nothing
         odds[i] = tables[context, bases[i]] if i >= order else np.ones(n_kinds)
