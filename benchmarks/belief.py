@@ -7,7 +7,7 @@ Of a grammar that plays the real regions a network is trained, and explained; of
 to the twin is read on the real regions, whose truth is known here. Rows are bins of reliability (of bases and of
 candidates), and one row a case and method for the sites that are called at probability .5.
 
-Networks differ from training to training, in what they know and so in what their scores are worth. So the fitted twin is
+Networks differ from training to training, in what they know and so in what scores are worth. So the fitted twin is
 tried `N_PAIRS` times more, each twin and each real network from sequences of its own: cases *pair 0*, *pair 1*, ...,
 with the row of the called sites alone.
 """

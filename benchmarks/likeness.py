@@ -32,15 +32,15 @@ from simbench_tf.simulate.fit.classes import suited_order
 from simbench_tf.simulate.fit.spacings import enriched_spacings
 from simbench_tf.simulate.grammar import build_grammar, draw_bases
 from simbench_tf.simulate.peaks.scanning import Scanned, scan_regions
-from simbench_tf.stages.twin import FITTED_SPLITS, N_STRETCHES, by_network, measures, rows_alike, transfer
+from simbench_tf.stages.twin import FITTED_SPLITS, N_CLASSES, N_STRETCHES, by_network, measures, rows_alike, transfer
 
 ROOT = Path(__file__).resolve().parents[1]
 #: What each mend adds to the one before: settings of `fit_grammar`; a background order of 0 is the suited one.
 MENDS: dict[str, dict[str, Any]] = {
     "none": {"background_order": 3},
     "background": {"background_order": 0},
-    "classes": {"n_classes": 4},
-    "stretches": {"n_classes": 1, "n_stretches": N_STRETCHES},
+    "classes": {"n_classes": N_CLASSES},
+    "stretches": {"n_stretches": N_STRETCHES},
     "motifs": {"refit_motifs": True},
     "pairs": {"pairs": True},
 }

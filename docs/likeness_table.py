@@ -16,7 +16,7 @@ MENDS = {
     "none": "one background of order 3",
     "background": "of order 5",
     "classes": "+ four classes",
-    "stretches": "eight kinds of stretches in place of these",
+    "stretches": "+ four kinds of stretches in each",
     "motifs": "+ motifs' own PPMs",
     "pairs": "+ pairs at spacings",
 }

@@ -141,7 +141,7 @@ def fit(
         typer.Option("--background-order", min=0, max=5, help="How many preceding bases a background base depends on."),
     ] = 3,
     classes: Annotated[
-        int, typer.Option("--classes", min=1, max=20, help="Kinds of regions by composition, at most.")
+        int, typer.Option("--classes", min=1, max=20, help="Kinds of regions by composition, at most; twins have 4.")
     ] = 1,
     stretches: Annotated[
         int,
@@ -149,7 +149,7 @@ def fit(
             "--stretches",
             min=1,
             max=MOST_STRETCHES,
-            help="Kinds of stretches along regions by composition; twins have 8.",
+            help="Kinds of stretches along regions of each class; twins have 4.",
         ),
     ] = 1,
     refit_motifs: Annotated[

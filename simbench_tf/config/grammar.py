@@ -109,23 +109,6 @@ class Rule(Strict):
     """Share of the sequences without the label in which it holds, exactly."""
 
 
-class SequenceClass(Strict):
-    """A kind of sequences, such as CpG islands: what they are drawn from, and how rich in sites they are.
-
-    Each sequence is of one class, drawn by its weight whatever the labels. So composition and numbers of sites vary
-    more from sequence to sequence than one background and one set of rates let them.
-    """
-
-    weight: Annotated[float, Field(gt=0)] = 1.0
-    """Its share of the sequences; weights are scaled to the sum 1."""
-    background: Background | None = None
-    """As `simulation.background`, which it is by default."""
-    background_order: BackgroundOrder | None = None
-    """As `simulation.background_order`, of a background of its own."""
-    rate: Rate = 1.0
-    """What every element's rate and enrichments are multiplied by in its sequences."""
-
-
 class Stretch(Strict):
     """A kind of stretch along a sequence, such as one rich in A and T, or a repeat: what its bases are drawn from.
 
@@ -141,6 +124,31 @@ class Stretch(Strict):
     """As `simulation.background`."""
     background_order: BackgroundOrder | None = None
     """As `simulation.background_order`; alike in all kinds."""
+
+
+class SequenceClass(Strict):
+    """A kind of sequences, such as CpG islands: what they are drawn from, and how rich in sites they are.
+
+    Each sequence is of one class, drawn by its weight whatever the labels. So composition and numbers of sites vary
+    more from sequence to sequence than one background and one set of rates let them.
+    """
+
+    weight: Annotated[float, Field(gt=0)] = 1.0
+    """Its share of the sequences; weights are scaled to the sum 1."""
+    background: Background | None = None
+    """As `simulation.background`, which it is by default."""
+    background_order: BackgroundOrder | None = None
+    """As `simulation.background_order`, of a background of its own."""
+    stretches: Annotated[list[Stretch], Field(max_length=MOST_STRETCHES)] = []
+    """As `simulation.stretches`, in place of a background of its own."""
+    rate: Rate = 1.0
+    """What every element's rate and enrichments are multiplied by in its sequences."""
+
+    @model_validator(mode="after")
+    def _one_background(self) -> SequenceClass:
+        if self.background is not None and self.stretches:
+            raise ValueError("a class has a `background` or `stretches`, not both")
+        return self
 
 
 class Task(Strict):
@@ -188,7 +196,7 @@ class GrammarSimulation(SimulationSettings):
     classes: list[SequenceClass] = []
     """Kinds of sequences that differ in background and in how many sites they have; none: all are alike."""
     stretches: Annotated[list[Stretch], Field(max_length=MOST_STRETCHES)] = []
-    """Kinds of stretches along sequences, in place of `background`; a class with a background of its own has none."""
+    """Kinds of stretches along sequences, in place of `background`; a class may have others, or a background."""
     motifs: str = "default"
     """default, jaspar:RELEASE, or a MEME, JASPAR or HOMER file."""
     tasks: Annotated[dict[str, Task], Field(min_length=1)] = {"HepG2": Task(), "K562": Task()}

@@ -53,14 +53,15 @@ def _grammar_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> st
 
 def _background_story(simulation: Mapping[str, Any]) -> str:
     """What the background is: how many bases a base depends on, and whether there are several kinds of it."""
-    classes, stretches = simulation.get("classes") or [], simulation.get("stretches") or []
-    own = [each for each in classes if each.get("background") is not None]
-    shared = stretches or [simulation]
-    order = max(map(_order, own if classes and len(own) == len(classes) else [*shared, *own]))
+    classes = simulation.get("classes") or []
+    own = [each for each in classes if each.get("background") is not None or each.get("stretches")]
+    backgrounds = own if classes and len(own) == len(classes) else [simulation, *own]
+    along = [each["stretches"] for each in backgrounds if each.get("stretches")]
+    order = max(map(_order, [kind for each in backgrounds for kind in each.get("stretches") or [each]]))
     depends = {0: "is drawn by itself", 1: "depends on the one before"}.get(order, f"depends on the {order} before")
     kinds = f", in {len(classes)} classes of sequences that differ in it and in how many sites they have"
-    along = f", in stretches of {len(stretches)} kinds that differ in it" if len(stretches) > 1 else ""
-    return f"a random background in which each base {depends}{along}{kinds if len(classes) > 1 else ''}"
+    stretches = f", in stretches of {max(map(len, along))} kinds that differ in it" if along else ""
+    return f"a random background in which each base {depends}{stretches}{kinds if len(classes) > 1 else ''}"
 
 
 def _order(settings: Mapping[str, Any]) -> int:

@@ -17,6 +17,7 @@ from simbench_tf.motifs import load_motifs
 from simbench_tf.simulate.grammar import Grammar, build_grammar
 
 _Settings = TypeVar("_Settings", GrammarSimulation, SequenceClass, Stretch)
+_Backgrounds = TypeVar("_Backgrounds", GrammarSimulation, SequenceClass)
 _log = logging.getLogger(__name__)
 
 
@@ -30,9 +31,15 @@ def build_before_data(model: Model, config: Config) -> Any:
     """
     simulation = config.simulation
     assert isinstance(simulation, GrammarSimulation)
-    parts = {key: [_without_file(each) for each in getattr(simulation, key)] for key in ("classes", "stretches")}
-    simulation = _without_file(simulation).model_copy(update=parts)
+    classes = [_without_files(each) for each in simulation.classes]
+    simulation = _without_files(simulation).model_copy(update={"classes": classes})
     return _built(model, build_grammar(simulation, load_motifs(simulation.motifs)))
+
+
+def _without_files(settings: _Backgrounds) -> _Backgrounds:
+    """Without the FASTA files of a background and of stretches."""
+    stretches = [_without_file(each) for each in settings.stretches]
+    return _without_file(settings).model_copy(update={"stretches": stretches})
 
 
 def _without_file(settings: _Settings) -> _Settings:

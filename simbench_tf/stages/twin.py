@@ -48,9 +48,9 @@ from simbench_tf.stages.step import Made, dataset_checksums, step
 #: Splits whose regions are fitted; the others are what the twin is held against.
 FITTED_SPLITS = ("train", "valid")
 N_SEQUENCES = 20_000
-#: Kinds of stretches along regions by composition. With eight, composition varies over draws and along them nearly as
-#: over real regions.
-N_STRETCHES = 8
+#: Classes of regions by composition, at most, and kinds of stretches along the regions of each. With four of both,
+#: composition varies over draws, and along them, nearly as over real regions.
+N_CLASSES, N_STRETCHES = 4, 4
 #: Regions that rates are fitted to at most; a fit's time is in proportion.
 MAX_SEQUENCES = 1_000
 #: When EM ends; see `fit_grammar`.
@@ -122,7 +122,7 @@ def _inputs(config: Config, simulation: PeaksSimulation) -> dict[str, Any]:
         "config": config.model_dump(mode="json"),
         "files": files,
         "splits": FITTED_SPLITS,
-        "fit": (N_STRETCHES, MOST_PAIRS, MAX_SEQUENCES, TOLERANCE),
+        "fit": (N_CLASSES, N_STRETCHES, MOST_PAIRS, MAX_SEQUENCES, TOLERANCE),
     }
 
 
@@ -139,6 +139,7 @@ def _fitted(
             n_sequences=n_sequences,
             max_sequences=MAX_SEQUENCES,
             background_order=None,
+            n_classes=N_CLASSES,
             n_stretches=N_STRETCHES,
             refit_motifs=True,
             n_pairs=MOST_PAIRS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from helpers.drawn_peaks import LENGTH, ONE, arrays, settings, write_peaks
 from helpers.grammars import sharp
@@ -213,8 +214,6 @@ def test_rates_and_backgrounds_of_stretches_are_recovered():
         np.testing.assert_allclose(each.background, table, atol=0.02)
     rates = np.array([[e.rate, e.enriched.get("A", 0.0)] for e in fit.simulation.elements])
     np.testing.assert_allclose(rates, [[0.3, 0.4], [0.4, 0]], atol=4 * fit.rate_errors.max())
-    with pytest.raises(ValueError, match="not both"):
-        fit_grammar(bases, labels, MOTIFS, ["A"], n_stretches=2, n_classes=2)
 
 
 def test_a_fit_of_stretches_is_written_and_drawn_from(tmp_path):
@@ -229,8 +228,26 @@ def test_a_fit_of_stretches_is_written_and_drawn_from(tmp_path):
     grammar = build_grammar(simulation, load_motifs(simulation.motifs))
     assert draw(grammar, 1, 0, 5).sequences.num_rows == 5
     assert "3 kinds of stretches" in fitted.summary
-    with pytest.raises(InputError, match=r"^--stretches: are asked for beside classes"):
-        write_fitted(load_config(peaks), out, n_stretches=2, n_classes=2)
+
+
+def test_each_class_has_stretches_of_its_own(tmp_path):
+    islands = [{"length": 60, "background": RICH}, {"length": 20, "background": ((0.2, 0.3, 0.3, 0.2),)}]
+    classes = [{"weight": 1, "stretches": STRETCHES, "rate": 0.7}, {"weight": 1, "stretches": islands, "rate": 1.3}]
+    true = build_grammar(settings(tasks=ONE["tasks"], elements=OF_MOTIFS, classes=classes), MOTIFS)
+    bases, labels = arrays(draw(true, 3, 0, 2500), ["A"])
+    fit = fit_grammar(bases, labels, MOTIFS, ["A"], n_stretches=2, n_classes=2, background_order=0)
+    found = sorted(fit.simulation.classes, key=lambda each: each.rate)
+    assert [len(each.stretches) for each in found] == [2, 2]
+    for each, kinds in zip(found, (STRETCHES, islands), strict=True):
+        assert each.background is None
+        tables = sorted((kind.background for kind in each.stretches), key=lambda table: table[0][1])
+        wanted = sorted((kind["background"] for kind in kinds), key=lambda table: table[0][1])
+        np.testing.assert_allclose(tables, wanted, atol=0.03)
+    # of what is drawn again the mean composition, and how much it differs, are as before
+    gc = [np.isin(draw_bases(grammar, 5, 0, 2500)[0], (1, 2)).mean(axis=1)
+          for grammar in (true, build_grammar(fit.simulation, MOTIFS))]  # fmt: skip
+    assert gc[1].mean() == pytest.approx(gc[0].mean(), abs=0.02)
+    assert gc[1].std() == pytest.approx(gc[0].std(), rel=0.05)
 
 
 # refused, and told
@@ -250,6 +267,16 @@ def test_what_is_wrong_with_a_stretch_is_told_by_its_key(second, where, what):
         build_grammar(simulation, load_motifs("default"))
 
 
+def test_a_class_has_one_background_or_stretches():
+    with pytest.raises(ValidationError, match=r"a class has a `background` or `stretches`, not both"):
+        GrammarSimulation(kind="grammar", classes=[{"background": RICH, "stretches": STRETCHES}])
+    wrong = GrammarSimulation(
+        kind="grammar", classes=[{}, {"stretches": [STRETCHES[0], {"length": 2, "background": "human"}]}]
+    )
+    with pytest.raises(InputError, match=r"^simulation\.classes\.1\.stretches\.1\.background: depends on 1 bases"):
+        build_grammar(wrong, load_motifs("default"))
+
+
 def test_networks_of_one_background_refuse_stretches():
     for build in (planted_network, oracle_of):
         with pytest.raises(InputError, match=r"^simulation\.stretches: "):
@@ -258,16 +285,28 @@ def test_networks_of_one_background_refuse_stretches():
 
 def test_files_of_stretches_are_found_beside_the_configuration(tmp_path):
     simulation = GrammarSimulation(
-        kind="grammar", stretches=[STRETCHES[0], {"length": 9, "background": tmp_path / "islands.fa"}]
+        kind="grammar",
+        stretches=[STRETCHES[0], {"length": 9, "background": tmp_path / "islands.fa"}],
+        classes=[{}, {"stretches": [{"length": 9, "background": tmp_path / "shores.fa"}]}],
     )
     told = {}
     changed = simulation.with_files(lambda path, key: told.setdefault(key, path.with_suffix(".gz")))
-    assert told == {"simulation.stretches.1.background": tmp_path / "islands.gz"}
+    assert told == {
+        "simulation.stretches.1.background": tmp_path / "islands.gz",
+        "simulation.classes.1.stretches.0.background": tmp_path / "shores.gz",
+    }
     assert changed["stretches"][1].background == tmp_path / "islands.gz"
+    assert changed["classes"][1].stretches[0].background == tmp_path / "shores.gz"
 
 
 def test_a_report_says_that_composition_changes_along_sequences():
     story = _background_story(GrammarSimulation(kind="grammar", stretches=STRETCHES).model_dump(mode="json"))
     assert story == (
         "a random background in which each base is drawn by itself, in stretches of 2 kinds that differ in it"
+    )
+    classes = [{"stretches": STRETCHES}, {"background": "human"}]
+    story = _background_story(GrammarSimulation(kind="grammar", classes=classes).model_dump(mode="json"))
+    assert story == (
+        "a random background in which each base depends on the one before, in stretches of 2 kinds that differ in it, in 2 "
+        "classes of sequences that differ in it and in how many sites they have"
     )

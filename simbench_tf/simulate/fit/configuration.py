@@ -81,7 +81,7 @@ def write_fitted(
     n_classes : int
         Classes of regions by composition, at most; each has a background and a factor on all rates of its own.
     n_stretches : int
-        Kinds of stretches along regions, each with a background of its own; 1 for none. Not with classes.
+        Kinds of stretches along the regions of each class, each with a background of its own; 1 for none.
     refit_motifs : bool
         Estimate the motifs' PPMs from the regions, too, and write them beside `out`, under its name and .meme.
     n_pairs : int
@@ -100,8 +100,7 @@ def write_fitted(
     Raises
     ------
     InputError
-        The configuration is of a grammar, a file is at fault, no motif passes, both classes and stretches are asked
-        for, or `out` cannot be written.
+        The configuration is of a grammar, a file is at fault, no motif passes, or `out` cannot be written.
 
     Notes
     -----
@@ -115,8 +114,6 @@ def write_fitted(
     if not isinstance(simulation, PeaksSimulation):
         what = "is a grammar already" if simulation.kind == "grammar" else "is text, which names no real peaks"
         raise InputError("simulation.kind", what, "give a configuration of kind peaks to fit one to")
-    if n_classes > 1 and n_stretches > 1:
-        raise InputError("--stretches", "are asked for beside classes", "choose one: classes of regions, or stretches")
     _check_place(out)
     with tempfile.TemporaryDirectory() as index_dir:
         scanned = _with_all_labels(scan_regions(simulation, config.seed, index_dir, map_in_order), config.tasks)
@@ -124,7 +121,7 @@ def write_fitted(
         scanned = _some_regions(scanned, scanned.regions["split"].isin(splits).to_numpy(np.bool_))
     motifs = [motif for motif, kept in zip(scanned.motifs, scanned.kept, strict=True) if kept]
     if background_order is None:
-        background_order = suited_order(scanned.bases.size, max(n_classes, n_stretches))
+        background_order = suited_order(scanned.bases.size, n_classes)
     pairs = (
         enriched_spacings(scanned.bases, motifs, simulation.scan_pvalue, scanned.background, n_pairs) if n_pairs else ()
     )
@@ -298,7 +295,8 @@ def _summary(fit: Fit, n_motifs: int) -> str:
     n_pairs = len(fit.simulation.elements) - len(fit.motifs)
     pairs = f", {n_pairs} pairs of them" if n_pairs else ""
     classes = f", {len(fit.simulation.classes)} classes of sequences" if fit.simulation.classes else ""
-    stretches = f", {len(fit.simulation.stretches)} kinds of stretches" if fit.simulation.stretches else ""
+    n_kinds = max(len(each.stretches) for each in (fit.simulation, *fit.simulation.classes))
+    stretches = f", {n_kinds} kinds of stretches" if n_kinds else ""
     return (
         f"{len(fit.motifs)} of {n_motifs} motifs{pairs}{classes}{stretches}, fitted to {fit.n_fitted} regions in "
         f"{fit.n_passes} passes{left_out}"

@@ -14,7 +14,6 @@ import numpy.typing as npt
 from simbench_tf.config import Position
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
-from simbench_tf.simulate.fit.background_words import backgrounds_of_words
 from simbench_tf.simulate.fit.evidence import Profile, profile_kinds
 from simbench_tf.simulate.fit.expected_sites import (
     Data,
@@ -123,7 +122,7 @@ def _maximised(parameters: Parameters, expected: Expected, form: Form, data: Dat
     rates = fit_rates(counts, data.sizes, design_of(data, parameters), parameters.rates)
     profiles = form.profiles or form.with_pairs_flat(profile_kinds(expected.resolved))
     words = data.words_of_classes(expected.words, len(parameters.backgrounds))
-    backgrounds = tuple(backgrounds_of_words(each, data.stretches) for each in words)
+    backgrounds = data.backgrounds(words)
     class_rates = _class_rates(counts, np.einsum("kt,te->ke", data.design, rates), data, parameters.class_rates)
     return Parameters(rates, _positions(starts, form.widths, profiles), backgrounds, class_rates)
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from simbench_tf.config import MOST_STRETCHES, Element, GrammarSimulation, Position, Stretch, Task
 from simbench_tf.motifs import Motif
-from simbench_tf.simulate.fit.background_words import background_words
+from simbench_tf.simulate.fit.background_words import background_words, backgrounds_of_words
 from simbench_tf.simulate.fit.spacings import Spacing
 from simbench_tf.simulate.grammar import Grammar, build_grammar
 from simbench_tf.simulate.grammar.background import Backgrounds, order_of
@@ -47,8 +47,8 @@ class Data(NamedTuple):
         How many of all sequences each one stands for: 1 where all are here.
     rest : float64 (C, W), or 0
         Words of all sequences of each class, less those of the sequences here times their weight.
-    stretches : Backgrounds, or None
-        By which kinds of stretches are told apart, of all classes.
+    stretches : tuple of Backgrounds, or None
+        The kinds by which stretches are told apart in each class.
     """
 
     bases: Bases
@@ -57,7 +57,7 @@ class Data(NamedTuple):
     classes: Integers
     weights: Floats
     rest: Floats | float = 0.0
-    stretches: Backgrounds | None = None
+    stretches: tuple[Backgrounds, ...] | None = None
 
     @property
     def sizes(self) -> Integers:
@@ -67,6 +67,15 @@ class Data(NamedTuple):
     def of_group(self, k: int) -> Bases:
         """The sequences of a group, uint8 (n, L)."""
         return self.bases[self.bounds[k] : self.bounds[k + 1]]
+
+    def background_words(self, k: int, order: int, bases: Bases, occupancy: Floats) -> Floats:
+        """`background_words` of some sequences of a group."""
+        return background_words(bases, order, occupancy, self.stretches[self.classes[k]] if self.stretches else None)
+
+    def backgrounds(self, words: Floats) -> tuple[Backgrounds, ...]:
+        """The background of each class, from words (C, W)."""
+        kinds = self.stretches or (None,) * len(words)
+        return tuple(backgrounds_of_words(each, of_class) for each, of_class in zip(words, kinds, strict=True))
 
     def words_of_classes(self, words: Floats, n_classes: int) -> Floats:
         """Words of all sequences by class, (C, W), from words of the groups here, (K, W)."""
@@ -127,7 +136,7 @@ def sorted_by_pattern(
     bases: Bases,
     labels: npt.NDArray[np.integer],
     classes: Integers | None = None,
-    stretches: Backgrounds | None = None,
+    stretches: tuple[Backgrounds, ...] | None = None,
 ) -> Data:
     """Sequences (N, L), labels (N, T) and classes (N,), 0 by default, laid out for `expect`."""
     n_tasks = labels.shape[1]
@@ -166,7 +175,7 @@ def whole_words(data: Data, order: int) -> Floats:
     counts = []
     for k in range(len(data.sizes)):
         parts = _chunks(data.of_group(k), MOST_STRETCHES)
-        counts.append(sum(background_words(each, order, np.zeros(each.shape), data.stretches) for each in parts))
+        counts.append(sum(data.background_words(k, order, each, np.zeros(each.shape)) for each in parts))
     return np.stack(counts)
 
 
@@ -227,7 +236,7 @@ def expect(
             coverage[k] += covered.sum(axis=0)
             score = covered.sum(axis=1) / (widths * rates) - 1
             scores[k] += np.einsum("ne,nf->ef", score, score)
-            words[k] += background_words(bases, order_of(tables[0]), posterior.occupancy, data.stretches)
+            words[k] += data.background_words(k, order_of(tables[0]), bases, posterior.occupancy)
             log_likelihood += float(posterior.log_likelihood[:, 0].sum())
             advance(len(bases))
     squares = rates_of_groups**2 * np.einsum("kee->ke", scores)

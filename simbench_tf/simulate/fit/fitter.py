@@ -18,7 +18,6 @@ from simbench_tf.config import GrammarSimulation, Position
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
 from simbench_tf.random_streams import permutation
-from simbench_tf.simulate.fit.background_words import backgrounds_of_words
 from simbench_tf.simulate.fit.classes import sequence_classes
 from simbench_tf.simulate.fit.em import Climbed, Form, climb, with_own_motifs
 from simbench_tf.simulate.fit.evidence import rate_errors, supported_profiles, supported_rates
@@ -122,7 +121,7 @@ def fit_grammar(
     n_classes : int
         Classes of sequences at most, each with a background and a factor on all rates of its own.
     n_stretches : int
-        Kinds of stretches along sequences, which differ in background; 1 for none. Not with classes.
+        Kinds of stretches along the sequences of each class, which differ in background; 1 for none.
     pairs : sequence of Spacing
         Further elements: pairs of these motifs at a gap (`spacings.enriched_spacings`).
     seed : int
@@ -147,7 +146,7 @@ def fit_grammar(
         More than 10 tasks, a motif that does not fit the sequences, no motif with more than a negligible rate, or rates
         that no sequence with all labels has room for.
     ValueError
-        Shapes that do not fit, a label that all sequences have, or none, or both classes and stretches.
+        Shapes that do not fit, or a label that all sequences have, or none.
 
     Notes
     -----
@@ -187,10 +186,11 @@ def fit_grammar(
     (0.1, 0.5, 0.4855)
     """
     labels = _checked(bases, labels, tasks)
-    if n_classes > 1 and n_stretches > 1:
-        raise ValueError("a fit has classes of sequences or stretches along them, not both")
     classes = sequence_classes(bases, n_classes)
-    stretches = fitted_stretches(bases, n_stretches, background_order) if n_stretches > 1 else None
+    stretches = None
+    if n_stretches > 1:
+        of_classes = [bases[classes == number] for number in range(classes.max() + 1)]
+        stretches = tuple(fitted_stretches(each, n_stretches, background_order) for each in of_classes)
     chosen = _chosen(labels, seed, max_sequences)
     whole = sorted_by_pattern(bases, labels, classes, stretches)
     few, data = (
@@ -260,7 +260,7 @@ def _first_guess(whole: Data, form: Form, background_order: int) -> Parameters:
     rates /= np.array([[1.0]] + [[float(n_tasks)]] * n_tasks) * 1.5
     n_classes = int(whole.classes.max()) + 1
     words = whole.words_of_classes(whole_words(whole, background_order), n_classes)
-    backgrounds = tuple(backgrounds_of_words(each, whole.stretches) for each in words)
+    backgrounds = whole.backgrounds(words)
     return Parameters(rates, (Position(),) * rates.shape[1], backgrounds, np.ones(n_classes))
 
 

@@ -53,29 +53,31 @@ class Backgrounds(NamedTuple):
         return np.asarray(reached / reached.sum())
 
 
-def backgrounds_of(simulation: GrammarSimulation, index_dir: str | PathLike[str] | None) -> Backgrounds:
-    """The background of a grammar, or its stretches.
+def backgrounds_of(
+    settings: GrammarSimulation | SequenceClass, index_dir: str | PathLike[str] | None, key: str = "simulation"
+) -> Backgrounds:
+    """The background of a grammar or a class of it, or its stretches; `key` as of :func:`background_of`.
 
     Raises
     ------
     InputError
         As of :func:`background_of`, or stretches differ in order.
     """
-    if not simulation.stretches:
-        return one_background(background_of(simulation, index_dir))
-    keys = [f"simulation.stretches.{number}" for number in range(len(simulation.stretches))]
-    tables = [background_of(each, index_dir, key) for each, key in zip(simulation.stretches, keys, strict=True)]
+    if not settings.stretches:
+        return one_background(background_of(settings, index_dir, key))
+    keys = [f"{key}.stretches.{number}" for number in range(len(settings.stretches))]
+    tables = [background_of(each, index_dir, key) for each, key in zip(settings.stretches, keys, strict=True)]
     for key, table in zip(keys, tables, strict=True):
         if len(table) != len(tables[0]):
             what = f"depends on {order_of(table)} bases before, that of the first kind on {order_of(tables[0])}"
             raise InputError(f"{key}.background", what, "give all kinds tables of one order")
-    weights = np.array([each.weight for each in simulation.stretches])
-    lengths = np.array([each.length for each in simulation.stretches])
+    weights = np.array([each.weight for each in settings.stretches])
+    lengths = np.array([each.length for each in settings.stretches])
     return Backgrounds(np.stack(tables), weights / weights.sum(), 1 - 1 / lengths)
 
 
 def one_background(table: Floats) -> Backgrounds:
-    """A background that is the same all along a sequence."""
+    """A background that is the same all along a sequence, from its table (4 ** k, 4)."""
     return Backgrounds(table[None], np.ones(1), np.ones(1))
 
 

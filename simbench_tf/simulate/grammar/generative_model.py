@@ -17,7 +17,7 @@ import numpy.typing as npt
 from simbench_tf.config import Element, GrammarSimulation, Rule, SequenceClass, Splits
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, find_motif
-from simbench_tf.simulate.grammar.background import background_of, backgrounds_of, one_background
+from simbench_tf.simulate.grammar.background import backgrounds_of
 from simbench_tf.simulate.grammar.labels import check_labels, pattern_probabilities
 from simbench_tf.simulate.grammar.rules import names_in, parse_rule
 from simbench_tf.simulate.grammar.semi_markov import SemiMarkov, build_semi_markov, hazard_of
@@ -136,8 +136,8 @@ def _class_model(
     """The sequence model of a class."""
     key = f"simulation.classes.{number}" if simulation.classes else "simulation"
     one = simulation.classes[number] if simulation.classes else SequenceClass()
-    own = one.background is not None
-    background = one_background(background_of(one, index_dir, key)) if own else backgrounds_of(simulation, index_dir)
+    has_own = one.background is not None or one.stretches
+    background = backgrounds_of(one, index_dir, key) if has_own else backgrounds_of(simulation, index_dir)
     tasks, length = list(simulation.tasks), simulation.seq_length
     try:
         return build_semi_markov(
