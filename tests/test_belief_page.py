@@ -31,3 +31,13 @@ def test_a_fitted_twin_is_calibrated_and_scores_as_they_are_are_not(made, found,
         of = {case: made.error(rows) for case, rows in own.groupby("case")}
         assert of["fitted"] < 0.05
         assert of["fitted"] < min(of["twice the sites"], of["a motif is missing"])
+
+
+def test_what_is_stated_of_called_sites_holds_over_pairs_of_networks(made, found):
+    pairs = found[found["case"].str.startswith(made.PAIR)]
+    assert (pairs["what"] == "called").all()
+    for _, own in pairs.groupby("key"):
+        off = own["predicted"] - own["observed"]
+        assert len(off) == 12
+        assert abs(off.mean()) < 2 * off.std() / len(off) ** 0.5
+        assert f"{100 * off.mean():.1f} (" in made.methods(found)

@@ -307,6 +307,6 @@ def test_a_report_says_that_composition_changes_along_sequences():
     classes = [{"stretches": STRETCHES}, {"background": "human"}]
     story = _background_story(GrammarSimulation(kind="grammar", classes=classes).model_dump(mode="json"))
     assert story == (
-        "a random background in which each base depends on the one before, in stretches of 2 kinds that differ in it, in 2 "
-        "classes of sequences that differ in it and in how many sites they have"
+        "a random background in which each base depends on the one before, in stretches of 2 kinds that differ in it, "
+        "in 2 classes of sequences that differ in it and in how many sites they have"
     )

@@ -295,7 +295,7 @@ def _summary(fit: Fit, n_motifs: int) -> str:
     n_pairs = len(fit.simulation.elements) - len(fit.motifs)
     pairs = f", {n_pairs} pairs of them" if n_pairs else ""
     classes = f", {len(fit.simulation.classes)} classes of sequences" if fit.simulation.classes else ""
-    n_kinds = max(len(each.stretches) for each in (fit.simulation, *fit.simulation.classes))
+    n_kinds = max(map(len, [fit.simulation.stretches, *(each.stretches for each in fit.simulation.classes)]))
     stretches = f", {n_kinds} kinds of stretches" if n_kinds else ""
     return (
         f"{len(fit.motifs)} of {n_motifs} motifs{pairs}{classes}{stretches}, fitted to {fit.n_fitted} regions in "
