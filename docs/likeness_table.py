@@ -61,7 +61,7 @@ def likeness() -> str:
         f"convolutional network that has seen all windows comes to {_auroc(network, last)}, {_verdict(network, last)} "
         f"it; of the windows' own dinucleotide shuffles, whose composition is exactly theirs, to "
         f"{_auroc(network, SHUFFLES)}. {_like_hits(found, mends)} Rates are fitted to 1,000 windows, by 40 passes at "
-        "most. Classes and stretches are drawn whatever the label, so that what composition says of it is not in draws: "
+        "most. Classes and stretches are drawn whatever the label: what composition says of it is not in draws, and "
         "regulatory regions alone are told apart somewhat better than all windows."
     )
     return text + "\n\n" + table(["measure", "real", *(TITLES[column] for column in columns)], rows)
