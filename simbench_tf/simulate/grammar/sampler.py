@@ -78,11 +78,14 @@ def _successors(steps: Integers, draws: Draws) -> npt.NDArray[np.uint8]:
 
 
 @njit()
-def _fill_kinds(hmm: SemiMarkov, placed: Integers, stream: Stream, kinds: npt.NDArray[np.uint8]) -> None:
-    """Fill the kind of stretch at each position, (L,): one stretch after another, and none ends within an element."""
-    kinds[:] = 0
+def _kinds_along(hmm: SemiMarkov, placed: Integers, key: np.uint64, index: int) -> Letters:
+    """The kind of stretch at each position, uint8 (L,): one stretch after another, and none ends within an element.
+
+    Without stretches it has no items.
+    """
     if hmm.stretch_weight.size == 1:
-        return
+        return np.empty(0, np.uint8)
+    kinds, stream = np.empty(hmm.profile.shape[0], np.uint8), open_stream(key, index, 1)
     kind = _choose(hmm.stretch_start, stream)
     left, number, position = _stretch_length(hmm, kind, stream), 0, 0
     while position < kinds.size:
@@ -96,6 +99,7 @@ def _fill_kinds(hmm: SemiMarkov, placed: Integers, stream: Stream, kinds: npt.ND
         if left == 0:
             kind = _choose(hmm.stretch_weight, stream)
             left = _stretch_length(hmm, kind, stream)
+    return kinds
 
 
 @njit()
@@ -114,7 +118,7 @@ def _emit_background(
     context: int,
     draws: Draws,
     successors: Letters,
-    kinds: npt.NDArray[np.uint8],
+    kinds: Letters,
 ) -> int:
     """Write background bases after `context`, the code of up to k bases before, and return that of the last ones."""
     if successors.size > 0:
@@ -122,10 +126,11 @@ def _emit_background(
             context = int((np.int64(successors[position]) >> (2 * context)) & 3)
             letters[position] = LETTERS[context]
         return context
-    rows = hmm.background_steps.shape[0] // hmm.stretch_weight.size
     for position in range(start, end):
         # fewer than k bases precede the first ones: blocks of 1, 4, 16, ... rows
-        row = kinds[position] * rows + (4 ** min(position, hmm.order) - 1) // 3 + context
+        row = (4 ** min(position, hmm.order) - 1) // 3 + context
+        if kinds.size > 0:
+            row += kinds[position] * (hmm.background_steps.shape[0] // hmm.stretch_weight.size)
         base = _base(hmm.background_steps, row, draws[position])
         letters[position] = LETTERS[base]
         context = _follow(hmm, context, base)
@@ -207,7 +212,8 @@ def fill(
         n_placed = _place(hmm, patterns[row], open_stream(elements_key, indices[row], 0), placed)
         own = sites[offsets[row] : offsets[row + 1]]
         own[:, 0] = row
-        _write(hmm, placed[:n_placed], bases_key, indices[row], letters[row], own)
+        kinds = _kinds_along(hmm, placed[:n_placed], bases_key, indices[row])
+        _write(hmm, placed[:n_placed], open_stream(bases_key, indices[row], 0), kinds, letters[row], own)
 
 
 @njit(nogil=True)
@@ -227,7 +233,8 @@ def fill_letters(
     unread = np.empty((2 * len(placed), 4), np.int64)
     for row in range(patterns.size):
         n_placed = _place(hmm, patterns[row], open_stream(elements_key, indices[row], 0), placed)
-        _write(hmm, placed[:n_placed], bases_key, indices[row], letters[row], unread)
+        kinds = _kinds_along(hmm, placed[:n_placed], bases_key, indices[row])
+        _write(hmm, placed[:n_placed], open_stream(bases_key, indices[row], 0), kinds, letters[row], unread)
 
 
 @njit(parallel=True)
@@ -236,17 +243,19 @@ def background_letters(hmm: SemiMarkov, key: np.uint64, indices: Integers) -> Le
     letters = np.empty((indices.size, hmm.profile.shape[0]), np.uint8)
     for row in nb.prange(indices.size):
         nothing = np.empty((0, 3), np.int64)
-        _write(hmm, nothing, key, indices[row], letters[row], nothing)
+        kinds = _kinds_along(hmm, nothing, key, indices[row])
+        _write(hmm, nothing, open_stream(key, indices[row], 0), kinds, letters[row], nothing)
     return letters
 
 
 @njit()
-def _write(hmm: SemiMarkov, placed: Integers, key: np.uint64, index: int, letters: Letters, sites: Integers) -> None:
+def _write(
+    hmm: SemiMarkov, placed: Integers, stream: Stream, kinds: Letters, letters: Letters, sites: Integers
+) -> None:
     """Write one sequence's letters, and start, segment and element of its sites."""
-    draws, kinds = np.empty(letters.size, np.uint32), np.empty(letters.size, np.uint8)
-    fill_uint32(open_stream(key, index, 0), draws)
-    _fill_kinds(hmm, placed, open_stream(key, index, 1), kinds)
-    is_short = hmm.order == 1 and hmm.stretch_weight.size == 1
+    draws = np.empty(letters.size, np.uint32)
+    fill_uint32(stream, draws)
+    is_short = hmm.order == 1 and kinds.size == 0
     successors = _successors(hmm.background_steps[1:5], draws) if is_short else draws[:0].astype(np.uint8)
     if is_short:
         # no base comes before the first: it is drawn from the long run, and read as if it followed an A

@@ -36,7 +36,7 @@ class Scratch(NamedTuple):
     background: Floats  # (L, Z) odds of each base as a background base, in a stretch of each kind
     gaps: Floats  # (Z, L + 1, longest gap + 1) odds of the background bases from a position on
     segments: Floats  # (L, S) odds of each segment from a position on
-    weights: Floats  # (L, F) odds x profile of each footprint but for gaps, then the posterior that it starts
+    weights: Floats  # (L, F) odds x profile of each footprint by `form_weight`, then the posterior that it starts
     alpha: Floats  # (L + 1, Q)
     beta: Floats  # (L + 1, Q)
     total: Floats  # (P,) odds of the whole sequence, of the exponents of alpha's last row
@@ -140,14 +140,17 @@ def _read_footprints(layout: OracleLayout, i: int, scratch: Scratch) -> None:
 
 @njit()
 def form_weight(layout: OracleLayout, i: int, form: int, scratch: Scratch) -> float:
-    """Odds x profile of a form at a position but for its gap, which forms of one footprint share."""
+    """Odds x profile of a form at a position; with stretches but for its gap, which forms of a footprint share."""
     footprint = layout.form_footprint[form]
     spread = layout.profile[i, layout.element[footprint]]
     if spread == 0:
         return 0.0
     odds = spread * layout.form_probability[form] * scratch.segments[i, layout.form_first[form]]
     if layout.form_second[form] >= 0:
-        odds *= scratch.segments[i + layout.second_start[footprint], layout.form_second[form]]
+        first_width, second_start = layout.first_width[footprint], layout.second_start[footprint]
+        if layout.stretch_weight.size == 1:
+            odds *= scratch.gaps[0, i + first_width, second_start - first_width]
+        odds *= scratch.segments[i + second_start, layout.form_second[form]]
     return odds
 
 
@@ -173,17 +176,17 @@ def _forward(layout: OracleLayout, scratch: Scratch, log_likelihood: Floats) -> 
             begun[q] = now[q] * start[q]
         _emit(layout, scratch.background[i], now, layout.stay[i], alpha[i + 1])
         for footprint in range(elements.size):
-            if scratch.weights[i, footprint] > 0:
+            weight = scratch.weights[i, footprint]
+            if weight > 0:
                 element = elements[footprint]
                 jump, after = layout.jump[element], alpha[i + layout.width[footprint]]
-                for kind in range(n_kinds if _gap(layout, footprint) else 1):
-                    first, last, weight = _states_alike(layout, scratch, i, footprint, kind)
-                    if jump == 0:  # a case of its own, so that this loop runs in vectors
-                        for q in range(first, last):
-                            after[q] += begun[q] * rates[element, q] * weight
-                    else:
-                        for q in range(first, last):
-                            after[q | jump] += begun[q] * rates[element, q] * weight
+                gap = _gap(layout, footprint) if n_kinds > 1 else 0
+                if gap == 0:
+                    _begin(begun, rates[element], weight, jump, after)
+                for kind in range(n_kinds if gap else 0):
+                    own = slice(kind * n_of_kind, (kind + 1) * n_of_kind)
+                    odds = weight * scratch.gaps[kind, i + layout.first_width[footprint], gap]
+                    _begin(begun[own], rates[element, own], odds, jump, after[own])
     _total(alpha[length], layout.end, scratch.total)
     _log_of(scratch.total, exponents, length, log_likelihood)
     return exponents
@@ -198,18 +201,31 @@ def _gap(layout: OracleLayout, footprint: int) -> int:
 
 
 @njit()
-def _states_alike(layout: OracleLayout, scratch: Scratch, i: int, footprint: int, kind: int) -> tuple[int, int, float]:
-    """States that a footprint weighs the same in, from one on and up to another, and its weight there.
+def _begin(begun: Floats, rates: Floats, weight: float, jump: int, after: Floats) -> None:
+    """Add to the states after an element those in which it began."""
+    if jump == 0:  # a case of its own, so that this loop runs in vectors
+        for q in range(begun.size):
+            after[q] += begun[q] * rates[q] * weight
+    else:
+        for q in range(begun.size):
+            after[q | jump] += begun[q] * rates[q] * weight
 
-    Without a gap all are alike; else those of each kind of stretch, in which the bases of the gap have their odds.
-    """
-    n_states = layout.stay.shape[1]
-    gap = _gap(layout, footprint)
-    if gap == 0:
-        return 0, n_states, scratch.weights[i, footprint]
-    n_of_kind = n_states // layout.stretch_weight.size
-    odds = scratch.gaps[kind, i + layout.first_width[footprint], gap]
-    return kind * n_of_kind, (kind + 1) * n_of_kind, scratch.weights[i, footprint] * odds
+
+@njit()
+def _before(
+    begun: Floats, rates: Floats, weight: float, jump: int, following: Floats, added: Floats, product: Floats
+) -> None:
+    """The way back of `_begin`: add what begins here, and fill its product with what comes before."""
+    if jump == 0:
+        for q in range(begun.size):
+            after = rates[q] * following[q] * weight
+            added[q] += after
+            product[q] = begun[q] * after
+    else:
+        for q in range(begun.size):
+            after = rates[q] * following[q | jump] * weight
+            added[q] += after
+            product[q] = begun[q] * after
 
 
 @njit()
@@ -263,6 +279,7 @@ def _backward(layout: OracleLayout, scratch: Scratch, share: Floats, final: Inte
     elements, rates = layout.element, layout.rates
     length, n_states = layout.stay.shape
     n_patterns, n_kinds = layout.prior.size, layout.stretch_weight.size
+    n_of_kind = n_states // n_kinds
     exponents = np.zeros(n_patterns, np.int64)
     scale, begun = np.empty(n_states), np.empty(n_states)
     added, product = np.empty(n_states), np.empty(n_states)
@@ -280,27 +297,23 @@ def _backward(layout: OracleLayout, scratch: Scratch, share: Floats, final: Inte
             begun[q] = alpha[i, q] * start[q] * scale[q]
             added[q] = 0.0
         for footprint in range(elements.size):
-            if weights[i, footprint] > 0:
+            weight = weights[i, footprint]
+            if weight > 0:
                 element = elements[footprint]
                 jump, following = layout.jump[element], beta[i + layout.width[footprint]]
-                for kind in range(n_kinds if _gap(layout, footprint) else 1):
-                    first, last, weight = _states_alike(layout, scratch, i, footprint, kind)
-                    if jump == 0:
-                        for q in range(first, last):
-                            after = rates[element, q] * following[q] * weight
-                            added[q] += after
-                            product[q] = begun[q] * after
-                    else:
-                        for q in range(first, last):
-                            after = rates[element, q] * following[q | jump] * weight
-                            added[q] += after
-                            product[q] = begun[q] * after
+                gap = _gap(layout, footprint) if n_kinds > 1 else 0
+                if gap == 0:
+                    _before(begun, rates[element], weight, jump, following, added, product)
+                for kind in range(n_kinds if gap else 0):
+                    own = slice(kind * n_of_kind, (kind + 1) * n_of_kind)
+                    odds = weight * scratch.gaps[kind, i + layout.first_width[footprint], gap]
+                    _before(begun[own], rates[element, own], odds, jump, following[own], added[own], product[own])
                 weights[i, footprint] = _sum(product)
         _before_base(layout, scratch.background[i], beta[i + 1], layout.stay[i], now)
         for q in range(n_states):
             now[q] += start[q] * added[q]
     # a sequence begins with nothing placed
-    first_odds, n_of_kind = np.zeros(n_patterns), n_states // n_kinds
+    first_odds = np.zeros(n_patterns)
     for kind in range(n_kinds):
         for p in range(n_patterns):
             first_odds[p] += layout.stretch_start[kind] * beta[0, kind * n_of_kind + p]
