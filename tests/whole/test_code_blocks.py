@@ -177,7 +177,7 @@ def test_keys_and_values_of_configurations_are_those_of_the_schema():
     seen = 0
     for page, block in blocks("yaml"):
         part = yaml.safe_load(block)
-        if {"elements", "classes"} & set(part):  # what stands within `simulation`
+        if {"elements", "classes", "stretches"} & set(part):  # what stands within `simulation`
             part = {"simulation": {"kind": "grammar", **part}}
         whole = {"simulation": {"kind": "grammar"}, **part}
         assert [f"{page}: {error.json_path}" for error in validator.iter_errors(whole)] == []
