@@ -75,8 +75,13 @@ def fitted_stretches(bases: Bases, n_kinds: int, order: int) -> Backgrounds:
     >>> bases = np.where(rng.random((200, 400)) < np.where(is_rich, 0.8, 0.2), rng.choice([1, 2], (200, 400)),
     ...                  rng.choice([0, 3], (200, 400))).astype(np.uint8)
     >>> found = fitted_stretches(bases, 2, 0)
-    >>> found.tables[:, 0, 1:3].sum(axis=1).round(1).tolist(), (1 / (1 - found.stay)).round(-1).tolist()
-    ([0.8, 0.2], [140.0, 140.0])
+    >>> found.tables[:, 0, 1:3].sum(axis=1).round(1).tolist(), found.start.round(1).tolist()
+    ([0.2, 0.8], [0.5, 0.5])
+
+    Half of the next stretches are of the same kind again, so that 100 bases of one kind are two stretches:
+
+    >>> (1 / (1 - found.stay)).round(-1).tolist()
+    [60.0, 60.0]
     """
     some = _both_strands(bases[:: -(-bases.size // _MOST_BASES)])
     low = min(order, _TOLD_BY)
