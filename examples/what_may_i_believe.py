@@ -204,7 +204,9 @@ figure, axes = plt.subplots(2, 1, figsize=(11, 3.2), sharex=True, layout="constr
 axes[0].bar(np.arange(length), scores, width=1, color=plot.BASE_COLOURS["C"])
 axes[0].set_ylabel(first.split("@")[0])
 axes[1].fill_between(np.arange(length), values[shown], step="mid", color=plot.BASE_COLOURS["A"])
-axes[1].axhline(stated["methods"][0]["chance_auprc"], color="#c77d17", linewidth=1)
+chance = stated["methods"][0]["chance_auprc"]  # none where the twin found no motif that the peaks are richer in
+if chance is not None:
+    axes[1].axhline(chance, color="#c77d17", linewidth=1)
 axes[1].set(ylim=(0, 1), ylabel="probability", xlabel=f"{places[0][shown]}:{middle[shown] - length // 2 + 1:,} and on")
 for ax in axes:
     ax.spines[["top", "right"]].set_visible(False)
