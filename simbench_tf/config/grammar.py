@@ -129,12 +129,14 @@ class Stretch(Strict):
 class SequenceClass(Strict):
     """A kind of sequences, such as CpG islands: what they are drawn from, and how rich in sites they are.
 
-    Each sequence is of one class, drawn by its weight whatever the labels. So composition and numbers of sites vary
-    more from sequence to sequence than one background and one set of rates let them.
+    Each sequence is of one class, drawn by its weight. So composition and numbers of sites vary more from sequence to
+    sequence than one background and one set of rates let them.
     """
 
     weight: Annotated[float, Field(gt=0)] = 1.0
-    """Its share of the sequences; weights are scaled to the sum 1."""
+    """Its share of the sequences without any label; weights are scaled to the sum 1."""
+    odds_ratio: dict[str, Annotated[float, Field(gt=0)]] = {}
+    """Task: what its weight is multiplied by in sequences with the label; 1: the label says nothing of the class."""
     background: Background | None = None
     """As `simulation.background`, which it is by default."""
     background_order: BackgroundOrder | None = None
@@ -158,19 +160,24 @@ class Task(Strict):
     """Share of the sequences that carry the label."""
 
 
-def _of_tasks(element: Any, number: int, tasks: Mapping[str, Any]) -> Any:
-    """An element without the rates of tasks that are not in the data set, after a warning."""
-    enriched = element.get("enriched") if isinstance(element, Mapping) else None
-    if not isinstance(enriched, Mapping) or set(enriched) <= set(tasks):
-        return element
-    for task in set(enriched) - set(tasks):
-        problem = f"elements.{number}.enriched names {task!r}, which is no task"
+#: What elements and classes have of each task, and a word for one of these numbers.
+_BY_TASK = {"elements": ("enriched", "rate"), "classes": ("odds_ratio", "ratio")}
+
+
+def _of_tasks(part: Any, key: str, tasks: Mapping[str, Any]) -> Any:
+    """An element or a class without the numbers of tasks that are not in the data set, after a warning."""
+    setting, word = _BY_TASK[key.split(".")[0]]
+    given = part.get(setting) if isinstance(part, Mapping) else None
+    if not isinstance(given, Mapping) or set(given) <= set(tasks):
+        return part
+    for task in set(given) - set(tasks):
+        problem = f"{key}.{setting} names {task!r}, which is no task"
         if not isinstance(task, str) and str(task) in tasks:
             raise ValueError(f"{problem}; write '{task}' in quotes")
         if close_to(str(task), tasks):
             raise ValueError(f"{problem}{nearest(str(task), tasks)}")
-        warnings.warn(f"{problem}; that rate is ignored", UserWarning, stacklevel=2)
-    return {**element, "enriched": {task: rate for task, rate in enriched.items() if task in tasks}}
+        warnings.warn(f"{problem}; that {word} is ignored", UserWarning, stacklevel=2)
+    return {**part, setting: {task: value for task, value in given.items() if task in tasks}}
 
 
 _DEFAULT_POSITION = Position(centre=200, sd=80, floor=0.15)
@@ -233,12 +240,18 @@ class GrammarSimulation(SimulationSettings):
     @model_validator(mode="before")
     @classmethod
     def _ignore_other_tasks(cls, raw: Any) -> Any:
-        """Accept elements written for more tasks than there are; a misspelt task is an error."""
+        """Accept elements and classes written for more tasks than there are; a misspelt task is an error."""
         tasks = raw.get("tasks", cls.model_fields["tasks"].default) if isinstance(raw, Mapping) else None
-        elements = raw.get("elements") if isinstance(raw, Mapping) else None
-        if not isinstance(tasks, Mapping) or not isinstance(elements, list):
+        if not isinstance(tasks, Mapping):
             return raw
-        return {**raw, "elements": [_of_tasks(element, number, tasks) for number, element in enumerate(elements)]}
+        parts = {name: raw[name] for name in _BY_TASK if isinstance(raw.get(name), list)}
+        return {
+            **raw,
+            **{
+                name: [_of_tasks(part, f"{name}.{number}", tasks) for number, part in enumerate(given)]
+                for name, given in parts.items()
+            },
+        }
 
     @model_validator(mode="after")
     def _elements_differ(self) -> GrammarSimulation:

@@ -92,7 +92,7 @@ class LogOdds(keras.layers.Layer):
     layout : OracleLayout or mapping, or a list of these
         The grammar, laid out, or each class of its sequences; or what `get_config` has of them.
     class_weights : sequence of float, optional
-        P(class), where there are several.
+        What the priors of classes are multiplied by: models saved before classes depended on labels have P(class).
     """
 
     # by these attribution knows what the layer cannot give, and that all bases are looked at
@@ -101,13 +101,11 @@ class LogOdds(keras.layers.Layer):
     # it is compiled within, chunk by chunk, and not once more with what is around it
     supports_jit = False
 
-    def __init__(
-        self, layout: _Layout | list[_Layout], class_weights: Sequence[float] = (1.0,), **settings: Any
-    ) -> None:
+    def __init__(self, layout: _Layout | list[_Layout], class_weights: Sequence[float] = (), **settings: Any) -> None:
         super().__init__(**{"dtype": "float64", "trainable": False, "name": "log_odds", **settings})
         given = layout if isinstance(layout, list) else [layout]
         self._layouts = tuple(each if isinstance(each, OracleLayout) else _read_layout(each) for each in given)
-        self._class_weights = tuple(float(weight) for weight in class_weights)
+        self._class_weights = tuple(float(weight) for weight in class_weights or [1.0] * len(given))
         arranged = [arrange(each) for each in self._layouts]
         self._n_tasks = len(arranged[0].carried)
         self._of_classes = tuple(in_chunks(functools.partial(evidence, each), together(each)) for each in arranged)
@@ -116,7 +114,7 @@ class LogOdds(keras.layers.Layer):
     def of(cls, grammar: Grammar) -> LogOdds:
         """The layer of a grammar."""
         layouts: list[_Layout] = [*class_layouts(grammar)]
-        return cls(layouts[0] if len(layouts) == 1 else layouts, grammar.class_weights.tolist())
+        return cls(layouts[0] if len(layouts) == 1 else layouts)
 
     def call(self, inputs: Any) -> Any:
         """Log-odds, (N, T)."""

@@ -47,8 +47,18 @@ def _grammar_story(info: Mapping[str, Any], simulation: Mapping[str, Any]) -> st
         f"{_n_sequences(info)} artificial sequences of {info['seq_length']} bases, drawn from a generative model: "
         f"{_background_story(simulation)}, and motifs drawn from their matrices "
         f"({motif_source(str(simulation.get('motifs', 'default')))}). A label changes how often some of the motifs "
-        f"occur{_rules_story(simulation)}, and nothing else, so those motifs are the only truth to find."
+        f"occur{_rules_story(simulation)}, {_composition_story(simulation)}"
     )
+
+
+def _composition_story(simulation: Mapping[str, Any]) -> str:
+    """Whether a label changes composition, too."""
+    if any(each.get("odds_ratio") for each in simulation.get("classes") or []):
+        return (
+            "and how often a sequence is of a class. So composition says something of the label, too, in no base more "
+            "than in another; the motifs are the only truth to find."
+        )
+    return "and nothing else, so those motifs are the only truth to find."
 
 
 def _background_story(simulation: Mapping[str, Any]) -> str:

@@ -61,7 +61,14 @@ def inputs(config: Config) -> dict[str, Any]:
 
 
 #: Settings that came later, by what they are where nobody sets them: data that were made before stay fresh.
-_LATER: dict[str, Any] = {"clean_background": False, "blacklist": None, "repeats": None, "classes": []}
+_LATER: dict[str, Any] = {
+    "clean_background": False,
+    "blacklist": None,
+    "repeats": None,
+    "classes": [],
+    "stretches": [],
+}
+_LATER_OF_CLASSES: dict[str, Any] = {"stretches": [], "odds_ratio": {}}
 
 
 def by_content(config: Config) -> dict[str, Any]:
@@ -76,9 +83,10 @@ def by_content(config: Config) -> dict[str, Any]:
     by_checksum = config.simulation.model_copy(update=config.simulation.with_files(checksum_named))
     # a checksum is no path, which pydantic would warn of
     settings = by_checksum.model_dump(mode="json", warnings=False)
-    for name, left_out in _LATER.items():
-        if settings.get(name, left_out) == left_out:
-            settings.pop(name, None)
+    for part, later in [(settings, _LATER), *((each, _LATER_OF_CLASSES) for each in settings.get("classes", []))]:
+        for name, left_out in later.items():
+            if part.get(name, left_out) == left_out:
+                part.pop(name, None)
     return settings | version_of("simulator", config.simulation.kind)
 
 

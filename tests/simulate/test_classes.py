@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from helpers.oracle_brute_force import CASES, LONG_MEMORY, RULES, SHORT, brute_force
 from helpers.oracle_grammars import ELEMENTS, LONG, drawn, grammar_of
@@ -16,9 +17,11 @@ from simbench_tf.errors import InputError
 from simbench_tf.motifs import load_motifs
 from simbench_tf.perfect.oracle import LogOdds, mixtures
 from simbench_tf.perfect.planted import planted_network
+from simbench_tf.report.data_section import _composition_story
 from simbench_tf.simulate.grammar import (
     Grammar,
     build_grammar,
+    class_prior,
     decision_points,
     draw,
     draw_background,
@@ -28,7 +31,10 @@ from simbench_tf.simulate.grammar import (
     label_prior,
     zero_order_background,
 )
+from simbench_tf.simulate.grammar.generative_model import class_shares
 from simbench_tf.simulate.oracle import explain, label_log_odds, log_likelihood, site_calls
+from simbench_tf.simulate.oracle.posterior import class_layouts
+from simbench_tf.stages.simulate import by_content
 
 GC_RICH = ((0.1, 0.4, 0.4, 0.1),)
 CLASSES: list[dict[str, Any]] = [
@@ -36,11 +42,22 @@ CLASSES: list[dict[str, Any]] = [
     {"weight": 1, "background": LONG_MEMORY, "rate": 0.4},
     {"weight": 2},
 ]
-WEIGHTS = np.array([3, 1, 2]) / 6
+#: P(class | label pattern), whatever the pattern.
+WEIGHTS = np.repeat([[3], [1], [2]], 4, axis=1) / 6
+#: The same classes, of which labels know something.
+TOLD = [
+    {**CLASSES[0], "odds_ratio": {"x": 0.5}},
+    {**CLASSES[1], "odds_ratio": {"x": 2.0, "y": 4.0}},
+    CLASSES[2],
+]
+# without a label, with x, with y, with both
+TOLD_WEIGHTS = np.stack(
+    [np.array(each) / sum(each) for each in ([3, 1, 2], [1.5, 2, 2], [3, 4, 2], [1.5, 8, 2])], axis=1
+)
 
 
-def mixed(case: str, seq_length: int, **settings: Any) -> Grammar:
-    return grammar_of(CASES[case], SHORT, seq_length, rules=RULES.get(case, []), classes=CLASSES, **settings)
+def mixed(case: str, seq_length: int, classes: list[dict[str, Any]] = CLASSES) -> Grammar:
+    return grammar_of(CASES[case], SHORT, seq_length, rules=RULES.get(case, []), classes=classes)
 
 
 def apart(case: str, seq_length: int) -> list[Grammar]:
@@ -61,12 +78,22 @@ def apart(case: str, seq_length: int) -> list[Grammar]:
     return found
 
 
-@pytest.mark.parametrize("case", ["two motifs", "pair", "and"])
-def test_the_posterior_is_that_of_every_placement_in_every_class(case):
-    grammar = mixed(case, 10)
+@pytest.mark.parametrize(
+    ("case", "classes", "given_labels"),
+    [
+        ("two motifs", CLASSES, WEIGHTS),
+        ("two motifs", TOLD, TOLD_WEIGHTS),
+        ("pair", TOLD, TOLD_WEIGHTS),
+        ("and", TOLD, TOLD_WEIGHTS),
+    ],
+)
+def test_the_posterior_is_that_of_every_placement_in_every_class(case, classes, given_labels):
+    grammar = mixed(case, 10, classes)
     bases, labels, _ = drawn(grammar, 24)
     truths = [brute_force(each, bases) for each in apart(case, 10)]
-    likelihood, elements, motifs = (np.einsum("c,c...->...", WEIGHTS, each) for each in zip(*truths, strict=True))
+    likelihood, elements, motifs = (
+        np.einsum("cp,cnp...->np...", given_labels, each) for each in zip(*truths, strict=True)
+    )
     with np.errstate(divide="ignore"):
         expected = np.log(likelihood)
     np.testing.assert_allclose(log_likelihood(grammar, bases), expected, rtol=0, atol=1e-10)
@@ -98,7 +125,7 @@ def test_all_sequences_of_a_length_have_probability_one_together():
 
 @pytest.mark.slow
 def test_the_oracle_as_a_network_has_the_same_log_odds_and_substitutions():
-    grammar = mixed("two motifs", 10)
+    grammar = mixed("two motifs", 10, TOLD)
     bases = drawn(grammar, 3)[0]
     layer = LogOdds.of(grammar)
     again = LogOdds.from_config(layer.get_config())
@@ -114,6 +141,18 @@ def test_the_oracle_as_a_network_has_the_same_log_odds_and_substitutions():
     assert mixtures(np.zeros((1, 10, 4))).numpy().min() == 1
     prior = np.log([[0.3 / 0.7, 0.55 / 0.45]])
     np.testing.assert_allclose(layer(np.zeros((1, 10, 4))).numpy(), prior, atol=1e-9)
+
+
+@pytest.mark.slow
+def test_an_oracle_saved_when_classes_knew_nothing_of_labels_says_the_same():
+    grammar = mixed("two motifs", 10)
+    bases = drawn(grammar, 3)[0]
+    # then each class had the prior of the labels, and the layer P(class)
+    layouts = [layout._replace(prior=label_prior(grammar)) for layout in class_layouts(grammar)]
+    saved = LogOdds(layouts, class_weights=[3 / 6, 1 / 6, 2 / 6]).get_config()
+    assert saved["class_weights"] == [3 / 6, 1 / 6, 2 / 6]
+    expected = label_log_odds(grammar, log_likelihood(grammar, bases))
+    np.testing.assert_allclose(LogOdds.from_config(saved)(one_hot(bases)).numpy(), expected, rtol=0, atol=1e-9)
 
 
 def test_classes_that_are_alike_change_nothing():
@@ -153,8 +192,51 @@ def test_sequences_are_of_their_class_whatever_stretch_they_are_drawn_in():
         np.testing.assert_allclose(starts, expected, rtol=0.12)
 
 
+def test_labels_tell_of_classes_as_their_odds_ratios_say():
+    classes = [
+        {"weight": 3, "background": GC_RICH, "odds_ratio": {"x": 4.0}},
+        {"weight": 1, "odds_ratio": {"y": 2.0}},
+    ]
+    grammar = grammar_of(ELEMENTS, LONG, 100, classes=classes)
+    n = 8000
+    bases, labels = draw_bases(grammar, 7, 0, n)
+    of_class = draw_classes(grammar, 7, np.arange(n))
+    expected = {(0, 0): 3 / 4, (1, 0): 12 / 13, (0, 1): 3 / 5, (1, 1): 12 / 14}
+    for pattern, share in expected.items():
+        chosen = (labels == pattern).all(axis=1)
+        assert chosen.sum() > 500
+        # sampling error at most .015
+        assert abs((of_class[chosen] == 0).mean() - share) < 0.04
+    gc = np.isin(bases, (1, 2)).mean(axis=1)
+    assert gc[of_class == 0].mean() > gc[of_class == 1].mean() + 0.2
+    plain = grammar_of(ELEMENTS, LONG, 100, classes=[{**each, "odds_ratio": {}} for each in classes])
+    # sequences that stay in their class stay what they are
+    same = of_class == draw_classes(plain, 7, np.arange(n))
+    assert 0.6 < same.mean() < 1
+    assert np.array_equal(bases[same], draw_bases(plain, 7, 0, n)[0][same])
+    # what is drawn under another purpose has classes in the shares of all labels together
+    background = draw_classes(grammar, 7, np.arange(n), "null background")
+    assert abs((background == 0).mean() - class_shares(grammar)[0]) < 0.02
+    np.testing.assert_allclose(class_prior(grammar).sum(), 1)
+    np.testing.assert_allclose(class_prior(grammar).sum(axis=0), label_prior(grammar))
+
+
+def test_composition_that_a_label_tells_of_is_in_the_ceiling():
+    # sites say nothing here: the label is told by which of two backgrounds a sequence is of
+    elements = [{"motif": "BETA", "rate": 0.2}]
+    classes = [{"background": GC_RICH, "odds_ratio": {"x": 9.0}}, {"background": "human"}]
+    grammar = grammar_of(elements, LONG, 200, classes=classes)
+    bases, labels = draw_bases(grammar, 7, 0, 2000)
+    told = explain(grammar, bases).label_probability[:, 0]
+    for low, high in ((0, 0.3), (0.3, 1)):
+        chosen = (told > low) & (told <= high)
+        assert abs(told[chosen].mean() - labels[chosen, 0].mean()) < 0.06
+    # P(x | class) is .3 x .9 / (.3 x .9 + .7 x .5) and .3 x .1 / (.3 x .1 + .7 x .5)
+    np.testing.assert_allclose([told.max(), told.min()], [0.27 / 0.62, 0.03 / 0.38], rtol=0.01)
+
+
 def test_calls_score_what_is_right_in_a_mixture():
-    classes = [{"background": GC_RICH, "rate": 1.5}, {"rate": 0.2}]
+    classes = [{"background": GC_RICH, "rate": 1.5, "odds_ratio": {"x": 3.0}}, {"rate": 0.2}]
     grammar = grammar_of(ELEMENTS, LONG, 100, classes=classes)
     bases, _, mask = drawn(grammar, 400)
     occupancy = explain(grammar, bases).occupancy
@@ -168,14 +250,16 @@ def test_calls_score_what_is_right_in_a_mixture():
 
 
 def test_decision_points_and_hazards_of_a_mixture_are_what_is_seen_without_the_class():
-    grammar, classes = mixed("two motifs", 10), apart("two motifs", 10)
+    grammar, classes = mixed("two motifs", 10, TOLD), apart("two motifs", 10)
     for pattern in range(4):
         reached = [decision_points(each, pattern) for each in classes]
+        weights = TOLD_WEIGHTS[:, pattern]
         begun = [decision_points(each, pattern) * hazards(each, pattern) for each in classes]
-        np.testing.assert_allclose(decision_points(grammar, pattern), np.einsum("c,cl->l", WEIGHTS, reached))
-        expected = np.einsum("c,cel->el", WEIGHTS, begun) / np.einsum("c,cl->l", WEIGHTS, reached)
+        np.testing.assert_allclose(decision_points(grammar, pattern), np.einsum("c,cl->l", weights, reached))
+        expected = np.einsum("c,cel->el", weights, begun) / np.einsum("c,cl->l", weights, reached)
         np.testing.assert_allclose(hazards(grammar, pattern), expected)
-    mean = np.einsum("c,cb->b", WEIGHTS, [zero_order_background(each) for each in classes])
+    shares = TOLD_WEIGHTS @ label_prior(grammar)
+    mean = np.einsum("c,cb->b", shares, [zero_order_background(each) for each in classes])
     np.testing.assert_allclose(zero_order_background(grammar), mean)
 
 
@@ -206,6 +290,35 @@ def test_what_is_wrong_with_a_class_is_told_by_its_key(classes, where, what):
     simulation = GrammarSimulation(kind="grammar", classes=classes)
     with pytest.raises(InputError, match=rf"^{where}: .*{what}"):
         build_grammar(simulation, load_motifs("default"))
+
+
+def test_odds_ratios_are_of_tasks_that_there_are():
+    with pytest.raises(ValidationError, match=r"classes\.1\.odds_ratio names 'K526', which is no task.*K562"):
+        GrammarSimulation(kind="grammar", classes=[{}, {"odds_ratio": {"K526": 2}}])
+    with pytest.raises(ValidationError, match="greater than 0"):
+        GrammarSimulation(kind="grammar", classes=[{}, {"odds_ratio": {"K562": 0}}])
+    with pytest.warns(
+        UserWarning, match=r"classes\.0\.odds_ratio names 'liver', which is no task; that ratio is ignored"
+    ):
+        fewer = GrammarSimulation(kind="grammar", classes=[{"odds_ratio": {"liver": 2, "K562": 3}}])
+    assert fewer.classes[0].odds_ratio == {"K562": 3}
+
+
+def test_data_made_before_settings_of_classes_came_stay_fresh():
+    config = Config(simulation={"kind": "grammar", "classes": [{"rate": 2}, {"odds_ratio": {"K562": 2}}]})
+    first, second = by_content(config)["classes"]
+    assert set(first) == {"weight", "rate", "background", "background_order"}
+    assert set(second) == {*first, "odds_ratio"}
+    assert not {"classes", "stretches"} & set(by_content(Config(simulation={"kind": "grammar"})))
+
+
+def test_a_report_says_whether_composition_tells_of_a_label():
+    stories = [
+        _composition_story(GrammarSimulation(kind="grammar", classes=classes).model_dump(mode="json"))
+        for classes in ([], [{}, {"rate": 2}], [{}, {"odds_ratio": {"K562": 2}}])
+    ]
+    assert stories[0] == stories[1] == "and nothing else, so those motifs are the only truth to find."
+    assert stories[2].startswith("and how often a sequence is of a class. So composition says something of the label")
 
 
 def test_a_planted_network_is_of_one_background():

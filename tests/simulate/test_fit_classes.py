@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -10,7 +12,7 @@ from helpers.grammars import sharp
 from simbench_tf.config import HUMAN_BACKGROUND, load_config
 from simbench_tf.motifs import load_motifs, read_motifs
 from simbench_tf.simulate.fit import fit_grammar, fitter, write_fitted
-from simbench_tf.simulate.fit.classes import sequence_classes, suited_order
+from simbench_tf.simulate.fit.classes import class_odds, sequence_classes, suited_order
 from simbench_tf.simulate.fit.expected_sites import Parameters, sorted_by_pattern
 from simbench_tf.simulate.fit.motif_words import DATABASE_SITES, refitted_motifs, site_words
 from simbench_tf.simulate.grammar import build_grammar, draw, draw_classes
@@ -19,7 +21,10 @@ from simbench_tf.simulate.grammar.background import one_background
 ISLANDS = ((0.15, 0.35, 0.35, 0.15),)
 REST = ((0.3, 0.2, 0.2, 0.3),)
 BACKGROUND = (one_background(np.array(HUMAN_BACKGROUND)),)
-CLASSES = [{"weight": 1, "background": ISLANDS, "rate": 2.0}, {"weight": 2, "background": REST, "rate": 0.5}]
+CLASSES: list[dict[str, Any]] = [
+    {"weight": 1, "background": ISLANDS, "rate": 2.0},
+    {"weight": 2, "background": REST, "rate": 0.5},
+]
 MOTIFS = [sharp("TGACTCATGCAATT", share=0.97), sharp("CCGGAAGTACTGAC", share=0.97)]
 ELEMENTS = [
     {"motif": MOTIFS[0].motif_id, "rate": 0.3, "enriched": {"A": 0.4}},
@@ -77,6 +82,47 @@ def test_rates_backgrounds_and_factors_of_classes_are_recovered():
     dispersions = [each.var() / each.mean() for each in spread]
     assert dispersions[0] > 1.1
     assert dispersions[1] == pytest.approx(dispersions[0], abs=0.15)
+
+
+def test_what_labels_say_of_classes_is_recovered():
+    told = [{**CLASSES[0], "odds_ratio": {"A": 4.0}}, CLASSES[1]]
+    true = build_grammar(settings(tasks=ONE["tasks"], elements=ELEMENTS, classes=told), MOTIFS)
+    bases, labels = arrays(draw(true, 3, 0, 2500), ["A"])
+    fit = fit_grammar(bases, labels, MOTIFS, ["A"], n_classes=3)
+    found = build_grammar(fit.simulation, fit.motifs).class_weights
+    islands = np.argmax([each.rate for each in fit.simulation.classes])
+    # 1/3 without the label, 4 : 2 with it; sampling error of 2500 sequences .015
+    np.testing.assert_allclose(found[islands], [1 / 3, 2 / 3], atol=0.05)
+    rates = np.array([[e.rate, e.enriched.get("A", 0.0)] for e in fit.simulation.elements])
+    # that islands have more sites is no enrichment: of the second motif there is none
+    assert rates[1, 1] == 0
+    # ratios have the mean 1 over sequences without the label
+    ratios = np.array([each.odds_ratio["A"] for each in fit.simulation.classes])
+    assert np.array([each.weight for each in fit.simulation.classes]) @ ratios == pytest.approx(1, abs=1e-3)
+
+
+def test_odds_ratios_of_several_tasks_are_kept_where_there_is_evidence():
+    rng = np.random.default_rng(4)
+    labels = (rng.random((3000, 2)) < [0.2, 0.5]).astype(np.uint8)
+    ratios = np.array([[3.0, 1.0], [1.0, 0.5], [1.0, 1.0]])
+    weights = np.array([0.2, 0.3, 0.5]) * np.where(labels[:, None], ratios, 1).prod(axis=2)
+    bounds = np.cumsum(weights / weights.sum(axis=1, keepdims=True), axis=1)
+    classes = (rng.random(3000)[:, None] > bounds[:, :2]).sum(axis=1)
+    found, odds = class_odds(classes, labels)
+    np.testing.assert_allclose(found, [0.2, 0.3, 0.5], atol=0.03)
+    # against the third class; sampling error of the logarithms .1
+    np.testing.assert_allclose(np.log(odds / odds[2]), np.log(ratios), atol=0.3)
+    # labels that know nothing of the classes
+    by_chance = class_odds(classes, rng.permutation(labels))
+    np.testing.assert_allclose(by_chance[0], np.bincount(classes) / 3000)
+    assert (by_chance[1] == 1).all()
+
+
+def test_a_class_without_a_positive_is_rare_with_the_label_and_not_impossible():
+    classes, labels = np.repeat([0, 1, 1], [300, 300, 100]), np.repeat([0, 0, 1], [300, 300, 100])[:, None]
+    weights, odds = class_odds(classes, labels.astype(np.uint8))
+    assert 0 < odds[0, 0] < 0.2
+    np.testing.assert_allclose(weights, 0.5, atol=0.05)
 
 
 def test_of_many_sequences_as_many_of_each_label_are_fitted():

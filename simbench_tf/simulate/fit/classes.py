@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
-from scipy.special import logsumexp
+from scipy.special import log_softmax, logsumexp
+from sklearn.linear_model import LogisticRegression
 
 from simbench_tf.simulate.fit.background_words import counted_background
 from simbench_tf.simulate.grammar.background import MAX_ORDER
@@ -25,6 +26,9 @@ _SEEN = 100
 _MAX_PASSES = 200
 # passes end when the mean log-likelihood of a sequence gains less than this
 _LEAST_GAIN = 1e-3
+# standard deviation of the logarithms of odds ratios, before anything is seen: a class without a positive is not
+# thought impossible with the label
+_RATIO_SD = 1.0
 
 
 def sequence_classes(bases: Bases, n_classes: int) -> Integers:
@@ -59,6 +63,42 @@ def sequence_classes(bases: Bases, n_classes: int) -> Integers:
     criteria = [free * np.log(len(bases)) - 2 * found for free, (found, _) in zip(n_free, fits, strict=True)]
     members = fits[int(np.argmin(criteria))][1]
     return np.unique(members, return_inverse=True)[1].reshape(len(bases))
+
+
+def class_odds(classes: Integers, labels: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    """Weights of classes, float64 (C,), and their odds ratios by task, float64 (C, T), as `SequenceClass` has them.
+
+    Parameters
+    ----------
+    classes : int64 (N,)
+        0, 1, ..., each with sequences.
+    labels : uint8 (N, T)
+        Of each task, both 0 and 1.
+
+    Notes
+    -----
+    Multinomial logistic regression of the class on the labels, whose coefficients are normal around 0 with a standard
+    deviation of 1; where they are not better than none by the Bayesian information criterion (Schwarz 1978), none is
+    taken. A task's ratios have the mean 1 over sequences without a label.
+
+    Examples
+    --------
+    >>> classes, labels = np.repeat([0, 1, 0, 1], [600, 200, 50, 150]), np.repeat([0, 1], [800, 200])[:, None]
+    >>> weights, ratios = class_odds(classes, labels)
+    >>> weights.round(2).tolist(), ratios.round(1).tolist()
+    ([0.75, 0.25], [[0.3], [2.9]])
+    """
+    shares, n_tasks = np.bincount(classes) / len(classes), labels.shape[1]
+    found = LogisticRegression(C=_RATIO_SD**2, tol=1e-8, max_iter=1000).fit(labels, classes)
+    slopes, base = found.coef_, found.intercept_
+    if len(shares) == 2:  # it has the second class alone then, the first being 0
+        slopes, base = np.concatenate([0 * slopes, slopes]), np.array([0.0, *base])
+    gain = log_softmax(labels @ slopes.T + base, axis=1)[np.arange(len(classes)), classes] - np.log(shares)[classes]
+    if 2 * gain.sum() <= (len(shares) - 1) * n_tasks * np.log(len(classes)):
+        return shares, np.ones((len(shares), n_tasks))
+    weights = np.exp(log_softmax(base))
+    ratios = np.exp(slopes)
+    return weights, ratios / (weights @ ratios)
 
 
 def suited_order(n_bases: int, n_classes: int) -> int:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from simbench_tf.config import Element, GrammarSimulation, Position, SequenceClass, Task
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif
+from simbench_tf.simulate.fit.classes import class_odds
 from simbench_tf.simulate.fit.expected_sites import (
     Parameters,
     background_settings,
@@ -44,7 +45,7 @@ def grammar_settings(
     labels : uint8 (N, T)
         Of all sequences: fractions, and the correlation behind the labels, are theirs.
     classes : int64 (N,)
-        Of all sequences: weights are theirs.
+        Of all sequences: weights and odds ratios are theirs.
     tasks : sequence of str
     shape : tuple of int
         Sequences, and bases of each.
@@ -68,24 +69,31 @@ def grammar_settings(
         kind="grammar",
         seq_length=shape[1],
         n_sequences=shape[0],
-        **_of_backgrounds(parameters, classes),
+        **_of_backgrounds(parameters, classes, labels, tasks),
         tasks={task: Task(fraction=_significant(f)) for task, f in zip(tasks, fractions.tolist(), strict=True)},
         label_correlation=round(fit_label_correlation(fractions, counts), 3),
         elements=elements,
     )
 
 
-def _of_backgrounds(parameters: Parameters, classes: Integers) -> dict[str, Any]:
+def _of_backgrounds(
+    parameters: Parameters, classes: Integers, labels: npt.NDArray[np.uint8], tasks: Sequence[str]
+) -> dict[str, Any]:
     """The background of all sequences, or their classes, which have a background each."""
     backgrounds = [background_settings(_rounded_backgrounds(each)) for each in parameters.backgrounds]
     if len(backgrounds) == 1:
         return backgrounds[0]
-    shares = np.bincount(classes, minlength=len(backgrounds)) / len(classes)
-    of_classes = zip(shares.tolist(), parameters.class_rates.tolist(), backgrounds, strict=True)
+    weights, ratios = class_odds(classes, labels)
+    of_classes = zip(weights.tolist(), ratios.tolist(), parameters.class_rates.tolist(), backgrounds, strict=True)
     return {
         "classes": [
-            SequenceClass(weight=_significant(share), rate=_significant(rate), **background)
-            for share, rate, background in of_classes
+            SequenceClass(
+                weight=_significant(weight),
+                odds_ratio={task: _significant(ratio) for task, ratio in zip(tasks, own, strict=True) if ratio != 1},
+                rate=_significant(rate),
+                **background,
+            )
+            for weight, own, rate, background in of_classes
         ]
     }
 

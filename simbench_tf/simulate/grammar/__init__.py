@@ -4,6 +4,7 @@ from simbench_tf.simulate.drawn import Drawn
 from simbench_tf.simulate.grammar.generative_model import (
     Grammar,
     build_grammar,
+    class_prior,
     decision_points,
     element_tasks,
     hazards,
@@ -17,6 +18,7 @@ __all__ = [
     "Drawn",
     "Grammar",
     "build_grammar",
+    "class_prior",
     "decision_points",
     "draw",
     "draw_background",

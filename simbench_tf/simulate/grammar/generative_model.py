@@ -1,8 +1,8 @@
 """A grammar as a generative model of labelled sequences: its elements, rates and rules as arrays.
 
 :class:`Grammar` holds everything that drawing (see `generator`) and an exact posterior need (see `SemiMarkov`): labels
-are a Gaussian copula, and a sequence given its labels and its class is a semi-Markov hidden Markov chain. Classes are
-independent of the labels.
+are a Gaussian copula, a sequence's class depends on them, and a sequence given both is a semi-Markov hidden Markov
+chain.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from simbench_tf.config import Element, GrammarSimulation, Rule, SequenceClass, 
 from simbench_tf.errors import InputError
 from simbench_tf.motifs import Motif, find_motif
 from simbench_tf.simulate.grammar.background import backgrounds_of
-from simbench_tf.simulate.grammar.labels import check_labels, pattern_probabilities
+from simbench_tf.simulate.grammar.labels import check_labels, labels_of, pattern_probabilities
 from simbench_tf.simulate.grammar.rules import names_in, parse_rule
 from simbench_tf.simulate.grammar.semi_markov import SemiMarkov, build_semi_markov, hazard_of
 
@@ -49,8 +49,8 @@ class Grammar(NamedTuple):
     hmms : tuple of SemiMarkov
         For each class of sequences, the sequence model given the labels, as arrays. Classes differ in backgrounds and
         rates, and share elements, forms, segments and profiles.
-    class_weights : float64 (C,)
-        P(class); one class of weight 1 where the configuration has none.
+    class_weights : float64 (C, 2 ** T)
+        P(class | label pattern); one class of weight 1 where the configuration has none.
     """
 
     tasks: tuple[str, ...]
@@ -111,7 +111,6 @@ def build_grammar(
         ids = [motif.motif_id for motif in used]
         element_motifs.append(tuple(ids.index(motif.motif_id) for motif in found))
     classes = simulation.classes or [SequenceClass()]
-    weights = np.array([each.weight for each in classes])
     return Grammar(
         tasks=tuple(simulation.tasks),
         fractions=np.array([task.fraction for task in simulation.tasks.values()]),
@@ -122,8 +121,18 @@ def build_grammar(
         rules=tuple(simulation.rules),
         splits=simulation.splits,
         hmms=tuple(_class_model(simulation, number, element_motifs, used, index_dir) for number in range(len(classes))),
-        class_weights=weights / weights.sum(),
+        class_weights=_class_weights(classes, list(simulation.tasks)),
     )
+
+
+def _class_weights(classes: Sequence[SequenceClass], tasks: Sequence[str]) -> Floats:
+    """P(class | label pattern), float64 (C, 2 ** T): weights times the odds ratios of the pattern's labels."""
+    carried = labels_of(np.arange(2 ** len(tasks)), len(tasks)).astype(np.bool_)
+    ratios = np.array([[each.odds_ratio.get(task, 1.0) for task in tasks] for each in classes])
+    weights = np.array([each.weight for each in classes])[:, None] * np.where(carried, ratios[:, None], 1.0).prod(
+        axis=2
+    )
+    return np.asarray(weights / weights.sum(axis=0))
 
 
 def _class_model(
@@ -170,12 +179,25 @@ def label_prior(grammar: Grammar) -> Floats:
     return pattern_probabilities(grammar.fractions, grammar.label_correlation)
 
 
+def class_prior(grammar: Grammar) -> Floats:
+    """P(class and label pattern), float64 (C, 2 ** T)."""
+    return grammar.class_weights * label_prior(grammar)
+
+
+def class_shares(grammar: Grammar) -> Floats:
+    """P(class), float64 (C,), whatever the labels."""
+    weights = grammar.class_weights
+    if (weights == weights[:, :1]).all():
+        return weights[:, 0]  # what a sum over the labels is but for rounding
+    return class_prior(grammar).sum(axis=1)
+
+
 def decision_points(grammar: Grammar, pattern: int) -> Floats:
     """Probability that each position is a decision point (covered by no element that began before it), float64 (L,).
 
     By the rates alone, as :func:`hazards`: rules then keep some of the placements. The mean over classes.
     """
-    return np.einsum("c,cl->l", grammar.class_weights, [hmm.decision[pattern] for hmm in grammar.hmms])
+    return np.einsum("c,cl->l", grammar.class_weights[:, pattern], [hmm.decision[pattern] for hmm in grammar.hmms])
 
 
 def hazards(grammar: Grammar, pattern: int) -> Floats:
@@ -185,7 +207,7 @@ def hazards(grammar: Grammar, pattern: int) -> Floats:
     """
     if len(grammar.hmms) == 1:
         return hazard_of(grammar.hmm, pattern)
-    reached = grammar.class_weights[:, None] * [hmm.decision[pattern] for hmm in grammar.hmms]
+    reached = grammar.class_weights[:, pattern, None] * [hmm.decision[pattern] for hmm in grammar.hmms]
     starts = np.einsum("cl,cel->el", reached, [hazard_of(hmm, pattern) for hmm in grammar.hmms])
     reached = reached.sum(axis=0)
     return np.divide(starts, reached, where=reached > 0, out=np.zeros_like(starts))
@@ -222,7 +244,7 @@ def zero_order_background(grammar: Grammar) -> tuple[float, ...]:
     of_classes = [_first_base(hmm) for hmm in grammar.hmms]
     if len(of_classes) == 1:
         return tuple(of_classes[0].tolist())
-    return tuple(np.einsum("c,cb->b", grammar.class_weights, of_classes).tolist())
+    return tuple(np.einsum("c,cb->b", class_shares(grammar), of_classes).tolist())
 
 
 def _first_base(hmm: SemiMarkov) -> Floats:

@@ -115,7 +115,9 @@ def _rows_of_classes(
 
 
 def draw_classes(grammar: Grammar, seed: int, indices: npt.ArrayLike, purpose: str = "grammar") -> Integers:
-    """Which class each sequence is of, int64 (N,): by a draw of its own, so that nothing else depends on it.
+    """Which class each sequence is of, int64 (N,), given its labels: by a draw of its own.
+
+    Nothing else depends on that draw, so that classes which are alike change no sequence.
 
     Parameters
     ----------
@@ -136,9 +138,12 @@ def draw_classes(grammar: Grammar, seed: int, indices: npt.ArrayLike, purpose: s
     >>> np.bincount(draw_classes(grammar, 1, np.arange(4000))).tolist()
     [3003, 997]
     """
+    indices = np.asarray(indices, np.int64)
     draws = uniforms(seed, f"{purpose} classes", indices)[:, 0]
+    patterns = draw_patterns(grammar.fractions, grammar.label_correlation, seed, indices, f"{purpose} labels")
     # the last bound is left out: it may fall short of 1 by round-off
-    return np.searchsorted(np.cumsum(grammar.class_weights)[:-1], draws, side="right")
+    bounds = np.cumsum(grammar.class_weights, axis=0)[:-1]
+    return (draws >= bounds[:, patterns]).sum(axis=0)
 
 
 def draw_background(grammar: Grammar, seed: int, purpose: str, indices: Integers) -> Letters:

@@ -55,7 +55,7 @@ class OracleLayout(NamedTuple):
     end : float64 (Q,)
         What the rules weigh a whole placement by, given its last state.
     prior : float64 (P,)
-        P(label pattern).
+        P(label pattern), or P(class and label pattern) where sequences are of classes.
     task_elements : bool (T, E)
         Whether an element's rate depends on a task's label.
     n_motifs : int

@@ -1,7 +1,7 @@
 """Classes of sequences in the posterior: which class made a sequence, and sums over all that may have.
 
-A sequence is of one class, independent of its labels. So its likelihood given the labels is the mean of the classes'
-likelihoods, weighted by the class weights, and what each class says of its sites counts by the posterior of the class.
+A sequence is of one class, which depends on its labels. So its likelihood given the labels is the mean of the classes'
+likelihoods, weighted by P(class | labels), and what each class says of its sites counts by the posterior of the class.
 """
 
 from __future__ import annotations
@@ -24,37 +24,35 @@ Integers = npt.NDArray[np.int64]
 
 
 def mixed_log_likelihood(weights: Floats, log_likelihood: Floats) -> Floats:
-    """``log P(sequence | pattern)``, float64 (N, P), from that of each class, (C, N, P), and the class weights (C,).
+    """``log P(sequence | pattern)``, float64 (N, P), from each class's, (C, N, P), and P(class | pattern), (C, P).
 
     Examples
     --------
-    >>> float(mixed_log_likelihood(np.array([0.25, 0.75]), np.log([[[0.4]], [[0.8]]]))[0, 0].round(6)), 0.7
+    >>> float(mixed_log_likelihood(np.array([[0.25], [0.75]]), np.log([[[0.4]], [[0.8]]]))[0, 0].round(6)), 0.7
     (-0.356675, 0.7)
     """
     if len(weights) == 1:
         return log_likelihood[0]
-    return np.asarray(logsumexp(log_likelihood, axis=0, b=weights[:, None, None]))
+    return np.asarray(logsumexp(log_likelihood, axis=0, b=weights[:, None]))
 
 
-def class_posterior(
-    weights: Floats, prior: Floats, log_likelihood: Floats, known: Integers, labels: Integers
-) -> Floats:
+def class_posterior(prior: Floats, log_likelihood: Floats, known: Integers, labels: Integers) -> Floats:
     """P(class | sequence, labels), float64 (C, N).
 
     Parameters
     ----------
-    weights : float64 (C,)
-    prior : float64 (P,)
-        P(label pattern).
+    prior : float64 (C, P)
+        P(class and label pattern).
     log_likelihood : float64 (C, N, P)
         Of each class.
     known, labels : int64 (N,)
-        As in `occupancy.explain_rows`. Where no class can give the sequence the posterior is that of the weights.
+        As in `occupancy.explain_rows`. Where no class can give the sequence the posterior is that of the labels alone.
     """
-    fits = (np.arange(len(prior)) & known[:, None]) == labels[:, None]
-    joint = logsumexp(log_likelihood, axis=2, b=np.where(fits, prior, 0.0)) + np.log(weights)[:, None]
-    possible = joint.max(axis=0) > -np.inf
-    return np.asarray(softmax(np.where(possible, joint, np.log(weights)[:, None]), axis=0))
+    fits = (np.arange(prior.shape[1]) & known[:, None]) == labels[:, None]
+    joint = np.where(fits, prior[:, None], 0.0)
+    of_sequence = logsumexp(log_likelihood, axis=2, b=joint)
+    possible = of_sequence.max(axis=0) > -np.inf
+    return np.asarray(softmax(np.where(possible, of_sequence, np.log(joint.sum(axis=2))), axis=0))
 
 
 def log_likelihood_of_classes(layouts: Sequence[OracleLayout], bases: Bases) -> Floats:
@@ -70,11 +68,11 @@ def explain_classes(
     labels: Integers,
     by: Literal["element", "motif"] | None,
 ) -> PosteriorRows:
-    """`occupancy.explain_rows` of sequences whose class is not known; parameters as there, and the class weights."""
+    """`occupancy.explain_rows` of sequences whose class is not known; parameters as there, and P(class | pattern)."""
     if len(layouts) == 1:
         return explain_rows(layouts[0], bases, known, labels, by)
     likelihoods = log_likelihood_of_classes(layouts, bases)
-    shares = class_posterior(weights, layouts[0].prior, likelihoods, known, labels)
+    shares = class_posterior(_prior(layouts), likelihoods, known, labels)
     total: PosteriorRows | None = None
     backward = []
     # one class at a time: occupancies by part are large
@@ -97,15 +95,20 @@ def explain_classes(
 
 
 def site_starts_of_classes(
-    layouts: Sequence[OracleLayout], weights: Floats, kinds: SiteKinds, bases: Bases, known: Integers, labels: Integers
+    layouts: Sequence[OracleLayout], kinds: SiteKinds, bases: Bases, known: Integers, labels: Integers
 ) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """`site_starts.site_start_rows` of sequences whose class is not known; parameters as there, and the weights."""
+    """`site_starts.site_start_rows` of sequences whose class is not known; parameters as there."""
     if len(layouts) == 1:
         return site_start_rows(layouts[0], kinds, bases, known, labels)
-    shares = class_posterior(weights, layouts[0].prior, log_likelihood_of_classes(layouts, bases), known, labels)
+    shares = class_posterior(_prior(layouts), log_likelihood_of_classes(layouts, bases), known, labels)
     starts, possible = np.zeros((len(bases), len(kinds.width), bases.shape[1])), np.zeros(len(bases), np.bool_)
     for layout, share in zip(layouts, shares, strict=True):
         own, can = site_start_rows(layout, kinds, bases, known, labels)
         starts += share[:, None, None] * own
         possible |= can
     return starts, possible
+
+
+def _prior(layouts: Sequence[OracleLayout]) -> Floats:
+    """P(class and label pattern), float64 (C, P)."""
+    return np.stack([layout.prior for layout in layouts])

@@ -21,7 +21,7 @@ from scipy.special import expit, logsumexp
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from simbench_tf.score import AreaErrors, area_errors, pooled_errors, pooled_scores, score_attributions, summarise
-from simbench_tf.simulate.grammar import Grammar, element_tasks, label_prior
+from simbench_tf.simulate.grammar import Grammar, class_prior, element_tasks, label_prior
 from simbench_tf.simulate.grammar.labels import labels_of
 from simbench_tf.simulate.oracle.layout import OracleLayout, layout_of
 from simbench_tf.simulate.oracle.mixture import explain_classes, log_likelihood_of_classes, mixed_log_likelihood
@@ -233,9 +233,10 @@ def attribution_ceiling(occupancy: npt.NDArray[np.floating], mask: npt.NDArray[n
 
 def class_layouts(grammar: Grammar) -> list[OracleLayout]:
     """Each class of a grammar laid out for the recursions of `forward_backward`; one without classes."""
-    depends, prior = element_tasks(grammar), label_prior(grammar)
-    task_elements = [[task in depends[element.name] for element in grammar.elements] for task in grammar.tasks]
-    return [layout_of(hmm, prior, np.array(task_elements)) for hmm in grammar.hmms]
+    depends = element_tasks(grammar)
+    task_elements = np.array([[task in depends[each.name] for each in grammar.elements] for task in grammar.tasks])
+    of_classes = zip(grammar.hmms, class_prior(grammar), strict=True)
+    return [layout_of(hmm, prior, task_elements) for hmm, prior in of_classes]
 
 
 def checked_bases(grammar: Grammar, bases: Bases) -> Bases:

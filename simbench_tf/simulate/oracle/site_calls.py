@@ -111,9 +111,7 @@ def site_calls(
     found = []
     for first in range(0, len(bases), chunk):
         part = slice(first, first + chunk)
-        starts, possible = site_starts_of_classes(
-            layouts, grammar.class_weights, kinds, bases[part], known[part], given[part]
-        )
+        starts, possible = site_starts_of_classes(layouts, kinds, bases[part], known[part], given[part])
         if not possible.all():
             row = first + int(np.flatnonzero(~possible)[0])
             raise ValueError(
