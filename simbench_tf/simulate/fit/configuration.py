@@ -79,7 +79,8 @@ def write_fitted(
     background_order : int, optional
         How many bases before it a background base depends on, up to 5; None: as many as the regions suffice for.
     n_classes : int
-        Classes of regions by composition, at most; each has a background and a factor on all rates of its own.
+        Classes of regions by composition, at most; each has a background, a factor on all rates, and odds ratios of
+        the labels.
     n_stretches : int
         Kinds of stretches along the regions of each class, each with a background of its own; 1 for none.
     refit_motifs : bool
@@ -104,7 +105,8 @@ def write_fitted(
 
     Notes
     -----
-    Real regions differ in composition and sites come in clusters, as in CpG islands: that is what classes are for.
+    Real regions differ in composition and sites come in clusters, as in CpG islands, and such are peaks more often than
+    others: that is what classes are for.
     Composition changes along a region, too, as at the edge of an island or a repeat: that is what stretches are for.
     What the background does not account for, motifs that look like it do, the less so the higher `background_order` is.
     Within a class, sites know nothing of each other; what is left of that makes the ceiling of the drawn data higher

@@ -119,7 +119,7 @@ def fit_grammar(
     background_order : int
         How many bases before it a background base depends on, up to 5.
     n_classes : int
-        Classes of sequences at most, each with a background and a factor on all rates of its own.
+        Classes of sequences at most, each with a background, a factor on all rates and odds ratios of its own.
     n_stretches : int
         Kinds of stretches along the sequences of each class, which differ in background; 1 for none.
     pairs : sequence of Spacing
@@ -164,10 +164,11 @@ def fit_grammar(
     whether they are fitted or not. Fractions of
     labels, and the correlation of the latent normals behind them, are the maximum-likelihood ones of all sequences.
 
-    Classes come first, from words alone (`classes.sequence_classes`); each sequence then counts for its likeliest class
-    (the classification EM of Celeux & Govaert 1992), whose background and factor are estimated with the rest. Stretches
-    come first, too (`stretches.fitted_stretches`); their backgrounds are then counted outside sites, by the kind that
-    words alone say each base is of.
+    Classes come first, from words alone (`classes.sequence_classes`); each sequence then counts for its likeliest
+    class (the classification EM of Celeux & Govaert 1992), whose background and factor are estimated with the rest;
+    how often a class has a label is counted (`classes.class_odds`). Stretches come first, too
+    (`stretches.fitted_stretches`); their backgrounds are then counted outside sites, by the kind that words alone
+    say each base is of.
 
     Examples
     --------
