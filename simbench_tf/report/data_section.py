@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from simbench_tf.config import HUMAN_BACKGROUND
 from simbench_tf.plot.numbers import fixed
 from simbench_tf.report import sections
 from simbench_tf.report.text import Table
 from simbench_tf.run.results import RunResults
-from simbench_tf.simulate.grammar.background import order_of
+from simbench_tf.simulate.grammar.background import order_of, with_lower_orders
 
 
 def data_section(results: RunResults) -> dict[str, Any]:
@@ -26,6 +27,7 @@ def data_section(results: RunResults) -> dict[str, Any]:
         "info": info,
         "tasks": task_table(info, simulation),
         "elements": element_table(simulation) if simulation.get("elements") else None,
+        "classes": class_table(simulation) if simulation.get("classes") else None,
         "likeness": None if results.likeness is None else sections.likeness(results.likeness),
         "motif_story": None if log is None else motif_story(log, simulation),
         "motifs": None if log is None else motif_table(log),
@@ -189,6 +191,49 @@ def element_table(simulation: Mapping[str, Any]) -> Table:
         strand = element.get("strand", "both")
         rows.append([name + spacing, _rate(element.get("rate", 0)), added or "no task", where, strand])
     return Table(["element", "a sequence", "more with the label", "where", "strand"], rows, (1, 2))
+
+
+def class_table(simulation: Mapping[str, Any]) -> Table:
+    """The classes of a grammar's sequences: their composition, how many are of each, with a label and without, sites.
+
+    Examples
+    --------
+    >>> rich, rest = {"weight": 1, "background": [[0.2, 0.3, 0.3, 0.2]], "odds_ratio": {"K562": 3}}, {"weight": 2}
+    >>> class_table({"tasks": {"K562": {}}, "classes": [rich, rest]}).rows
+    [['1', '60%', '33.3%', '60.0%', '1'], ['2', 'as of all', '66.7%', '40.0%', '1']]
+    """
+    classes, tasks = simulation["classes"], list(simulation["tasks"])
+    weights = np.array([each.get("weight", 1.0) for each in classes])
+    ratios = np.array([[(each.get("odds_ratio") or {}).get(task, 1.0) for task in tasks] for each in classes])
+    told = [task for task, column in zip(tasks, ratios.T, strict=True) if (column != 1).any()]
+    of_label = [weights, *(weights * ratios[:, tasks.index(task)] for task in told)]
+    shares = np.stack([each / each.sum() for each in of_label], axis=1)
+    rows = [
+        [
+            str(number + 1),
+            _gc(each),
+            *(fixed(100 * share, 1) + "%" for share in shares[number]),
+            _rate(each.get("rate", 1.0)),
+        ]
+        for number, each in enumerate(classes)
+    ]
+    first = "without a label" if told else "of all sequences"
+    alone = " alone" if len(tasks) > 1 else ""
+    titles = ["class of sequences", "GC", first, *(f"with {task}{alone}" for task in told), "sites, times"]
+    return Table(titles, rows)
+
+
+def _gc(settings: Mapping[str, Any]) -> str:
+    """GC content of a class's background, over its kinds of stretches, where the configuration has their tables."""
+    kinds = settings.get("stretches") or [settings]
+    given = [HUMAN_BACKGROUND if each.get("background") == "human" else each.get("background") for each in kinds]
+    if all(each is None for each in given):
+        return "as of all"
+    if any(isinstance(each, str) for each in given):
+        return "of a file"
+    reached = np.array([each.get("weight", 1.0) * each.get("length", 1.0) for each in kinds])
+    of_kinds = [with_lower_orders(np.array(each))[0, 1:3].sum() for each in given]
+    return f"{100 * float(reached @ of_kinds) / reached.sum():.0f}%"
 
 
 def _rate(rate: float) -> str:

@@ -17,7 +17,7 @@ from simbench_tf.errors import InputError
 from simbench_tf.motifs import load_motifs
 from simbench_tf.perfect.oracle import LogOdds, mixtures
 from simbench_tf.perfect.planted import planted_network
-from simbench_tf.report.data_section import _composition_story
+from simbench_tf.report.data_section import _composition_story, class_table
 from simbench_tf.simulate.grammar import (
     Grammar,
     build_grammar,
@@ -319,6 +319,32 @@ def test_a_report_says_whether_composition_tells_of_a_label():
     ]
     assert stories[0] == stories[1] == "and nothing else, so those motifs are the only truth to find."
     assert stories[2].startswith("and how often a sequence is of a class. So composition says something of the label")
+
+
+def test_a_report_has_a_table_of_classes():
+    stretches = [
+        {"weight": 3, "length": 10, "background": LONG_MEMORY},
+        {"length": 90, "background": LONG_MEMORY[::-1]},
+    ]
+    classes = [
+        {"weight": 3, "stretches": stretches, "odds_ratio": {"K562": 5.0}, "rate": 1e-5},
+        {"background": "human"},
+        {"weight": 4, "background": "islands.fa", "rate": 2},
+        {"weight": 2},
+    ]
+    simulation = GrammarSimulation(kind="grammar", classes=classes).model_dump(mode="json")
+    table = class_table(simulation)
+    assert table.heads == ["class of sequences", "GC", "without a label", "with K562 alone", "sites, times"]
+    # by base, and not by stretch
+    gc = [zero_order_background(grammar_of(ELEMENTS, LONG, 100, **each)) for each in ({"stretches": stretches}, {})]
+    assert table.rows == [
+        ["1", f"{100 * sum(gc[0][1:3]):.0f}%", "30.0%", "68.2%", "< 0.0001"],
+        ["2", f"{100 * sum(gc[1][1:3]):.0f}%", "10.0%", "4.5%", "1"],
+        ["3", "of a file", "40.0%", "18.2%", "2"],
+        ["4", "as of all", "20.0%", "9.1%", "1"],
+    ]
+    alike = class_table({"tasks": {"A": {}}, "classes": [{}, {}]})
+    assert alike.heads == ["class of sequences", "GC", "of all sequences", "sites, times"]
 
 
 def test_a_planted_network_is_of_one_background():
