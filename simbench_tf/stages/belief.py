@@ -39,8 +39,8 @@ _CHUNK_SEQUENCES = 256
 LEAST = 0.5
 #: Columns of belief.csv.
 COLUMNS = (
-    "key", "auprc", "auprc_se", "chance_auprc", "n_calls", "expected_precision", "twin_n_calls", "twin_precision",
-    "twin_precision_low", "twin_precision_high", "twin_precision_worst", "size_ratio",
+    "key", "auprc", "auprc_se", "chance_auprc", "site_share", "n_calls", "expected_precision", "twin_n_calls",
+    "twin_precision", "twin_precision_low", "twin_precision_high", "twin_precision_worst", "size_ratio",
 )  # fmt: skip
 
 
@@ -253,13 +253,18 @@ def _believed(
 
 
 def _areas(twin: list[npt.NDArray[np.floating]], truth: Against) -> dict[str, float]:
-    """Average precision of a method on the twin, as summary.csv has it; of several trainings the mean."""
+    """Average precision of a method on the twin, as summary.csv has it; of several trainings the mean.
+
+    Areas, and what is had by chance, are those of sequences with a site; the share of bases in sites is of all, as
+    probabilities are.
+    """
     known = ~np.isnan(twin[0]).any(axis=0)
     mask = covered(truth.sites, twin[0].shape)[:, known]
     tables = [score_attributions(each[:, known], mask, truth.sign) for each in twin]
     values = np.concatenate([table["auprc"].to_numpy(np.float64) for table in tables])
     mean, error = mean_and_error(values, np.arange(len(values)) % len(mask))
-    return {"auprc": mean, "auprc_se": error, "chance_auprc": float(tables[0]["chance_auprc"].mean())}
+    chance = float(tables[0]["chance_auprc"].mean())
+    return {"auprc": mean, "auprc_se": error, "chance_auprc": chance, "site_share": float(mask.mean())}
 
 
 def _held_out(found: Crossed, n_sequences: int, least: float) -> dict[str, float]:

@@ -90,6 +90,12 @@ def test_tracks_are_the_twins_calibration_of_the_same_sequences(believed, true_s
     mine = table.loc[KEY]
     assert mine["auprc"] == pytest.approx(line["auprc"])
     assert mine["auprc_se"] == pytest.approx(line["auprc_se"])
+    in_sites = np.zeros(scores.shape, bool)
+    for row, start, end in sites[["row", "start", "end"]].to_numpy():
+        in_sites[row, start:end] = True
+    assert mine["site_share"] == pytest.approx(in_sites[:, seen].mean())
+    # what is believed of all bases together is how many of them lie in sites, but for lines between steps
+    assert np.nanmean(expected) == pytest.approx(mine["site_share"], rel=0.02)
     assert mine["size_ratio"] == pytest.approx(1, abs=1e-4)
     assert mine["expected_precision"] == pytest.approx(calls["probability"].mean())
     held_out = crossed(pooled([known], sites)).calls.query("probability >= 0.01")
