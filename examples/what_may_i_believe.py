@@ -182,14 +182,15 @@ pd.read_csv(folder / "believed" / "belief.csv").round(3).T
 # %%
 simbench("believe", twin, *given, "--auroc", 0.99, "--out", folder / "too_good")
 best = json.loads((folder / "too_good" / "belief.json").read_text())
-figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(10, 3.6), layout="constrained")
 for ax, what in zip(axes, ("bases", "calls"), strict=True):
     for belief, style in ((stated, "-"), (best, ":")):
         for method, colour in zip(sorted(belief["methods"], key=lambda each: each["key"]), "CT", strict=False):
             label = f"{method['method']}, auROC {belief['twin_auroc']:.2f}"
             curve = method[what]
             ax.plot(curve["scores"], curve["probabilities"], style, color=plot.BASE_COLOURS[colour], label=label)
-    ax.set(xlabel="score, in units of the mean size", title=what, ylim=(0, None))
+    ax.set(xlabel="score, in units of the mean size", title=what)
+    ax.set_ylim(0, 1.4 * max(ax.get_ylim()[1], stated["methods"][0]["site_share"]))
     ax.spines[["top", "right"]].set_visible(False)
 axes[0].axhline(stated["methods"][0]["site_share"], color="#c77d17", linewidth=1)
 axes[0].set_ylabel("probability of a true one")
