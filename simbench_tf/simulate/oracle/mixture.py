@@ -46,13 +46,12 @@ def class_posterior(prior: Floats, log_likelihood: Floats, known: Integers, labe
     log_likelihood : float64 (C, N, P)
         Of each class.
     known, labels : int64 (N,)
-        As in `occupancy.explain_rows`. Where no class can give the sequence the posterior is that of the labels alone.
+        As in `occupancy.explain_rows`. Where no class can give the sequence the posterior is P(class).
     """
     fits = (np.arange(prior.shape[1]) & known[:, None]) == labels[:, None]
-    joint = np.where(fits, prior[:, None], 0.0)
-    of_sequence = logsumexp(log_likelihood, axis=2, b=joint)
-    possible = of_sequence.max(axis=0) > -np.inf
-    return np.asarray(softmax(np.where(possible, of_sequence, np.log(joint.sum(axis=2))), axis=0))
+    joint = logsumexp(log_likelihood, axis=2, b=np.where(fits, prior[:, None], 0.0))
+    possible = joint.max(axis=0) > -np.inf
+    return np.asarray(softmax(np.where(possible, joint, np.log(prior.sum(axis=1))[:, None]), axis=0))
 
 
 def log_likelihood_of_classes(layouts: Sequence[OracleLayout], bases: Bases) -> Floats:
