@@ -4,11 +4,16 @@ import shutil
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 import yaml
 
 from helpers.tiny_run import TINY_RUN
 from simbench_tf import compiled
+
+# no test is timed: the first example may compile, and another may wait for a machine that others share
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

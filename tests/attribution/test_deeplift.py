@@ -402,7 +402,7 @@ def without_ties(seed, n=2):
 PHASES = (hypothesis.Phase.explicit, hypothesis.Phase.reuse, hypothesis.Phase.generate)
 
 
-@hypothesis.settings(max_examples=30, deadline=None, derandomize=True, phases=PHASES)
+@hypothesis.settings(max_examples=30, derandomize=True, phases=PHASES)
 @hypothesis.given(
     st.integers(0, 10_000),
     st.lists(BLOCK, min_size=1, max_size=2),
@@ -470,7 +470,7 @@ def test_slopes_of_activations_keep_their_digits(name, op_by_op):
 FLOATS = st.floats(0, 1, width=32)
 
 
-@hypothesis.settings(deadline=None, max_examples=200)
+@hypothesis.settings(max_examples=200)
 @hypothesis.given(FLOATS, FLOATS, st.booleans(), st.floats(-6, 0))
 def test_exponential_and_logarithm_keep_their_digits_over_many_powers_of_ten(a, b, is_near, shortening):
     for function, change, numbers, exact in (

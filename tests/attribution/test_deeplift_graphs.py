@@ -271,7 +271,7 @@ RECIPE = st.tuples(
 PHASES = (hypothesis.Phase.explicit, hypothesis.Phase.reuse, hypothesis.Phase.generate)
 
 
-@hypothesis.settings(max_examples=12, deadline=None, derandomize=True, phases=PHASES)
+@hypothesis.settings(max_examples=12, derandomize=True, phases=PHASES)
 @hypothesis.given(RECIPE, st.sampled_from(["float32", "float64"]), st.sampled_from(RULES))
 def test_contributions_add_up_over_random_graphs(recipe, precision, rule):
     seed, blocks, end = recipe

@@ -293,7 +293,7 @@ def stacked(x, layer):
             return layers.Conv1D(4, 1)(merge([x, other]))
 
 
-@hypothesis.settings(deadline=None, max_examples=60)
+@hypothesis.settings(max_examples=60)
 @hypothesis.given(
     st.integers(20, 33), st.lists(st.one_of(convolution, convolution, pooling, move, branch), min_size=1, max_size=5)
 )

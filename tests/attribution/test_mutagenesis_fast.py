@@ -56,9 +56,7 @@ def architectures(draw):
 
 
 @pytest.mark.slow
-@hypothesis.settings(
-    max_examples=120, deadline=None, suppress_health_check=list(hypothesis.HealthCheck), derandomize=True
-)
+@hypothesis.settings(max_examples=120, suppress_health_check=list(hypothesis.HealthCheck), derandomize=True)
 @hypothesis.given(
     architecture=architectures(), batch_size=st.sampled_from([7, 30, 200]), start=st.sampled_from([0, 0, 5, 17])
 )

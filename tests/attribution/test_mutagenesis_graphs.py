@@ -98,9 +98,7 @@ def build(length, steps, ending):
 
 
 @pytest.mark.slow
-@hypothesis.settings(
-    max_examples=60, deadline=None, suppress_health_check=list(hypothesis.HealthCheck), derandomize=True
-)
+@hypothesis.settings(max_examples=60, suppress_health_check=list(hypothesis.HealthCheck), derandomize=True)
 @hypothesis.given(graph=graphs(), batch_size=st.sampled_from([7, 30, 200]), start=st.sampled_from([0, 0, 5]))
 def test_windows_equal_whole_passes_through_any_graph(every_window, eagerly, graph, batch_size, start):
     try:

@@ -204,7 +204,7 @@ request = st.fixed_dictionaries(
 named_references = st.sampled_from(["zeros", "frequency", "shuffle:1", "shuffle:11", None])
 
 
-@hypothesis.settings(deadline=None, max_examples=400)
+@hypothesis.settings(max_examples=400)
 @hypothesis.given(one=st.tuples(named_references, request), other=st.tuples(named_references, request))
 def test_two_settings_never_share_a_key(example_method, one, other):
     def meaning(references, chosen):

@@ -1,6 +1,6 @@
 """Configurations with comments: read back they are the settings, and each comment is the key's own meaning."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from simbench_tf.config.commented import commented_yaml
@@ -19,7 +19,6 @@ nested = st.recursive(values, lambda inner: st.one_of(st.lists(inner), st.dictio
     models=st.lists(st.dictionaries(texts.filter(bool), nested, min_size=1), min_size=1),
     name=texts,
 )
-@settings(deadline=None)
 def test_what_is_read_back_is_what_was_written(simulation, models, name):
     written = {"name": name, "simulation": simulation, "models": models}
     read = parse_yaml(commented_yaml(written, ["Of: what?", "", "- a: 1"], "PeaksSimulation"), "a.yaml").data

@@ -124,7 +124,7 @@ def test_ids_stand_for_rows():
 
 
 @given(tables())
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 def test_order_of_rows_and_scale_of_scores_do_not_matter(both):
     called, sites = both
     first = sb.score_instances(called, sites)
@@ -135,7 +135,7 @@ def test_order_of_rows_and_scale_of_scores_do_not_matter(both):
 
 
 @given(tables())
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 def test_reverse_complements_score_the_same(both):
     length = 40
     flipped = [

@@ -23,7 +23,7 @@ def brute_force(called, sites, pairs):
 
 
 @given(tables(most=4))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_matching_is_maximum_then_of_best_scores_then_of_nearest_ends(both):
     called, sites = checked_tables(*both)
     found = best_matching(called, sites, 0.4)
@@ -45,7 +45,7 @@ def test_the_matching_is_maximum_then_of_best_scores_then_of_nearest_ends(both):
 
 
 @given(tables())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_calls_above_any_score_hold_as_many_matched_ones_as_could_be_matched_alone(both):
     called, sites = checked_tables(*both)
     matched = called["score"][best_matching(called, sites, 0.4).call]
@@ -55,7 +55,7 @@ def test_calls_above_any_score_hold_as_many_matched_ones_as_could_be_matched_alo
 
 
 @given(tables(), st.randoms())
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_pairs_are_of_one_sequence_and_share_what_is_asked(both, random):
     called, sites = checked_tables(*both)
     pairs = overlapping_pairs(called, sites, 0.5)

@@ -44,14 +44,14 @@ def plain_correlation(first, second):
 
 
 @given(ppms, ppms)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_the_correlation_is_the_best_of_pearsons_over_shifts_and_strands(first, second):
     assert align_motifs(first, second).correlation == pytest.approx(plain_correlation(first, second))
     assert align_motifs(second, first).correlation == pytest.approx(align_motifs(first, second).correlation)
 
 
 @given(ppms, ppms)
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_strands_and_flanks_that_tell_nothing_do_not_matter(first, second):
     background = (0.3, 0.2, 0.2, 0.3)
     flank = np.tile(background, (4, 1))

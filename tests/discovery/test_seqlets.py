@@ -34,7 +34,7 @@ def plain_candidates(row, width, edge):
     return sorted(found)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), width=st.integers(1, 12), edge=st.floats(0.05, 0.95))
 def test_candidates_equal_a_plain_loop(seed, width, edge):
     scores = np.random.default_rng(seed).gamma(0.5, size=(3, 40)) * [[1], [-1], [1]]

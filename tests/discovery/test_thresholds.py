@@ -11,7 +11,7 @@ from simbench_tf.errors import InputError
 
 
 @given(tables())
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_the_best_of_a_matching_at_each_threshold(both):
     called, sites = both
     found = best_f1(called, sites, overlap=0.4)

@@ -157,7 +157,6 @@ def test_reverse_complement_by_hand():
 
 
 @given(st.lists(st.text("ACGTN", min_size=12, max_size=12), min_size=1, max_size=3))
-@settings(deadline=None)
 def test_dinucleotide_counts_equal_a_count_by_hand(texts):
     counts = dna.dinucleotide_counts(dna.encode(texts))
     for text, table in zip(texts, counts, strict=True):
@@ -166,7 +165,6 @@ def test_dinucleotide_counts_equal_a_count_by_hand(texts):
 
 
 @given(sequences, st.integers(0, 2**63 - 1))
-@settings(deadline=None)
 def test_dinucleotide_shuffle_keeps_counts_ends_and_n(text, random_state):
     bases = dna.encode(text)
     shuffled = quiet_shuffle(bases, 4, random_state)[0]
@@ -179,7 +177,6 @@ def test_dinucleotide_shuffle_keeps_counts_ends_and_n(text, random_state):
 
 
 @given(sequences, st.integers(0, 2**40))
-@settings(deadline=None)
 def test_shuffles_equal_the_plain_ones(text, index):
     bases = dna.encode(text)
     for shuffle, plain in [
@@ -258,7 +255,7 @@ def test_a_biased_draw_is_not_taken():
 
 
 @given(st.text("ACGT", min_size=1, max_size=12))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @example("ACTGACTGACTG")
 @example("AACC")
 @example("ACCACC")

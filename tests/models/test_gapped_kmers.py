@@ -42,7 +42,7 @@ def products(one, other, l, k):  # noqa: E741
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), KERNELS)
 def test_kernels_are_those_of_counted_gapped_kmers(seed, kernel):
     l, k, d = kernel  # noqa: E741
@@ -95,7 +95,7 @@ def plain_decision(sequence, support, coefficients, weights, h, l):  # noqa: E74
     )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(0, 10**6), KERNELS, st.sampled_from(["gkm", "wgkm"]))
 def test_decisions_are_sums_of_kernels_also_after_each_substitution(seed, kernel, which):
     l, _, d = kernel  # noqa: E741
@@ -109,7 +109,7 @@ def test_decisions_are_sums_of_kernels_also_after_each_substitution(seed, kernel
     np.testing.assert_allclose(found.ravel(), gk.decisions(mutants, table, weights, h, l)[0], atol=1e-9)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(0, 10**6), KERNELS, st.sampled_from(["gkm", "wgkm"]), st.booleans())
 def test_bases_share_the_kernel_of_each_pair_of_words_alike(seed, kernel, which, with_n):
     l, _, d = kernel  # noqa: E741

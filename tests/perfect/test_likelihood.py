@@ -123,7 +123,7 @@ def rows_of_a_sequence(draw: Any) -> np.ndarray:
     return np.stack([made[kind]() for kind in kinds])
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(rows=rows_of_a_sequence(), case=st.sampled_from(sorted(MIXED)))
 def test_the_likelihood_is_the_mean_over_all_sequences_that_the_rows_mix(rows: np.ndarray, case: str) -> None:
     grammar = MIXED[case]

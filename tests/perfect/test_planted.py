@@ -234,7 +234,7 @@ def test_a_pair_has_one_kernel_a_form_with_zeros_in_its_gap():
     np.testing.assert_allclose(kernels.starts.sum(axis=0), 1 / 16)
 
 
-@hypothesis.settings(deadline=None, max_examples=40)
+@hypothesis.settings(max_examples=40)
 @hypothesis.given(st.integers(0, 10_000), st.integers(0, 2), st.integers(1, 6), st.booleans())
 def test_background_tilted_by_a_kernel_has_the_columns_of_the_motif(seed, order, width, has_gap):
     """By all words of that width. In a gap the kernel is zero."""
@@ -334,7 +334,7 @@ def test_tasks_stand_together_where_one_tells_of_the_other():
     assert groups(grammar(elements, tasks=many, label_correlation=0.1)) == [(t,) for t in range(8)]
 
 
-@hypothesis.settings(deadline=None, max_examples=50)
+@hypothesis.settings(max_examples=50)
 @hypothesis.given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.integers(0, 1_000))
 def test_layers_of_softplus_add_up_each_owners_terms(sizes, seed):
     rng = np.random.default_rng(seed)

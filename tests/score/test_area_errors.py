@@ -11,7 +11,7 @@ from simbench_tf.score import area_errors, pooled_errors, pooled_scores
 from simbench_tf.score.area_errors import weighted_areas
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data(), st.integers(2, 15))
 def test_weights_are_numbers_of_copies(data, n):
     values = data.draw(arrays.arrays(np.float64, n, elements=st.sampled_from([0.0, 0.5, 1.0, 2.0])))

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
@@ -25,7 +25,6 @@ def plain_counts(texts, k):
     ]
 
 
-@settings(deadline=None)  # the first example may compile
 @given(st.lists(st.text(LETTERS, min_size=9, max_size=9), min_size=1, max_size=4), st.integers(1, 4))
 def test_counts_are_those_of_a_plain_loop_and_of_either_strand(texts, k):
     bases = np.array([[LETTERS.index(letter) for letter in text] for text in texts], np.uint8)

@@ -84,7 +84,7 @@ ties = st.sampled_from([0.0, -1.0, 1.0, 2.0, -2.0, 0.5])
 anything = st.floats(-1e6, 1e6, width=32)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(data=st.data(), shape=st.tuples(st.integers(1, 4), st.integers(1, 30)), tied=st.booleans())
 def test_scores_equal_scikit_learn(data, shape, tied):
     scores = data.draw(arrays.arrays(np.float32, shape, elements=ties if tied else anything))
@@ -271,7 +271,7 @@ def test_ties_are_broken_as_by_a_fair_coin():
     assert tied["pointing_game"] == 0.5
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(values=arrays.arrays(np.float64, st.integers(1, 30), elements=ties), data=st.data())
 def test_areas_do_not_depend_on_how_ties_were_sorted(values, data):
     truth = data.draw(arrays.arrays(np.bool_, values.shape))

@@ -78,7 +78,7 @@ def scored_sites(draw):
     return scores.astype(np.float32), pd.DataFrame(rows)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(drawn=scored_sites(), quantile=st.sampled_from([0.5, 0.75, 0.95]))
 def test_it_equals_the_plain_definition(drawn, quantile):
     scores, sites = drawn

@@ -29,7 +29,7 @@ def plain_kmer_scores(train_bases, train_mask, bases, k):
     return scores
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(st.data(), st.sampled_from([1, 3, 5]))
 def test_word_scores_equal_a_plain_loop(data, k):
     shape = data.draw(st.tuples(st.integers(1, 5), st.integers(1, 12)))

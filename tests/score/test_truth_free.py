@@ -28,7 +28,7 @@ def plain_gini(values):
     return differences.mean() / (2 * sizes.mean()) if sizes.any() else math.nan
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(SCORES)
 def test_sparsity_is_the_gini_index_and_complexity_the_entropy(scores):
     np.testing.assert_allclose(sparsity(scores), [plain_gini(row) for row in scores], atol=1e-9)
@@ -36,7 +36,7 @@ def test_sparsity_is_the_gini_index_and_complexity_the_entropy(scores):
     np.testing.assert_allclose(complexity(scores), expected, atol=1e-9)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(SCORES, SCORES)
 def test_infidelity_is_the_least_squared_error_over_all_scales(credit, change):
     for value, s, d in zip(infidelity(credit, change), credit, change, strict=True):
@@ -47,7 +47,7 @@ def test_infidelity_is_the_least_squared_error_over_all_scales(credit, change):
         assert value == pytest.approx(((d - s * scale) ** 2).sum() / (d**2).sum(), abs=1e-6)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(SCORES, SCORES)
 def test_size_correlation_is_spearmans_of_sizes(first, second):
     for value, a, b in zip(size_correlation(first, second), np.abs(first), np.abs(second), strict=True):
@@ -65,7 +65,7 @@ def test_relative_change_leaves_out_what_is_not_known():
     assert math.isnan(found[1])
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(SCORES)
 def test_highest_bases_are_nested_and_higher_than_the_rest(scores):
     highest = highest_bases(scores, (0.01, 0.25, 0.5))
